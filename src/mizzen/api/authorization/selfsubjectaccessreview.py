@@ -1,0 +1,13 @@
+"""SelfSubjectAccessReview (authorization.k8s.io/v1)."""
+
+from mizzen.api.kind import Kind
+
+SELF_SUBJECT_ACCESS_REVIEW = Kind(
+    group="authorization.k8s.io",
+    version="v1",
+    kind="SelfSubjectAccessReview",
+    plural="selfsubjectaccessreviews",
+    namespaced=False,
+    singular="selfsubjectaccessreview",
+    verbs=("create",),
+)

@@ -1,0 +1,51 @@
+"""Logs are events with fields: one JSON object a line on stderr.
+
+`log = get("agent")`, then `log.info("container started", pod=ref, container=name)`.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+_LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_threshold = _LEVELS["info"]
+
+
+def set_level(level: str) -> None:
+    """Show events of this level and above. Raises KeyError for an unknown level."""
+    global _threshold  # noqa: PLW0603 - one process, one verbosity
+    _threshold = _LEVELS[level]
+
+
+@dataclass(frozen=True)
+class Logger:
+    """Writes events for one component."""
+
+    component: str
+
+    def debug(self, event: str, **fields: Any) -> None:
+        self._write("debug", event, fields)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self._write("info", event, fields)
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self._write("warning", event, fields)
+
+    def error(self, event: str, **fields: Any) -> None:
+        self._write("error", event, fields)
+
+    def _write(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        if _LEVELS[level] < _threshold:
+            return
+        line = {"time": round(time.time(), 3), "level": level, "component": self.component, "event": event, **fields}
+        sys.stderr.buffer.write(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        sys.stderr.buffer.flush()
+
+
+def get(component: str) -> Logger:
+    """The logger of a component."""
+    return Logger(component)

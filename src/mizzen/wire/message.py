@@ -1,0 +1,60 @@
+"""A request and its response, whatever carries them: a TLS connection or a call in the same process."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from mizzen.machinery.identity import Identity
+
+
+@dataclass(slots=True)
+class Request:
+    """One API request.
+
+    `path` is decoded and without the query; `query` keeps order and repeats; header names are lower-case.
+    `body` is the bytes of the wire, or, from a caller in the same process, an already decoded object that the
+    server may keep and change. `user` is set only by a transport that has authenticated the caller itself.
+    """
+
+    method: str
+    path: str
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Any = b""
+    user: Identity | None = None
+    peer_certificate: bytes | None = None
+    remote: str = ""
+
+    def parameter(self, name: str, default: str = "") -> str:
+        """The first value of a query parameter."""
+        return next((value for key, value in self.query if key == name), default)
+
+
+class Duplex(Protocol):
+    """The raw connection that an upgraded request (exec, attach, port-forward) is handed."""
+
+    async def read(self) -> bytes:
+        """The next bytes from the client; empty at its end."""
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, waiting while the client is behind. Raises ConnectionError when it is gone."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+@dataclass(slots=True)
+class Response:
+    """One API response: whole (`body`), in pieces to be joined without copying, streamed, or upgraded.
+
+    With `upgrade`, the transport writes status 101 and the headers, then hands over the connection.
+    """
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | Sequence[bytes] = b""
+    stream: AsyncIterator[bytes] | None = None
+    upgrade: Callable[[Duplex], Awaitable[None]] | None = None
+
+
+Handle = Callable[[Request], Awaitable[Response]]
