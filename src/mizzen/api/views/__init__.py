@@ -1,0 +1,1 @@
+"""Partial, frozen, typed views of API objects: only the fields that components use."""
