@@ -35,7 +35,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write as a watcher sees it: PUT carries the new data, DELETE the last; `previous` is what was there before."""
+    """One write as a watcher sees it: PUT carries the new data and what was there before, DELETE the last data."""
 
     type: Literal["PUT", "DELETE"]
     key: str

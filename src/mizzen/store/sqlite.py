@@ -1,0 +1,380 @@
+"""The embedded store: an append-only table of records in one SQLite file, and one thread that commits.
+
+Compare-and-set is decided in memory, against writes that are still on their way to the disk; the writes that wait
+while one transaction is being synced go into the next one together (group commit). A write is acknowledged, and seen
+by readers and watchers, only when its transaction is durable.
+"""
+
+import asyncio
+import fcntl
+import queue
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+
+from mizzen.store.base import Change, Compacted, Conflict, Page, StoreFull, Value
+
+HISTORY: Final = 1_000
+"""How many replaced records stay on disk; older ones are removed with later writes, a few at a time."""
+WATCHER_LIMIT: Final = 10_000
+"""How many changes wait in memory for a slow watcher; past it, the watcher reads them from the disk."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS record (
+    revision INTEGER PRIMARY KEY, key TEXT NOT NULL, data BLOB NOT NULL,
+    live INTEGER NOT NULL, replaced INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS record_key ON record (key, revision, live);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(slots=True)
+class _Write:
+    """One write that waits for its transaction; `replaced` is the revision it takes the place of, 0 for none."""
+
+    change: Change
+    replaced: int
+    done: asyncio.Future[int]
+
+
+@dataclass(slots=True, eq=False)
+class _Watcher:
+    """Changes for one watcher, or, when it fell behind, only the fact that there are some."""
+
+    prefix: str
+    waiting: list[Change] = field(default_factory=list)
+    behind: bool = True
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class SqliteStore:
+    """A store in one file. Opened by one process at a time; raises BlockingIOError when another one holds it."""
+
+    def __init__(self, path: Path, *, max_bytes: int = 0) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = path.with_suffix(".lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._path = path
+        self._writer = _connect(path)
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            self._writer.execute(statement)
+        if max_bytes:
+            page = self._writer.pragma("page_size")
+            self._writer.pragma("max_page_count", max(64, max_bytes // page))
+        self._reader = _connect(path)
+        self._compacted: int = next((row[0] for row in self._reader.execute("SELECT value FROM meta")), 0)
+        self._index, self._replaced = _load(self._reader)
+        newest: int = _one(self._reader, "SELECT coalesce(max(revision), 0) FROM record")
+        self._revision = self._assigned = max(newest, self._compacted)
+        self._pending: dict[str, Change] = {}
+        self._batch: list[_Write] = []
+        self._busy = False
+        self._jobs: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
+        self._watchers: set[_Watcher] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    @property
+    def revision(self) -> int:
+        return self._revision
+
+    async def get(self, key: str) -> Value | None:
+        sql = "SELECT data, revision, live FROM record WHERE key = ? ORDER BY revision DESC LIMIT 1"
+        row = self._reader.execute(sql, (key,)).fetchone()
+        return Value(key, row[0], row[1]) if row and row[2] else None
+
+    async def list(self, prefix: str, *, at: int = 0, after: str = "", limit: int = 0) -> Page:
+        if at and at < self._compacted:
+            raise Compacted
+        revision = at or self._revision
+        sql = """
+            SELECT key, data, revision FROM record AS r WHERE key > ? AND key >= ? AND key < ? AND revision <= ?
+            AND live AND NOT EXISTS (
+                SELECT 1 FROM record AS n WHERE n.key = r.key AND n.revision > r.revision AND n.revision <= ?
+            ) ORDER BY key LIMIT ?"""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else chr(0x10FFFF)
+        limits = limit + 1 if limit else -1
+        rows: Any = self._reader.execute(sql, (after, prefix, end, revision, revision, limits)).fetchall()
+        more = bool(limit) and len(rows) > limit
+        return Page(tuple(Value(*row) for row in (rows[:limit] if more else rows)), revision, more)
+
+    async def put(self, key: str, data: bytes, *, expect: int | None = None) -> int:
+        replaced = await self._expected(key, expect)
+        previous = self._previous(key, replaced) if replaced else None
+        return await self._write(Change("PUT", key, data, self._next(), previous), replaced)
+
+    async def delete(self, key: str, *, expect: int | None = None) -> int:
+        replaced = await self._expected(key, expect)
+        if not replaced:
+            raise Conflict(None)
+        previous = self._previous(key, replaced)
+        return await self._write(Change("DELETE", key, previous, self._next(), previous), replaced)
+
+    async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[Change, ...]]:
+        if after < self._compacted:
+            raise Compacted
+        watcher = _Watcher(prefix)
+        self._watchers.add(watcher)
+        try:
+            while not self._closed:
+                watcher.woken.clear()
+                if watcher.behind:
+                    watcher.behind, watcher.waiting = False, []
+                    batch = self._from_disk(prefix, after)
+                    after = self._revision
+                else:
+                    batch, watcher.waiting = tuple(watcher.waiting), []
+                    after = batch[-1].revision if batch else after
+                if batch:
+                    yield batch
+                else:
+                    await watcher.woken.wait()
+        finally:
+            self._watchers.discard(watcher)
+
+    async def compact(self, revision: int) -> None:
+        while self._busy or self._batch:
+            await self._barrier()
+        self._compacted = max(self._compacted, min(revision, self._revision))
+        doomed = [old for old, by in self._replaced if by <= self._compacted]
+        self._replaced = deque((old, by) for old, by in self._replaced if by > self._compacted)
+        with _transaction(self._writer):
+            self._writer.executemany("DELETE FROM record WHERE revision = ?", ((old,) for old in doomed))
+            self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('compacted', ?)", (self._compacted,))
+
+    async def backup(self, target: Path) -> None:
+        """Write a consistent copy of the store to a new file while it is in use. Raises FileExistsError."""
+
+        def copy() -> None:
+            if target.exists():
+                raise FileExistsError(target)
+            source, copied = _connect(self._path), apsw.Connection(str(target))
+            with copied.backup("main", source, "main") as job:
+                job.step()
+            source.close()
+            copied.close()
+
+        await asyncio.to_thread(copy)
+
+    async def close(self) -> None:
+        while self._busy or self._batch:
+            await self._barrier()
+        self._closed = True
+        for watcher in self._watchers:
+            watcher.woken.set()
+        if self._thread:
+            self._jobs.put(None)
+            await asyncio.to_thread(self._thread.join)
+        self._reader.close()
+        self._writer.close()
+        self._lock.close()
+
+    async def _barrier(self) -> None:
+        """Wait until the writes of this moment are durable or have failed."""
+        if self._batch:
+            await asyncio.wait([self._batch[-1].done])
+        else:
+            await asyncio.sleep(0.001)
+
+    def _next(self) -> int:
+        self._assigned += 1
+        return self._assigned
+
+    async def _expected(self, key: str, expect: int | None) -> int:
+        """The revision the key is at, counting writes on their way. Raises Conflict when it is another one."""
+        at = self._index.get(key, 0)
+        if expect is not None and expect != at:
+            pending = self._pending.get(key)
+            if pending is None:
+                raise Conflict(await self.get(key))
+            raise Conflict(Value(key, pending.data, pending.revision) if pending.type == "PUT" else None)
+        return at
+
+    def _previous(self, key: str, revision: int) -> bytes:
+        pending = self._pending.get(key)
+        if pending is not None:
+            return pending.data
+        data: bytes = _one(self._reader, "SELECT data FROM record WHERE revision = ?", revision)
+        return data
+
+    async def _write(self, change: Change, replaced: int) -> int:
+        if self._closed:
+            raise RuntimeError("the store is closed")
+        loop = self._loop or self._start()
+        write = _Write(change, replaced, loop.create_future())
+        if change.type == "PUT":
+            self._index[change.key] = change.revision
+        else:
+            del self._index[change.key]
+        self._pending[change.key] = change
+        self._batch.append(write)
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._submit)
+        return await write.done
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._commit_batches, name="store", daemon=True)
+        self._thread.start()
+        return self._loop
+
+    def _submit(self) -> None:
+        batch, self._batch = self._batch, []
+        self._jobs.put(batch)
+
+    def _commit_batches(self) -> None:
+        """The writer thread: one transaction per batch."""
+        loop = self._loop
+        assert loop is not None
+        while (batch := self._jobs.get()) is not None:
+            failure: Exception | None = None
+            removed = self._replaced_beyond(batch)
+            try:
+                self._commit(batch, removed)
+            except (apsw.Error, OSError) as error:
+                failure = error
+            loop.call_soon_threadsafe(self._committed, batch, removed, failure)
+
+    def _replaced_beyond(self, batch: Sequence[_Write]) -> Sequence[tuple[int, int]]:
+        """The oldest replaced records, as many as this batch adds past the limit."""
+        surplus = len(self._replaced) + len(batch) - HISTORY
+        return [self._replaced[i] for i in range(min(surplus, len(self._replaced)))] if surplus > 0 else []
+
+    def _commit(self, batch: Sequence[_Write], removed: Sequence[tuple[int, int]]) -> None:
+        with _transaction(self._writer):
+            self._writer.executemany(
+                "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
+                [
+                    (w.change.revision, w.change.key, _stored(w.change), w.change.type == "PUT", w.replaced)
+                    for w in batch
+                ],
+            )
+            if removed:
+                self._writer.executemany("DELETE FROM record WHERE revision = ?", [(old,) for old, _ in removed])
+                self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('compacted', ?)", (removed[-1][1],))
+
+    def _committed(
+        self, batch: Sequence[_Write], removed: Sequence[tuple[int, int]], failure: Exception | None
+    ) -> None:
+        if failure is not None:
+            self._take_back(batch, failure)
+            return
+        for _ in removed:
+            self._compacted = self._replaced.popleft()[1]
+        for write in batch:
+            self._settle(write)
+        self._revision = batch[-1].change.revision
+        for watcher in self._watchers:
+            self._notify(watcher, batch)
+        for write in batch:
+            if not write.done.done():
+                write.done.set_result(write.change.revision)
+        self._busy = bool(self._batch)
+        if self._batch:
+            self._submit()
+
+    def _settle(self, write: _Write) -> None:
+        """Make one durable write visible to readers."""
+        change = write.change
+        if write.replaced:
+            self._replaced.append((write.replaced, change.revision))
+        if change.type == "DELETE":
+            self._replaced.append((change.revision, change.revision))
+        if self._pending.get(change.key) is change:
+            del self._pending[change.key]
+
+    def _notify(self, watcher: _Watcher, batch: Sequence[_Write]) -> None:
+        if watcher.behind:
+            watcher.woken.set()
+            return
+        mine = [write.change for write in batch if write.change.key.startswith(watcher.prefix)]
+        if not mine:
+            return
+        watcher.waiting.extend(mine)
+        if len(watcher.waiting) > WATCHER_LIMIT:
+            watcher.waiting, watcher.behind = [], True
+        watcher.woken.set()
+
+    def _take_back(self, batch: Sequence[_Write], failure: Exception) -> None:
+        """The transaction failed: nothing of it, nor of what was decided on top of it, has happened."""
+        undone, self._batch = [*batch, *self._batch], []
+        for write in reversed(undone):
+            if write.replaced:
+                self._index[write.change.key] = write.replaced
+            else:
+                self._index.pop(write.change.key, None)
+        self._pending.clear()
+        self._assigned, self._busy = self._revision, False
+        full = isinstance(failure, apsw.FullError)
+        for write in undone:
+            if not write.done.done():
+                write.done.set_exception(StoreFull(str(failure)) if full else OSError(str(failure)))
+
+    def _from_disk(self, prefix: str, after: int) -> tuple[Change, ...]:
+        if after < self._compacted:
+            raise Compacted
+        sql = """
+            SELECT r.revision, r.key, r.data, r.live, o.data FROM record AS r LEFT JOIN record AS o
+            ON o.revision = r.replaced WHERE r.revision > ? AND r.revision <= ? ORDER BY r.revision"""
+        return tuple(
+            Change("PUT", key, data, revision, old) if live else Change("DELETE", key, old or b"", revision, old)
+            for revision, key, data, live, old in self._reader.execute(sql, (after, self._revision))
+            if key.startswith(prefix)
+        )
+
+
+def _stored(change: Change) -> bytes:
+    return change.data if change.type == "PUT" else b""
+
+
+@contextmanager
+def _transaction(connection: apsw.Connection) -> Iterator[None]:
+    """All or nothing; a full disk may have rolled back already."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _one(connection: apsw.Connection, sql: str, *values: Any) -> Any:
+    """The single value that a query answers."""
+    return next(iter(connection.execute(sql, values)))[0]
+
+
+def _connect(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(10_000)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.pragma("wal_autocheckpoint", 100)
+    return connection
+
+
+def _load(reader: apsw.Connection) -> tuple[dict[str, int], deque[tuple[int, int]]]:
+    """Current revisions by key, and (replaced revision, revision that replaced it) in order."""
+    current: dict[str, int] = {}
+    latest: dict[str, int] = {}
+    replaced: deque[tuple[int, int]] = deque()
+    for revision, key, live in reader.execute("SELECT revision, key, live FROM record ORDER BY revision"):
+        if key in latest:
+            replaced.append((latest[key], revision))
+        if live:
+            latest[key] = current[key] = revision
+        else:
+            latest.pop(key, None)
+            current.pop(key, None)
+            replaced.append((revision, revision))
+    return current, replaced
