@@ -1,0 +1,80 @@
+"""A raw connection in both directions, with flow control: what is left of HTTP after an upgrade."""
+
+import asyncio
+from typing import Final
+
+BUFFER_LIMIT: Final = 1024 * 1024
+"""How many bytes wait in each direction before the other side is made to wait."""
+
+
+class Flow:
+    """Whether a transport takes more bytes now."""
+
+    def __init__(self) -> None:
+        self._waiter: asyncio.Future[None] | None = None
+        self._ended = False
+
+    def pause(self) -> None:
+        if self._waiter is None and not self._ended:
+            self._waiter = asyncio.get_running_loop().create_future()
+
+    def resume(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def end(self) -> None:
+        self._ended = True
+        self.resume()
+
+    async def writable(self) -> None:
+        """Return when the transport takes bytes again. Raises ConnectionResetError when it is gone."""
+        if self._waiter is not None:
+            await asyncio.shield(self._waiter)
+        if self._ended:
+            raise ConnectionResetError("the connection is closed")
+
+
+class TransportDuplex:
+    """`mizzen.wire.message.Duplex` over an asyncio transport; its protocol feeds what arrives."""
+
+    def __init__(self, transport: asyncio.Transport, flow: Flow) -> None:
+        self._transport = transport
+        self._flow = flow
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._ended = False
+        self._arrived = asyncio.Event()
+
+    def feed(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > BUFFER_LIMIT:
+            self._transport.pause_reading()
+        self._arrived.set()
+
+    def feed_end(self) -> None:
+        self._ended = True
+        self._arrived.set()
+
+    async def read(self) -> bytes:
+        while not self._chunks:
+            if self._ended:
+                return b""
+            self._arrived.clear()
+            await self._arrived.wait()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        if self._size > BUFFER_LIMIT and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._size = 0
+        return data
+
+    async def write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            raise ConnectionResetError("the connection is closed")
+        self._transport.write(data)
+        await self._flow.writable()
+
+    def close(self) -> None:
+        self._transport.close()

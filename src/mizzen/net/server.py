@@ -1,0 +1,282 @@
+"""HTTP/1.1 over TLS or plain: bytes become Requests, Responses become bytes; streams and upgrades included.
+
+One `Connection` per client, requests answered in order. A handler that has its answer at once costs no task; the
+others run as one task per request, cancelled when the client goes away.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+import httptools
+
+from mizzen.base import log
+from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
+from mizzen.wire.message import Request, Response
+
+Dispatch = Callable[[Request], Response | Awaitable[Response]]
+MAX_BODY: Final = 8 * 1024 * 1024
+"""Bodies past this many bytes are refused before they are read; the API's own limit is lower."""
+MAX_HEADERS: Final = 64 * 1024
+REFUSAL_SECONDS: Final = 2.0
+
+_LOG = log.get("net")
+_HEADS: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
+
+
+class Listener:
+    """A listening socket and its open connections."""
+
+    def __init__(self, dispatch: Dispatch) -> None:
+        self._dispatch = dispatch
+        self._server: asyncio.Server | None = None
+        self.connections: set[Connection] = set()
+
+    async def listen(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
+        """Start to accept; answers the port. Raises OSError when the address is taken."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self._dispatch, self), host, port, ssl=tls, backlog=1024, reuse_address=True
+        )
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        """Stop accepting and end every connection."""
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self.connections):
+            connection.abort()
+        await asyncio.sleep(0)
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection; httptools calls the `on_…` methods."""
+
+    def __init__(self, dispatch: Dispatch, listener: Listener) -> None:
+        self._dispatch = dispatch
+        self._listener = listener
+        self._parser = httptools.HttpRequestParser(self)
+        self._flow = Flow()
+        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._duplex: TransportDuplex | None = None
+        self._certificate: bytes | None = None
+        self._remote = ""
+        self._early = b""
+        self._refused = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._header_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+
+    # --- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=BUFFER_LIMIT)
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None:
+            self._certificate = tls.getpeercert(binary_form=True)
+        peer = transport.get_extra_info("peername")
+        self._remote = str(peer[0]) if isinstance(peer, tuple) else "unix"
+        self._listener.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._listener.connections.discard(self)
+        self._flow.end()
+        if self._duplex is not None:
+            self._duplex.feed_end()
+        elif self._task is not None:
+            self._task.cancel()
+        self._waiting.clear()
+
+    def data_received(self, data: bytes) -> None:
+        if self._duplex is not None:
+            self._duplex.feed(data)
+            return
+        if self._refused:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._early = data[upgrade.args[0] :]
+        except httptools.HttpParserError:
+            self._refuse(400, "Bad Request")
+
+    def eof_received(self) -> bool:
+        if self._duplex is not None:
+            self._duplex.feed_end()
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        self._flow.pause()
+
+    def resume_writing(self) -> None:
+        self._flow.resume()
+
+    # --- httptools
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADERS:
+            self._refuse(431, "Request Header Fields Too Large")
+            return
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        known = self._headers.get(key)
+        self._headers[key] = text if known is None else f"{known},{text}"
+
+    def on_headers_complete(self) -> None:
+        if self._headers.get("expect", "").lower() == "100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if self._refused:
+            return
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_BODY:
+            self._refuse(413, "Request Entity Too Large")
+            return
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._refused:
+            return
+        path, _, query = self._url.partition(b"?")
+        text = path.decode("latin-1")
+        request = Request(
+            method=self._parser.get_method().decode("latin-1"),
+            path=unquote(text) if "%" in text else text,
+            query=parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else (),
+            headers=self._headers,
+            body=b"".join(self._body) if self._body else b"",
+            peer_certificate=self._certificate,
+            remote=self._remote,
+        )
+        keep = self._parser.should_keep_alive()
+        self._begin()
+        if self._task is not None or self._waiting:
+            self._waiting.append((request, keep))
+            if len(self._waiting) > 32:
+                self._transport.pause_reading()
+        else:
+            self._answer(request, keep)
+
+    # --- answering
+
+    def abort(self) -> None:
+        """End the connection now."""
+        self._transport.abort()
+
+    def _refuse(self, status: int, text: str) -> None:
+        """Answer a request that cannot be read, and drop what is still on its way, so that the answer is seen."""
+        if self._refused or self._transport.is_closing():
+            return
+        self._refused = True
+        response = Response(status, {"content-type": "text/plain", "connection": "close"}, text.encode())
+        self._write(response, keep=True)
+        asyncio.get_running_loop().call_later(REFUSAL_SECONDS, self._transport.close)
+
+    def _answer(self, request: Request, keep: bool) -> None:
+        answer = self._dispatch(request)
+        if isinstance(answer, Response) and answer.stream is None and answer.upgrade is None:
+            self._write(answer, keep)
+            return
+        self._task = asyncio.get_running_loop().create_task(self._finish(answer, request, keep))
+
+    async def _finish(self, answer: Response | Awaitable[Response], request: Request, keep: bool) -> None:
+        try:
+            response = answer if isinstance(answer, Response) else await answer
+            if self._transport.is_closing():
+                await _discard(response)
+            elif response.upgrade is not None and response.status == 101:
+                await self._upgrade(response)
+                return
+            elif response.stream is not None:
+                await self._stream(response, keep)
+            else:
+                self._write(response, keep)
+                await self._flow.writable()
+        except ConnectionError:
+            self._transport.close()
+        except Exception as error:
+            _LOG.error("request failed", path=request.path, method=request.method, error=repr(error))
+            self._transport.abort()
+            raise
+        finally:
+            self._task = None
+        self._next()
+
+    def _next(self) -> None:
+        """Answer what the client sent while we were busy."""
+        while self._waiting and self._task is None and not self._transport.is_closing():
+            request, keep = self._waiting.popleft()
+            self._answer(request, keep)
+        if not self._waiting and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _write(self, response: Response, keep: bool) -> None:
+        if self._transport.is_closing():
+            return
+        body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+        head = _head(response, keep) + b"content-length: %d\r\n\r\n" % len(body)
+        self._transport.write(head + body)
+        if not keep:
+            self._transport.close()
+
+    async def _stream(self, response: Response, keep: bool) -> None:
+        assert response.stream is not None
+        self._transport.write(_head(response, keep) + b"transfer-encoding: chunked\r\n\r\n")
+        try:
+            async for chunk in response.stream:
+                if self._transport.is_closing():
+                    return
+                if chunk:
+                    self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                    await self._flow.writable()
+            self._transport.write(b"0\r\n\r\n")
+            if not keep:
+                self._transport.close()
+        finally:
+            await _discard(response)
+
+    async def _upgrade(self, response: Response) -> None:
+        assert response.upgrade is not None
+        self._transport.write(_head(response, keep=True, upgraded=True) + b"\r\n")
+        self._duplex = TransportDuplex(self._transport, self._flow)
+        if self._early:
+            self._duplex.feed(self._early)
+        try:
+            await response.upgrade(self._duplex)
+        except ConnectionError:
+            _LOG.debug("upgraded connection lost", remote=self._remote)
+        finally:
+            self._duplex.close()
+
+
+async def _discard(response: Response) -> None:
+    """Let a stream that nobody reads any more clean up."""
+    close = getattr(response.stream, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _head(response: Response, keep: bool, *, upgraded: bool = False) -> bytes:
+    lines = [_HEADS.get(response.status) or b"HTTP/1.1 %d Unknown\r\n" % response.status]
+    lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in response.headers.items()]
+    if not keep and not upgraded:
+        lines.append(b"connection: close\r\n")
+    return b"".join(lines)

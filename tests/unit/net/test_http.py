@@ -1,0 +1,191 @@
+"""The server and the client of mizzen.net against each other, and against raw bytes, on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from mizzen.net.client import Endpoint, SocketTransport
+from mizzen.net.server import Listener
+from mizzen.wire.message import Duplex, Request, Response
+
+Start = Callable[[Callable[[Request], Response | Awaitable[Response]]], Awaitable[int]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    listeners: list[Listener] = []
+
+    async def begin(dispatch: Callable[[Request], Response | Awaitable[Response]]) -> int:
+        listener = Listener(dispatch)
+        listeners.append(listener)
+        return await listener.listen("127.0.0.1", 0, None)
+
+    yield begin
+    for listener in listeners:
+        await listener.close()
+
+
+def _transport(port: int) -> SocketTransport:
+    return SocketTransport(Endpoint("127.0.0.1", port))
+
+
+def _echo(request: Request) -> Response:
+    seen = f"{request.method} {request.path} {list(request.query)} {bytes(request.body)!r}"
+    return Response(200, {"content-type": "text/plain", "x-seen": request.headers.get("x-mine", "")}, seen.encode())
+
+
+async def _raw(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return answer
+
+
+async def test_method_path_query_headers_and_body_arrive(start: Start) -> None:
+    transport = _transport(await start(_echo))
+    request = Request("PUT", "/a b/ü", (("x", "1 &"), ("x", "2")), {"x-mine": "yes"}, b"body")
+    response = await transport.call(request)
+    assert response.body == "PUT /a b/ü [('x', '1 &'), ('x', '2')] b'body'".encode()
+    assert response.headers["x-seen"] == "yes"
+    await transport.close()
+
+
+async def test_one_connection_serves_many_requests(start: Start) -> None:
+    seen: set[str] = set()
+    listener = Listener(lambda request: Response(200, {}, str(len(listener.connections)).encode()))
+    port = await listener.listen("127.0.0.1", 0, None)
+    transport = _transport(port)
+    for _ in range(5):
+        body = (await transport.call(Request("GET", "/"))).body
+        assert isinstance(body, bytes)
+        seen.add(body.decode())
+    assert seen == {"1"}
+    await transport.close()
+    await listener.close()
+
+
+async def test_pipelined_requests_are_answered_in_order(start: Start) -> None:
+    async def slow_first(request: Request) -> Response:
+        if request.path == "/1":
+            await asyncio.sleep(0.02)
+        return Response(200, {}, request.path.encode())
+
+    port = await start(slow_first)
+    pipeline = b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3 HTTP/1.1\r\nConnection: close\r\n\r\n"
+    answer = await _raw(port, pipeline)
+    assert [answer.index(path) for path in (b"/1", b"/2", b"/3")] == sorted(
+        answer.index(path) for path in (b"/1", b"/2", b"/3")
+    )
+
+
+async def test_a_stream_arrives_piece_by_piece_and_its_loss_ends_it_on_the_server(start: Start) -> None:
+    ended = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            for number in range(1_000_000):
+                yield b"%d\n" % number
+                await asyncio.sleep(0.001)
+        finally:
+            ended.set()
+
+    port = await start(lambda request: Response(200, {}, stream=pieces()))
+    transport = _transport(port)
+    response = await transport.call(Request("GET", "/", (("watch", "1"),)))
+    assert response.stream is not None
+    assert await anext(response.stream) == b"0\n"
+    await transport.close()
+    await asyncio.wait_for(ended.wait(), 5)
+
+
+async def test_a_client_that_leaves_cancels_its_request(start: Start) -> None:
+    entered, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Request) -> Response:
+        entered.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return Response(200)
+
+    port = await start(wait)
+    call = asyncio.create_task(_transport(port).call(Request("GET", "/")))
+    await entered.wait()
+    call.cancel()
+    await asyncio.wait_for(cancelled.wait(), 5)
+
+
+async def test_an_upgraded_connection_carries_raw_bytes_both_ways(start: Start) -> None:
+    async def shout(duplex: Duplex) -> None:
+        while data := await duplex.read():
+            await duplex.write(data.upper())
+
+    async def upgrade(request: Request) -> Response:
+        return Response(101, {"upgrade": "shout", "connection": "Upgrade"}, upgrade=shout)
+
+    transport = _transport(await start(upgrade))
+    request = Request("GET", "/", (), {"connection": "Upgrade", "upgrade": "shout"})
+    response, duplex = await transport.upgrade(request)
+    assert (response.status, response.headers["upgrade"]) == (101, "shout")
+    assert duplex is not None
+    await duplex.write(b"hello")
+    assert await duplex.read() == b"HELLO"
+    duplex.close()
+
+
+async def test_a_refused_upgrade_gives_the_whole_answer(start: Start) -> None:
+    transport = _transport(await start(lambda request: Response(403, {}, b"no")))
+    response, duplex = await transport.upgrade(Request("GET", "/", (), {"connection": "Upgrade", "upgrade": "x"}))
+    assert (response.status, response.body, duplex) == (403, b"no", None)
+
+
+async def test_a_connection_that_died_in_the_pool_is_replaced(start: Start) -> None:
+    listener = Listener(_echo)
+    port = await listener.listen("127.0.0.1", 0, None)
+    transport = _transport(port)
+    await transport.call(Request("GET", "/"))
+    for connection in tuple(listener.connections):
+        connection.abort()
+    assert (await transport.call(Request("GET", "/again"))).status == 200
+    await transport.close()
+    await listener.close()
+
+
+async def test_nothing_listening_is_a_connection_error(start: Start) -> None:
+    listener = Listener(_echo)
+    port = await listener.listen("127.0.0.1", 0, None)
+    await listener.close()
+    with pytest.raises(ConnectionError):
+        await _transport(port).call(Request("GET", "/"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000 + b"\r\n\r\n", b"431"),
+        (b"PUT / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + b"z" * 9_000_000, b"413"),
+    ],
+)
+async def test_requests_that_cannot_be_served_are_refused(start: Start, sent: bytes, status: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", await start(_echo))
+    writer.write(sent)
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert answer.split(b" ", 2)[1] == status
+    writer.close()
+
+
+async def test_a_large_answer_waits_for_a_slow_reader(start: Start) -> None:
+    body = b"x" * 20_000_000
+    port = await start(lambda request: Response(200, {}, [body, body]))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    received = 0
+    while chunk := await reader.read(1_000_000):
+        received += len(chunk)
+    assert received == 40_000_000
+    writer.close()
