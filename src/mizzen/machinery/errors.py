@@ -153,7 +153,7 @@ def qualified(name: str, group: str) -> str:
     return f"{name}.{group}" if group else name
 
 
-class Errors:
+class Errors:  # shape: one constructor for each documented failure
     """Constructors of the documented failures; `resource` is the plural name, `kind` the Kind."""
 
     @staticmethod

@@ -1,0 +1,133 @@
+"""What one cluster on this machine is made of, kept as JSON beside its data.
+
+Every name on the machine (bridge, namespaces, tables) derives from the cluster's name, so that clusters coexist.
+"""
+
+import hashlib
+import ipaddress
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+RuntimeName = Literal["crun", "cri", "simulated"]
+
+DEFAULT_NAME: Final = "mizzen"
+SERVICE_CIDR: Final = "10.96.0.0/16"
+CLUSTER_DOMAIN: Final = "cluster.local"
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
+
+
+class ConfigError(Exception):
+    """Something the user asked for that cannot be; the text says what would."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """One cluster on this machine. Networks are CIDR strings; `nodes` how many agents run here."""
+
+    name: str
+    data_dir: Path
+    nodes: int = 2
+    runtime: RuntimeName = "crun"
+    api_port: int = 6443
+    http_port: int = 80
+    https_port: int = 443
+    node_cidr: str = "10.89.0.0/24"
+    pod_cidr: str = "10.244.0.0/16"
+    service_cidr: str = SERVICE_CIDR
+
+    @property
+    def tag(self) -> str:
+        """Eight characters that stand for the cluster in names that must be short."""
+        return "mz" + hashlib.sha256(f"{self.name}\0{self.data_dir}".encode()).hexdigest()[:6]
+
+    @property
+    def gateway(self) -> str:
+        """The host's own address on the nodes' bridge: where nodes reach the API server."""
+        return str(next(ipaddress.ip_network(self.node_cidr).hosts()))
+
+    @property
+    def dns_address(self) -> str:
+        """The tenth address of the service range, as everywhere."""
+        return str(ipaddress.ip_network(self.service_cidr)[10])
+
+    @property
+    def kubernetes_address(self) -> str:
+        """The first address of the service range: the `kubernetes` Service."""
+        return str(ipaddress.ip_network(self.service_cidr)[1])
+
+    @property
+    def api_url(self) -> str:
+        return f"https://127.0.0.1:{self.api_port}"
+
+    @property
+    def images_dir(self) -> Path:
+        """Images are shared by all nodes, and by all clusters beside this one."""
+        return self.data_dir.parent / "images"
+
+    def node_name(self, number: int) -> str:
+        """`mizzen-1`, `mizzen-2`, …"""
+        return f"{self.name}-{number}"
+
+    def node_address(self, number: int) -> str:
+        network = ipaddress.ip_network(self.node_cidr)
+        return str(network[number + 1])
+
+    def node_dir(self, number: int) -> Path:
+        return self.data_dir / "nodes" / self.node_name(number)
+
+
+def default_data_dir(name: str) -> Path:
+    """/var/lib/mizzen/NAME for root, else below the user's data directory."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/mizzen") / name
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "mizzen" / name
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError for a name that cannot be a node's name too."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} cannot name a cluster: use at most 40 of a-z, 0-9 and '-', like 'mizzen'")
+
+
+def load(data_dir: Path) -> ClusterConfig | None:
+    """The configuration of a cluster that was started before. Raises ConfigError when it cannot be read."""
+    path = data_dir / "cluster.json"
+    if not path.exists():
+        return None
+    try:
+        values = json.loads(path.read_text())
+        return ClusterConfig(**{**values, "data_dir": data_dir})
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def save(config: ClusterConfig) -> None:
+    """Keep the configuration for the next start."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    values = asdict(config)
+    del values["data_dir"]
+    path = config.data_dir / "cluster.json"
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(values, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def choose_networks(config: ClusterConfig, taken: list[ipaddress.IPv4Network]) -> ClusterConfig:
+    """Node and pod networks that overlap with no route of this machine. Raises ConfigError when all are taken."""
+    service = ipaddress.ip_network(config.service_cidr)
+
+    def free(candidates: list[str]) -> str:
+        for text in candidates:
+            network = ipaddress.IPv4Network(text)
+            if not any(network.overlaps(other) for other in taken) and not network.overlaps(service):
+                return text
+        raise ConfigError(f"no free network among {candidates[0]} … {candidates[-1]}: all overlap with routes here")
+
+    nodes = free([f"10.89.{i}.0/24" for i in range(256)])
+    pods = free([f"10.{i}.0.0/16" for i in (244, *range(200, 244), *range(245, 255))])
+    return replace(config, node_cidr=nodes, pod_cidr=pods)

@@ -1,0 +1,88 @@
+"""Background processes with a record on disk: who runs, since when, and how to end it.
+
+A process is known by its pid and its start time, so that a reused pid is never taken for ours.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A started process: `started` is its start time in clock ticks since boot, as /proc tells it."""
+
+    pid: int
+    started: int
+    argv: tuple[str, ...]
+
+
+def spawn(argv: Sequence[str], *, record: Path, log: Path, environment: Mapping[str, str] | None = None) -> Record:
+    """Start a process in a session of its own, its output appended to a log. Raises OSError."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+    made = Record(process.pid, _start_time(process.pid) or 0, tuple(argv))
+    record.write_text(json.dumps(asdict(made)))
+    return made
+
+
+def running(record: Path) -> Record | None:
+    """The process of a record, when it is still alive."""
+    try:
+        values = json.loads(record.read_text())
+        found = Record(values["pid"], values["started"], tuple(values["argv"]))
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return found if _start_time(found.pid) == found.started else None
+
+
+def stop(record: Path, *, seconds: float = 10.0) -> bool:
+    """End the process of a record: SIGTERM, then SIGKILL after so many seconds; tells whether it ran."""
+    found = running(record)
+    if found is None:
+        record.unlink(missing_ok=True)
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+    if not _gone(record, seconds):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, signal.SIGKILL)
+        _gone(record, 5.0)
+    record.unlink(missing_ok=True)
+    return True
+
+
+def _gone(record: Path, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while (found := running(record)) is not None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(found.pid, os.WNOHANG)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _start_time(pid: int) -> int | None:
+    """Field 22 of /proc/PID/stat; None when there is no such process, or only its remains."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
