@@ -1,0 +1,1 @@
+"""The scheduler: pods without a node in, bindings out; every decision is a pure function of a snapshot."""

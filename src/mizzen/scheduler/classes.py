@@ -1,0 +1,231 @@
+"""Pods that look alike to every plugin form a class; a class knows the best node for its next pod.
+
+Feasibility and score are computed once per class and node, and again only for nodes that changed. Nodes are kept in
+heaps by group: the values of the topology keys that the class's domain rules speak of, or, for the host itself, the
+number counted there. A decision looks at the best node of each group, so its cost grows with the groups, not the
+nodes.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mizzen.scheduler.framework import DomainRule, NodeFilter, NodeScore, Plugin, Reject
+from mizzen.scheduler.snapshot import HOSTNAME, NodeInfo, PodInfo, Snapshot
+
+Group = tuple[str | int | None, ...]
+
+
+def class_key(pod: PodInfo, snapshot: Snapshot, plugins: Sequence[Plugin]) -> Hashable:
+    """What two pods must have in common to be decided alike."""
+    spec = pod.pod.spec
+    parts: tuple[Any, ...] = (
+        spec.nodeName,
+        spec.nodeSelector,
+        spec.affinity.nodeAffinity if spec.affinity else None,
+        spec.tolerations,
+        sorted(pod.requests.items()),
+        pod.scored,
+        [container.image for container in spec.containers],
+    )
+    spread: Hashable = ()
+    if spec.topologySpreadConstraints:
+        spread = (pod.pod.metadata.namespace, tuple(sorted(pod.pod.metadata.labels.items())))
+        parts = (*parts, spec.topologySpreadConstraints)
+    signatures = tuple(plugin.signature(pod, snapshot) for plugin in plugins if plugin.signature)
+    return msgspec.msgpack.encode(parts), pod.ports, spread, signatures
+
+
+@dataclass(slots=True)
+class _Rule:
+    """A domain rule with the eligible domains of this class: how many nodes each value (or count) stands for."""
+
+    rule: DomainRule
+    local: bool
+    eligible: Counter[str | int]
+
+    def least(self) -> int:
+        """The smallest number among eligible domains; 0 when there are fewer of them than minDomains."""
+        if self.rule.eligible is None or not self.eligible:
+            return 0
+        if len(self.eligible) < self.rule.min_domains and not self.local:
+            return 0
+        if self.local:
+            if self.eligible.total() < self.rule.min_domains:
+                return 0
+            return min(int(count) for count in self.eligible)
+        counts = self.rule.tally.counts
+        return min(counts.get(str(value), 0) for value in self.eligible)
+
+    def component(self, labels: dict[str, str]) -> str | int | None:
+        """A node's part in its group: its domain, or for hosts the number counted there; None without the label."""
+        value = labels.get(self.rule.key)
+        return self.rule.tally.counts.get(value, 0) if self.local and value is not None else value
+
+    def count(self, component: str | int) -> int:
+        return int(component) if self.local else self.rule.tally.counts.get(str(component), 0)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the class remembers of a node since it was last evaluated."""
+
+    version: int
+    group: Group | None
+    reject: Reject | None
+    components: Group
+
+
+class PodClass:
+    """Keeps the verdict on every node for pods of one class."""
+
+    def __init__(
+        self, pod: PodInfo, snapshot: Snapshot, plugins: Sequence[Plugin], tiebreak: Callable[[], float]
+    ) -> None:
+        self._snapshot = snapshot
+        self._tiebreak = tiebreak
+        self._filters: list[tuple[str, NodeFilter]] = []
+        self._scores: list[tuple[float, NodeScore]] = []
+        self._rules: list[_Rule] = []
+        for plugin in plugins:
+            if plugin.filter and (found := plugin.filter(pod, snapshot)):
+                self._filters.append((plugin.name, found))
+            if plugin.score and (scorer := plugin.score(pod, snapshot)):
+                self._scores.append((plugin.weight, scorer))
+            for rule in plugin.domains(pod, snapshot) if plugin.domains else ():
+                self._rules.append(_Rule(rule, rule.key == HOSTNAME, Counter()))
+        self._seen: dict[str, _Seen] = {}
+        self._heaps: dict[Group, list[tuple[float, float, str, int]]] = {}
+        self._version = 0
+        self.dirty: set[str] = set(snapshot.nodes)
+
+    def best(self) -> str | None:
+        """The node for the next pod of the class, or None when there is none."""
+        self._refresh()
+        leasts = [one.least() for one in self._rules]
+        candidates: list[tuple[float, Group, str]] = []
+        for group in list(self._heaps):
+            top = self._top(group)
+            if top is not None and self._group_reject(group, leasts) is None:
+                candidates.append((-top[0], group, top[2]))
+        if not candidates:
+            return None
+        if len(candidates) == 1 or not self._rules:
+            return max(candidates)[2]
+        bonus = self._bonuses([group for _, group, _ in candidates], leasts)
+        return max((local + extra, name) for (local, _, name), extra in zip(candidates, bonus, strict=True))[1]
+
+    def reasons(self) -> dict[str, Reject]:
+        """Why each node that cannot take the class's next pod cannot."""
+        self._refresh()
+        leasts = [one.least() for one in self._rules]
+        found: dict[str, Reject] = {}
+        for name, seen in self._seen.items():
+            reject = seen.reject or (self._group_reject(seen.group, leasts) if seen.group is not None else None)
+            if reject is not None:
+                found[name] = reject
+        return found
+
+    def check(self, node: NodeInfo) -> Reject | None:
+        """The verdict on one node as it is now, past everything remembered; preemption asks this."""
+        for _, verdict in self._filters:
+            if (reject := verdict(node)) is not None:
+                return reject
+        components = self._components(node)
+        return self._missing(components) or self._group_reject(components, [one.least() for one in self._rules])
+
+    def _refresh(self) -> None:
+        if self.dirty:
+            for name in self.dirty:
+                self._evaluate(name)
+            self.dirty.clear()
+
+    def _evaluate(self, name: str) -> None:
+        known = self._seen.pop(name, None)
+        node = self._snapshot.nodes.get(name)
+        if known is not None:
+            self._count_eligible(known.components, -1)
+        if node is None:
+            return
+        self._version += 1
+        components = self._components(node)
+        counted = tuple(
+            component if one.rule.eligible is not None and component is not None and one.rule.eligible(node) else None
+            for one, component in zip(self._rules, components, strict=True)
+        )
+        self._count_eligible(counted, 1)
+        reject = self._node_reject(node) or self._missing(components)
+        if reject is not None:
+            self._seen[name] = _Seen(self._version, None, reject, counted)
+            return
+        self._seen[name] = _Seen(self._version, components, None, counted)
+        score = sum(weight * scorer(node) for weight, scorer in self._scores)
+        entry = (-score, self._tiebreak(), name, self._version)
+        heapq.heappush(self._heaps.setdefault(components, []), entry)
+
+    def _node_reject(self, node: NodeInfo) -> Reject | None:
+        for plugin, verdict in self._filters:
+            if (reject := verdict(node)) is not None:
+                return reject if reject.plugin else Reject(reject.reason, reject.resolvable, plugin)
+        return None
+
+    def _components(self, node: NodeInfo) -> Group:
+        if not self._rules:
+            return ()
+        return tuple(one.component(node.labels) for one in self._rules)
+
+    def _missing(self, components: Group) -> Reject | None:
+        for one, component in zip(self._rules, components, strict=True):
+            if component is None and one.rule.missing is not None:
+                return one.rule.missing
+        return None
+
+    def _count_eligible(self, components: Group, sign: int) -> None:
+        for one, component in zip(self._rules, components, strict=True):
+            if component is not None:
+                one.eligible[component] += sign
+                if not one.eligible[component]:
+                    del one.eligible[component]
+
+    def _group_reject(self, group: Group, leasts: list[int]) -> Reject | None:
+        for one, component, least in zip(self._rules, group, leasts, strict=True):
+            if component is None or one.rule.filter is None:
+                continue
+            if (reject := one.rule.filter(one.count(component), least)) is not None:
+                return reject
+        return None
+
+    def _top(self, group: Group) -> tuple[float, float, str, int] | None:
+        """The best live entry of a group; stale ones are dropped on the way."""
+        heap = self._heaps[group]
+        while heap:
+            seen = self._seen.get(heap[0][2])
+            if seen is not None and seen.version == heap[0][3]:
+                return heap[0]
+            heapq.heappop(heap)
+        del self._heaps[group]
+        return None
+
+    def _bonuses(self, groups: list[Group], leasts: list[int]) -> list[float]:
+        """For each group the sum of its rules' scores, each normalised to 0…100 and weighed."""
+        totals = [0.0] * len(groups)
+        for index, (one, least) in enumerate(zip(self._rules, leasts, strict=True)):
+            if one.rule.score is None:
+                continue
+            raw = list(_scores(one, index, groups, least))
+            low, high = min(raw), max(raw)
+            if high > low:
+                for position, value in enumerate(raw):
+                    totals[position] += one.rule.weight * 100.0 * (value - low) / (high - low)
+        return totals
+
+
+def _scores(one: _Rule, index: int, groups: list[Group], least: int) -> Iterator[float]:
+    assert one.rule.score is not None
+    for group in groups:
+        component = group[index]
+        yield one.rule.score(one.count(component), least) if component is not None else 0.0

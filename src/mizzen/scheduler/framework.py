@@ -1,0 +1,67 @@
+"""What a plugin is: a value with pure functions, called at named points.
+
+`filter` and `score` are given a pod once and answer a function of a node; pods whose `signature`s are equal are
+decided alike. `domains` answers rules about topology domains (zones, hosts) that other pods' placement changes.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
+from mizzen.scheduler.terms import Tally
+
+Event = Literal["node added", "node changed", "pod added", "pod gone", "volume", "claim", "namespace", "resource claim"]
+"""What may unblock a waiting pod."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Why a node cannot take a pod. `resolvable`: removing pods from the node could change that."""
+
+    reason: str
+    resolvable: bool = True
+    plugin: str = ""
+
+
+NodeFilter = Callable[[NodeInfo], Reject | None]
+NodeScore = Callable[[NodeInfo], float]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRule:
+    """A rule about the number of counted pods in a node's domain.
+
+    `filter` and `score` are given that number and, for spreading, the smallest number among eligible domains.
+    `missing` is the verdict on nodes without the label (None: such nodes pass and score 0). Scores are normalised
+    to 0…100 over the domains in question, then weighed.
+    """
+
+    tally: Tally
+    missing: Reject | None = None
+    filter: Callable[[int, int], Reject | None] | None = None
+    score: Callable[[int, int], float] | None = None
+    weight: float = 1.0
+    eligible: Callable[[NodeInfo], bool] | None = None
+    min_domains: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.tally.term.topology_key
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One scheduler plugin; absent functions are not called."""
+
+    name: str
+    refuse: Callable[[PodInfo, Snapshot], Reject | None] | None = None
+    """A verdict on the pod itself, before any node is looked at."""
+    filter: Callable[[PodInfo, Snapshot], NodeFilter | None] | None = None
+    score: Callable[[PodInfo, Snapshot], NodeScore | None] | None = None
+    """Scores are 0…100, 100 best."""
+    weight: float = 1.0
+    domains: Callable[[PodInfo, Snapshot], tuple[DomainRule, ...]] | None = None
+    signature: Callable[[PodInfo, Snapshot], Hashable] | None = None
+    """What of the pod, beyond its spec, this plugin looks at."""
+    wakes_on: frozenset[Event] = field(default_factory=frozenset)

@@ -1,0 +1,90 @@
+"""InterPodAffinity: pods that want to be near, or apart from, others; and what placed pods want of new ones.
+
+Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity
+"""
+
+from collections.abc import Hashable, Iterator
+
+from mizzen.scheduler.framework import DomainRule, Plugin, Reject
+from mizzen.scheduler.snapshot import PodInfo, Snapshot
+from mizzen.scheduler.terms import OwnedTerm, Tally
+
+_FAR = Reject("node(s) didn't match pod affinity rules", resolvable=False)
+_NEAR = Reject("node(s) didn't match pod anti-affinity rules")
+_UNWANTED = Reject("node(s) didn't satisfy existing pods anti-affinity rules")
+_HARD_AFFINITY_WEIGHT = 1
+
+
+def domains(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
+    return (*_own(pod, snapshot), *_of_others(pod, snapshot))
+
+
+def _own(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
+    """The pod's own terms."""
+    required = [snapshot.tally(one.term) for one in pod.terms if one.role == "affinity-required"]
+    meta = pod.pod.metadata
+    selects_itself = all(
+        one.term.selects(meta.namespace, meta.labels, snapshot.namespace_labels)
+        for one in pod.terms
+        if one.role == "affinity-required"
+    )
+
+    def near(count: int, least: int) -> Reject | None:
+        # The first pod of a group that wants to be together finds nobody to join, and may start anywhere.
+        if count > 0 or (selects_itself and not any(tally.total for tally in required)):
+            return None
+        return _FAR
+
+    for owned in pod.terms:
+        tally = snapshot.tally(owned.term)
+        match owned.role:
+            case "affinity-required":
+                yield DomainRule(tally, missing=_FAR, filter=near)
+            case "anti-required":
+                yield DomainRule(tally, filter=lambda count, least: _NEAR if count else None)
+            case "affinity-preferred":
+                yield _attraction(tally, owned.weight)
+            case "anti-preferred":
+                yield _attraction(tally, -owned.weight)
+
+
+def _of_others(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
+    """The terms of placed pods that speak of this one."""
+    for owned in matching(pod, snapshot):
+        tally = snapshot.owned[owned]
+        match owned.role:
+            case "anti-required":
+                yield DomainRule(tally, filter=lambda count, least: _UNWANTED if count else None)
+            case "affinity-required":
+                yield _attraction(tally, _HARD_AFFINITY_WEIGHT)
+            case "affinity-preferred":
+                yield _attraction(tally, owned.weight)
+            case "anti-preferred":
+                yield _attraction(tally, -owned.weight)
+
+
+def _attraction(tally: Tally, weight: int) -> DomainRule:
+    return DomainRule(tally, score=lambda count, least: float(weight * count), weight=2)
+
+
+def matching(pod: PodInfo, snapshot: Snapshot) -> tuple[OwnedTerm, ...]:
+    """The terms of placed pods that select this pod."""
+    meta = pod.pod.metadata
+    return tuple(
+        owned for owned in snapshot.owned if owned.term.selects(meta.namespace, meta.labels, snapshot.namespace_labels)
+    )
+
+
+def signature(pod: PodInfo, snapshot: Snapshot) -> Hashable:
+    own = pod.terms
+    meta = pod.pod.metadata
+    themselves = tuple(one.term.selects(meta.namespace, meta.labels, snapshot.namespace_labels) for one in own)
+    return own, themselves, matching(pod, snapshot) if snapshot.owned else ()
+
+
+PLUGIN = Plugin(
+    "InterPodAffinity",
+    domains=domains,
+    signature=signature,
+    wakes_on=frozenset({"node added", "node changed", "pod gone", "pod added", "namespace"}),
+)

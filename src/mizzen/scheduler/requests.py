@@ -1,0 +1,94 @@
+"""What a pod asks of a node: resources with the arithmetic of init and side-car containers, and host ports.
+
+Amounts are whole numbers by resource name: millicores for cpu, bytes or plain counts for everything else.
+Ref: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mizzen.api.views.core import Container, Pod, PodSpec, Quantity
+from mizzen.machinery import quantity
+
+Amounts = Mapping[str, int]
+DEFAULT_MILLICORES = 100
+DEFAULT_BYTES = 200 * 1024 * 1024
+"""What scoring assumes for a container that asks for nothing, so that such containers spread too."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A port of the node that a pod takes."""
+
+    address: str
+    protocol: str
+    port: int
+
+    def conflicts(self, other: "HostPort") -> bool:
+        if self.port != other.port or self.protocol != other.protocol:
+            return False
+        return self.address == other.address or "0.0.0.0" in (self.address, other.address)
+
+
+def amount(resource: str, value: Quantity) -> int:
+    """Millicores for cpu, whole units for everything else, rounded up."""
+    parsed = quantity.parse(value)
+    return parsed.milli if resource == "cpu" else parsed.value
+
+
+def amounts(values: Mapping[str, Quantity]) -> dict[str, int]:
+    return {name: amount(name, value) for name, value in values.items()}
+
+
+def requested(spec: PodSpec) -> dict[str, int]:
+    """The pod's effective request: side-cars run beside everything after them, other init containers one by one."""
+    running: dict[str, int] = {}
+    peak: dict[str, int] = {}
+    for container in spec.initContainers:
+        own = amounts(container.resources.requests)
+        if container.restartPolicy == "Always":
+            _add(running, own)
+            _raise(peak, running)
+        else:
+            _raise(peak, {name: running.get(name, 0) + value for name, value in own.items()})
+    for container in spec.containers:
+        _add(running, amounts(container.resources.requests))
+    _raise(peak, running)
+    _add(peak, amounts(spec.overhead))
+    return peak
+
+
+def scored(spec: PodSpec) -> tuple[int, int]:
+    """Millicores and bytes as scoring counts them, with the assumed amounts where a container asks for none."""
+
+    def of(container: Container) -> tuple[int, int]:
+        wanted = container.resources.requests
+        cpu = amount("cpu", wanted["cpu"]) if "cpu" in wanted else DEFAULT_MILLICORES
+        memory = amount("memory", wanted["memory"]) if "memory" in wanted else DEFAULT_BYTES
+        return cpu, memory
+
+    pairs = [of(container) for container in spec.containers]
+    pairs += [of(container) for container in spec.initContainers if container.restartPolicy == "Always"]
+    return sum(cpu for cpu, _ in pairs), sum(memory for _, memory in pairs)
+
+
+def host_ports(pod: Pod) -> tuple[HostPort, ...]:
+    """The node's ports that the pod's containers take."""
+    every = (*pod.spec.containers, *(one for one in pod.spec.initContainers if one.restartPolicy == "Always"))
+    return tuple(
+        HostPort(port.hostIP or "0.0.0.0", port.protocol or "TCP", port.hostPort)
+        for container in every
+        for port in container.ports
+        if port.hostPort
+    )
+
+
+def _add(total: dict[str, int], more: Amounts) -> None:
+    for name, value in more.items():
+        total[name] = total.get(name, 0) + value
+
+
+def _raise(peak: dict[str, int], level: Amounts) -> None:
+    for name, value in level.items():
+        if value > peak.get(name, 0):
+            peak[name] = value

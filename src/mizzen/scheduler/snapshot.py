@@ -1,0 +1,236 @@
+"""What the scheduler knows of the cluster: nodes with the pods on them, and tallies of pods by topology domain.
+
+The one mutable value of the scheduler, kept current change by change. Pods that were decided but are not yet seen
+bound are assumed onto their node, so that the next decision counts them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
+from mizzen.api.views.storage import StorageClass
+from mizzen.scheduler.requests import HostPort, amounts, host_ports, requested, scored
+from mizzen.scheduler.terms import OwnedTerm, Tally, Term, owned_terms
+
+HOSTNAME: Final = "kubernetes.io/hostname"
+
+
+@dataclass(frozen=True, slots=True)
+class PodInfo:
+    """A pod with what is computed from it once."""
+
+    pod: Pod
+    requests: Mapping[str, int]
+    scored: tuple[int, int]
+    ports: tuple[HostPort, ...]
+    terms: tuple[OwnedTerm, ...]
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`."""
+        return f"{self.pod.metadata.namespace}/{self.pod.metadata.name}"
+
+    @property
+    def priority(self) -> int:
+        return self.pod.spec.priority or 0
+
+
+@dataclass(slots=True, eq=False)
+class NodeInfo:
+    """A node and the sums over its pods."""
+
+    node: Node
+    allocatable: dict[str, int]
+    images: dict[str, int]
+    pods: dict[str, PodInfo] = field(default_factory=dict)
+    requested: dict[str, int] = field(default_factory=dict)
+    scored_cpu: int = 0
+    scored_memory: int = 0
+    ports: list[HostPort] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.node.metadata.name
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.node.metadata.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """Reads of other objects that decisions need: by namespace and name, None when absent."""
+
+    claim: Callable[[str, str], PersistentVolumeClaim | None] = lambda _namespace, _name: None
+    volume: Callable[[str], PersistentVolume | None] = lambda _name: None
+    volumes: Callable[[], Iterable[PersistentVolume]] = tuple
+    storage_class: Callable[[str], StorageClass | None] = lambda _name: None
+    namespace: Callable[[str], Namespace | None] = lambda _name: None
+    claim_users: Callable[[str, str], Iterable[str]] = lambda _namespace, _name: ()
+
+
+class Snapshot:
+    """Nodes, pods and tallies. `changed` is called with a node's name whenever what it offers has changed."""
+
+    def __init__(self, lookups: Lookups | None = None) -> None:
+        self.nodes: dict[str, NodeInfo] = {}
+        self.lookups = lookups or Lookups()
+        self.tallies: dict[Term, Tally] = {}
+        self.owned: dict[OwnedTerm, Tally] = {}
+        self.owned_version = 0
+        self.changed: Callable[[str], None] = lambda _name: None
+        self._homeless: dict[str, dict[str, PodInfo]] = {}
+        self._matched: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Tally, ...]] = {}
+
+    # --- nodes
+
+    def set_node(self, node: Node) -> bool:
+        """Add or update a node; tells whether anything that matters for placement is new."""
+        name = node.metadata.name
+        known = self.nodes.get(name)
+        if known is not None and _alike(known.node, node):
+            return False
+        images = {tag: image.sizeBytes for image in node.status.images for tag in image.names}
+        fresh = NodeInfo(node, amounts(node.status.allocatable), images)
+        pods = list(known.pods.values()) if known else list(self._homeless.pop(name, {}).values())
+        if known:
+            for info in pods:
+                self._count(known, info, -1)
+        self.nodes[name] = fresh
+        for info in pods:
+            self._place(fresh, info)
+        self.changed(name)
+        return True
+
+    def remove_node(self, name: str) -> None:
+        """Forget a node; its pods wait for it to come back or to be deleted."""
+        known = self.nodes.pop(name, None)
+        if known is None:
+            return
+        for info in known.pods.values():
+            self._count(known, info, -1)
+        if known.pods:
+            self._homeless[name] = known.pods
+        self.changed(name)
+
+    # --- pods
+
+    def set_pod(self, info: PodInfo, node: str) -> None:
+        """Put a pod on a node, replacing what was known of it there."""
+        where = self.nodes.get(node)
+        if where is None:
+            self._homeless.setdefault(node, {})[info.key] = info
+            return
+        known = where.pods.get(info.key)
+        if known is not None:
+            if known.pod.spec is info.pod.spec and known.pod.metadata.labels == info.pod.metadata.labels:
+                where.pods[info.key] = info
+                return
+            self._take(where, known)
+        self._place(where, info)
+        self.changed(node)
+
+    def remove_pod(self, key: str, node: str) -> None:
+        """Take a pod off a node."""
+        where = self.nodes.get(node)
+        if where is None:
+            self._homeless.get(node, {}).pop(key, None)
+            return
+        known = where.pods.get(key)
+        if known is not None:
+            self._take(where, known)
+            self.changed(node)
+
+    # --- tallies
+
+    def tally(self, term: Term) -> Tally:
+        """How many matching pods there are by the value of the term's topology key, kept current from now on."""
+        known = self.tallies.get(term)
+        if known is not None:
+            return known
+        made = self.tallies[term] = Tally(term)
+        for info in self.nodes.values():
+            value = info.labels.get(term.topology_key)
+            if value is None:
+                continue
+            for one in info.pods.values():
+                if self._selects(term, one.pod):
+                    made.add(value, 1)
+        self._matched.clear()
+        return made
+
+    def _selects(self, term: Term, pod: Pod) -> bool:
+        if pod.metadata.deleting and term.ignores_deleting:
+            return False
+        return term.selects(pod.metadata.namespace, pod.metadata.labels, self.namespace_labels)
+
+    def namespace_labels(self, name: str) -> Mapping[str, str]:
+        found = self.lookups.namespace(name)
+        return found.metadata.labels if found else {}
+
+    def _tallies_of(self, pod: Pod) -> tuple[Tally, ...]:
+        """The tallies that count a pod, remembered for all pods of the same namespace and labels."""
+        key = (pod.metadata.namespace, tuple(sorted(pod.metadata.labels.items())))
+        found = self._matched.get(key)
+        if found is None:
+            if len(self._matched) > 4096:
+                self._matched.clear()
+            found = self._matched[key] = tuple(
+                tally for term, tally in self.tallies.items() if self._selects(term, pod)
+            )
+        return found
+
+    def _count(self, where: NodeInfo, info: PodInfo, sign: int) -> None:
+        for tally in self._tallies_of(info.pod):
+            value = where.labels.get(tally.term.topology_key)
+            if value is not None:
+                tally.add(value, sign)
+        for owned in info.terms:
+            value = where.labels.get(owned.term.topology_key)
+            if value is None:
+                continue
+            owners = self.owned.get(owned)
+            if owners is None:
+                owners = self.owned[owned] = Tally(owned.term)
+                self.owned_version += 1
+            owners.add(value, sign)
+            if not owners.counts:
+                del self.owned[owned]
+                self.owned_version += 1
+
+    def _place(self, where: NodeInfo, info: PodInfo) -> None:
+        where.pods[info.key] = info
+        for name, value in info.requests.items():
+            where.requested[name] = where.requested.get(name, 0) + value
+        where.scored_cpu += info.scored[0]
+        where.scored_memory += info.scored[1]
+        where.ports.extend(info.ports)
+        self._count(where, info, 1)
+
+    def _take(self, where: NodeInfo, info: PodInfo) -> None:
+        del where.pods[info.key]
+        for name, value in info.requests.items():
+            where.requested[name] -= value
+        where.scored_cpu -= info.scored[0]
+        where.scored_memory -= info.scored[1]
+        for port in info.ports:
+            where.ports.remove(port)
+        self._count(where, info, -1)
+
+
+def pod_info(pod: Pod) -> PodInfo:
+    """Compute once what decisions need of a pod."""
+    return PodInfo(pod, requested(pod.spec), scored(pod.spec), host_ports(pod), owned_terms(pod))
+
+
+def _alike(one: Node, other: Node) -> bool:
+    """Whether two states of a node are the same for placement; heartbeats are."""
+    return (
+        one.metadata.labels == other.metadata.labels
+        and one.spec.taints == other.spec.taints
+        and one.spec.unschedulable == other.spec.unschedulable
+        and one.status.allocatable == other.status.allocatable
+        and one.status.images == other.status.images
+        and one.metadata.annotations.keys() == other.metadata.annotations.keys()
+    )
