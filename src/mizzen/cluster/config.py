@@ -76,6 +76,11 @@ class ClusterConfig:
         network = ipaddress.ip_network(self.node_cidr)
         return str(network[number + 1])
 
+    def node_pod_cidr(self, number: int) -> str:
+        """The /24 of the pod network that a node of this machine takes its pods' addresses from."""
+        network = int(ipaddress.IPv4Network(self.pod_cidr).network_address)
+        return str(ipaddress.IPv4Network((network + number * 256, 24)))
+
     def node_dir(self, number: int) -> Path:
         return self.data_dir / "nodes" / self.node_name(number)
 

@@ -38,9 +38,6 @@ class Eviction:
     def cost(self) -> tuple[int, int, int, int, float, str]:
         """Smaller is better: budgets broken, highest priority, sum of priorities, number, then the youngest pods."""
         priorities = [one.priority for one in self.victims]
-        oldest = min(
-            (times.parse(one.pod.metadata.creationTimestamp or "") or 0.0 for one in self.victims), default=0.0
-        )
         if not priorities:
             return self.violations, -(2**31), 0, 0, 0.0, self.node
         oldest = min(times.parse(one.pod.metadata.creationTimestamp or _EPOCH) for one in self.victims)

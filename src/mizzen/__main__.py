@@ -1,0 +1,5 @@
+"""`python -m mizzen` is the `mizzen` command."""
+
+from mizzen.cli import main
+
+main()

@@ -1,0 +1,29 @@
+"""`mizzen down`: end a cluster; its data stays unless asked otherwise."""
+
+from pathlib import Path
+
+import click
+
+from mizzen.cli.options import cluster_options, data_dir_of
+from mizzen.cli.progress import Progress
+from mizzen.cluster import config as configs
+from mizzen.cluster import lifecycle
+
+
+@click.command()
+@cluster_options
+@click.option("--delete-data", is_flag=True, help="Also remove everything the cluster has stored.")
+def down(name: str, data_dir: Path | None, delete_data: bool) -> None:
+    """End a cluster: its processes, containers, networks and mounts. Objects and volumes stay for the next `up`."""
+    directory = data_dir_of(name, data_dir)
+    config = configs.load(directory)
+    if config is None:
+        click.echo(f"there is no cluster in {directory}")
+        return
+    with Progress() as progress:
+        lifecycle.stop(config, progress.say)
+        if delete_data:
+            lifecycle.delete_data(config)
+    click.echo(
+        f"cluster {config.name!r} has ended; its data {'is removed' if delete_data else f'stays in {directory}'}"
+    )

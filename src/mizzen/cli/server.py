@@ -1,0 +1,57 @@
+"""`mizzen server`: the control plane alone, in the foreground."""
+
+from pathlib import Path
+
+import click
+
+from mizzen.cluster import config as configs
+
+
+@click.command()
+@click.option(
+    "--data-dir", required=True, type=click.Path(path_type=Path, file_okay=False), help="Where it keeps everything."
+)
+@click.option("--port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="The API server's port.")
+@click.option("--bind", multiple=True, help="An address to listen on; may be repeated. [default: 127.0.0.1]")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help='Static tokens, a line each: token,user,uid,"group1,group2".',
+)
+@click.option("--audit-policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="What to audit.")
+@click.option("--controllers/--no-controllers", default=True, help="Run controllers and scheduler too.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def server(
+    data_dir: Path,
+    port: int,
+    bind: tuple[str, ...],
+    token_file: Path | None,
+    audit_policy: Path | None,
+    controllers: bool,
+    log_level: str,
+) -> None:
+    """Run the API server, controllers and scheduler in the foreground, until a signal ends them.
+
+    The administrator's kubeconfig is written to DATA_DIR/admin.kubeconfig.
+
+    \b
+    Example:
+      mizzen server --data-dir /tmp/demo --port 6443
+    """
+    from mizzen.base import log
+    from mizzen.cluster import control  # lazily: other verbs need none of it
+
+    log.set_level(log_level)
+    directory = data_dir.resolve()
+    cluster = configs.load(directory) or configs.ClusterConfig(name=configs.DEFAULT_NAME, data_dir=directory, nodes=0)
+    options = control.Options(
+        cluster=cluster,
+        port=port,
+        bind=bind or ("127.0.0.1",),
+        token_file=token_file,
+        audit_policy=audit_policy,
+        controllers=controllers,
+    )
+    control.serve(options)

@@ -1,0 +1,315 @@
+"""The life of a cluster on this machine: prepare, start, wait, observe, stop.
+
+One process for the control plane and one per node, each in the background with a record in DATA_DIR/run and a log in
+DATA_DIR/logs. Starting what runs already changes nothing, so `up` also repairs.
+"""
+
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from mizzen.client import kubeconfig
+from mizzen.cluster import config as configs
+from mizzen.cluster import networks, processes
+from mizzen.cluster.config import ClusterConfig, ConfigError, RuntimeName
+
+Say = Callable[[str], None]
+NEEDED: Final = {"crun": "crun", "conmon": "conmon", "nft": "nftables", "ip": "iproute2", "conntrack": "conntrack"}
+"""Commands that real containers need, and the Debian packages that bring them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the user asked for; None keeps what the cluster has, or the default at its first start."""
+
+    nodes: int | None = None
+    api_port: int | None = None
+    runtime: RuntimeName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What runs of a cluster: the server's and the agents' pids (0: not running), and each node's readiness."""
+
+    config: ClusterConfig
+    server_pid: int
+    server_ready: bool
+    agents: dict[str, int]
+    nodes: dict[str, bool]
+
+    @property
+    def healthy(self) -> bool:
+        return self.server_ready and all(self.nodes.get(name) for name in self.agents)
+
+    def document(self) -> dict[str, Any]:
+        """The state as JSON, for scripts."""
+        return {
+            "name": self.config.name,
+            "dataDir": str(self.config.data_dir),
+            "server": self.config.api_url,
+            "healthy": self.healthy,
+            "controlPlane": {"pid": self.server_pid, "ready": self.server_ready},
+            "nodes": [
+                {"name": name, "agentPid": pid, "ready": self.nodes.get(name, False)}
+                for name, pid in self.agents.items()
+            ],
+        }
+
+    def text(self) -> str:
+        """The state as a few lines, for people."""
+        shown = f"pid {self.server_pid}" if self.server_pid else "not running"
+        lines = [
+            f"cluster {self.config.name} at {self.config.api_url}, data in {self.config.data_dir}",
+            f"  control plane  {'ready' if self.server_ready else 'not ready':10} {shown}",
+        ]
+        for name, pid in self.agents.items():
+            ready = "Ready" if self.nodes.get(name) else "NotReady"
+            lines.append(f"  node {name:10} {ready:10} {f'pid {pid}' if pid else 'not running'}")
+        return "\n".join(lines)
+
+
+def prepare(name: str, data_dir: Path, wishes: Wishes) -> ClusterConfig:
+    """The configuration to run with: the one of before with the wishes in it, or a new one. Raises ConfigError."""
+    found = configs.load(data_dir)
+    config = found or ClusterConfig(name=name, data_dir=data_dir)
+    if found and name not in (found.name, configs.DEFAULT_NAME):
+        raise ConfigError(f"{data_dir} holds the cluster {found.name!r}, not {name!r}")
+    running = processes.running(_record(config, "server")) is not None
+    if wishes.runtime and found and wishes.runtime != found.runtime:
+        raise ConfigError(f"the cluster {name!r} runs with {found.runtime}; a new one can use {wishes.runtime}")
+    if running and wishes.api_port not in (None, config.api_port):
+        raise ConfigError(f"the cluster {name!r} listens on {config.api_port}; end it first: mizzen down")
+    config = replace(config, nodes=wishes.nodes or config.nodes, runtime=wishes.runtime or config.runtime)
+    _check_machine(config)
+    if found is None and config.runtime != "simulated":
+        config = configs.choose_networks(config, networks.routes())
+    if not running:
+        config = _with_ports(config, wishes.api_port)
+    configs.save(config)
+    return config
+
+
+def start(config: ClusterConfig, say: Say) -> None:
+    """Start what does not run yet. Raises ConfigError when the control plane does not come up."""
+    if config.runtime != "simulated":
+        say("connecting the nodes")
+        networks.create(config)
+    record = _record(config, "server")
+    if processes.running(record) is None:
+        say("starting the control plane")
+        bind = ["127.0.0.1"] + ([config.gateway] if config.runtime != "simulated" else [])
+        flags = [part for address in bind for part in ("--bind", address)]
+        argv = [*_mizzen(), "server", "--data-dir", str(config.data_dir), "--port", str(config.api_port), *flags]
+        processes.spawn(argv, record=record, log=_log(config, "server"))
+    _wait_for_server(config, say)
+    if config.runtime != "simulated":
+        for number in range(1, config.nodes + 1):
+            _start_agent(config, number, say)
+    kubeconfig.merge(kubeconfig.default_path(), admin_entry(config))
+
+
+def wait_until_ready(config: ClusterConfig, seconds: float, say: Say) -> None:
+    """Return when every node is Ready. Raises ConfigError with the place to look when that takes too long."""
+    deadline = time.monotonic() + seconds
+    wanted = {config.node_name(number) for number in range(1, config.nodes + 1)}
+    while True:
+        waiting = sorted(wanted - {name for name, ready in _nodes(config).items() if ready})
+        if not waiting:
+            return
+        say(f"waiting for node {', '.join(waiting)}")
+        if time.monotonic() > deadline:
+            log = _log(config, waiting[0] if config.runtime != "simulated" else "server")
+            raise ConfigError(f"node {', '.join(waiting)} is not Ready after {seconds:g} s; look into {log}")
+        time.sleep(0.03)
+
+
+def stop(config: ClusterConfig, say: Say) -> None:
+    """End everything of the cluster on this machine; data stays."""
+    records = sorted((config.data_dir / "run").glob("*.json"))
+    agents = [path for path in records if path.stem != "server"]
+    for path in agents:
+        say(f"ending the agent of {path.stem}")
+        processes.stop(path)
+    if config.runtime != "simulated":
+        say("ending the containers")
+        purges = [
+            subprocess.Popen(_purge(config, n)) for n in range(1, config.nodes + 1) if config.node_dir(n).exists()
+        ]
+        for purge in purges:
+            purge.wait()
+    say("ending the control plane")
+    processes.stop(_record(config, "server"), seconds=20)
+    if config.runtime != "simulated":
+        networks.delete(config)
+    kubeconfig.remove(kubeconfig.default_path(), config.name)
+
+
+def delete_data(config: ClusterConfig) -> None:
+    """Remove the cluster's directory, and the images when no other cluster is beside it."""
+    shutil.rmtree(config.data_dir)
+    parent = config.data_dir.parent
+    if not any((other / "cluster.json").exists() for other in parent.iterdir() if other.is_dir()):
+        shutil.rmtree(config.images_dir, ignore_errors=True)
+
+
+def observe(config: ClusterConfig) -> State:
+    """What runs now."""
+    server = processes.running(_record(config, "server"))
+    names = [config.node_name(number) for number in range(1, config.nodes + 1)]
+    records = {name: processes.running(_record(config, name)) for name in names}
+    ready = _request(config, "/readyz") is not None
+    return State(
+        config=config,
+        server_pid=server.pid if server else 0,
+        server_ready=ready,
+        agents={name: record.pid if record else 0 for name, record in records.items()},
+        nodes=_nodes(config) if ready else {},
+    )
+
+
+def admin_entry(config: ClusterConfig) -> kubeconfig.Entry:
+    """The administrator's kubeconfig entry. Raises ConfigError before the first start."""
+    pki = config.data_dir / "pki"
+    try:
+        return kubeconfig.Entry(
+            name=config.name,
+            server=config.api_url,
+            ca=(pki / "ca.crt").read_text(),
+            certificate=(pki / "admin.crt").read_text(),
+            key=(pki / "admin.key").read_text(),
+        )
+    except FileNotFoundError as error:
+        raise ConfigError(f"the cluster has no certificates yet: {error.filename} is missing") from error
+
+
+def _check_machine(config: ClusterConfig) -> None:
+    if config.runtime == "simulated":
+        return
+    if os.geteuid() != 0:
+        raise ConfigError("real containers need root here; try: sudo mizzen up, or mizzen up --runtime simulated")
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = sorted({package for command, package in NEEDED.items() if shutil.which(command, path=path) is None})
+    if missing:
+        raise ConfigError(f"this machine lacks {', '.join(missing)}; try: apt-get install {' '.join(missing)}")
+
+
+def _with_ports(config: ClusterConfig, wanted: int | None) -> ClusterConfig:
+    """The wanted ports, or free ones near them where nobody insisted."""
+    if wanted is not None and not _is_free(wanted):
+        raise ConfigError(f"port {wanted} is taken; choose another with --api-port")
+    api = wanted or _free_port(config.api_port, (6443, *range(7443, 7543)))
+    http = _free_port(config.http_port, (80, *range(8080, 8180)))
+    https = _free_port(config.https_port, (443, *range(8443, 8543)))
+    return replace(config, api_port=api, http_port=http, https_port=https)
+
+
+def _free_port(current: int, candidates: tuple[int, ...]) -> int:
+    for port in (current, *candidates):
+        if _is_free(port):
+            return port
+    raise ConfigError(f"no free port among {candidates[0]} … {candidates[-1]}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _start_agent(config: ClusterConfig, number: int, say: Say) -> None:
+    name = config.node_name(number)
+    record = _record(config, name)
+    if processes.running(record) is None:
+        say(f"starting node {name}")
+        processes.spawn(_agent(config, number), record=record, log=_log(config, name))
+
+
+def _agent(config: ClusterConfig, number: int) -> list[str]:
+    name, pki = config.node_name(number), config.data_dir / "pki"
+    values = {
+        "--server": f"https://{config.gateway}:{config.api_port}",
+        "--node-name": name,
+        "--ca": pki / "ca.crt",
+        "--certificate": pki / f"node-{name}.crt",
+        "--key": pki / f"node-{name}.key",
+        "--data-dir": config.node_dir(number),
+        "--images-dir": config.images_dir,
+        "--runtime": config.runtime,
+        "--node-ip": config.node_address(number),
+        "--netns": networks.namespace_path(config, number),
+        "--pod-cidr": config.node_pod_cidr(number),
+        "--cluster-dns": config.dns_address,
+    }
+    return [*_mizzen(), "agent", *(str(part) for pair in values.items() for part in pair)]
+
+
+def _purge(config: ClusterConfig, number: int) -> list[str]:
+    return [*_agent(config, number), "--purge"]
+
+
+def _mizzen() -> list[str]:
+    """This very installation's command, whatever PATH says."""
+    return [sys.executable, "-m", "mizzen"]
+
+
+def _wait_for_server(config: ClusterConfig, say: Say, seconds: float = 30.0) -> None:
+    say("waiting for the API server")
+    deadline = time.monotonic() + seconds
+    while _request(config, "/readyz") is None:
+        if processes.running(_record(config, "server")) is None:
+            raise ConfigError(f"the control plane has ended; look into {_log(config, 'server')}")
+        if time.monotonic() > deadline:
+            raise ConfigError(f"the API server is not ready after {seconds:g} s; look into {_log(config, 'server')}")
+        time.sleep(0.02)
+
+
+def _nodes(config: ClusterConfig) -> dict[str, bool]:
+    """Nodes that the API knows, and whether each is Ready."""
+    body = _request(config, "/api/v1/nodes")
+    if body is None:
+        return {}
+    return {
+        node["metadata"]["name"]: any(
+            one["type"] == "Ready" and one["status"] == "True" for one in node.get("status", {}).get("conditions") or []
+        )
+        for node in orjson.loads(body)["items"] or []
+    }
+
+
+def _request(config: ClusterConfig, path: str) -> bytes | None:
+    """What the API server answers to the administrator, or None when it does not answer 200."""
+    pki = config.data_dir / "pki"
+    try:
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        connection = HTTPSConnection("127.0.0.1", config.api_port, timeout=5, context=context)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+    except (OSError, HTTPException):
+        return None
+    return body if response.status == 200 else None
+
+
+def _record(config: ClusterConfig, name: str) -> Path:
+    return config.data_dir / "run" / f"{name}.json"
+
+
+def _log(config: ClusterConfig, name: str) -> Path:
+    return config.data_dir / "logs" / f"{name}.log"

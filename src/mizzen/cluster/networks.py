@@ -1,0 +1,41 @@
+"""The networks of a cluster on this machine: made at `up`, removed at `down`."""
+
+import ipaddress
+from pathlib import Path
+
+from mizzen.agent.network import nodes
+from mizzen.cluster.config import ClusterConfig
+
+
+def routes() -> list[ipaddress.IPv4Network]:
+    """The destinations that this machine has routes for, the default route left out."""
+    found = []
+    for line in Path("/proc/net/route").read_text().splitlines()[1:]:
+        fields = line.split()
+        destination, mask = (int.from_bytes(bytes.fromhex(fields[i])[::-1], "big") for i in (1, 7))
+        if mask:
+            found.append(ipaddress.IPv4Network((destination, bin(mask).count("1"))))
+    return found
+
+
+def create(config: ClusterConfig) -> None:
+    """Make what is missing of the bridge, the nodes' namespaces and the way out. Raises OSError."""
+    prefix = ipaddress.IPv4Network(config.node_cidr).prefixlen
+    gateway = ipaddress.IPv4Interface(f"{config.gateway}/{prefix}")
+    nodes.create_bridge(config.tag, gateway)
+    for number in range(1, config.nodes + 1):
+        address = ipaddress.IPv4Interface(f"{config.node_address(number)}/{prefix}")
+        node = nodes.NodeNetwork(config.node_name(number), address, ipaddress.IPv4Network(config.node_pod_cidr(number)))
+        nodes.create_node_namespace(config.tag, node, gateway.ip)
+    inner = [ipaddress.IPv4Network(cidr) for cidr in (config.node_cidr, config.pod_cidr)]
+    nodes.masquerade(config.tag, inner)
+
+
+def delete(config: ClusterConfig) -> None:
+    """Remove everything of it, whatever is there."""
+    nodes.delete_cluster(config.tag)
+
+
+def namespace_path(config: ClusterConfig, number: int) -> Path:
+    """The file of a node's network namespace."""
+    return nodes.namespace_path(config.tag, config.node_name(number))
