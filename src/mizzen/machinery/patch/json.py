@@ -1,0 +1,141 @@
+"""JSON patch (RFC 6902) with the liberties of the original: negative indexes, replace of an absent key.
+
+Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
+"""
+
+from copy import deepcopy
+from typing import Any
+
+from mizzen.machinery.errors import ApiError, Errors
+from mizzen.machinery.paths import unescape
+
+MAX_OPERATIONS = 10_000
+_REJECTED = "the server rejected our request due to an error in our request"
+
+
+class _FailedError(Exception):
+    """An operation that does not apply."""
+
+
+def apply(target: Any, patch: Any) -> Any:
+    """The patched value; the target is left alone.
+
+    Raises: ApiError 400 when the patch is no list of operations, 413 when there are too many, 422 when one fails.
+    """
+    if not isinstance(patch, list):
+        shown = _json_type(patch)
+        raise Errors.bad_request(
+            f"error decoding patch: json: cannot unmarshal {shown} into Go value of type []handlers.jsonPatchOp"
+        )
+    if len(patch) > MAX_OPERATIONS:
+        text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
+        raise ApiError(413, "RequestEntityTooLarge", text)
+    patched = deepcopy(target)
+    try:
+        for operation in patch:
+            _apply_one(patched, operation)
+    except _FailedError:
+        raise ApiError(422, "Invalid", _REJECTED) from None
+    return patched
+
+
+def _json_type(value: Any) -> str:
+    for type_, name in ((dict, "object"), (str, "string"), (bool, "bool"), (int, "number"), (float, "number")):
+        if isinstance(value, type_):
+            return name
+    return "null"
+
+
+def _apply_one(target: Any, operation: Any) -> None:
+    if not isinstance(operation, dict):
+        raise _FailedError
+    holder, key = _find(target, _pointer(operation, "path"))
+    match operation.get("op"):
+        case "add":
+            _add(holder, key, deepcopy(operation.get("value")))
+        case "remove":
+            _remove(holder, key)
+        case "replace":
+            _replace(holder, key, deepcopy(operation.get("value")))
+        case "move":
+            source, source_key = _find(target, _pointer(operation, "from"))
+            value = _get(source, source_key)
+            _remove(source, source_key)
+            holder, key = _find(target, operation["path"])
+            _add(holder, key, value)
+        case "copy":
+            source, source_key = _find(target, _pointer(operation, "from"))
+            _add(holder, key, deepcopy(_get(source, source_key)))
+        case "test":
+            _test(holder, key, operation.get("value"))
+        case _:
+            raise _FailedError
+
+
+def _pointer(operation: dict[str, Any], member: str) -> str:
+    pointer = operation.get(member)
+    if not isinstance(pointer, str):
+        raise _FailedError
+    return pointer
+
+
+def _find(target: Any, pointer: str) -> tuple[Any, str]:
+    """The container that a pointer's last step is looked up in. What stands before the first slash is ignored."""
+    steps = [unescape(step) for step in pointer.split("/")[1:]]
+    if not steps:
+        raise _FailedError
+    for step in steps[:-1]:
+        target = _get(target, step)
+    if not isinstance(target, dict | list):
+        raise _FailedError
+    return target, steps[-1]
+
+
+def _get(holder: Any, key: str) -> Any:
+    if isinstance(holder, dict):
+        return holder.get(key)
+    if isinstance(holder, list):
+        return holder[_index(key, len(holder))]
+    raise _FailedError
+
+
+def _index(key: str, length: int) -> int:
+    """A list position; negative ones count from the end."""
+    try:
+        position = int(key)
+    except ValueError:
+        raise _FailedError from None
+    if not -length <= position < length:
+        raise _FailedError
+    return position % length
+
+
+def _add(holder: Any, key: str, value: Any) -> None:
+    if isinstance(holder, dict):
+        holder[key] = value
+    elif key == "-":
+        holder.append(value)
+    else:
+        holder.insert(_index(key, len(holder) + 1), value)
+
+
+def _replace(holder: Any, key: str, value: Any) -> None:
+    if isinstance(holder, dict):
+        holder[key] = value
+    else:
+        holder[_index(key, len(holder))] = value
+
+
+def _remove(holder: Any, key: str) -> None:
+    if isinstance(holder, list):
+        del holder[_index(key, len(holder))]
+    elif key in holder:
+        del holder[key]
+    else:
+        raise _FailedError
+
+
+def _test(holder: Any, key: str, value: Any) -> None:
+    found = _get(holder, key)
+    if found != value or isinstance(found, bool) != isinstance(value, bool):
+        raise _FailedError

@@ -1,0 +1,273 @@
+"""Server-side apply: ownership, conflicts, giving up, and the tracking of other writes."""
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.machinery.errors import ApiError
+from mizzen.machinery.patch.apply import Writer, apply, entries, record_create, record_update, sets, walk
+from mizzen.machinery.schema import DEDUCED, Form, Schema, registry
+
+CONFIG_MAP = registry.find("", "v1", "ConfigMap")
+DEPLOYMENT = registry.find("apps", "v1", "Deployment")
+POD = registry.find("", "v1", "Pod")
+assert CONFIG_MAP is not None and DEPLOYMENT is not None and POD is not None
+EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+
+
+def writer(manager: str, now: str = EARLY, **more) -> Writer:
+    return Writer(manager, "v1", now, **more)
+
+
+def tile(**data: str | None) -> dict:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tile"}, "data": data}
+
+
+def owners(thing: dict) -> dict:
+    return {entry["manager"]: entry["fieldsV1"] for entry in thing["metadata"].get("managedFields", [])}
+
+
+def test_a_field_given_up_vanishes():
+    first = apply(None, tile(a="1", b="2"), writer("alpha"), CONFIG_MAP)
+    assert owners(first) == {"alpha": {"f:data": {"f:a": {}, "f:b": {}}}}
+    second = apply(first, tile(a="1"), writer("alpha"), CONFIG_MAP)
+    assert second["data"] == {"a": "1"}
+    assert owners(second) == {"alpha": {"f:data": {"f:a": {}}}}
+
+
+def test_conflicts_are_refused_with_a_cause_each():
+    live = apply(None, tile(a="1", b="1"), writer("alpha"), CONFIG_MAP)
+    with pytest.raises(ApiError) as caught:
+        apply(live, tile(a="2", b="2"), writer("beta"), CONFIG_MAP)
+    assert (caught.value.code, caught.value.reason) == (409, "Conflict")
+    assert caught.value.message == 'Apply failed with 2 conflicts: conflicts with "alpha":\n- .data.a\n- .data.b'
+    assert caught.value.details["causes"][0] == {
+        "reason": "FieldManagerConflict",
+        "message": 'conflict with "alpha"',
+        "field": ".data.a",
+    }
+
+
+def test_force_takes_a_field_from_its_owner():
+    live = record(tile(a="1", b="1"), "editor")
+    with pytest.raises(ApiError, match=r'1 conflict: conflict with "editor" using v1: \.data\.a'):
+        apply(live, tile(a="2"), writer("robot"), CONFIG_MAP)
+    forced = apply(live, tile(a="2"), writer("robot"), CONFIG_MAP, force=True)
+    assert forced["data"] == {"a": "2", "b": "1"}
+    assert owners(forced) == {"robot": {"f:data": {"f:a": {}}}, "editor": {"f:data": {".": {}, "f:b": {}}}}
+
+
+def record(thing: dict, manager: str, schema: Schema = CONFIG_MAP) -> dict:
+    return {**thing, "metadata": {**thing["metadata"], "managedFields": record_create(thing, writer(manager), schema)}}
+
+
+def test_equal_values_are_shared_and_stay_while_one_owner_is_left():
+    live = apply(None, tile(a="1"), writer("alpha"), CONFIG_MAP)
+    live = apply(live, tile(a="1"), writer("beta"), CONFIG_MAP)
+    live = apply(live, tile(), writer("alpha"), CONFIG_MAP)
+    assert live["data"] == {"a": "1"}
+    assert owners(live) == {"beta": {"f:data": {"f:a": {}}}, "alpha": {"f:data": {}}}
+
+
+def test_an_apply_that_changes_nothing_answers_what_was_there():
+    live = apply(None, tile(a="1"), writer("alpha"), CONFIG_MAP)
+    assert apply(live, tile(a="1"), writer("alpha", LATE), CONFIG_MAP) == live
+
+
+def test_what_was_there_before_the_first_apply_has_an_owner():
+    live = {**tile(a="1"), "metadata": {"name": "tile", "uid": "u"}}
+    with pytest.raises(ApiError, match=r'"before-first-apply" using v1: \.data\.a'):
+        apply(live, tile(a="2"), writer("alpha"), CONFIG_MAP)
+
+
+def test_managed_fields_may_not_be_applied():
+    body = tile(a="1")
+    body["metadata"]["managedFields"] = []
+    with pytest.raises(ApiError, match=r"metadata\.managedFields must be nil"):
+        apply(None, body, writer("alpha"), CONFIG_MAP)
+
+
+def test_an_undeclared_field_is_refused_with_its_path():
+    with pytest.raises(ApiError, match=r"\(/tile; /v1, Kind=ConfigMap\): .shape: field not declared in schema"):
+        apply(None, {**tile(), "shape": "x"}, writer("alpha"), CONFIG_MAP)
+
+
+def kiln(*containers: dict, **spec) -> dict:
+    template = {"metadata": {"labels": {"app": "kiln"}}, "spec": {"containers": list(containers)}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "kiln"},
+        "spec": {"selector": {"matchLabels": {"app": "kiln"}}, "template": template, **spec},
+    }
+
+
+def test_items_of_a_list_have_owners_of_their_own():
+    live = apply(None, kiln({"name": "one", "image": "1"}), writer("alpha"), DEPLOYMENT)
+    partial = {**kiln({"name": "two", "image": "2", "ports": [{"containerPort": 80}]})}
+    del partial["spec"]["selector"]
+    both = apply(live, partial, writer("beta"), DEPLOYMENT)
+    assert [each["name"] for each in both["spec"]["template"]["spec"]["containers"]] == ["one", "two"]
+    item = owners(both)["beta"]["f:spec"]["f:template"]["f:spec"]["f:containers"]['k:{"name":"two"}']
+    port = {".": {}, "f:containerPort": {}}
+    assert item["f:ports"] == {'k:{"containerPort":80,"protocol":"TCP"}': port}
+    gone = apply(both, kiln({"name": "three"}), writer("alpha"), DEPLOYMENT)
+    assert {each["name"] for each in gone["spec"]["template"]["spec"]["containers"]} == {"two", "three"}
+
+
+def test_atomic_lists_and_maps_have_one_owner():
+    live = apply(None, kiln({"name": "one", "args": ["a"]}), writer("alpha"), DEPLOYMENT)
+    with pytest.raises(ApiError, match=r'\.spec\.template\.spec\.containers\[name="one"\]\.args'):
+        apply(live, kiln({"name": "one", "args": ["a", "b"]}), writer("beta"), DEPLOYMENT)
+
+
+@pytest.mark.parametrize(
+    ("containers", "problem"),
+    [
+        ([{"image": "x"}], 'omits key field "name"'),
+        ([{"name": "a"}, {"name": "a"}], r'duplicate entries for key \[name="a"\]'),
+    ],
+)
+def test_items_without_keys_or_with_equal_ones_are_refused(containers, problem):
+    with pytest.raises(ApiError, match=problem) as caught:
+        apply(None, kiln(*containers), writer("alpha"), DEPLOYMENT)
+    assert caught.value.code == 400
+
+
+def test_a_creator_owns_what_it_sent_but_not_the_structs_every_object_has():
+    thing = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "cup", "labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": "1"}}}], "volumes": [{"name": "v"}]},
+    }
+    assert record_create(thing, writer("alpha"), POD)[0]["fieldsV1"] == {
+        "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+        "f:spec": {
+            "f:containers": {
+                'k:{"name":"main"}': {
+                    ".": {},
+                    "f:name": {},
+                    "f:resources": {".": {}, "f:requests": {".": {}, "f:cpu": {}}},
+                }
+            },
+            "f:volumes": {".": {}, 'k:{"name":"v"}': {".": {}, "f:name": {}}},
+        },
+    }
+
+
+def updated(live: dict, new: dict, manager: str, now: str = LATE, **more) -> dict:
+    managed = record_update(live, new, writer(manager, now, **more), CONFIG_MAP)
+    return {**new, "metadata": {**new["metadata"], "managedFields": managed}}
+
+
+def test_an_update_owns_what_it_changed_and_takes_it_from_the_others():
+    live = record(tile(a="1", b="1"), "alpha")
+    new = updated(live, tile(a="2", b="1", c="1"), "beta")
+    assert owners(new) == {
+        "alpha": {"f:data": {".": {}, "f:b": {}}},
+        "beta": {"f:data": {"f:a": {}, "f:c": {}}},
+    }
+    assert owners(updated(new, tile(b="1"), "gamma")) == {"alpha": {"f:data": {".": {}, "f:b": {}}}}
+
+
+def test_an_update_that_changes_nothing_keeps_every_entry_as_it_was():
+    live = record(tile(a="1"), "alpha")
+    assert updated(live, copy.deepcopy(live), "beta") == live
+
+
+@pytest.mark.parametrize("cleared", [[], [{}]])
+def test_a_client_may_clear_the_managed_fields(cleared):
+    live = record(tile(a="1"), "alpha")
+    new = copy.deepcopy(live)
+    new["metadata"]["managedFields"] = cleared
+    assert updated(live, new, "beta")["metadata"]["managedFields"] == []
+
+
+def test_nonsense_managed_fields_of_a_client_are_passed_over():
+    live = record(tile(a="1"), "alpha")
+    new = copy.deepcopy(live)
+    new["metadata"]["managedFields"] = [{"manager": "forged", "operation": "Steal", "fieldsV1": {"f:x": {}}}]
+    assert updated(live, new, "beta") == live
+
+
+def test_fields_that_an_endpoint_does_not_write_are_not_owned_through_it():
+    fields = record_create(
+        {"metadata": {}, "spec": {"replicas": 1}, "status": {"replicas": 1}},
+        writer("alpha", reset={"f:status": {}}),
+        DEPLOYMENT,
+    )
+    assert fields[0]["fieldsV1"] == {"f:spec": {"f:replicas": {}}}
+
+
+def test_the_oldest_of_more_than_ten_updaters_are_merged():
+    live = record(tile(k="0"), "m00")
+    for number in range(1, 12):
+        data = {**live["data"], f"x{number}": "1"}
+        live = updated(live, tile(**data), f"m{number:02}", f"2026-01-{number + 1:02}T00:00:00Z")
+    names = [entry["manager"] for entry in live["metadata"]["managedFields"]]
+    assert names == ["ancient-changes", *(f"m{number:02}" for number in range(3, 12))] or len(names) == 10
+    assert "ancient-changes" in names
+
+
+def test_without_a_schema_objects_are_owned_by_key_and_lists_whole():
+    schema = Schema(Form.STRUCT, {"metadata": DEPLOYMENT.properties["metadata"]}, preserve=True)
+    thing = {"apiVersion": "x/v1", "kind": "X", "metadata": {"name": "x"}, "spec": {"a": {"b": 1}, "l": [1, 2]}}
+    live = apply(None, thing, writer("alpha"), schema)
+    assert owners(live) == {"alpha": {"f:spec": {"f:a": {"f:b": {}}, "f:l": {}}}}
+    assert schema.properties.get("spec", DEDUCED) is DEDUCED
+
+
+# --- properties ---
+
+_step = st.sampled_from(["f:a", "f:b", 'k:{"name":"x"}', "v:1"])
+_node = st.recursive(
+    st.just({}),
+    lambda inner: st.builds(
+        lambda below, member: {**({".": {}} if member and below else {}), **below},
+        st.dictionaries(_step, inner, min_size=1, max_size=3),
+        st.booleans(),
+    ),
+    max_leaves=6,
+)
+_fields = st.dictionaries(_step, _node, max_size=3)
+
+
+def members(fields: dict) -> set[str]:
+    return set(sets.paths(fields))
+
+
+@given(_fields, _fields)
+def test_set_operations_are_those_of_sets_of_paths(left, right):
+    assert members(sets.union(left, right)) == members(left) | members(right)
+    assert members(sets.intersection(left, right)) == members(left) & members(right)
+    assert members(sets.difference(left, right)) == members(left) - members(right)
+
+
+_data = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["1", "2"]), max_size=3)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["x", "y", "z"]), _data), max_size=6))
+def test_applying_the_same_again_changes_nothing_and_owners_own_only_what_is_there(history):
+    live = None
+    for manager, data in history:
+        live = apply(live, tile(**data), writer(manager), CONFIG_MAP, force=True)
+        assert apply(live, tile(**data), writer(manager), CONFIG_MAP) == live
+        present = {f".data.{key}" for key in live["data"]}
+        for fields in owners(live).values():
+            assert {path for path in members(fields) if path != ".data"} <= present
+
+
+@given(_data, _data)
+def test_what_changed_and_what_vanished_account_for_the_whole_difference(old, new):
+    changed, removed = walk.compare(tile(**old), tile(**new), CONFIG_MAP)
+    assert members(changed) == {f".data.{key}" for key in new if old.get(key) != new[key]}
+    assert members(removed) == {f".data.{key}" for key in old if key not in new}
+
+
+@given(_data, st.sampled_from(["alpha", "beta"]))
+def test_entries_survive_writing_and_reading(data, manager):
+    managed = record_create(tile(**data), writer(manager), CONFIG_MAP)
+    assert entries.write(entries.read(managed) or {}) == managed

@@ -1,0 +1,88 @@
+"""JSON patch and JSON merge patch."""
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.machinery.errors import ApiError
+from mizzen.machinery.patch import json as json_patch
+from mizzen.machinery.patch import merge
+
+DATA = {"data": {"hue": "grey", "list": ["a", "b"]}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "data"),
+    [
+        ({"op": "add", "path": "/data/x", "value": 1}, {"hue": "grey", "list": ["a", "b"], "x": 1}),
+        ({"op": "replace", "path": "/data/none", "value": 1}, {"hue": "grey", "list": ["a", "b"], "none": 1}),
+        ({"op": "remove", "path": "/data/hue"}, {"list": ["a", "b"]}),
+        ({"op": "add", "path": "/data/list/-", "value": "c"}, {"hue": "grey", "list": ["a", "b", "c"]}),
+        ({"op": "add", "path": "/data/list/0", "value": "c"}, {"hue": "grey", "list": ["c", "a", "b"]}),
+        ({"op": "replace", "path": "/data/list/-1", "value": "z"}, {"hue": "grey", "list": ["a", "z"]}),
+        ({"op": "move", "from": "/data/hue", "path": "/data/tone"}, {"tone": "grey", "list": ["a", "b"]}),
+        ({"op": "copy", "from": "/data/gone", "path": "/data/hue"}, {"hue": None, "list": ["a", "b"]}),
+        ({"op": "test", "path": "/data/void", "value": None}, {"hue": "grey", "list": ["a", "b"]}),
+    ],
+)
+def test_an_operation_changes_what_the_original_changes(operation, data):
+    before = copy.deepcopy(DATA)
+    assert json_patch.apply(DATA, [operation]) == {"data": data}
+    assert before == DATA
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "remove", "path": "/data/gone"},
+        {"op": "test", "path": "/data/hue", "value": "red"},
+        {"op": "add", "path": "/none/x", "value": 1},
+        {"op": "replace", "path": "", "value": {}},
+        {"op": "merge", "path": "/data/x", "value": 1},
+        {"op": "move", "path": "/data/x"},
+        {"op": "replace", "path": "/data/list/9", "value": 1},
+        {"op": "add", "value": 1},
+    ],
+)
+def test_an_operation_that_fails_is_a_bare_422(operation):
+    with pytest.raises(ApiError) as caught:
+        json_patch.apply(DATA, [operation])
+    assert (caught.value.code, caught.value.reason) == (422, "Invalid")
+    assert caught.value.details == {}
+
+
+def test_a_json_patch_that_is_no_list_is_a_400_and_one_too_long_a_413():
+    with pytest.raises(ApiError, match=r"cannot unmarshal object into Go value of type \[\]handlers.jsonPatchOp"):
+        json_patch.apply(DATA, {})
+    with pytest.raises(ApiError) as caught:
+        json_patch.apply(DATA, [{}] * 10_001)
+    assert caught.value.code == 413
+
+
+_json = st.recursive(
+    st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.dictionaries(st.sampled_from("abcd"), inner, max_size=4) | st.lists(inner, max_size=2),
+    max_leaves=10,
+)
+_objects = st.dictionaries(st.sampled_from("abcd"), _json, max_size=4)
+
+
+@given(_objects, _objects)
+def test_the_merge_patch_between_two_objects_leads_from_one_to_the_other(old, new):
+    patch = merge.difference(old, new)
+    assert merge.apply(old, patch) == new
+    assert merge.apply(new, patch) == new
+
+
+@given(_objects, _objects)
+def test_a_merge_patch_applied_twice_is_applied_once(target, patch):
+    once = merge.apply(target, patch)
+    assert merge.apply(once, patch) == once
+
+
+def test_null_removes_and_bodies_that_are_no_object_are_refused():
+    assert merge.apply({"a": {"b": 1, "c": 2}}, {"a": {"b": None}, "x": None}) == {"a": {"c": 2}}
+    with pytest.raises(ApiError, match="cannot unmarshal array"):
+        merge.apply({}, [])
