@@ -64,7 +64,7 @@ class FieldError:
     def message(self) -> str:
         """The cause's text without the path, as it stands in `details.causes[].message`."""
         phrase = _PHRASES[self.cause]
-        if self.cause not in _WITHOUT_VALUE:
+        if self.cause not in _WITHOUT_VALUE or (self.cause is Cause.TOO_MANY and self.value is not None):
             phrase = f"{phrase}: {_shown(self.value)}"
         return f"{phrase}: {self.detail}" if self.detail else phrase
 
@@ -114,6 +114,8 @@ class ApiError(Exception):
     message: str
     details: Object = field(default_factory=dict)
     retry_after: int | None = None
+    metadata: Object = field(default_factory=dict)
+    """The Status's own metadata; an expired list token carries a new one there."""
 
     def __str__(self) -> str:
         return self.message
@@ -123,7 +125,7 @@ class ApiError(Exception):
         body: Object = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": dict(self.metadata),
             "status": "Failure",
             "message": self.message,
         }

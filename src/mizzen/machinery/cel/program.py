@@ -1,0 +1,181 @@
+"""Compiled expressions: parsed and checked once, evaluated over JSON values."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from itertools import product
+from typing import Any
+
+from mizzen.machinery.cel.authorizer import Authorize, authorizing
+from mizzen.machinery.cel.library import FUNCTIONS
+from mizzen.machinery.cel.literals import as_maps
+
+MAX_EXPRESSION = 64 * 1024
+"""Bytes of one expression; what is longer is refused before it is parsed."""
+
+
+class CelError(ValueError):
+    """An expression that does not compile, or whose evaluation failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A compiled expression and the type it yields (`BOOL`, `STRING`, `DYN` when only evaluation tells)."""
+
+    expression: str
+    returns: str
+    compiled: Any
+
+    def evaluate(self, data: Mapping[str, Any], authorize: Authorize | None = None) -> Any:
+        """The value as JSON. Raises: CelError."""
+        with authorizing(authorize):
+            try:
+                result = self.compiled.eval(data=data)
+                failed = result.type().name() == "ERROR"
+                value = result.plain_value()
+            except (RuntimeError, ValueError, TypeError, KeyError) as error:
+                raise CelError(f"expression '{self.expression}' resulted in error: {error}") from None
+        if failed:
+            raise CelError(f"expression '{self.expression}' resulted in error: {value}")
+        return value
+
+    def holds(self, data: Mapping[str, Any], authorize: Authorize | None = None) -> bool:
+        """Whether the expression yields true. Raises: CelError, for anything that is no boolean too."""
+        value = self.evaluate(data, authorize)
+        if not isinstance(value, bool):
+            raise CelError(f"expression '{self.expression}' must evaluate to bool")
+        return value
+
+
+@lru_cache(maxsize=4096)
+def compile_expression(expression: str, variables: tuple[str, ...], optional: tuple[str, ...] = ()) -> Program:
+    """Compile an expression over the named variables; `optional` ones are passed as lists of none or one value.
+
+    Raises: CelError.
+    """
+    if len(expression.encode()) > MAX_EXPRESSION:
+        raise CelError("expression is too long")
+    text = _rewritten(as_maps(expression))
+    for name in optional:
+        text = f"cel.bind({name}, size(_{name}) > 0 ? optional.of(_{name}[0]) : optional.none(), {text})"
+    environment = _environment(tuple(f"_{name}" if name in optional else name for name in variables))
+    try:
+        compiled = environment.compile(text)
+    except RuntimeError as error:
+        raise CelError(f"compilation failed: {str(error).removeprefix('INVALID_ARGUMENT: ')}") from None
+    return Program(expression, compiled.return_type().name(), compiled)
+
+
+_named_format = re.compile(r"format\.named\(\s*[\"'](\w+)[\"']\s*\)(?:\.value\(\))?")
+_validate_call = re.compile(r"(format\.\w+\(\))\.validate\(")
+_string_call = re.compile(r"(?<![\w.])string\(")
+_index_call = re.compile(r"\.(indexOf|lastIndexOf)\(")
+_POSITIONS = {"indexOf": ".positionOf(", "lastIndexOf": ".lastPositionOf("}
+
+
+def _rewritten(text: str) -> str:
+    """The expression with what the evaluator cannot be taught under its own name.
+
+    Functions that it knows for fewer types (`string`, `indexOf`) get another name, and `validate`, which answers an
+    optional, is wrapped, because a function written in Python cannot make one.
+    """
+    text = _index_call.sub(lambda match: _POSITIONS[match[1]], text)
+    if "ip(" in text or "cidr(" in text:
+        text = _string_call.sub("textOf(", text)
+    if "format." not in text:
+        return text
+    text = _named_format.sub(r"format.\1()", text)
+    while match := _validate_call.search(text):
+        end = closing_bracket(text, match.end())
+        call = f"{match[1]}.formatProblems({text[match.end() : end]})"
+        text = f"{text[: match.start()]}optional.ofNonZeroValue({call}){text[end + 1 :]}"
+    return text
+
+
+def closing_bracket(text: str, at: int) -> int:
+    """Where the bracket closes that was opened before `at`."""
+    depth, quote = 1, ""
+    for position in range(at, len(text)):
+        mark = text[position]
+        if quote:
+            quote = "" if mark == quote and text[position - 1] != "\\" else quote
+        elif mark in "'\"":
+            quote = mark
+        elif mark in "([{":
+            depth += 1
+        elif mark in ")]}":
+            depth -= 1
+            if depth == 0:
+                return position
+    raise CelError("compilation failed: missing ')'")
+
+
+@cache
+def _environment(variables: tuple[str, ...]) -> Any:
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
+
+    extensions = [
+        ext_strings.ExtStrings(),
+        ext_math.ExtMath(),
+        ext_optional.ExtOptional(),
+        ext_encoders.ExtEncoders(),
+        ext_bindings.ExtBindings(),
+    ]
+    return cel.NewEnv(
+        variables=dict.fromkeys(variables, cel.Type.DYN),
+        extensions=extensions,
+        functions=_declared(cel),
+    )
+
+
+_CONCRETE = ("string", "bool", "int", "double", "map", "list")
+
+
+def _declared(cel: Any) -> list[Any]:
+    types = {
+        "string": cel.Type.STRING,
+        "bool": cel.Type.BOOL,
+        "int": cel.Type.INT,
+        "double": cel.Type.DOUBLE,
+        "dyn": cel.Type.DYN,
+        "map": cel.Type.Map(cel.Type.DYN, cel.Type.DYN),
+        "list": cel.Type.List(cel.Type.DYN),
+    }
+    overloads: dict[str, list[Any]] = {}
+    for name, is_member, declared_parameters, returns, implementation in FUNCTIONS:
+        # The evaluator looks a call up by the values' own types: `dyn` has to be spelled out.
+        choices = [_CONCRETE if each == "dyn" else (each,) for each in declared_parameters]
+        for parameters in product(*choices):
+            identity = f"mizzen_{name}_{'member_' if is_member else ''}{'_'.join(parameters)}".replace(".", "_")
+            overloads.setdefault(name, []).append(
+                cel.Overload(
+                    id=identity,
+                    return_type=types[returns],
+                    parameters=[types[each] for each in parameters],
+                    is_member=is_member,
+                    impl=implementation,
+                )
+            )
+    return [cel.FunctionDecl(name, declared) for name, declared in overloads.items()]
+
+
+def evaluate_variables(
+    definitions: Iterable[tuple[str, str]],
+    data: Mapping[str, Any],
+    names: tuple[str, ...],
+    authorize: Authorize | None = None,
+) -> dict[str, Any]:
+    """The `variables` of a policy, each of which may use those before it; one that fails is left out.
+
+    Using a variable that was left out is an error where it is used, as in the original's lazy evaluation.
+    """
+    found: dict[str, Any] = {}
+    for name, expression in definitions:
+        try:
+            program = compile_expression(expression, (*names, "variables"))
+            found[name] = program.evaluate({**data, "variables": found}, authorize)
+        except CelError:
+            continue
+    return found

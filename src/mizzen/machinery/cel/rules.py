@@ -1,0 +1,245 @@
+"""`x-kubernetes-validations`: the rules of a custom resource's schema, checked over new and stored values.
+
+Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mizzen.machinery import times
+from mizzen.machinery.cel.program import CelError, Program, compile_expression
+from mizzen.machinery.cel.static import COST_LIMIT, estimated_cost, undefined_fields
+from mizzen.machinery.errors import Cause, FieldError, forbidden, invalid, not_supported, required
+from mizzen.machinery.schema import Form, Schema
+from mizzen.machinery.values import type_name
+
+BUDGET = 10_000
+"""Evaluations of rules for one object; past it the object is refused."""
+
+_ABSENT = object()
+_old_self = re.compile(r"\boldSelf\b").search
+_REASONS = {
+    "FieldValueInvalid": Cause.INVALID,
+    "FieldValueForbidden": Cause.FORBIDDEN,
+    "FieldValueRequired": Cause.REQUIRED,
+    "FieldValueDuplicate": Cause.DUPLICATE,
+}
+# Words that CEL keeps for itself, which a property may still be named.
+_RESERVED = frozenset(
+    (
+        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
+        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
+    )
+)
+_ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
+
+
+def escaped(name: str) -> str:
+    """A property's name as rules write it: `foo-bar` is `foo__dash__bar`."""
+    if name in _RESERVED:
+        return f"__{name}__"
+    for mark, text in _ESCAPES:
+        name = name.replace(mark, text)
+    return name
+
+
+def has_rules(schema: Schema) -> bool:
+    """Whether a rule stands anywhere in the schema."""
+    return any(True for _ in _nodes_with_rules(schema))
+
+
+def _nodes_with_rules(schema: Schema) -> Iterator[Schema]:
+    if schema.source.get("x-kubernetes-validations"):
+        yield schema
+    for inner in schema.properties.values():
+        if inner.type_name != "v1.ObjectMeta":
+            yield from _nodes_with_rules(inner)
+    if schema.items is not None and schema.items is not schema:
+        yield from _nodes_with_rules(schema.items)
+
+
+class _SpentError(Exception):
+    """The budget of one object is used up."""
+
+
+def validate(value: Any, schema: Schema, old: Any = None) -> Iterator[FieldError]:
+    """What the rules find wrong with an object, given the stored one (None on create)."""
+    run = _Run()
+    try:
+        yield from run.check(value, _ABSENT if old is None else old, schema, "")
+    except _SpentError:
+        yield invalid("", "object", "validation failed due to running out of cost budget, no further rules will be run")
+
+
+class _Run:
+    """One object's validation: walks value and stored value together and counts what it spends."""
+
+    def __init__(self) -> None:
+        self._left = BUDGET
+
+    def check(self, value: Any, old: Any, schema: Schema, path: str) -> Iterator[FieldError]:
+        for rule in schema.source.get("x-kubernetes-validations") or ():
+            yield from self._apply(rule, value, old, schema, path)
+        if isinstance(value, dict):
+            before = old if isinstance(old, dict) else {}
+            for key, inner in value.items():
+                known = schema.properties.get(key) or (schema.items if schema.form is Form.MAP else None)
+                if known is not None and known.type_name != "v1.ObjectMeta":
+                    where = f"{path}.{key}" if path else key
+                    yield from self.check(inner, before.get(key, _ABSENT), known, where)
+        elif isinstance(value, list) and schema.items is not None:
+            stored = _correlated(old, schema)
+            for position, inner in enumerate(value):
+                was = stored.get(_identity(inner, schema), _ABSENT)
+                yield from self.check(inner, was, schema.items, f"{path}[{position}]")
+
+    def _apply(self, rule: Mapping[str, Any], value: Any, old: Any, schema: Schema, path: str) -> Iterator[FieldError]:
+        text, optional = rule["rule"], bool(rule.get("optionalOldSelf"))
+        if value is None or (_old_self(text) and old is _ABSENT and not optional):
+            return
+        self._left -= 1
+        if self._left < 0:
+            raise _SpentError
+        data = {"self": to_cel(value, schema)}
+        if optional:
+            data["_oldSelf"] = [] if old is _ABSENT else [to_cel(old, schema)]
+        elif old is not _ABSENT:
+            data["oldSelf"] = to_cel(old, schema)
+        try:
+            if _compiled(text, optional).holds(data):
+                return
+        except CelError as error:
+            yield invalid(path, type_name(value), str(error))
+            return
+        yield _failure(rule, data, type_name(value), path, optional)
+
+
+def _compiled(text: str, optional: bool) -> Program:
+    return compile_expression(text, ("self", "oldSelf"), ("oldSelf",) if optional else ())
+
+
+def _failure(rule: Mapping[str, Any], data: Mapping[str, Any], shown: str, path: str, optional: bool) -> FieldError:
+    cause = _REASONS.get(rule.get("reason") or "", Cause.INVALID)
+    where = path
+    if field_path := rule.get("fieldPath"):
+        where = f"{path}{field_path}" if path else field_path.removeprefix(".")
+    return FieldError(cause, where, shown, _message(rule, data, optional))
+
+
+def _message(rule: Mapping[str, Any], data: Mapping[str, Any], optional: bool) -> str:
+    fixed = rule.get("message") or f"failed rule: {rule['rule']}"
+    expression = rule.get("messageExpression")
+    if not expression:
+        return fixed
+    try:
+        made = _compiled(expression, optional).evaluate(data)
+    except CelError:
+        return fixed
+    return made.strip() if isinstance(made, str) and made.strip() and "\n" not in made else fixed
+
+
+def _correlated(old: Any, schema: Schema) -> dict[Any, Any]:
+    """Stored items by what identifies them; only lists of type map can be followed over time."""
+    if not isinstance(old, list) or schema.list_type != "map":
+        return {}
+    return {_identity(item, schema): item for item in old}
+
+
+def _identity(item: Any, schema: Schema) -> Any:
+    return tuple(item.get(key) for key in schema.map_keys) if isinstance(item, dict) else None
+
+
+def to_cel(value: Any, schema: Schema) -> Any:
+    """A value as rules see it: properties by their escaped names, times and durations typed."""
+    if isinstance(value, dict):
+        if schema.form is Form.STRUCT and not schema.preserve:
+            known = schema.properties
+            return {escaped(key): to_cel(inner, known[key]) if key in known else inner for key, inner in value.items()}
+        inner_schema = schema.items
+        if schema.form is Form.MAP and inner_schema is not None:
+            return {key: to_cel(inner, inner_schema) for key, inner in value.items()}
+        return value
+    if isinstance(value, list) and schema.items is not None:
+        return [to_cel(each, schema.items) for each in value]
+    if isinstance(value, str) and schema.form is Form.STRING:
+        return _typed(value, schema.source.get("format", ""))
+    if isinstance(value, int) and not isinstance(value, bool) and schema.form is Form.NUMBER:
+        return float(value)
+    return value
+
+
+def _typed(value: str, format_: str) -> Any:
+    from datetime import UTC, datetime, timedelta
+
+    try:
+        if format_ == "date-time":
+            return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=times.parse(value))
+        if format_ == "duration":
+            return timedelta(seconds=times.parse_duration(value))
+    except ValueError:
+        return value
+    return value
+
+
+def check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
+    """What is wrong with the rules of a root schema, when a definition is created; `path` leads to it."""
+    costly = False
+    for error in _check_rules(schema, path):
+        costly = costly or error.detail.startswith("contributed to")
+        yield error
+    if costly:
+        total = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema"
+        yield forbidden(path, f"{total} {_TOO_COSTLY.format(factor=1)}")
+
+
+def _check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
+    for position, rule in enumerate(schema.source.get("x-kubernetes-validations") or ()):
+        yield from _check_rule(rule, schema, f"{path}.x-kubernetes-validations[{position}]")
+    for key, inner in schema.properties.items():
+        if inner.type_name != "v1.ObjectMeta":
+            yield from _check_rules(inner, f"{path}.properties[{key}]")
+    if schema.items is not None and schema.items.source:
+        yield from _check_rules(
+            schema.items, f"{path}.{'items' if schema.form is Form.LIST else 'additionalProperties'}"
+        )
+
+
+_TOO_COSTLY = (
+    "exceeds budget by factor of more than {factor}x (try simplifying the rule, or adding maxItems, maxProperties, "
+    "and maxLength where arrays, maps, and strings are declared)"
+)
+
+
+def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[FieldError]:
+    text, optional = rule.get("rule") or "", bool(rule.get("optionalOldSelf"))
+    if not text.strip():
+        yield required(f"{path}.rule", "rule is not specified")
+        return
+    try:
+        program = _compiled(text, optional)
+        if program.returns not in {"BOOL", "DYN"}:
+            raise CelError("cel expression must evaluate to a bool")
+        if missing := undefined_fields(text, schema):
+            raise CelError(f"compilation failed: undefined field '{missing[0]}'")
+    except CelError as error:
+        yield invalid(f"{path}.rule", text, str(error))
+    else:
+        cost = estimated_cost(text, schema)
+        if cost > COST_LIMIT:
+            factor = 100 if cost > 100 * COST_LIMIT else 1
+            yield forbidden(f"{path}.rule", f"estimated rule cost {_TOO_COSTLY.format(factor=factor)}")
+            share = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+            yield forbidden(f"{path}.rule", share)
+    if "message" in rule and not rule["message"].strip():
+        yield invalid(f"{path}.message", rule["message"], "message must be non-empty if specified")
+    expression = rule.get("messageExpression")
+    if expression:
+        try:
+            if _compiled(expression, optional).returns not in {"STRING", "DYN"}:
+                raise CelError("cel expression must evaluate to a string")
+        except CelError as error:
+            yield invalid(f"{path}.messageExpression", expression, f"messageExpression {error}")
+    reason = rule.get("reason")
+    if reason is not None and reason not in _REASONS:
+        yield not_supported(f"{path}.reason", reason, _REASONS)

@@ -1,0 +1,314 @@
+"""Structural schemas, values of custom resources, and their CEL rules."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.machinery import structural, values
+from mizzen.machinery.cel import CelError, compile_expression, evaluate_variables, rules
+from mizzen.machinery.cel.literals import as_maps
+from mizzen.machinery.cel.static import estimated_cost, undefined_fields
+
+ROOT = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "required": ["h"],
+            "properties": {
+                "h": {"type": "integer", "minimum": 1, "maximum": 9},
+                "s": {"type": "string", "maxLength": 4, "minLength": 2, "pattern": "^[a-z]+$", "default": "ab"},
+                "e": {"type": "string", "enum": ["up", "down"]},
+                "l": {"type": "array", "maxItems": 2, "items": {"type": "string"}, "x-kubernetes-list-type": "set"},
+                "m": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"name": {"type": "string"}, "v": {"type": "integer", "maximum": 3}},
+                    },
+                    "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["name"],
+                },
+                "i": {"x-kubernetes-int-or-string": True},
+                "d": {"type": "string", "format": "date-time"},
+                "n": {"type": "string", "nullable": True},
+                "any": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                "t": {
+                    "type": "object",
+                    "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+                    "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+                },
+            },
+        }
+    },
+}
+SCHEMA = structural.build(ROOT)
+
+
+def problems(spec: dict, old: dict | None = None) -> list[tuple[str, str]]:
+    thing = {"spec": spec}
+    found = values.validate(thing, SCHEMA, "", {"spec": old}) if old is not None else values.validate(thing, SCHEMA)
+    return [(error.path, error.message) for error in found]
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "message"),
+    [
+        ({}, "spec.h", "Required value"),
+        ({"h": "1"}, "spec.h", 'Invalid value: "string": spec.h in body must be of type integer: "string"'),
+        ({"h": 0}, "spec.h", "Invalid value: 0: spec.h in body should be greater than or equal to 1"),
+        ({"h": 1, "s": "abcde"}, "spec.s", "Too long: may not be longer than 4"),
+        ({"h": 1, "s": "A"}, "spec.s", 'Invalid value: "A": spec.s in body should be at least 2 chars long'),
+        ({"h": 1, "s": "A1"}, "spec.s", "Invalid value: \"A1\": spec.s in body should match '^[a-z]+$'"),
+        ({"h": 1, "e": "left"}, "spec.e", 'Unsupported value: "left": supported values: "up", "down"'),
+        ({"h": 1, "l": ["a", "b", "c"]}, "spec.l", "Too many: 3: must have at most 2 items"),
+        ({"h": 1, "l": ["a", "a"]}, "spec.l[1]", 'Duplicate value: "a"'),
+        ({"h": 1, "m": [{"name": "x"}, {"name": "x"}]}, "spec.m[1]", 'Duplicate value: {"name":"x"}'),
+        (
+            {"h": 1, "i": True},
+            "spec.i",
+            'Invalid value: "boolean": spec.i in body must be of type integer,string: "boolean"',
+        ),
+        ({"h": 1, "d": "noon"}, "spec.d", 'Invalid value: "noon": spec.d in body must be of type date-time: "noon"'),
+        (
+            {"h": 1, "t": {}},
+            "spec.t",
+            'Invalid value: "object": "spec.t" must validate one and only one schema (oneOf). Found none valid',
+        ),
+    ],
+)
+def test_a_wrong_value_is_reported_in_the_original_words(spec, path, message):
+    assert problems(spec) == [(path, message)]
+
+
+def test_right_values_pass():
+    assert problems({"h": 1, "s": "ab", "l": ["a"], "i": "5%", "n": None, "any": {"x": [1]}, "t": {"a": 1}}) == []
+
+
+def test_an_invalid_value_that_did_not_change_is_tolerated_on_update():
+    assert problems({"h": 1, "s": "TOO LONG"}, old={"h": 2, "s": "TOO LONG"}) == []
+    assert problems({"h": 0, "s": "TOO LONG"}, old={"h": 2, "s": "TOO LONG"})[0][0] == "spec.h"
+    old = {"h": 1, "m": [{"name": "a", "v": 9}]}
+    assert problems({"h": 1, "m": [{"name": "b", "v": 1}, {"name": "a", "v": 9}]}, old) == []
+
+
+def test_unknown_fields_are_pruned_except_where_they_are_kept():
+    thing = {"spec": {"h": 1, "x": 2, "any": {"y": 1}, "m": [{"name": "a", "z": 1}]}, "top": 1}
+    assert structural.prune(thing, SCHEMA) == ["spec.x", "spec.m[0].z", "top"]
+    assert thing == {"spec": {"h": 1, "any": {"y": 1}, "m": [{"name": "a"}]}}
+
+
+def test_defaults_fill_in_and_nulls_that_may_not_stand_count_as_absent():
+    thing = {"spec": {"h": 1, "s": None, "n": None, "e": None}}
+    structural.default(thing, SCHEMA)
+    assert thing == {"spec": {"h": 1, "s": "ab", "n": None}}
+
+
+_specs = st.fixed_dictionaries(
+    {},
+    optional={
+        "h": st.integers(0, 10) | st.none(),
+        "s": st.text("abC", max_size=5) | st.none(),
+        "x": st.integers(),
+        "any": st.dictionaries(st.text("pq", max_size=2), st.integers(), max_size=2),
+        "m": st.lists(st.fixed_dictionaries({"name": st.text("ab", max_size=1)}, optional={"z": st.booleans()})),
+    },
+)
+
+
+@given(_specs)
+def test_pruning_and_defaulting_are_idempotent(spec):
+    thing = {"spec": spec}
+    structural.prune(thing, SCHEMA)
+    structural.default(thing, SCHEMA)
+    again = {"spec": {**thing["spec"]}}
+    assert structural.prune(again, SCHEMA) == []
+    structural.default(again, SCHEMA)
+    assert again == thing
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ({}, "S.type"),
+        ({"type": "object", "properties": {"a": {}}}, "S.properties[a].type"),
+        ({"type": "object", "properties": {"a": {"type": "array"}}}, "S.properties[a].items"),
+        ({"type": "object", "properties": {"a": {"type": "number32"}}}, "S.properties[a].type"),
+        ({"type": "object", "properties": {"a": {"type": "string", "default": 1}}}, "S.properties[a].default"),
+        (
+            {"type": "object", "properties": {"a": {"type": "string", "anyOf": [{"type": "string", "pattern": "x"}]}}},
+            "S.properties[a].anyOf[0].type",
+        ),
+        ({"type": "object", "properties": {"metadata": {"properties": {"labels": {}}}}}, "S.properties[metadata]"),
+    ],
+)
+def test_a_schema_that_is_not_structural_is_refused(source, path):
+    assert path in [error.path for error in structural.check(source, "S")]
+
+
+def test_a_structural_schema_is_accepted():
+    assert list(structural.check(ROOT, "S")) == []
+
+
+# --- rules ---
+
+
+def ruled(*rule_list: dict, **properties: dict) -> structural.Schema:
+    return structural.build(
+        {
+            "type": "object",
+            "properties": {
+                "spec": {"type": "object", "properties": properties, "x-kubernetes-validations": list(rule_list)}
+            },
+        }
+    )
+
+
+INTEGER = {"type": "integer"}
+
+
+def test_a_failing_rule_is_reported_with_its_message_reason_and_place():
+    schema = ruled(
+        {"rule": "self.min <= self.max", "message": "min above max"},
+        {"rule": "self.min > 0"},
+        {
+            "rule": "self.max < 9",
+            "messageExpression": "'max is ' + string(self.max)",
+            "reason": "FieldValueForbidden",
+            "fieldPath": ".max",
+        },
+        min=INTEGER,
+        max=INTEGER,
+    )
+    assert [str(error) for error in rules.validate({"spec": {"min": 0, "max": 3}}, schema)] == [
+        'spec: Invalid value: "object": failed rule: self.min > 0'
+    ]
+    assert [str(error) for error in rules.validate({"spec": {"min": 10, "max": 9}}, schema)] == [
+        'spec: Invalid value: "object": min above max',
+        "spec.max: Forbidden: max is 9",
+    ]
+
+
+def test_a_transition_rule_runs_only_when_there_is_something_to_compare_with():
+    schema = ruled({"rule": "self.wood == oldSelf.wood", "message": "wood stays"}, wood={"type": "string"})
+    assert list(rules.validate({"spec": {"wood": "oak"}}, schema)) == []
+    found = rules.validate({"spec": {"wood": "ash"}}, schema, {"spec": {"wood": "oak"}})
+    assert [error.detail for error in found] == ["wood stays"]
+
+
+def test_an_optional_old_self_runs_on_create_too():
+    rule = {"rule": "oldSelf.hasValue() || self.n == 1", "optionalOldSelf": True}
+    schema = ruled(rule, n=INTEGER)
+    assert list(rules.validate({"spec": {"n": 1}}, schema)) == []
+    assert len(list(rules.validate({"spec": {"n": 2}}, schema))) == 1
+    assert list(rules.validate({"spec": {"n": 2}}, schema, {"spec": {"n": 1}})) == []
+
+
+def test_items_of_a_map_list_are_compared_with_those_of_the_same_key():
+    item = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "v": INTEGER},
+        "x-kubernetes-validations": [{"rule": "self.v >= oldSelf.v"}],
+    }
+    items = {"type": "array", "items": item, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    schema = ruled(items=items)
+    old = {"spec": {"items": [{"name": "a", "v": 5}, {"name": "b", "v": 1}]}}
+    new = {"spec": {"items": [{"name": "b", "v": 2}, {"name": "a", "v": 4}]}}
+    assert [error.path for error in rules.validate(new, schema, old)] == ["spec.items[1]"]
+
+
+def test_properties_with_odd_names_are_escaped_in_rules():
+    schema = ruled(
+        {"rule": "self.a__dash__b == 1 && self.__namespace__ == 'x'"},
+        **{"a-b": INTEGER, "namespace": {"type": "string"}},
+    )
+    assert list(rules.validate({"spec": {"a-b": 1, "namespace": "x"}}, schema)) == []
+
+
+def test_a_rule_that_does_not_compile_or_names_no_field_is_refused():
+    schema = ruled({"rule": "self +"}, {"rule": "self.depth > 1"}, {"rule": "1"}, {"rule": ""}, size=INTEGER)
+    found = list(rules.check_rules(schema, "S"))
+    assert [error.path.removeprefix("S.properties[spec].x-kubernetes-validations") for error in found] == [
+        "[0].rule",
+        "[1].rule",
+        "[2].rule",
+        "[3].rule",
+    ]
+    assert "undefined field 'depth'" in found[1].detail
+
+
+def test_loops_within_loops_over_unbounded_lists_are_too_costly():
+    strings = {"type": "array", "items": {"type": "string"}}
+    schema = structural.build({"type": "object", "properties": {"l": strings}})
+    assert estimated_cost("self.l.all(a, self.l.exists(b, a != b))", schema) > 10_000_000
+    assert estimated_cost("self.l.all(a, a.startsWith('x'))", schema) < 10_000_000
+    assert undefined_fields("self.l.all(a, a.size() > 0) && self.metadata.name != ''", schema) == []
+
+
+def test_a_run_of_too_many_rules_is_cut_off():
+    item = {"type": "integer", "x-kubernetes-validations": [{"rule": "self >= 0"}]}
+    schema = ruled(l={"type": "array", "items": item})
+    found = list(rules.validate({"spec": {"l": [1] * (rules.BUDGET + 1)}}, schema))
+    assert "cost budget" in found[0].detail
+
+
+# --- the language ---
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("quantity('1Gi').isGreaterThan(quantity('1Mi'))", True),
+        ("quantity(self.q).add(1).asInteger()", 1073741825),
+        ("isQuantity('x')", False),
+        ("cidr('10.0.0.0/8').containsIP('10.1.1.1')", True),
+        ("string(ip('::1'))", "::1"),
+        ("url('https://a.b:80/x?y=1').getQuery()['y'][0]", "1"),
+        ("self.l.isSorted() && self.l.sum() == 6 && self.l.indexOf(2) == 1", True),
+        ("'abc'.lastIndexOf('c')", 2),
+        ("'a1b2'.findAll('[0-9]')", ["1", "2"]),
+        ("sets.contains(self.l, [1])", True),
+        ("semver('1.2.3-rc.1').isLessThan(semver('1.2.3'))", True),
+        ("format.dns1123Label().validate('a_b').hasValue()", True),
+        ("!format.named('dns1123Label').value().validate('ab').hasValue()", True),
+        ("self.?none.orValue('x')", "x"),
+        ("'%s-%d'.format(['a', 1])", "a-1"),
+        ("[JSONPatch{op: 'add', path: '/' + jsonpatch.escapeKey('x/y')}]", [{"op": "add", "path": "/x~1y"}]),
+    ],
+)
+def test_an_expression_of_kubernetes_yields_its_value(expression, value):
+    data = {"self": {"q": "1Gi", "l": [1, 2, 3]}}
+    assert compile_expression(expression, ("self",)).evaluate(data) == value
+
+
+def test_an_object_literal_becomes_a_map():
+    text = "Object{spec: Object.spec{replicas: x ? 1 : 2, 'q': {a: 1}}}"
+    assert as_maps(text) == '{"spec": {"replicas": x ? 1 : 2, \'q\': {a: 1}}}'
+
+
+def test_the_authorizer_is_asked_with_all_that_was_said():
+    asked = []
+
+    def authorize(question):
+        asked.append(question)
+        return True, "because"
+
+    expression = "authorizer.group('apps').resource('deployments').namespace('x').name('y').check('get').allowed()"
+    program = compile_expression(expression, ("authorizer",))
+    assert program.holds({"authorizer": {"authorizer": {}}}, authorize)
+    assert asked == [{"group": "apps", "resource": "deployments", "namespace": "x", "name": "y", "verb": "get"}]
+
+
+def test_variables_may_use_those_before_them_and_fail_only_where_used():
+    definitions = [("one", "object.n + 1"), ("bad", "object.none"), ("two", "variables.one * 2")]
+    data = {"object": {"n": 1}}
+    assert evaluate_variables(definitions, data, ("object",)) == {"one": 2, "two": 4}
+
+
+def test_failures_are_errors_of_the_expression():
+    with pytest.raises(CelError, match="compilation failed"):
+        compile_expression("self +", ("self",))
+    with pytest.raises(CelError, match="resulted in error"):
+        compile_expression("self.none", ("self",)).evaluate({"self": {}})
+    with pytest.raises(CelError, match="must evaluate to bool"):
+        compile_expression("1", ("self",)).holds({"self": {}})
