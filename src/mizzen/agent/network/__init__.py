@@ -1,0 +1,1 @@
+"""How pods and nodes are wired: namespaces, links, addresses and routes."""

@@ -1,0 +1,84 @@
+"""Ports of the node that lead to a pod's: one nftables table with two maps, made when the first is asked for.
+
+Connections from the node itself to 127.0.0.1 are not redirected; every other address of the node is.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from mizzen.agent.network.addresses import HostPort, Lease
+from mizzen.net.nftables import Ruleset, elements
+
+TABLE: Final = "mizzen_hostports"
+
+_TABLE = f"""
+add table ip {TABLE}
+delete table ip {TABLE}
+table ip {TABLE} {{
+  map anywhere {{ type inet_proto . inet_service : ipv4_addr . inet_service; }}
+  map bound {{ type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }}
+  set hairpin {{ type ipv4_addr . ipv4_addr; }}
+  chain pick {{
+    ip protocol tcp dnat ip to ip daddr . meta l4proto . th dport map @bound
+    ip protocol udp dnat ip to ip daddr . meta l4proto . th dport map @bound
+    ip protocol tcp dnat ip to meta l4proto . th dport map @anywhere
+    ip protocol udp dnat ip to meta l4proto . th dport map @anywhere
+  }}
+  chain prerouting {{
+    type nat hook prerouting priority dstnat - 5;
+    fib daddr type local goto pick
+  }}
+  chain output {{
+    type nat hook output priority -105;
+    ip daddr != 127.0.0.0/8 fib daddr type local goto pick
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat - 5;
+    ct status dnat ip saddr . ip daddr @hairpin masquerade
+  }}
+}}
+"""
+
+
+class HostPorts:
+    """Keeps the table in step with the leases that have host ports."""
+
+    def __init__(self) -> None:
+        self._ruleset: Ruleset | None = None
+
+    def restore(self, leases: Mapping[str, Lease]) -> None:
+        """Lay down the table anew for the leases that a restart has found."""
+        for lease in leases.values():
+            if lease.ports:
+                self.open(lease)
+
+    def open(self, lease: Lease) -> None:
+        """Lead the lease's host ports to its pod."""
+        if self._ruleset is None:
+            self._ruleset = Ruleset()
+            self._ruleset.apply(_TABLE)
+        self._ruleset.apply(_commands("add", lease))
+
+    def close(self, lease: Lease) -> None:
+        """Stop leading the lease's host ports anywhere."""
+        if self._ruleset is not None:
+            self._ruleset.apply(_commands("add", lease) + _commands("delete", lease))
+
+
+def _commands(verb: str, lease: Lease) -> str:
+    bound = [_element(port, lease.ip, bound=True) for port in lease.ports if _is_bound(port)]
+    anywhere = [_element(port, lease.ip, bound=False) for port in lease.ports if not _is_bound(port)]
+    return (
+        elements("ip", TABLE, verb, "bound", bound)
+        + elements("ip", TABLE, verb, "anywhere", anywhere)
+        + elements("ip", TABLE, verb, "hairpin", [f"{lease.ip} . {lease.ip}"])
+    )
+
+
+def _is_bound(port: HostPort) -> bool:
+    return port.host_ip not in ("", "0.0.0.0")
+
+
+def _element(port: HostPort, ip: str, *, bound: bool) -> str:
+    key = f"{port.protocol.lower()} . {port.port}"
+    return f"{port.host_ip + ' . ' if bound else ''}{key} : {ip} . {port.container_port}"
