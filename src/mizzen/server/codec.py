@@ -1,0 +1,97 @@
+"""Objects to bytes and back: what leaves is JSON or YAML, pretty or compressed when asked for."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+import yaml
+from isal import igzip
+
+from mizzen.machinery.errors import ApiError, Object
+from mizzen.server.media import JSON, PLAIN, PROTOBUF, YAML, Media
+from mizzen.wire.message import Request, Response
+
+COMPRESS_FROM: Final = 128 << 10
+"""Answers of this many bytes are compressed for clients that accept gzip."""
+_JSON_HEADERS: Final = {"content-type": JSON}
+_BROWSERS: Final = ("curl", "Wget", "Mozilla/5.0")
+_ACCEPTED: Final = f"{JSON}, {YAML}, {PROTOBUF}"
+
+
+class Dumper(yaml.CSafeDumper):
+    """YAML as kubectl users expect it: lists are indented like their key."""
+
+
+def encode(obj: Any) -> bytes:
+    """Compact JSON."""
+    return orjson.dumps(obj)
+
+
+def encode_yaml(obj: Any) -> bytes:
+    """YAML with sorted keys."""
+    text: str = yaml.dump(obj, Dumper=Dumper, default_flow_style=False, allow_unicode=True, width=1 << 30)
+    return text.encode()
+
+
+def respond(
+    request: Request, body: bytes | Sequence[bytes], media: Media = PLAIN, status: int = 200, headers: Any = None
+) -> Response:
+    """Answer JSON bytes (or pieces of them) in the representation's format."""
+    simple = media is PLAIN and headers is None and not request.query
+    if simple and isinstance(body, bytes) and len(body) < COMPRESS_FROM and not _is_browser(request):
+        return Response(status, dict(_JSON_HEADERS), body)
+    answered: dict[str, str] = {"content-type": media.content_type, **(headers or {})}
+    if media.type == YAML:
+        body = encode_yaml(orjson.loads(_joined(body)))
+    elif _wants_pretty(request):
+        body = orjson.dumps(orjson.loads(_joined(body)), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return compressed(request, Response(status, answered, body))
+
+
+def compressed(request: Request, response: Response) -> Response:
+    """The response, compressed when it is big and the client accepts it."""
+    body = response.body
+    size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+    if size >= COMPRESS_FROM and "gzip" in request.headers.get("accept-encoding", ""):
+        response.body = igzip.compress(_joined(body), compresslevel=1)
+        response.headers["content-encoding"] = "gzip"
+        response.headers["vary"] = "Accept-Encoding"
+    return response
+
+
+def respond_status(request: Request, error: ApiError) -> Response:
+    """Answer a failure."""
+    headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
+    return respond(request, encode(error.status()), PLAIN, error.code, headers)
+
+
+def _joined(body: bytes | Sequence[bytes]) -> bytes:
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+def _wants_pretty(request: Request) -> bool:
+    asked = request.parameter("pretty", "none").lower()
+    if asked != "none":
+        return asked not in ("0", "false")
+    return _is_browser(request)
+
+
+def _is_browser(request: Request) -> bool:
+    """Whether a person reads the answer as it comes."""
+    return request.headers.get("user-agent", "").startswith(_BROWSERS)
+
+
+def unsupported_media(accepted: str = _ACCEPTED) -> ApiError:
+    text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+    return ApiError(415, "UnsupportedMediaType", text)
+
+
+def content_type(request: Request) -> str:
+    """The media type of the body, without parameters and in lower case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def decoded_copy(obj: Object) -> Object:
+    """A deep copy; the JSON round trip is the cheapest there is."""
+    copy: Object = orjson.loads(orjson.dumps(obj))
+    return copy

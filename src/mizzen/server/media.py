@@ -1,0 +1,109 @@
+"""Which representation a client wants: JSON or YAML; whole, as a Table, or metadata alone.
+
+Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from mizzen.machinery.errors import ApiError
+
+JSON: Final = "application/json"
+YAML: Final = "application/yaml"
+PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
+
+_OFFERED: Final = f"{JSON}, {YAML}, {PROTOBUF}"
+_STREAMED: Final = f"{_OFFERED}, {JSON};stream=watch, {PROTOBUF};stream=watch"
+_META_VERSIONS: Final = {
+    "Table": ("v1", "v1beta1"),
+    "PartialObjectMetadata": ("v1", "v1beta1"),
+    "PartialObjectMetadataList": ("v1", "v1beta1"),
+}
+_DISCOVERY_VERSIONS: Final = {"APIGroupDiscoveryList": ("v2", "v2beta1")}
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A representation: the format, and what objects are converted to (`as`, empty: as they are)."""
+
+    type: str = JSON
+    convert: str = ""
+    version: str = ""
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type of an answer in this representation."""
+        if self.convert == "APIGroupDiscoveryList":
+            return f"{self.type};g=apidiscovery.k8s.io;v={self.version};as={self.convert}"
+        return self.type
+
+
+PLAIN: Final = Media()
+
+
+def negotiate(accept: str, *, listing: bool, builtin: bool = True) -> Media:
+    """The best offer for an Accept header of a resource request. Raises ApiError 406."""
+    if accept in ("", JSON, "*/*"):
+        return PLAIN
+    found = _negotiate(accept, True)
+    if found is None:
+        raise not_acceptable(listing=listing, builtin=builtin)
+    return found
+
+
+def negotiate_discovery(accept: str) -> Media:
+    """The same for discovery documents, which may be asked for aggregated. Raises ApiError 406."""
+    found = _negotiate(accept, False)
+    if found is None:
+        raise not_acceptable(listing=False, builtin=True)
+    return found
+
+
+def not_acceptable(*, listing: bool, builtin: bool) -> ApiError:
+    if not builtin:
+        return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {_OFFERED}")
+    offers = _STREAMED if listing else _OFFERED
+    return ApiError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {offers}")
+
+
+@lru_cache(maxsize=512)
+def _negotiate(accept: str, of_resource: bool) -> Media | None:
+    if not accept.strip():
+        return PLAIN
+    clauses = sorted(_clauses(accept), key=lambda clause: -clause[1])
+    convertible = _META_VERSIONS if of_resource else _DISCOVERY_VERSIONS
+    group = "meta.k8s.io" if of_resource else "apidiscovery.k8s.io"
+    for name, _, parameters in clauses:
+        if name not in (JSON, YAML, "*/*"):
+            continue
+        media = _converted(YAML if name == YAML else JSON, parameters, convertible, group)
+        if media is not None:
+            return media
+    return None
+
+
+def _converted(
+    name: str, parameters: Mapping[str, str], convertible: Mapping[str, tuple[str, ...]], group: str
+) -> Media | None:
+    convert = parameters.get("as", "")
+    if not convert:
+        return Media(name)
+    version = parameters.get("v", "")
+    if parameters.get("g") != group or version not in convertible.get(convert, ()):
+        return None
+    return Media(name, convert, version)
+
+
+def _clauses(accept: str) -> Iterator[tuple[str, float, Mapping[str, str]]]:
+    """Media type, quality and parameters of each clause, in the header's order."""
+    for clause in accept.split(","):
+        name, *rest = (part.strip() for part in clause.split(";"))
+        parameters = dict(part.split("=", 1) for part in rest if "=" in part)
+        try:
+            quality = float(parameters.get("q", "1"))
+        except ValueError:
+            quality = 1.0
+        if name:
+            yield name.lower(), quality, parameters

@@ -1,0 +1,111 @@
+"""GET, LIST and WATCH of every kind: answered from memory, at once."""
+
+import secrets
+from typing import Final
+
+from mizzen.base.clock import Clock
+from mizzen.machinery.errors import Errors
+from mizzen.server import codec, listing, options, representation, selection
+from mizzen.server.cacher import Cacher
+from mizzen.server.call import Call
+from mizzen.server.deadlines import Deadlines
+from mizzen.server.media import JSON, YAML, not_acceptable
+from mizzen.server.options import ListOptions
+from mizzen.server.storage import object_key
+from mizzen.server.watch import Watch
+from mizzen.server.watchcache import Entry
+from mizzen.wire.message import Response
+
+_SHORTEST_WATCH_SECONDS: Final = 1800
+
+
+class Reading:
+    """Answers reads of stored kinds."""
+
+    def __init__(self, cacher: Cacher, deadlines: Deadlines, clock: Clock) -> None:
+        self._cacher = cacher
+        self._deadlines = deadlines
+        self._clock = clock
+
+    def answer(self, call: Call) -> Response:
+        """The answer to a get, list or watch. Raises ApiError."""
+        match call.info.verb:
+            case "watch":
+                return self.watch(call)
+            case "list":
+                return self.list(call)
+            case _:
+                return self.get(call)
+
+    def get(self, call: Call) -> Response:
+        """One object."""
+        request = call.request
+        entry = self.entry(call)
+        if entry is None:
+            kind = call.kind
+            raise Errors.not_found(kind.group, kind.plural, call.info.name)
+        shown = representation.choose(request, call.served, call.media, self._clock.now, listing=False)
+        return codec.respond(request, shown.one(entry.tail), call.media)
+
+    def entry(self, call: Call) -> Entry | None:
+        """What memory knows of the object that a request names. Raises ApiError for a revision still to come."""
+        if call.request.query:
+            asked = options.revision(call.request.parameter("resourceVersion"))
+            if asked is not None and asked > self._cacher.revision:
+                raise options.too_large_revision(asked, self._cacher.revision)
+        kind, info = call.kind, call.info
+        return self._cacher.cache(kind.storage).entries.get(object_key(kind, info.namespace, info.name))
+
+    def list(self, call: Call) -> Response:
+        """A collection or a page of it."""
+        request = call.request
+        asked = options.list_options(request)
+        cache = self._cacher.cache(call.kind.storage)
+        selected = self._selection(call, asked)
+        tails, meta = listing.page(cache, self._cacher.revision, self._namespace(call), selected, asked)
+        shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
+        return codec.respond(request, shown.many(tails, meta), call.media)
+
+    def watch(self, call: Call) -> Response:
+        """A stream of events."""
+        request, kind = call.request, call.kind
+        if call.media.type == YAML:
+            raise not_acceptable(listing=True, builtin=call.served.builtin)
+        asked = options.list_options(request)
+        selected = self._selection(call, asked)
+        shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
+        after = asked.revision or None
+        if asked.initial is not None:
+            after = None if asked.initial else (asked.revision or self._cacher.revision)
+        timeout = asked.timeout if asked.timeout else _SHORTEST_WATCH_SECONDS + secrets.randbelow(1800)
+        watch = Watch(
+            self._cacher.cache(kind.storage),
+            self._cacher.bell(kind.storage),
+            self._deadlines,
+            self._revision,
+            kind.kind,
+            kind.api_version,
+            self._namespace(call),
+            selected,
+            shown,
+            float(timeout),
+            after,
+            asked.bookmarks,
+            initial_end=bool(asked.initial),
+        )
+        return Response(200, {"content-type": JSON, "cache-control": "no-cache, private"}, stream=watch.stream())
+
+    def _revision(self) -> int:
+        return self._cacher.revision
+
+    def _selection(self, call: Call, asked: ListOptions) -> selection.Selection:
+        cache = self._cacher.cache(call.kind.storage)
+        chosen = selection.parse(asked.labels, asked.fields, call.served, cache)
+        info = call.info
+        if info.name and "metadata.name" not in asked.fields:
+            return selection.only(info.name)
+        return chosen
+
+    @staticmethod
+    def _namespace(call: Call) -> str:
+        return call.info.namespace if call.kind.namespaced else ""

@@ -1,0 +1,114 @@
+"""How objects leave: whole, as metadata alone, or as a Table; one at a time, listed, or in watch events.
+
+Whole objects of a kind that is stored as it is served are spliced from bytes; everything else is decoded first.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import orjson
+
+from mizzen.machinery.errors import ApiError, Object
+from mizzen.server import tables
+from mizzen.server.media import Media
+from mizzen.server.served import ListMeta, Served
+from mizzen.server.watchcache import decode_tail
+from mizzen.wire.message import Request
+
+
+class Representation(Protocol):
+    """Encodes stored tails as one kind of answer."""
+
+    shares_lines: bool
+    """Whether events look the same to every watcher that asks for this kind."""
+
+    def one(self, tail: bytes) -> bytes:
+        """A single object."""
+
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+        """A list."""
+
+    def event(self, type: str, tail: bytes) -> bytes:
+        """One watch event, a line."""
+
+
+class Partial:
+    """Metadata alone."""
+
+    shares_lines = False
+
+    def __init__(self, version: str) -> None:
+        self._api_version = f"meta.k8s.io/{version}"
+
+    def one(self, tail: bytes) -> bytes:
+        return orjson.dumps(self._reduced(tail))
+
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+        return orjson.dumps(
+            {
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": self._api_version,
+                "metadata": meta.as_object(),
+                "items": [self._reduced(tail) for tail in tails] or None,
+            }
+        )
+
+    def event(self, type: str, tail: bytes) -> bytes:
+        return orjson.dumps({"type": type, "object": self._reduced(tail)}, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _reduced(self, tail: bytes) -> Object:
+        return tables.metadata_only(decode_tail(tail), self._api_version)
+
+
+class Tabular:
+    """Rows of cells, as kubectl shows them; only the first event of a watch carries the columns."""
+
+    shares_lines = False
+
+    def __init__(self, shape: tables.Shape, decode: Callable[[bytes], Object], now: Callable[[], float]) -> None:
+        self._shape = shape
+        self._decode = decode
+        self._now = now
+        self._headed = False
+
+    def one(self, tail: bytes) -> bytes:
+        obj = self._decode(tail)
+        meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        return orjson.dumps(tables.render(self._shape, [obj], meta, self._now()))
+
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+        objects = [self._decode(tail) for tail in tails]
+        return orjson.dumps(tables.render(self._shape, objects, meta.as_object(), self._now()))
+
+    def event(self, type: str, tail: bytes) -> bytes:
+        obj = self._decode(tail)
+        meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
+        table = tables.render(self._shape, [obj], meta, self._now(), headed=not self._headed)
+        self._headed = True
+        return orjson.dumps({"type": type, "object": table}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def choose(
+    request: Request, served: Served, media: Media, now: Callable[[], float], *, listing: bool
+) -> Representation:
+    """The representation that was negotiated. Raises ApiError 406 for one that does not fit."""
+    if not media.convert:
+        return served.whole
+    if media.convert == "Table":
+        return Tabular(_shape(request, served, media), served.decode, now)
+    if media.convert == "PartialObjectMetadataList" and not listing:
+        kind = served.kind
+        type_name = f"*{kind.group.partition('.')[0] or 'core'}.{kind.kind}"
+        text = f"you requested PartialObjectMetadataList, but the requested object is not a list ({type_name})"
+        raise ApiError(406, "NotAcceptable", text)
+    if media.convert == "PartialObjectMetadata" and listing and not request.parameter("watch"):
+        text = "you requested PartialObjectMetadata, but the requested object is a list"
+        raise ApiError(406, "NotAcceptable", f"{text} (*{served.kind.group or 'core'}.{served.list_kind})")
+    return Partial(media.version)
+
+
+def _shape(request: Request, served: Served, media: Media) -> tables.Shape:
+    include = request.parameter("includeObject") or "Metadata"
+    if include not in ("None", "Metadata", "Object"):
+        raise ApiError(400, "BadRequest", f'unrecognized includeObject value: "{include}"')
+    return tables.Shape(served.kind.table, served.builtin, include, f"meta.k8s.io/{media.version}")

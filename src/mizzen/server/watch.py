@@ -1,0 +1,144 @@
+"""Watch answers: first what there is, if asked for, then every event that concerns the watcher, until a deadline.
+
+A watcher is a cursor into the cache's history: it holds no queue, and one that falls behind the history is ended, to
+resume by revision. Events without selectors are encoded once for all watchers.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from mizzen.machinery.errors import Errors
+from mizzen.server.bell import Bell
+from mizzen.server.deadlines import Deadlines
+from mizzen.server.representation import Representation
+from mizzen.server.selection import Selection
+from mizzen.server.watchcache import Event, Expired, WatchCache, at_revision
+
+BOOKMARK_SECONDS: Final = 60.0
+_CHUNK_EVENTS: Final = 500
+"""Events in one piece of an answer, so that a long replay leaves room for other clients."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """One watcher: what it follows, what it wants to see, and how."""
+
+    cache: WatchCache
+    bell: Bell
+    deadlines: Deadlines
+    revision: Callable[[], int]
+    """The revision that memory shows."""
+    kind: str
+    api_version: str
+    namespace: str
+    selection: Selection
+    representation: Representation
+    timeout: float
+    after: int | None
+    """Events after this revision; None: first the current state."""
+    bookmarks: bool = False
+    initial_end: bool = False
+    """Mark the end of the current state with a bookmark."""
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The lines of the answer, several at a time."""
+        seen = self.revision()
+        if self.after is None:
+            position = self.cache.end
+            for chunk in self._initial():
+                yield chunk
+            if self.initial_end:
+                yield self._bookmark(seen, initial_end=True)
+        else:
+            try:
+                position = self.cache.position(self.after)
+            except Expired as expired:
+                yield _too_old(self.after, expired.oldest)
+                return
+        async for chunk in self._follow(position):
+            yield chunk
+
+    async def _follow(self, position: int) -> AsyncIterator[bytes]:
+        deadline = self.deadlines.start(self.timeout, BOOKMARK_SECONDS if self.bookmarks else 0)
+        try:
+            while not self.bell.closed:
+                try:
+                    events = self.cache.since(position)[:_CHUNK_EVENTS]
+                except Expired:
+                    return
+                if events:
+                    position += len(events)
+                    chunk = self._encode(events)
+                    if chunk:
+                        yield chunk
+                    continue
+                if deadline.over:
+                    return
+                if deadline.take_tick():
+                    yield self._bookmark(self.revision())
+                    continue
+                listener = self.bell.listen()
+                deadline.listener = listener
+                try:
+                    await listener
+                finally:
+                    self.bell.leave(listener)
+        finally:
+            deadline.cancel()
+
+    def _initial(self) -> Iterator[bytes]:
+        entries = list(self.cache.current().range(self.namespace))
+        event = self.representation.event
+        matching = [entry for entry in entries if self.selection.matches(entry)]
+        for start in range(0, len(matching), _CHUNK_EVENTS):
+            yield b"".join(event("ADDED", entry.tail) for entry in matching[start : start + _CHUNK_EVENTS])
+
+    def _encode(self, events: Sequence[Event]) -> bytes:
+        """The lines of those events that concern this watcher."""
+        lines: list[bytes] = []
+        inside = f"{self.namespace}/" if self.namespace else ""
+        plain = self.selection.everything and self.representation.shares_lines
+        after = self.after or 0
+        for event in events:
+            if event.revision <= after or not event.key.startswith(inside):
+                continue
+            if plain:
+                lines.append(self._shared_line(event))
+                continue
+            line = self._selected_line(event)
+            if line:
+                lines.append(line)
+        return lines[0] if len(lines) == 1 else b"".join(lines)
+
+    def _shared_line(self, event: Event) -> bytes:
+        line = event.line
+        if line is None:
+            line = event.line = self.representation.event(event.type, event.tail)
+        return line
+
+    def _selected_line(self, event: Event) -> bytes:
+        """An object that begins to match is ADDED, one that ceases is DELETED as it last matched."""
+        new = event.entry if event.entry is not None and self.selection.matches(event.entry) else None
+        old = event.previous if event.previous is not None and self.selection.matches(event.previous) else None
+        if new is not None:
+            if self.representation.shares_lines and (old is None) == (event.previous is None):
+                return self._shared_line(event)
+            return self.representation.event("ADDED" if old is None else "MODIFIED", new.tail)
+        if old is not None:
+            return self.representation.event("DELETED", at_revision(old.tail, event.revision))
+        return b""
+
+    def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        meta: dict[str, object] = {"resourceVersion": str(revision), "creationTimestamp": None}
+        if initial_end:
+            meta["annotations"] = {"k8s.io/initial-events-end": "true"}
+        marker = {"kind": self.kind, "apiVersion": self.api_version, "metadata": meta}
+        return orjson.dumps({"type": "BOOKMARK", "object": marker}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _too_old(asked: int, oldest: int) -> bytes:
+    error = Errors.expired(f"too old resource version: {asked} ({oldest})")
+    return orjson.dumps({"type": "ERROR", "object": error.status()}, option=orjson.OPT_APPEND_NEWLINE)
