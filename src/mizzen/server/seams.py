@@ -85,7 +85,9 @@ class Admission:
 class AdmissionPlugin(Protocol):
     """One admission plugin. Raises ApiError to refuse."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As the documentation calls it."""
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
         """Whether this plugin cares; asked once per kind and cached by the chain where the kind is built in."""
@@ -116,7 +118,9 @@ class Writer(Protocol):
     async def create(self, kind: Kind, namespace: str, object: Object) -> Object:
         """Create as the server itself. Raises ApiError."""
 
-    async def modify(self, kind: Kind, namespace: str, name: str, change: Callable[[Object], None]) -> Object:
+    async def modify(
+        self, kind: Kind, namespace: str, name: str, change: Callable[[Object], None], subresource: str = ""
+    ) -> Object:
         """Read, change in place, write, again on conflict. Raises ApiError NotFound."""
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:

@@ -1,0 +1,157 @@
+"""Request bodies as checked objects: of the kind that the path names, typed, unknown fields reported or refused."""
+
+from typing import Any, Final
+
+from mizzen.api.kind import Kind
+from mizzen.machinery import decode, structural
+from mizzen.machinery.errors import ApiError, Errors, Object, invalid
+from mizzen.machinery.parse import ParseError
+from mizzen.machinery.schema import Schema, registry
+from mizzen.server.codec import content_type, unsupported_media
+from mizzen.server.media import JSON, PROTOBUF, YAML
+from mizzen.server.served import Served
+from mizzen.wire.message import Request
+
+BODY_LIMIT: Final = 3 << 20
+_TYPES: Final = {"": False, JSON: False, YAML: True}
+
+
+def schema_of(kind: Kind) -> Schema:
+    """The published schema of a built-in kind. Raises LookupError."""
+    found = registry.definition(kind.schema) if kind.schema else registry.find(kind.group, kind.version, kind.kind)
+    if found is None:
+        raise LookupError(f"no schema for {kind.kind} in {kind.api_version}")
+    return found
+
+
+def check_size(request: Request) -> None:
+    """Raises ApiError 413."""
+    if type(request.body) is bytes and len(request.body) > BODY_LIMIT:
+        text = f"Request entity too large: limit is {BODY_LIMIT}"
+        raise ApiError(413, "RequestEntityTooLarge", text)
+
+
+def is_yaml(request: Request) -> bool:
+    """Whether the body is YAML. Raises ApiError 415 when it is neither YAML nor JSON."""
+    media = content_type(request)
+    if media in _TYPES:
+        return _TYPES[media]
+    if media == PROTOBUF:
+        raise unsupported_media(f"{JSON}, {YAML}")
+    raise unsupported_media()
+
+
+def read(request: Request, served: Served, validation: str, warnings: list[str]) -> Object:
+    """The body as an object of the kind that is served. Raises ApiError 400, 415, 422."""
+    return read_as(request, served.kind, schema_of_served(served), validation, warnings, typed=served.builtin)
+
+
+def read_as(
+    request: Request, kind: Kind, schema: Schema, validation: str, warnings: list[str], *, typed: bool = True
+) -> Object:
+    """The body as an object of a kind, checked by a schema. Raises ApiError 400, 415, 422."""
+    value, repeats = _parsed(request, kind)
+    problems: list[str] = [] if validation == "Ignore" else list(repeats)
+    if not isinstance(value, dict):
+        if value is not None:
+            why = f"json: cannot unmarshal {_json_type(value)} into Go value of type"
+            raise decode.unrecognized(_bytes(request), kind.kind, why)
+        value = {}
+    check_kind(value, kind, typed=typed)
+    try:
+        checked, unknown = checked_types(value, schema, typed=typed)
+    except decode.DecodeError as error:
+        raise decode.cannot_handle(kind.kind, kind.version, kind.kind, error) from None
+    if validation != "Ignore":
+        problems = [*unknown, *problems]
+    checked["kind"], checked["apiVersion"] = kind.kind, kind.api_version
+    if checked.get("metadata") is None:
+        checked["metadata"] = {}
+    if problems and validation == "Strict":
+        raise decode.cannot_handle(kind.kind, kind.version, kind.kind, decode.strict_error(problems))
+    warnings += problems
+    return checked
+
+
+def checked_types(value: Object, schema: Schema, *, typed: bool) -> tuple[Object, list[str]]:
+    """The object without unknown fields, and complaints about those. Raises DecodeError.
+
+    Types of custom resources are left to their validation, which finds everything that is wrong at once.
+    """
+    if typed:
+        checked: Object
+        checked, unknown = decode.normalise_strictly(value, schema)
+        return checked, unknown
+    problems = structural.coerce_metadata(value, schema)
+    problems += [f'unknown field "{path}"' for path in structural.prune(value, schema)]
+    return value, problems
+
+
+def check_kind(value: Object, kind: Kind, *, typed: bool = True) -> None:
+    """A body may leave its kind out, but not state another. Raises ApiError 400, 422."""
+    stated_kind, stated_version = value.get("kind") or kind.kind, value.get("apiVersion") or kind.api_version
+    if (stated_kind, stated_version) == (kind.kind, kind.api_version):
+        return
+    if not typed and isinstance(stated_kind, str) and isinstance(stated_version, str):
+        raise _other_custom_kind(value, kind, stated_kind, stated_version)
+    group, _, version = str(stated_version).rpartition("/")
+    if registry.find(group, version, str(stated_kind)) is None:
+        why = f'no kind "{stated_kind}" is registered for version "{stated_version}"'
+        raise decode.cannot_handle(str(stated_kind), version, kind.kind, why)
+    if stated_kind == kind.kind:
+        text = (
+            f"the API version in the data ({stated_version}) does not match the expected API version "
+            f"({kind.api_version})"
+        )
+        raise Errors.bad_request(text)
+    source = f"{version}.{stated_kind}"
+    target = f"{_package(kind.group)}.{kind.kind}"
+    why = f"converting ({source}) to ({target}): unknown conversion"
+    raise decode.cannot_handle(str(stated_kind), version, kind.kind, why)
+
+
+def _other_custom_kind(value: Object, kind: Kind, stated_kind: str, stated_version: str) -> ApiError:
+    name = (value.get("metadata") or {}).get("name", "")
+    if stated_kind != kind.kind:
+        return Errors.invalid(kind.group, stated_kind, name, [invalid("kind", stated_kind, f"must be {kind.kind}")])
+    error = invalid("apiVersion", stated_version, f"must be {kind.api_version}")
+    return Errors.invalid(kind.group, kind.kind, name, [error])
+
+
+def _package(group: str) -> str:
+    return group.partition(".")[0] or "core"
+
+
+def schema_of_served(served: Served) -> Schema:
+    """The schema of a kind, built in or custom."""
+    schema: Schema | None = served.schema
+    return schema if schema is not None else schema_of(served.kind)
+
+
+def _parsed(request: Request, kind: Kind) -> tuple[Any, list[str]]:
+    """The body's value and the complaints about repeated keys. Callers in the same process hand over an object."""
+    if not isinstance(request.body, bytes):
+        return request.body, []
+    yaml = is_yaml(request)
+    if not request.body:
+        raise decode.unrecognized(
+            b"", kind.kind, "couldn't get version/kind; json parse error: unexpected end of JSON input"
+        )
+    try:
+        value, repeats = decode.parse(request.body, yaml)
+    except ParseError as error:
+        why = f"couldn't get version/kind; json parse error: {error}"
+        raise decode.unrecognized(request.body, kind.kind, why) from None
+    return value, repeats()
+
+
+def _bytes(request: Request) -> bytes:
+    return request.body if isinstance(request.body, bytes) else b""
+
+
+def _json_type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "number"

@@ -1,0 +1,181 @@
+"""The way of every request, top to bottom: identify → seat → authorize → route → work → answer.
+
+`Pipeline.dispatch` answers at once where nothing has to wait (all reads), else with an awaitable.
+"""
+
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mizzen.base import log
+from mizzen.machinery.errors import ApiError, Errors
+from mizzen.machinery.identity import MASTERS, Identity
+from mizzen.server import codec, media, requestinfo
+from mizzen.server.authz.chain import refused
+from mizzen.server.call import Call
+from mizzen.server.config import Config, Fairness
+from mizzen.server.identity import Identification
+from mizzen.server.requestinfo import RequestInfo
+from mizzen.server.routes import PathNotFound, Routes
+from mizzen.server.seams import Attributes
+from mizzen.wire.message import Request, Response
+
+_log = log.get("server")
+_PAGE_NOT_FOUND: Final = b"404 page not found\n"
+
+Answer = Response | Awaitable[Response]
+Work = Callable[[Call], Answer]
+
+
+Observe = Callable[[str, RequestInfo, int, float], None]
+"""Counts a request: method, what was asked, status, seconds."""
+Paths = Callable[[Request, RequestInfo, Identity], Answer]
+"""Answers what is not a resource: discovery, health, metrics. Raises PathNotFound."""
+
+
+class Pipeline:
+    """Answers requests."""
+
+    def __init__(self, routes: Routes, config: Config, work: Work, paths: Paths, observe: Observe) -> None:
+        self._routes = routes
+        self._authorizers = tuple(config.authorizers)
+        self._identification = Identification(config.authenticators, self.check)
+        self._work = work
+        self._paths = paths
+        self._observe = observe
+        self._fairness = config.fairness
+        self._auditor = config.auditor
+
+    def dispatch(self, request: Request) -> Answer:
+        """The answer to a request, at once or later; never raises but for cancellation."""
+        started = time.perf_counter()
+        info = requestinfo.parse(request)
+        user: Identity | None = None
+        try:
+            user = self._identification.identify(request)
+            answer = self._seated(request, info, user)
+        except Exception as error:
+            return self._finished(request, info, user, self._failed(request, error), started)
+        if isinstance(answer, Response):
+            return self._finished(request, info, user, answer, started)
+        return self._later(request, info, user, answer, started)
+
+    async def handle(self, request: Request) -> Response:
+        """The same as one awaitable."""
+        answer = self.dispatch(request)
+        return answer if isinstance(answer, Response) else await answer
+
+    async def _later(
+        self, request: Request, info: RequestInfo, user: Identity, answer: Awaitable[Response], started: float
+    ) -> Response:
+        try:
+            response = await answer
+        except Exception as error:
+            response = self._failed(request, error)
+        return self._finished(request, info, user, response, started)
+
+    def _seated(self, request: Request, info: RequestInfo, user: Identity) -> Answer:
+        if self._fairness is None or self._fairness.is_free(info, user):
+            return self._authorized(request, info, user)
+        return self._in_seat(self._fairness, request, info, user)
+
+    async def _in_seat(self, fairness: Fairness, request: Request, info: RequestInfo, user: Identity) -> Response:
+        seat = await fairness.seat(info, user)
+        try:
+            answer = self._authorized(request, info, user)
+            return answer if isinstance(answer, Response) else await answer
+        finally:
+            seat.leave()
+
+    def _authorized(self, request: Request, info: RequestInfo, user: Identity) -> Answer:
+        """Authorize before routing, so that a denial tells nothing about what exists."""
+        self.check(_attributes(request, info, user))
+        if not info.resource:
+            return self._paths(request, info, user)
+        served = self._routes.resolve(info)
+        accept = request.headers.get("accept", "")
+        listing = info.verb in ("list", "watch")
+        wanted = media.negotiate(accept, listing=listing, builtin=served.builtin)
+        return self._work(Call(request, info, served, user, wanted))
+
+    def check(self, attributes: Attributes) -> None:
+        """Raises ApiError 403 when nobody allows it."""
+        if not self._authorizers:
+            if MASTERS in attributes.user.groups:
+                return
+            raise refused(attributes)
+        reasons: list[str] = []
+        for authorizer in self._authorizers:
+            decision = authorizer.authorize(attributes)
+            if decision.allowed:
+                return
+            if decision.reason:
+                reasons.append(decision.reason)
+            if decision.denied:
+                break
+        raise refused(attributes, "\n".join(reasons))
+
+    def allows(self, attributes: Attributes) -> bool:
+        """Whether somebody allows it."""
+        try:
+            self.check(attributes)
+        except ApiError:
+            return False
+        return True
+
+    def _failed(self, request: Request, error: Exception) -> Response:
+        """The answer to a failure; one that nobody expected is a bug of ours, logged and told as such."""
+        if isinstance(error, ApiError):
+            return codec.respond_status(request, error)
+        if isinstance(error, PathNotFound):
+            return Response(404, {"content-type": "text/plain; charset=utf-8"}, _PAGE_NOT_FOUND)
+        trace = "".join(traceback.format_exception(error)[-6:])
+        _log.error("request failed", method=request.method, path=request.path, error=repr(error), trace=trace)
+        return codec.respond_status(request, Errors.internal(f"{type(error).__name__}: {error}"))
+
+    def _finished(
+        self, request: Request, info: RequestInfo, user: Identity | None, response: Response, started: float
+    ) -> Response:
+        seconds = time.perf_counter() - started
+        self._observe(request.method, info, response.status, seconds)
+        if log.is_shown("debug"):
+            _log_access(request, user, response, seconds)
+        if self._auditor is not None:
+            self._auditor.completed(request, info, user, response)
+        return response
+
+
+def _log_access(request: Request, user: Identity | None, response: Response, seconds: float) -> None:
+    _log.debug(
+        "request",
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        user=user.name if user is not None else "",
+        agent=request.headers.get("user-agent", ""),
+        accept=request.headers.get("accept", ""),
+        status=response.status,
+        milliseconds=round(seconds * 1000, 2),
+    )
+
+
+def _attributes(request: Request, info: RequestInfo, user: Identity) -> Attributes:
+    if not info.resource:
+        return Attributes(user, info.verb, path=info.path)
+    labels = fields = ""
+    if request.query and info.verb in ("list", "watch", "deletecollection"):
+        labels, fields = request.parameter("labelSelector"), request.parameter("fieldSelector")
+    return Attributes(
+        user,
+        info.verb,
+        info.group,
+        info.version,
+        info.resource,
+        info.subresource,
+        info.namespace,
+        info.name,
+        info.path,
+        labels,
+        fields,
+    )

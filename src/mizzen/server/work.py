@@ -1,0 +1,101 @@
+"""What an authorized call leads to: a read, a write, or one of the many subresources."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+
+from mizzen.api.kind import Kind
+from mizzen.machinery.errors import Errors, Object
+from mizzen.machinery.schema import registry as schemas
+from mizzen.server import bodies, codec, options, representation
+from mizzen.server.call import Call, Connect, Post, Review
+from mizzen.server.reading import Reading
+from mizzen.server.routes import resource_not_found, subresource_verbs
+from mizzen.server.served import Served, encode_tail
+from mizzen.server.writing import Writing, warning_headers
+from mizzen.wire.message import Response
+
+_READS = frozenset({"get", "list", "watch"})
+
+
+@dataclass(slots=True)
+class Handlers:
+    """What is answered by code of its own, by storage name and subresource; composition fills it in."""
+
+    posts: dict[tuple[str, str], Post] = field(default_factory=dict)
+    """Objects posted to a subresource: `("serviceaccounts", "token")`."""
+    connects: dict[tuple[str, str], Connect] = field(default_factory=dict)
+    """Anything else on a subresource: `("pods", "log")`."""
+    virtual: dict[str, Review] = field(default_factory=dict)
+    """Kinds that are not stored, by storage name: `authorization.k8s.io/subjectaccessreviews`."""
+    changes: dict[str, Connect] = field(default_factory=dict)
+    """Subresources by name that read and change any object in a form of their own: scale."""
+
+
+class Work:
+    """Answers authorized calls."""
+
+    def __init__(self, reading: Reading, writing: Writing, handlers: Handlers) -> None:
+        self._reading = reading
+        self._writing = writing
+        self._handlers = handlers
+
+    def __call__(self, call: Call) -> Response | Awaitable[Response]:
+        info = call.info
+        if info.subresource:
+            return self._subresource(call)
+        review = self._handlers.virtual.get(call.kind.storage)
+        if review is not None:
+            return self._virtual(call, review)
+        post = self._handlers.posts.get((call.kind.storage, ""))
+        if post is not None:
+            return self._post(call, post)
+        if info.verb in _READS:
+            return self._reading.answer(call)
+        return self._writing.answer(call)
+
+    def _subresource(self, call: Call) -> Response | Awaitable[Response]:
+        name, storage = call.info.subresource, call.kind.storage
+        place = (storage, name)
+        connect = self._handlers.connects.get(place) or self._handlers.changes.get(name)
+        if connect is not None:
+            return connect(call)
+        post = self._handlers.posts.get(place)
+        if post is not None:
+            return self._post(call, post)
+        if "update" not in subresource_verbs(call.kind, name) or name == "proxy":
+            raise resource_not_found()
+        if call.info.verb == "get":
+            return self._reading.get(call)
+        return self._writing.answer(call)
+
+    async def _post(self, call: Call, post: Post) -> Response:
+        sub = next((one for one in call.kind.subresources if one.name == call.info.subresource), None)
+        kind = Kind(sub.group, sub.version, sub.kind, "", namespaced=True) if sub is not None else call.kind
+        obj = _read(call, kind)
+        answer = post(call, obj)
+        return _created(call, await answer if isinstance(answer, Awaitable) else answer)
+
+    async def _virtual(self, call: Call, review: Review) -> Response:
+        if call.info.verb != "create":
+            raise Errors.method_not_supported(call.kind.group, call.kind.plural, call.info.verb)
+        obj = _read(call, call.kind)
+        answer = review(obj, call.info.namespace, call.user)
+        return _created(call, await answer if isinstance(answer, Awaitable) else answer)
+
+
+def _read(call: Call, kind: Kind) -> Object:
+    asked = options.write_options(call.request, "CreateOptions")
+    bodies.check_size(call.request)
+    schema = schemas.find(kind.group, kind.version, kind.kind)
+    if schema is None:
+        raise resource_not_found()
+    return bodies.read_as(call.request, kind, schema, asked.validation, call.warnings)
+
+
+def _created(call: Call, obj: Object) -> Response:
+    if call.media.convert == "Table":
+        kind = Kind("", obj["apiVersion"], obj["kind"], "", namespaced=True)
+        tail = encode_tail({"metadata": {}, **obj})
+        shown = representation.choose(call.request, Served(kind), call.media, lambda: 0.0, listing=False)
+        return codec.respond(call.request, shown.one(tail), call.media, 201)
+    return codec.respond(call.request, codec.encode(obj), call.media, 201, warning_headers(call.warnings))
