@@ -1,0 +1,64 @@
+"""/healthz, /livez and /readyz, whole, verbose, and check by check."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from mizzen.wire.message import Request, Response
+
+_PLAIN: Final = {
+    "content-type": "text/plain; charset=utf-8",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache, private",
+}
+PATHS: Final = ("healthz", "livez", "readyz")
+
+Check = Callable[[], str]
+"""What is wrong; empty when all is well."""
+
+
+class Health:
+    """Named checks; liveness leaves out those that only tell whether the server is ready."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self.checks = dict(checks)
+        self.readiness: dict[str, Check] = {}
+
+    def answer(self, request: Request) -> Response | None:
+        """The answer for a health path; None for any other."""
+        parts = request.path.strip("/").split("/", 1)
+        if parts[0] not in PATHS:
+            return None
+        checks = dict(self.checks)
+        if parts[0] == "readyz":
+            checks |= self.readiness
+        if len(parts) == 2:
+            return self._single(parts[1], checks)
+        return self._all(request, parts[0], checks)
+
+    @staticmethod
+    def _single(name: str, checks: Mapping[str, Check]) -> Response | None:
+        if name not in checks:
+            return None
+        problem = checks[name]()
+        if problem:
+            return Response(500, dict(_PLAIN), f"internal server error: {problem}\n".encode())
+        return Response(200, dict(_PLAIN), b"ok")
+
+    @staticmethod
+    def _all(request: Request, path: str, checks: Mapping[str, Check]) -> Response:
+        excluded = {value for key, value in request.query if key == "exclude"}
+        verbose = any(key == "verbose" for key, _ in request.query)
+        lines, failed = [], False
+        for name, check in checks.items():
+            if name in excluded:
+                lines.append(f"[+]{name} excluded: ok")
+                continue
+            problem = check()
+            failed = failed or bool(problem)
+            lines.append(f"[-]{name} failed: reason withheld" if problem else f"[+]{name} ok")
+        text = "\n".join(lines)
+        if failed:
+            return Response(500, dict(_PLAIN), f"{text}\n{path} check failed\n".encode())
+        if not verbose:
+            return Response(200, dict(_PLAIN), b"ok")
+        return Response(200, dict(_PLAIN), f"{text}\n{path} check passed\n".encode())

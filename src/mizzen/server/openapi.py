@@ -1,0 +1,148 @@
+"""OpenAPI v3 and v2, derived from the routes and the packed schema; documents are made when asked for.
+
+Only compressed bytes are kept, and only while the routes stay as they are.
+Ref: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
+"""
+
+import gzip
+import hashlib
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from mizzen.machinery.errors import ApiError, Object
+from mizzen.server import codec, media, openapi_protobuf
+from mizzen.server.openapi_paths import paths_of, version_two_paths
+from mizzen.server.openapi_schemas import Collected
+from mizzen.server.routes import Routes
+from mizzen.wire.message import Request, Response
+
+_V2_TYPES: Final = ("application/json", "*/*", "application/*", "")
+
+
+class OpenApi:
+    """Answers /openapi/v2, /openapi/v3 and /openapi/v3/…"""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._generation = -1
+        self._documents: dict[str, tuple[bytes, str]] = {}
+
+    def answer(self, request: Request) -> Response | None:
+        """The document of a path; None for a path that there is none of. Raises ApiError 406."""
+        path = request.path.strip("/")
+        if self._generation != self._routes.generation:
+            self._documents.clear()
+            self._generation = self._routes.generation
+        if path == "openapi/v3":
+            return codec.respond(request, orjson.dumps(self._index()), media.PLAIN)
+        if path == "openapi/v2":
+            return self._version_two(request)
+        name = path.removeprefix("openapi/v3/")
+        if name == path or name not in dict(self._group_versions()):
+            return None
+        body, digest = self._kept(name, lambda: self._document(name))
+        headers = {"cache-control": "public, immutable" if request.parameter("hash") else "no-cache, private"}
+        return _tagged(request, body, digest, headers)
+
+    def _group_versions(self) -> list[tuple[str, tuple[str, str]]]:
+        found = []
+        for group in self._routes.groups():
+            for version in self._routes.versions(group):
+                name = f"apis/{group}/{version}" if group else f"api/{version}"
+                found.append((name, (group, version)))
+        return found
+
+    def _index(self) -> Object:
+        paths = {}
+        for name, _ in self._group_versions():
+            paths[name] = {"serverRelativeURL": f"/openapi/v3/{name}?hash={self._fingerprint(name)}"}
+        return {"paths": paths}
+
+    def _fingerprint(self, name: str) -> str:
+        """A hash that changes with the document, without making the document of a built-in group."""
+        group, version = dict(self._group_versions())[name]
+        served = self._routes.resources(group, version)
+        if all(one.builtin for one in served):
+            text = ",".join(f"{one.kind.plural}" for one in served)
+            return hashlib.sha256(f"{name} {text}".encode()).hexdigest().upper()
+        return self._kept(name, lambda: self._document(name))[1]
+
+    def _kept(self, name: str, make: Callable[[], Object]) -> tuple[bytes, str]:
+        return self._packed(name, lambda: orjson.dumps(make()))
+
+    def _packed(self, name: str, make: Callable[[], bytes]) -> tuple[bytes, str]:
+        known = self._documents.get(name)
+        if known is None:
+            body = make()
+            known = self._documents[name] = (gzip.compress(body, 1, mtime=0), hashlib.sha256(body).hexdigest().upper())
+        return known
+
+    def _document(self, name: str) -> Object:
+        group, version = dict(self._group_versions())[name]
+        collected = Collected("#/components/schemas/")
+        paths: Object = {}
+        for served in self._routes.resources(group, version):
+            paths.update(paths_of(served, collected))
+        return {
+            "openapi": "3.0.0",
+            "info": _info(),
+            "paths": paths,
+            "components": {"schemas": collected.schemas(), "securitySchemes": _SECURITY},
+        }
+
+    def _version_two(self, request: Request) -> Response:
+        accepted = [clause.partition(";")[0].strip() for clause in request.headers.get("accept", "").split(",")]
+        if any(clause in openapi_protobuf.CONTENT_TYPES for clause in accepted):
+            body, digest = self._packed("v2 protobuf", lambda: openapi_protobuf.encode(self._version_two_paths()))
+            return _tagged(request, body, digest, {"content-type": openapi_protobuf.CONTENT_TYPES[1]})
+        if not any(clause in _V2_TYPES for clause in accepted):
+            raise ApiError(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/json")
+        body, digest = self._kept("v2", self._version_two_document)
+        return _tagged(request, body, digest, {})
+
+    def _version_two_paths(self) -> Object:
+        collected, paths = Collected("#/definitions/"), {}
+        for served in self._routes.kinds():
+            paths.update(version_two_paths(paths_of(served, collected)))
+        return paths
+
+    def _version_two_document(self) -> Object:
+        collected = Collected("#/definitions/")
+        paths: Object = {}
+        for served in self._routes.kinds():
+            paths.update(version_two_paths(paths_of(served, collected)))
+        return {
+            "swagger": "2.0",
+            "info": _info(),
+            "paths": paths,
+            "definitions": collected.schemas(),
+            "securityDefinitions": _SECURITY,
+            "security": [{"BearerToken": []}],
+        }
+
+
+_SECURITY: Final[Object] = {
+    "BearerToken": {
+        "type": "apiKey",
+        "description": "Bearer Token authentication",
+        "name": "authorization",
+        "in": "header",
+    }
+}
+
+
+def _info() -> Object:
+    return {"title": "Kubernetes", "version": "v1.37.0"}
+
+
+def _tagged(request: Request, body: bytes, digest: str, headers: dict[str, str]) -> Response:
+    """Kept bytes with their ETag: as they are for those who take gzip, nothing for those who have them."""
+    tag = f'"{digest}"'
+    headers = {"content-type": "application/json", "etag": tag, "vary": "Accept-Encoding, Accept", **headers}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(304, headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(200, {**headers, "content-encoding": "gzip"}, body)
+    return Response(200, headers, gzip.decompress(body))
