@@ -1,0 +1,238 @@
+"""CustomResourceDefinitions at work: names accepted, versions served, status kept, instances removed at the end.
+
+A definition is served as soon as memory knows it; its status is written a moment later.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from mizzen.api.apiextensions.customresourcedefinition import CUSTOM_RESOURCE_DEFINITION
+from mizzen.api.kind import Kind
+from mizzen.base import log
+from mizzen.base.clock import Clock
+from mizzen.machinery import times
+from mizzen.machinery.errors import ApiError, Object
+from mizzen.server.crd.kinds import served_versions
+from mizzen.server.seams import Reader, Writer
+from mizzen.server.served import Served
+
+_log = log.get("crd")
+CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
+_RETRY_SECONDS: Final = 1.0
+_TERMINATING: Final = ("InstanceDeletionInProgress", "CustomResource deletion is in progress")
+
+
+class Serving(Protocol):
+    """Where kinds come and go."""
+
+    def add_kind(self, served: Served) -> None: ...
+
+    def remove_kind(self, kind: Kind) -> None: ...
+
+
+class Definitions:
+    """Keeps what is served in step with the definitions."""
+
+    def __init__(self, serving: Serving, reader: Reader, writer: Writer, clock: Clock) -> None:
+        self._serving = serving
+        self._reader = reader
+        self._writer = writer
+        self._clock = clock
+        self._served: dict[str, tuple[Served, ...]] = {}
+        self._names: dict[tuple[str, str], str] = {}
+        self._pending: dict[str, None] = {}
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        reader.subscribe(CUSTOM_RESOURCE_DEFINITION, self._changed)
+
+    def start(self) -> None:
+        """Write statuses and remove instances until `close`."""
+        self._task = asyncio.create_task(self._run(), name="crd")
+
+    async def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def _changed(self, key: str, _old: Object | None, new: Object | None) -> None:
+        if new is None:
+            self._withdraw(key)
+            self._release(key)
+            return
+        problems = list(self._conflicts(key, new))
+        if not problems:
+            self._accept(key, new)
+            self._publish(key, new)
+        self._pending[key] = None
+        self._woken.set()
+
+    def _conflicts(self, key: str, definition: Object) -> Iterator[tuple[str, str]]:
+        """Names that another definition of the group has already: (reason, message)."""
+        for field, name in _names(definition):
+            owner = self._names.get((definition["spec"]["group"], f"{field} {name}"))
+            if owner is not None and owner != key:
+                reason = f"{field[0].upper()}{field[1:]}Conflict"
+                yield reason, f'"{name}" is already in use'
+
+    def _accept(self, key: str, definition: Object) -> None:
+        self._release(key)
+        for field, name in _names(definition):
+            self._names[definition["spec"]["group"], f"{field} {name}"] = key
+
+    def _release(self, key: str) -> None:
+        self._names = {name: owner for name, owner in self._names.items() if owner != key}
+
+    def _publish(self, key: str, definition: Object) -> None:
+        fresh = tuple(served_versions(definition))
+        before = self._served.get(key, ())
+        if [one.document for one in before] == [one.document for one in fresh] and _shapes(before) == _shapes(fresh):
+            return
+        for gone in before:
+            if all(gone.kind.version != one.kind.version for one in fresh):
+                self._serving.remove_kind(gone.kind)
+        for served in fresh:
+            self._serving.add_kind(served)
+        self._served[key] = fresh
+
+    def _withdraw(self, key: str) -> None:
+        for served in self._served.pop(key, ()):
+            self._serving.remove_kind(served.kind)
+
+    async def _run(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            pending, self._pending = self._pending, {}
+            for name in pending:
+                try:
+                    await self._settle(name)
+                except ApiError as error:
+                    if error.code != 404:
+                        _log.warning("definition not settled", definition=name, error=error.message)
+                        await self._clock.sleep(_RETRY_SECONDS)
+                        self._pending[name] = None
+                        self._woken.set()
+
+    async def _settle(self, name: str) -> None:
+        """Write what is true of a definition now. Raises ApiError."""
+        definition = self._reader.get(CUSTOM_RESOURCE_DEFINITION, "", name)
+        if definition is None:
+            return
+        if definition["metadata"].get("deletionTimestamp"):
+            if CLEANUP in (definition["metadata"].get("finalizers") or ()):
+                await self._clean_up(name, definition)
+            return
+        problem = next(self._conflicts(name, definition), None)
+        now = times.format(self._clock.now())
+        await self._write_status(name, lambda status, spec: _settled(status, spec, problem, now))
+        if CLEANUP not in (definition["metadata"].get("finalizers") or ()):
+            await self._writer.modify(CUSTOM_RESOURCE_DEFINITION, "", name, _guard)
+
+    async def _write_status(self, name: str, change: Callable[[Object, Object], None]) -> None:
+        def changed(definition: Object) -> None:
+            change(definition.setdefault("status", {}), definition["spec"])
+
+        await self._writer.modify(CUSTOM_RESOURCE_DEFINITION, "", name, changed, "status")
+
+    async def _clean_up(self, name: str, definition: Object) -> None:
+        """Delete all instances; once none is left the definition may go. Raises ApiError."""
+        now = times.format(self._clock.now())
+        await self._write_status(
+            name,
+            lambda status, _: _set_condition(status, "Terminating", "True", _TERMINATING, now),
+        )
+        kinds = [served.kind for served in self._served.get(name, ())]
+        left = False
+        for kind in kinds[:1]:
+            for obj in list(self._reader.list(kind)):
+                left = True
+                meta = obj["metadata"]
+                if not meta.get("deletionTimestamp"):
+                    await self._delete(kind, meta)
+            left = any(True for _ in self._reader.list(kind))
+        if left:
+            await self._clock.sleep(_RETRY_SECONDS)
+            self._pending[name] = None
+            self._woken.set()
+            return
+        self._withdraw(name)
+        await self._writer.modify(CUSTOM_RESOURCE_DEFINITION, "", name, _unguard)
+
+    async def _delete(self, kind: Kind, meta: Object) -> None:
+        try:
+            await self._writer.delete(kind, meta.get("namespace", ""), meta["name"])
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+
+def _names(definition: Object) -> Iterator[tuple[str, str]]:
+    """Names that are unique within a group; plural, singular and short names share one space."""
+    names = definition["spec"]["names"]
+    for name in {names["plural"], names.get("singular") or "", *(names.get("shortNames") or ())} - {""}:
+        yield "names", name
+    for name in {names["kind"], names.get("listKind") or ""} - {""}:
+        yield "kinds", name
+
+
+def _shapes(served: tuple[Served, ...]) -> list[tuple[object, ...]]:
+    """What besides the schema makes a served version another one."""
+    return [
+        (
+            one.kind.version,
+            one.kind.kind,
+            one.kind.namespaced,
+            one.kind.short_names,
+            one.kind.categories,
+            one.kind.has_status,
+            one.kind.scale,
+            one.kind.table.columns if one.kind.table else (),
+            tuple(one.kind.selectable),
+            one.kind.to_stored is None,
+        )
+        for one in served
+    ]
+
+
+def _settled(status: Object, spec: Object, problem: tuple[str, str] | None, now: str) -> None:
+    """Conditions and accepted names of a definition."""
+    if problem is None:
+        _set_condition(status, "NamesAccepted", "True", ("NoConflicts", "no conflicts found"), now)
+        text = "the initial names have been accepted"
+        _set_condition(status, "Established", "True", ("InitialNamesAccepted", text), now)
+        status["acceptedNames"] = dict(spec["names"])
+    else:
+        _set_condition(status, "NamesAccepted", "False", problem, now)
+        if not any(one.get("type") == "Established" for one in status.get("conditions") or ()):
+            _set_condition(status, "Established", "False", ("NotAccepted", "not all names are accepted"), now)
+    stored = status.get("storedVersions") or []
+    for version in spec["versions"]:
+        if version.get("storage") and version["name"] not in stored:
+            stored = [*stored, version["name"]]
+    status["storedVersions"] = stored
+
+
+def _set_condition(status: Object, type_: str, value: str, why: tuple[str, str], now: str) -> None:
+    """Set a condition; its time changes with its value alone. `why` is reason and message."""
+    conditions = status["conditions"] = list(status.get("conditions") or ())
+    fresh = {"type": type_, "status": value, "lastTransitionTime": now, "reason": why[0], "message": why[1]}
+    for position, known in enumerate(conditions):
+        if known.get("type") == type_:
+            if known.get("status") == value:
+                fresh["lastTransitionTime"] = known.get("lastTransitionTime", now)
+            conditions[position] = fresh
+            return
+    conditions.append(fresh)
+
+
+def _guard(definition: Object) -> None:
+    finalizers = definition["metadata"].setdefault("finalizers", [])
+    if CLEANUP not in finalizers and not definition["metadata"].get("deletionTimestamp"):
+        finalizers.append(CLEANUP)
+
+
+def _unguard(definition: Object) -> None:
+    meta = definition["metadata"]
+    meta["finalizers"] = [name for name in meta.get("finalizers") or () if name != CLEANUP]

@@ -1,0 +1,182 @@
+"""A version of a CustomResourceDefinition as a kind to serve: schema, hooks, columns and subresources at run time.
+
+Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+
+from mizzen.api.kind import Column, Default, Kind, Scale, Table, Validate
+from mizzen.machinery import jsonpath, structural, times, values
+from mizzen.machinery.cel import rules
+from mizzen.machinery.errors import FieldError, Object, invalid
+from mizzen.machinery.schema import Schema
+from mizzen.server.served import Served
+
+_NAME: Final = Column("Name", format="name", description="The object's name.")
+_AGE: Final = Column("Age", type="date", description="Time since the object was made.")
+_AGE_PATH: Final = ".metadata.creationTimestamp"
+_UNCHECKED: Final = (
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
+    "validation"
+)
+_WHOLE: Final = "<nil>"
+
+
+def served_versions(definition: Object) -> Iterator[Served]:
+    """What a definition makes the server serve."""
+    spec = definition["spec"]
+    storage = next((version["name"] for version in spec["versions"] if version.get("storage")), "")
+    for version in spec["versions"]:
+        if version.get("served"):
+            yield _served(definition, version, storage)
+
+
+def _served(definition: Object, version: Object, storage: str) -> Served:
+    spec, names = definition["spec"], definition["spec"]["names"]
+    source = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
+    schema = structural.build(source)
+    subresources = version.get("subresources") or {}
+    has_status = subresources.get("status") is not None
+    api_version = f"{spec['group']}/{version['name']}"
+    kind = Kind(
+        group=spec["group"],
+        version=version["name"],
+        kind=names["kind"],
+        plural=names["plural"],
+        namespaced=spec.get("scope") == "Namespaced",
+        singular=names.get("singular") or names["kind"].lower(),
+        short_names=tuple(names.get("shortNames") or ()),
+        categories=tuple(names.get("categories") or ()),
+        default=_defaulting(schema, has_status=has_status),
+        validate=_validation(schema),
+        validate_status=_validation(schema),
+        warn=_deprecation(version, api_version, names["kind"]),
+        has_status=has_status,
+        has_generation=True,
+        scale=_scale(subresources.get("scale")),
+        table=_table(version.get("additionalPrinterColumns") or ()),
+        selectable=_selectable(version.get("selectableFields") or ()),
+        unconditional_update=False,
+        to_stored=_converted(f"{spec['group']}/{storage}") if storage != version["name"] else None,
+    )
+    return Served(kind, builtin=False, list_kind=names.get("listKind") or "", schema=schema, document=source)
+
+
+def _converted(api_version: str) -> Callable[[Object], Object]:
+    """Versions that share their schema differ in name alone (conversion strategy None)."""
+    return lambda obj: {**obj, "apiVersion": api_version}
+
+
+def _defaulting(schema: Schema, *, has_status: bool) -> Default:
+    def default(obj: Object) -> None:
+        structural.default(obj, schema)
+
+    return default
+
+
+def _validation(schema: Schema) -> Validate:
+    has_rules = rules.has_rules(schema)
+
+    def validate(obj: Object, old: Object | None) -> Iterable[FieldError]:
+        errors = list(values.validate(obj, schema) if old is None else values.validate(obj, schema, "", old))
+        if not has_rules:
+            return errors
+        if errors:
+            return [*errors, invalid(_WHOLE, "null", _UNCHECKED)]
+        return [_placed(error) for error in rules.validate(obj, schema, old)]
+
+    return validate
+
+
+def _placed(error: FieldError) -> FieldError:
+    """An error of the whole object has the path that the original shows for it."""
+    return error if error.path else FieldError(error.cause, _WHOLE, error.value, error.detail)
+
+
+def _deprecation(
+    version: Object, api_version: str, kind: str
+) -> Callable[[Object, Object | None], Iterable[str]] | None:
+    if not version.get("deprecated"):
+        return None
+    text = version.get("deprecationWarning") or f"{api_version} {kind} is deprecated"
+    return lambda _obj, _old: (text,)
+
+
+def _scale(source: Mapping[str, Any] | None) -> Scale | None:
+    if source is None:
+        return None
+    return Scale(
+        replicas=source.get("specReplicasPath", ".spec.replicas").removeprefix("."),
+        status_replicas=source.get("statusReplicasPath", ".status.replicas").removeprefix("."),
+        selector=(source.get("labelSelectorPath") or "").removeprefix("."),
+    )
+
+
+def _selectable(sources: Iterable[Object]) -> Mapping[str, Callable[[Object], str]]:
+    return {source["jsonPath"].removeprefix("."): _selected(source["jsonPath"]) for source in sources}
+
+
+def _selected(path: str) -> Callable[[Object], str]:
+    parsed = jsonpath.parse(path)
+
+    def value_of(obj: Object) -> str:
+        value = parsed.first(obj)
+        if value is None:
+            return ""
+        return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+    return value_of
+
+
+def _table(sources: Iterable[Object]) -> Table | None:
+    columns, cells = [_NAME], []
+    for source in sources:
+        columns.append(
+            Column(
+                source["name"],
+                source.get("type", "string"),
+                source.get("format") or "",
+                source.get("description")
+                or f"Custom resource definition column (in JSONPath format): {source['jsonPath']}",
+                source.get("priority") or 0,
+            )
+        )
+        cells.append((jsonpath.parse(source["jsonPath"]), source.get("type", "string")))
+    if not cells:
+        columns.append(_AGE)
+        cells.append((jsonpath.parse(_AGE_PATH), "date"))
+
+    def row(obj: Object, now: float) -> list[Any]:
+        return [obj["metadata"].get("name", ""), *(_cell(path.find(obj), type_, now) for path, type_ in cells)]
+
+    return Table(tuple(columns), row)
+
+
+def _cell(found: list[Any], type_: str, now: float) -> Any:
+    """A cell's value: the first match in the column's type, null when it is of another."""
+    if not found:
+        return None
+    value = found[0]
+    match type_:
+        case "integer":
+            return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        case "number":
+            return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+        case "boolean":
+            return value if isinstance(value, bool) else None
+        case "date":
+            return _since(value, now)
+        case _:
+            return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _since(value: Any, now: float) -> Any:
+    if not isinstance(value, str):
+        return None
+    try:
+        return times.age(now - times.parse(value))
+    except ValueError:
+        return "<invalid>"
