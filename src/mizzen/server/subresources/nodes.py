@@ -1,0 +1,273 @@
+"""What the server hands on to nodes, pods and Services: logs, exec, attach, port forwarding, and proxied requests.
+
+Upgraded connections are joined byte by byte: the node speaks WebSocket and SPDY itself.
+Ref: https://kubernetes.io/docs/concepts/architecture/control-plane-node-communication/
+"""
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from mizzen.api.core.node import NODE
+from mizzen.api.core.pod import POD
+from mizzen.api.core.service import SERVICE
+from mizzen.api.discovery.endpointslice import ENDPOINT_SLICE
+from mizzen.machinery.errors import ApiError, Errors, Object
+from mizzen.net.client import Endpoint, SocketTransport
+from mizzen.net.tls import unverified_context
+from mizzen.server.call import Call
+from mizzen.server.seams import Reader
+from mizzen.server.work import Handlers
+from mizzen.wire.message import Duplex, Request, Response
+
+_KUBELET_PORT: Final = 10250
+_HOP_BY_HOP: Final = frozenset({"authorization", "host", "content-length", "transfer-encoding", "keep-alive", "te"})
+_UPGRADE: Final = frozenset({"connection", "upgrade"})
+
+
+@dataclass(slots=True)
+class Nodes:
+    """Reaches nodes with the server's own certificate; theirs are not verified, as by default everywhere."""
+
+    reader: Reader
+    tls: Callable[[], ssl.SSLContext]
+    rng: random.Random
+    _transports: dict[tuple[str, int], SocketTransport] = field(default_factory=dict)
+
+    def register(self, handlers: Handlers) -> None:
+        """Add the subresources that need a node or a pod."""
+        handlers.connects["pods", "log"] = self.log
+        for verb in ("exec", "attach"):
+            handlers.connects["pods", verb] = self.command
+        handlers.connects["pods", "portforward"] = self.forward
+        handlers.connects["pods", "proxy"] = self.proxy_pod
+        handlers.connects["services", "proxy"] = self.proxy_service
+        handlers.connects["nodes", "proxy"] = self.proxy_node
+
+    async def log(self, call: Call) -> Response:
+        """The log of one container. Raises ApiError 400 when none or an unknown one is named among several."""
+        pod = self._pod(call)
+        container = _container(pod, call.request.parameter("container"))
+        if not pod["spec"].get("nodeName"):
+            return Response(204)
+        path = f"/containerLogs/{call.info.namespace}/{call.info.name}/{container}"
+        response = await self._call(pod["spec"]["nodeName"], Request("GET", path, call.request.query))
+        if response.status >= 400:
+            raise _told(response)
+        return Response(response.status, {"content-type": "text/plain"}, response.body, response.stream)
+
+    async def command(self, call: Call) -> Response:
+        """exec and attach."""
+        pod = self._pod(call)
+        container = _container(pod, call.request.parameter("container"), first=True)
+        if not pod["spec"].get("nodeName"):
+            raise Errors.bad_request(f"pod {call.info.name} does not have a host assigned")
+        if call.info.subresource == "exec" and not call.request.parameter("command"):
+            raise Errors.bad_request("you must specify at least 1 command for the container")
+        path = f"/{call.info.subresource}/{call.info.namespace}/{call.info.name}/{container}"
+        return await self._joined(self._node(pod["spec"]["nodeName"]), call.request, path)
+
+    async def forward(self, call: Call) -> Response:
+        """Port forwarding."""
+        pod = self._pod(call)
+        if pod.get("status", {}).get("phase") != "Running":
+            raise Errors.bad_request(f"unable to forward port because pod is not running. Current status={_phase(pod)}")
+        path = f"/portForward/{call.info.namespace}/{call.info.name}"
+        return await self._joined(self._node(pod["spec"]["nodeName"]), call.request, path)
+
+    async def proxy_pod(self, call: Call) -> Response:
+        """A request to a pod: `name`, `name:port` or `https:name:port`."""
+        scheme, name, port = _split(call.info.name)
+        pod = self._reader_get_pod(call.info.namespace, name)
+        address = pod.get("status", {}).get("podIP")
+        if not address:
+            raise Errors.unavailable(f'no address available for pod "{name}"')
+        number = _pod_port(pod, port)
+        return await self._proxied(call, Endpoint(address, number, _tls(scheme)))
+
+    async def proxy_service(self, call: Call) -> Response:
+        """A request to one of a Service's ready endpoints."""
+        scheme, name, port = _split(call.info.name)
+        service = self.reader.get(SERVICE, call.info.namespace, name)
+        if service is None:
+            raise Errors.not_found("", "services", name)
+        address, number = self._endpoint(service, port)
+        return await self._proxied(call, Endpoint(address, number, _tls(scheme)))
+
+    async def proxy_node(self, call: Call) -> Response:
+        """A request to the node's own server, or to another port of the node."""
+        scheme, name, port = _split(call.info.name)
+        if port and port != str(_KUBELET_PORT):
+            address = self._node(name).host
+            return await self._proxied(call, Endpoint(address, int(port), _tls(scheme)))
+        return await self._proxied(call, self._node(name))
+
+    # --- where things are
+
+    def _pod(self, call: Call) -> Object:
+        return self._reader_get_pod(call.info.namespace, call.info.name)
+
+    def _reader_get_pod(self, namespace: str, name: str) -> Object:
+        pod = self.reader.get(POD, namespace, name)
+        if pod is None:
+            raise Errors.not_found("", "pods", name)
+        return pod
+
+    def _node(self, name: str) -> Endpoint:
+        node = self.reader.get(NODE, "", name)
+        if node is None:
+            raise Errors.not_found("", "nodes", name)
+        status = node.get("status", {})
+        addresses = {one["type"]: one["address"] for one in status.get("addresses") or ()}
+        host = addresses.get("InternalIP") or addresses.get("Hostname") or name
+        port = status.get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port") or _KUBELET_PORT
+        return Endpoint(host, port, self.tls())
+
+    def _endpoint(self, service: Object, port: str) -> tuple[str, int]:
+        """A random ready endpoint of a Service's port. Raises ApiError 503 when there is none."""
+        meta = service["metadata"]
+        ports = service["spec"].get("ports") or []
+        chosen = next((one for one in ports if port in ("", one.get("name", ""), str(one["port"]))), None)
+        if chosen is None:
+            raise Errors.unavailable(f'no service port "{port}" found for service "{meta["name"]}"')
+        found = [
+            (address, known["port"])
+            for piece in self.reader.list(ENDPOINT_SLICE, meta["namespace"])
+            if (piece["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == meta["name"]
+            for known in piece.get("ports") or ()
+            if known.get("name", "") == chosen.get("name", "")
+            for endpoint in piece.get("endpoints") or ()
+            if (endpoint.get("conditions") or {}).get("ready", True)
+            for address in endpoint["addresses"]
+        ]
+        if not found:
+            raise Errors.unavailable(f'no endpoints available for service "{meta["name"]}"')
+        chosen_address: tuple[str, int] = self.rng.choice(found)
+        return chosen_address
+
+    # --- carrying requests over
+
+    async def _call(self, node: str, request: Request) -> Response:
+        endpoint = self._node(node)
+        key = (endpoint.host, endpoint.port)
+        transport = self._transports.get(key)
+        if transport is None:
+            transport = self._transports[key] = SocketTransport(endpoint)
+        try:
+            return await transport.call(request)
+        except ConnectionError as error:
+            raise _unreachable(endpoint, error) from error
+
+    async def _joined(self, endpoint: Endpoint, request: Request, path: str) -> Response:
+        """Ask for the same upgrade at the other end and, once it has it, join both connections."""
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        try:
+            asked = Request(request.method, path, request.query, headers)
+            response, duplex = await SocketTransport(endpoint).upgrade(asked)
+        except ConnectionError as error:
+            raise _unreachable(endpoint, error) from error
+        if duplex is None:
+            raise _told(response)
+        answered = {name: value for name, value in response.headers.items() if name != "date"}
+        return Response(101, answered, upgrade=lambda client: _splice(client, duplex))
+
+    async def _proxied(self, call: Call, endpoint: Endpoint) -> Response:
+        """Hand a request on, whatever it is, and its answer back."""
+        path = "/" + "/".join(call.info.rest)
+        request = call.request
+        if request.path.endswith("/") and not path.endswith("/"):
+            path += "/"
+        if "upgrade" in request.headers.get("connection", "").lower():
+            return await self._joined(endpoint, request, path)
+        headers = {k: v for k, v in request.headers.items() if k not in _HOP_BY_HOP | _UPGRADE}
+        headers |= {"x-forwarded-uri": request.path, "x-forwarded-host": request.headers.get("host", "")}
+        transport = SocketTransport(endpoint)
+        try:
+            response = await transport.call(Request(request.method, path, request.query, headers, request.body))
+        except ConnectionError as error:
+            raise Errors.unavailable(f"error trying to reach service: {error}") from error
+        finally:
+            await transport.close()
+        kept = {k: v for k, v in response.headers.items() if k not in _HOP_BY_HOP | _UPGRADE}
+        return Response(response.status, kept, response.body)
+
+
+async def _splice(one: Duplex, other: Duplex) -> None:
+    """Move bytes both ways until either side ends."""
+
+    async def pump(source: Duplex, target: Duplex) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read():
+                await target.write(data)
+
+    pumps = {asyncio.create_task(pump(one, other)), asyncio.create_task(pump(other, one))}
+    try:
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in pumps:
+            task.cancel()
+        one.close()
+        other.close()
+
+
+def _container(pod: Object, wanted: str, *, first: bool = False) -> str:
+    """The container that is meant. Raises ApiError 400 in the words that kubectl shows."""
+    spec, name = pod["spec"], pod["metadata"]["name"]
+    main = [one["name"] for one in spec.get("containers") or ()]
+    others = [one["name"] for key in ("initContainers", "ephemeralContainers") for one in spec.get(key) or ()]
+    if wanted:
+        if wanted not in (*main, *others):
+            raise Errors.bad_request(f"container {wanted} is not valid for pod {name}")
+        return wanted
+    if len(main) == 1 or first:
+        return main[0]
+    text = f"a container name must be specified for pod {name}, choose one of: [{' '.join(main)}]"
+    initial = [one["name"] for one in spec.get("initContainers") or ()]
+    if initial:
+        text += f" or one of the init containers: [{' '.join(initial)}]"
+    raise Errors.bad_request(text)
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Scheme, name and port of `[scheme:]name[:port]`."""
+    parts = name.split(":")
+    if len(parts) == 3:
+        return parts[0], parts[1], parts[2]
+    return "", parts[0], parts[1] if len(parts) == 2 else ""
+
+
+def _pod_port(pod: Object, port: str) -> int:
+    """A port by number or name; the first one of the pod when none is named."""
+    known = [one for container in pod["spec"]["containers"] for one in container.get("ports") or ()]
+    if port.isdecimal():
+        return int(port)
+    for one in known:
+        if port in ("", one.get("name")):
+            return int(one["containerPort"])
+    return 80
+
+
+def _tls(scheme: str) -> ssl.SSLContext | None:
+    return unverified_context() if scheme == "https" else None
+
+
+def _phase(pod: Object) -> str:
+    return str(pod.get("status", {}).get("phase", "Unknown"))
+
+
+def _unreachable(endpoint: Endpoint, error: Exception) -> ApiError:
+    text = f"error dialing backend: dial tcp {endpoint.host}:{endpoint.port}: {error}"
+    return ApiError(500, "InternalError", f"Internal error occurred: {text}")
+
+
+def _told(response: Response) -> ApiError:
+    """What the node answered, as a Status."""
+    body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    reasons = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound"}
+    return ApiError(
+        response.status, reasons.get(response.status, "InternalError"), body.decode("utf-8", "replace").strip()
+    )
