@@ -1,0 +1,227 @@
+"""Whether a webhook or a policy concerns a request: rules, selectors, and conditions in CEL.
+
+Ref: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mizzen.api.core.namespace import NAMESPACE
+from mizzen.api.kind import Kind
+from mizzen.machinery import labels
+from mizzen.machinery.cel import CelError, compile_expression
+from mizzen.machinery.errors import Object
+from mizzen.machinery.identity import AUTHENTICATED, Identity
+from mizzen.server.authn.reviews import user_info
+from mizzen.server.authn.serviceaccounts import groups, split_username
+from mizzen.server.seams import Admission, Attributes, Authorizer, Reader
+
+REGISTRATION: Final = "admissionregistration.k8s.io"
+Kinds = Callable[[], Iterable[Kind]]
+"""All kinds that are served now, those of CRDs too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What matching reads beside the request itself."""
+
+    reader: Reader
+    authorizer: Authorizer
+    kinds: Kinds
+
+    def namespace(self, admission: Admission) -> Object | None:
+        """The namespace of the request's object; None outside of namespaces."""
+        return self.reader.get(NAMESPACE, "", admission.namespace) if admission.namespace else None
+
+    def find_kind(self, api_version: str, kind: str) -> Kind | None:
+        return next((known for known in self.kinds() if (known.api_version, known.kind) == (api_version, kind)), None)
+
+
+def matched_kind(context: Context, admission: Admission, holder: Object) -> Kind | None:
+    """The kind as which the rules want to see the object; None when they do not concern it.
+
+    With matchPolicy Equivalent (the default) rules that name another version of the same objects match too.
+    """
+    rules: Sequence[Object] = holder.get("rules") or holder.get("resourceRules") or ()
+    if any(_names(rule, admission, admission.kind) for rule in holder.get("excludeResourceRules") or ()):
+        return None
+    if any(_names(rule, admission, admission.kind) for rule in rules):
+        return admission.kind
+    if holder.get("matchPolicy", "Equivalent") != "Equivalent":
+        return None
+    for rule in rules:
+        for kind in context.kinds():
+            if kind.storage == admission.kind.storage and kind != admission.kind and _names(rule, admission, kind):
+                return kind
+    return None
+
+
+def _names(rule: Object, admission: Admission, kind: Kind) -> bool:
+    """Whether a rule names the operation and resource, and by resourceNames the object."""
+    operations = rule.get("operations") or ()
+    if admission.operation not in operations and "*" not in operations:
+        return False
+    for field, value in (("apiGroups", kind.group), ("apiVersions", kind.version)):
+        if value not in (rule.get(field) or ()) and "*" not in (rule.get(field) or ()):
+            return False
+    scope = rule.get("scope") or "*"
+    if scope != "*" and (scope == "Namespaced") != (bool(admission.namespace) and kind.namespaced):
+        return False
+    names = rule.get("resourceNames") or ()
+    if names and admission.name not in names:
+        return False
+    return any(_covers(pattern, kind.plural, admission.subresource) for pattern in rule.get("resources") or ())
+
+
+def _covers(pattern: str, plural: str, subresource: str) -> bool:
+    resource, slash, sub = pattern.partition("/")
+    if resource not in ("*", plural):
+        return False
+    if not slash:
+        return not subresource
+    return sub in ("*", subresource)
+
+
+def selects(context: Context, admission: Admission, holder: Object) -> bool:
+    """Whether namespaceSelector and objectSelector select the request."""
+    selector = holder.get("namespaceSelector")
+    if selector and not _selects_namespace(context, admission, labels.from_object(selector)):
+        return False
+    selector = holder.get("objectSelector")
+    if not selector:
+        return True
+    parsed = labels.from_object(selector)
+    return any(
+        parsed.matches((obj.get("metadata") or {}).get("labels") or {})
+        for obj in (admission.object, admission.old)
+        if obj is not None
+    )
+
+
+def _selects_namespace(context: Context, admission: Admission, selector: labels.Selector) -> bool:
+    if admission.kind.plural == "namespaces" and not admission.kind.group:
+        found = admission.object or admission.old
+    elif not admission.namespace:
+        return True
+    else:
+        found = context.namespace(admission)
+    return selector.matches(((found or {}).get("metadata") or {}).get("labels") or {})
+
+
+def request_of(admission: Admission, kind: Kind, uid: str) -> Object:
+    """The AdmissionRequest of a write, as `kind` sees it."""
+    as_kind = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    as_resource = {"group": kind.group, "version": kind.version, "resource": kind.plural}
+    own = admission.kind
+    request: Object = {
+        "uid": uid,
+        "kind": as_kind,
+        "resource": as_resource,
+        "requestKind": {"group": own.group, "version": own.version, "kind": own.kind},
+        "requestResource": {"group": own.group, "version": own.version, "resource": own.plural},
+        "name": admission.name,
+        "operation": admission.operation,
+        "userInfo": user_info(admission.user),
+        "object": converted(admission.object, own, kind),
+        "oldObject": converted(admission.old, own, kind),
+        "dryRun": admission.dry_run,
+        "options": _options(admission),
+    }
+    if admission.subresource:
+        request["subResource"] = request["requestSubResource"] = admission.subresource
+    if admission.namespace:
+        request["namespace"] = admission.namespace
+    return request
+
+
+def converted(obj: Object | None, source: Kind, target: Kind) -> Object | None:
+    """The object as another of its kinds has it."""
+    if obj is None or source == target:
+        return obj
+    stored = source.to_stored(dict(obj)) if source.to_stored else dict(obj)
+    made = target.from_stored(stored) if target.from_stored else stored
+    return {**made, "kind": target.kind, "apiVersion": target.api_version}
+
+
+def _options(admission: Admission) -> Object | None:
+    kind = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}.get(admission.operation)
+    if kind is None:
+        return None
+    return {"kind": kind, "apiVersion": "meta.k8s.io/v1", **admission.options}
+
+
+_VARIABLES: Final = ("object", "oldObject", "request", "authorizer", "namespaceObject", "params", "variables")
+
+
+def data_of(context: Context, admission: Admission, kind: Kind, *, params: Object | None = None) -> dict[str, Any]:
+    """The variables that expressions see."""
+    request = request_of(admission, kind, "")
+    own = admission.kind
+    resource = {"group": own.group, "resource": own.plural, "namespace": admission.namespace, "name": admission.name}
+    if admission.subresource:
+        resource["subresource"] = admission.subresource
+    return {
+        "object": request.pop("object"),
+        "oldObject": request.pop("oldObject"),
+        "request": request,
+        "authorizer": {"authorizer": {}, "requestResource": {"authorizer": resource}},
+        "namespaceObject": context.namespace(admission),
+        "params": params,
+        "variables": {},
+    }
+
+
+def authorize_by(context: Context, admission: Admission) -> Callable[[dict[str, Any]], tuple[bool, str]]:
+    """Answers checks of the `authorizer` variable, for the user of the request or a ServiceAccount."""
+
+    def authorize(question: dict[str, Any]) -> tuple[bool, str]:
+        user = _account(question["user"]) if "user" in question else admission.user
+        decision = context.authorizer.authorize(
+            Attributes(
+                user,
+                question["verb"],
+                question.get("group", ""),
+                "*",
+                question.get("resource", ""),
+                question.get("subresource", ""),
+                question.get("namespace", ""),
+                question.get("name", ""),
+                question.get("path", ""),
+                fields=question.get("fieldSelector", ""),
+                labels=question.get("labelSelector", ""),
+            )
+        )
+        return decision.allowed, decision.reason
+
+    return authorize
+
+
+def _account(name: str) -> Identity:
+    account = split_username(name)
+    return Identity(name, groups=(*groups(account[0]), AUTHENTICATED) if account else (AUTHENTICATED,))
+
+
+def conditions_hold(
+    context: Context, admission: Admission, conditions: Sequence[Mapping[str, Any]], data: Mapping[str, Any]
+) -> bool:
+    """Whether all matchConditions are true; one that is false decides, even if another fails. Raises CelError."""
+    problem: CelError | None = None
+    authorize = authorize_by(context, admission)
+    for condition in conditions:
+        try:
+            if not compile_expression(condition["expression"], _VARIABLES).holds(data, authorize):
+                return False
+        except CelError as error:
+            problem = problem or error
+    if problem is not None:
+        raise problem
+    return True
+
+
+VARIABLES: Final = _VARIABLES
+
+
+def configured(reader: Reader, kind: Kind) -> Iterator[Object]:
+    """Webhook configurations or policies, by name."""
+    yield from sorted(reader.list(kind), key=lambda found: str(found["metadata"]["name"]))

@@ -1,0 +1,1 @@
+"""Pod Security Admission: the standards (`baseline.py`, `restricted.py`) and the plugin that enforces them."""

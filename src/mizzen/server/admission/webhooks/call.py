@@ -1,0 +1,115 @@
+"""How a webhook is reached: by URL, or by Service at one of its endpoints, over TLS that its caBundle verifies.
+
+The server is not part of the pod network's DNS, so the Service's name is used for the certificate alone.
+"""
+
+import base64
+import ssl
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+
+from mizzen.api.core.service import SERVICE
+from mizzen.api.discovery.endpointslice import ENDPOINT_SLICE
+from mizzen.machinery.errors import Object
+from mizzen.net.client import Endpoint, SocketTransport
+from mizzen.net.tls import client_context
+from mizzen.server.seams import Reader
+from mizzen.wire.message import Request
+
+_KEPT: Final = 256
+DEFAULT_PORT: Final = 443
+
+
+class Unreachable(Exception):
+    """The webhook could not be asked, or did not answer as it should; the text says why."""
+
+
+class Caller(Protocol):
+    """Sends a review to a webhook."""
+
+    async def post(self, config: Object, review: Object) -> Object:
+        """The JSON object that the webhook of this clientConfig answers. Raises Unreachable."""
+
+
+class HttpCaller:
+    """Keeps connections to webhooks open between calls."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._transports: dict[tuple[str, int, str, str], SocketTransport] = {}
+
+    async def post(self, config: Object, review: Object) -> Object:
+        url, host, port, path, name = self._locate(config)
+        transport = self._transport(host, port, name, config.get("caBundle", ""))
+        headers = {
+            "content-type": "application/json",
+            "accept": "application/json",
+            "user-agent": "kube-apiserver-admission",
+        }
+        try:
+            response = await transport.call(Request("POST", path, headers=headers, body=orjson.dumps(review)))
+        except (OSError, ssl.SSLError) as error:
+            raise Unreachable(f'failed to call webhook: Post "{url}": {error}') from error
+        body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+        if response.status != 200:
+            said = body.decode("utf-8", "replace").strip() or "unknown"
+            raise Unreachable(f"failed to call webhook: the server responded with status {response.status}: {said}")
+        try:
+            answer = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise Unreachable(f"failed to call webhook: the answer is not JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise Unreachable("failed to call webhook: the answer is not an object")
+        return answer
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for transport in self._transports.values():
+            await transport.close()
+        self._transports.clear()
+
+    def _locate(self, config: Object) -> tuple[str, str, int, str, str]:
+        """URL for messages, host and port to connect to, path, and the name on the certificate."""
+        if config.get("url"):
+            parts = urlsplit(config["url"])
+            host = parts.hostname or ""
+            return config["url"], host, parts.port or DEFAULT_PORT, parts.path or "/", host
+        service = config.get("service") or {}
+        namespace, name = service.get("namespace", ""), service.get("name", "")
+        port, path = service.get("port") or DEFAULT_PORT, service.get("path") or "/"
+        server_name = f"{name}.{namespace}.svc"
+        host, target = self._endpoint(namespace, name, port)
+        return f"https://{server_name}:{port}{path}", host, target, path, server_name
+
+    def _endpoint(self, namespace: str, name: str, port: int) -> tuple[str, int]:
+        service = self._reader.get(SERVICE, namespace, name)
+        if service is None:
+            raise Unreachable(f'failed to call webhook: service "{name}" not found')
+        if service["spec"].get("type") == "ExternalName":
+            return service["spec"]["externalName"], port
+        wanted = next((known for known in service["spec"].get("ports") or () if known["port"] == port), None)
+        if wanted is None:
+            raise Unreachable(f'failed to call webhook: no service port {port} found for service "{name}"')
+        for found in self._reader.list(ENDPOINT_SLICE, namespace):
+            labels = found["metadata"].get("labels") or {}
+            if labels.get("kubernetes.io/service-name") != name:
+                continue
+            ports = [
+                known["port"] for known in found.get("ports") or () if known.get("name", "") == wanted.get("name", "")
+            ]
+            for endpoint in found.get("endpoints") or ():
+                if ports and (endpoint.get("conditions") or {}).get("ready") is not False:
+                    return endpoint["addresses"][0], ports[0]
+        raise Unreachable(f'failed to call webhook: no endpoints available for service "{name}"')
+
+    def _transport(self, host: str, port: int, name: str, ca_bundle: str) -> SocketTransport:
+        key = (host, port, name, ca_bundle)
+        known = self._transports.get(key)
+        if known is None:
+            if len(self._transports) >= _KEPT:
+                self._transports.clear()
+            tls = client_context(ca_data=base64.b64decode(ca_bundle).decode() if ca_bundle else "")
+            known = self._transports[key] = SocketTransport(Endpoint(host, port, tls, name))
+        return known

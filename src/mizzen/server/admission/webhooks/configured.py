@@ -1,0 +1,130 @@
+"""Webhooks that concern a request, and what they answer.
+
+Ref: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
+"""
+
+import asyncio
+import base64
+import binascii
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from mizzen.api.kind import Kind
+from mizzen.machinery.cel import CelError
+from mizzen.machinery.errors import ApiError, Errors, Object
+from mizzen.server.admission import matching
+from mizzen.server.admission.matching import Context
+from mizzen.server.admission.webhooks.call import Caller, Unreachable
+from mizzen.server.seams import Admission
+
+_SECONDS: Final = 10
+_BAD_REQUEST: Final = 400
+_HARMLESS: Final = ("None", "NoneOnDryRun")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One webhook of a configuration, and the kind as which it wants to see the object."""
+
+    configuration: str
+    spec: Object
+    kind: Kind
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["name"])
+
+    @property
+    def fails_open(self) -> bool:
+        return bool(self.spec.get("failurePolicy") == "Ignore")
+
+
+def concerned(context: Context, configurations: Kind, admission: Admission) -> Iterator[Webhook]:
+    """The webhooks to ask, in order. Raises ApiError when a condition fails that must not."""
+    for configuration in matching.configured(context.reader, configurations):
+        for spec in configuration.get("webhooks") or ():
+            kind = matching.matched_kind(context, admission, spec)
+            if kind is None or not matching.selects(context, admission, spec):
+                continue
+            webhook = Webhook(configuration["metadata"]["name"], spec, kind)
+            if _conditions_hold(context, admission, webhook):
+                yield webhook
+
+
+def _conditions_hold(context: Context, admission: Admission, webhook: Webhook) -> bool:
+    conditions = webhook.spec.get("matchConditions") or ()
+    if not conditions:
+        return True
+    try:
+        data = matching.data_of(context, admission, webhook.kind)
+        return matching.conditions_hold(context, admission, conditions, data)
+    except CelError as error:
+        if webhook.fails_open:
+            return False
+        why = f'failed to evaluate match conditions of webhook "{webhook.name}": {error}'
+        raise ApiError(403, "Forbidden", why) from error
+
+
+async def ask(caller: Caller, admission: Admission, webhook: Webhook) -> list[Any] | None:
+    """The JSON patch that the webhook wants applied, if any. Raises ApiError when it refuses or must not fail."""
+    if admission.dry_run and webhook.spec.get("sideEffects") not in _HARMLESS:
+        raise Errors.bad_request(f"admission webhook {webhook.name!r} does not support dry run".replace("'", '"'))
+    uid = str(uuid.uuid4())
+    request = matching.request_of(admission, webhook.kind, uid)
+    review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}
+    try:
+        async with asyncio.timeout(webhook.spec.get("timeoutSeconds") or _SECONDS):
+            answer = await caller.post(webhook.spec.get("clientConfig") or {}, review)
+        response = _response(answer, uid)
+        patch = _patch(response)
+    except (Unreachable, TimeoutError) as error:
+        if webhook.fails_open:
+            admission.annotations[f"failed-open.webhook.admission.k8s.io/{webhook.name}"] = webhook.configuration
+            return None
+        why = str(error) or "failed to call webhook: context deadline exceeded"
+        raise Errors.internal(f'failed calling webhook "{webhook.name}": {why}') from error
+    admission.warnings.extend(str(text) for text in response.get("warnings") or ())
+    for key, value in (response.get("auditAnnotations") or {}).items():
+        admission.annotations[f"{webhook.name}/{key}"] = value
+    if not response.get("allowed"):
+        raise _denial(webhook, response.get("status") or {})
+    return patch
+
+
+def _response(answer: Object, uid: str) -> Object:
+    answered = answer.get("apiVersion"), answer.get("kind")
+    if answered != ("admission.k8s.io/v1", "AdmissionReview"):
+        got = f"{answered[0]}, Kind={answered[1]}"
+        raise Unreachable(f"expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {got}")
+    response = answer.get("response")
+    if not isinstance(response, dict):
+        raise Unreachable("webhook response was absent")
+    if response.get("uid") != uid:
+        raise Unreachable(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
+    return response
+
+
+def _patch(response: Object) -> list[Any] | None:
+    if not response.get("patch"):
+        return None
+    if response.get("patchType") != "JSONPatch":
+        raise Unreachable('webhook returned response.patch but not response.patchType="JSONPatch"')
+    try:
+        patch = orjson.loads(base64.b64decode(response["patch"]))
+    except (binascii.Error, orjson.JSONDecodeError) as error:
+        raise Unreachable(f"webhook returned a patch that cannot be read: {error}") from error
+    if not isinstance(patch, list):
+        raise Unreachable("webhook returned a patch that is no list")
+    return patch
+
+
+def _denial(webhook: Webhook, status: Object) -> ApiError:
+    said = status.get("message") or status.get("reason")
+    text = f'admission webhook "{webhook.name}" denied the request'
+    text = f"{text}: {said}" if said else f"{text} without explanation"
+    code = max(int(status.get("code") or 0), _BAD_REQUEST)
+    return ApiError(code, status.get("reason") or "", text, dict(status.get("details") or {}))

@@ -1,0 +1,1 @@
+"""What the server alone can give: addresses and ports of Services."""

@@ -1,0 +1,108 @@
+"""The authenticators in order: certificate, then bearer token, then nobody, who may only ask for health and version."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+
+from mizzen.machinery.errors import Errors
+from mizzen.machinery.identity import ANONYMOUS, ANONYMOUS_NAME, AUTHENTICATED, UNAUTHENTICATED, Identity
+from mizzen.server.authn.certificates import ClientCertificates
+from mizzen.wire.message import Request
+
+ANONYMOUS_PATHS: Final = ("/healthz", "/livez", "/readyz", "/version")
+_WEBSOCKET_PREFIX: Final = "base64url.bearer.authorization.k8s.io."
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A token's user, and those of the audiences asked for that the token is meant for."""
+
+    user: Identity
+    audiences: tuple[str, ...]
+
+
+class BadToken(Exception):
+    """The token is of a kind that the authenticator knows, but not valid; the text says why."""
+
+
+class TokenAuthenticator(Protocol):
+    """Knows users by one kind of bearer token."""
+
+    def identify(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
+        """The user, or None for a token of another kind. No audiences: those of the API server. Raises BadToken."""
+
+
+class Chain:
+    """The server's Authenticator; with `identify` also what TokenReview asks."""
+
+    def __init__(self, tokens: Sequence[TokenAuthenticator], *, anonymous: bool = True) -> None:
+        self._certificates = ClientCertificates()
+        self._tokens = tuple(tokens)
+        self._anonymous = anonymous
+
+    def authenticate(self, request: Request) -> Identity:
+        """The user of a request. Raises ApiError 401."""
+        if request.user is not None:
+            return _known(request.user)
+        user = self._certificates.authenticate(request)
+        if user is not None:
+            return _known(user)
+        token = bearer(request)
+        if token:
+            try:
+                found = self.identify(token, ())
+            except BadToken as error:
+                raise Errors.unauthorized() from error
+            if found is None:
+                raise Errors.unauthorized()
+            return found.user
+        if self._anonymous and _may_be_anonymous(request.path):
+            return ANONYMOUS
+        raise Errors.unauthorized()
+
+    def identify(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
+        """The user of a bearer token. Raises BadToken when it is bad, or unknown to all."""
+        problems: list[str] = []
+        for authenticator in self._tokens:
+            try:
+                found = authenticator.identify(token, audiences)
+            except BadToken as error:
+                problems.append(str(error))
+                continue
+            if found is not None:
+                return replace(found, user=_known(found.user))
+        if problems:
+            raise BadToken("[" + ", ".join(problems) + "]" if len(problems) > 1 else problems[0])
+        return None
+
+
+def bearer(request: Request) -> str:
+    """The bearer token of a request, or of a browser's WebSocket, which can send no such header."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    for protocol in request.headers.get("sec-websocket-protocol", "").split(","):
+        name = protocol.strip()
+        if name.startswith(_WEBSOCKET_PREFIX):
+            return _decoded(name.removeprefix(_WEBSOCKET_PREFIX))
+    return ""
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _known(user: Identity) -> Identity:
+    """The user, in the group of all that are authenticated."""
+    if AUTHENTICATED in user.groups or UNAUTHENTICATED in user.groups or user.name == ANONYMOUS_NAME:
+        return user
+    return replace(user, groups=(*user.groups, AUTHENTICATED))
+
+
+def _may_be_anonymous(path: str) -> bool:
+    return any(path == allowed or path.startswith(allowed + "/") for allowed in ANONYMOUS_PATHS)

@@ -1,0 +1,87 @@
+"""A Store that keeps some of its values encrypted: sealed on the way in, opened on the way out.
+
+Everything above sees plain values; the file, its backups and the etcd behind it never do.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from mizzen.server.encryption import Encryption
+from mizzen.store.base import Change, Conflict, Page, Store, Value
+
+
+class SealedStore:
+    """Another store, with encryption around the values of the storage prefixes that are configured."""
+
+    def __init__(self, store: Store, encryption: Encryption) -> None:
+        self._store = store
+        self._encryption = encryption
+        self._prefixes = tuple((f"{storage}/", storage) for storage in encryption.storages)
+
+    @property
+    def revision(self) -> int:
+        return self._store.revision
+
+    async def get(self, key: str) -> Value | None:
+        value = await self._store.get(key)
+        return self._opened(value) if value is not None else None
+
+    async def list(self, prefix: str, *, at: int = 0, after: str = "", limit: int = 0) -> Page:
+        page = await self._store.list(prefix, at=at, after=after, limit=limit)
+        return Page(tuple(self._opened(value) for value in page.values), page.revision, page.more)
+
+    async def put(self, key: str, data: bytes, *, expect: int | None = None) -> int:
+        storage = self._storage(key)
+        sealed = self._encryption.seal(storage, key, data) if storage else data
+        try:
+            return await self._store.put(key, sealed, expect=expect)
+        except Conflict as conflict:
+            raise self._opened_conflict(conflict) from None
+
+    async def delete(self, key: str, *, expect: int | None = None) -> int:
+        try:
+            return await self._store.delete(key, expect=expect)
+        except Conflict as conflict:
+            raise self._opened_conflict(conflict) from None
+
+    async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[Change, ...]]:
+        async for changes in self._store.watch(prefix, after=after):
+            yield tuple(self._opened_change(change) for change in changes)
+
+    async def compact(self, revision: int) -> None:
+        await self._store.compact(revision)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def reseal(self) -> int:
+        """Write again what is not sealed with the first key, after a rotation; answers how many values."""
+        count = 0
+        for prefix, storage in self._prefixes:
+            page = await self._store.list(prefix)
+            for value in page.values:
+                if not self._encryption.is_current(storage, value.data):
+                    opened = self._encryption.open(storage, value.key, value.data)
+                    await self.put(value.key, opened, expect=value.revision)
+                    count += 1
+        return count
+
+    def _storage(self, key: str) -> str:
+        return next((storage for prefix, storage in self._prefixes if key.startswith(prefix)), "")
+
+    def _opened(self, value: Value) -> Value:
+        storage = self._storage(value.key)
+        return replace(value, data=self._encryption.open(storage, value.key, value.data)) if storage else value
+
+    def _opened_conflict(self, conflict: Conflict) -> Conflict:
+        return Conflict(self._opened(conflict.current) if conflict.current is not None else None)
+
+    def _opened_change(self, change: Change) -> Change:
+        storage = self._storage(change.key)
+        if not storage:
+            return change
+        data = self._encryption.open(storage, change.key, change.data)
+        previous = change.previous
+        if previous is not None:
+            previous = self._encryption.open(storage, change.key, previous)
+        return replace(change, data=data, previous=previous)

@@ -1,0 +1,95 @@
+"""As much DER as it takes to read a certificate's subject, so that no request waits for a library to load.
+
+TLS has verified the certificate by then; here it is only read.
+"""
+
+import base64
+from collections.abc import Iterator
+
+COMMON_NAME = "2.5.4.3"
+ORGANIZATION = "2.5.4.10"
+USER_ID = "1.3.6.1.4.1.57683.2"
+
+_SEQUENCE = 0x30
+_EXPLICIT_VERSION = 0xA0
+_BMP_STRING = 0x1E
+
+
+def subject(certificate: bytes) -> list[tuple[str, str]]:
+    """The subject's attributes as (dotted type, value), in order.
+
+    Raises: ValueError for anything that is not a certificate.
+    """
+    try:
+        _, outer, _ = _read(certificate, 0)
+        _, body, _ = _read(outer, 0)
+        fields = list(_parts(body))
+        skip = 1 if fields[0][0] == _EXPLICIT_VERSION else 0
+        # serialNumber, signature, issuer, validity, then the subject
+        return list(_attributes(fields[skip + 4][1]))
+    except IndexError as error:
+        raise ValueError("not a certificate") from error
+
+
+def request_subject(request: bytes) -> list[tuple[str, str]]:
+    """The subject of a certificate signing request.
+
+    Raises: ValueError for anything that is none.
+    """
+    try:
+        _, outer, _ = _read(request, 0)
+        _, body, _ = _read(outer, 0)
+        # version, then the subject
+        return list(_attributes(list(_parts(body))[1][1]))
+    except IndexError as error:
+        raise ValueError("not a certificate signing request") from error
+
+
+def from_pem(pem: bytes) -> bytes:
+    """The DER bytes of the first PEM block. Raises ValueError."""
+    _, begin, rest = pem.partition(b"-----BEGIN ")
+    body, end, _ = rest.partition(b"-----END ")
+    if not begin or not end:
+        raise ValueError("not PEM")
+    return base64.b64decode(b"".join(body.splitlines()[1:]))
+
+
+def _attributes(name: bytes) -> Iterator[tuple[str, str]]:
+    for _, relative in _parts(name):
+        for tag, attribute in _parts(relative):
+            if tag != _SEQUENCE:
+                raise ValueError("not an attribute")
+            (_, oid), (kind, value) = list(_parts(attribute))[:2]
+            yield _dotted(oid), value.decode("utf-16-be" if kind == _BMP_STRING else "utf-8", "replace")
+
+
+def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
+    position = 0
+    while position < len(data):
+        tag, value, position = _read(data, position)
+        yield tag, value
+
+
+def _read(data: bytes, position: int) -> tuple[int, bytes, int]:
+    """One element: its tag, its contents, and where the next begins."""
+    tag, length = data[position], data[position + 1]
+    position += 2
+    if length & 0x80:
+        size = length & 0x7F
+        length = int.from_bytes(data[position : position + size])
+        position += size
+    end = position + length
+    if end > len(data):
+        raise ValueError("truncated")
+    return tag, data[position:end], end
+
+
+def _dotted(oid: bytes) -> str:
+    first, *rest = oid
+    arcs, value = [first // 40, first % 40], 0
+    for byte in rest:
+        value = value << 7 | byte & 0x7F
+        if not byte & 0x80:
+            arcs.append(value)
+            value = 0
+    return ".".join(str(arc) for arc in arcs)

@@ -1,0 +1,79 @@
+"""Reaching webhooks over real TLS on loopback."""
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+from tests.fakes.reader import FakeReader, made
+
+from mizzen.api.core.service import SERVICE
+from mizzen.api.discovery.endpointslice import ENDPOINT_SLICE
+from mizzen.cluster.pki import Pki
+from mizzen.machinery.errors import Object
+from mizzen.net.server import Listener
+from mizzen.net.tls import server_context
+from mizzen.server.admission.webhooks.call import HttpCaller, Unreachable
+from mizzen.wire.message import Request, Response
+
+
+class Hook:
+    """A webhook that echoes what it was sent, and how it is reached."""
+
+    def __init__(self, port: int, ca: str) -> None:
+        self.port = port
+        self.ca = ca
+        ports = [{"name": "https", "port": port}]
+        endpoints = [{"addresses": ["127.0.0.1"], "conditions": {"ready": True}}]
+        labels = {"kubernetes.io/service-name": "hook"}
+        self.reader = FakeReader(
+            (SERVICE, made("hook", "shop", spec={"ports": [{"name": "https", "port": 443, "targetPort": port}]})),
+            (ENDPOINT_SLICE, made("hook-1", "shop", labels=labels, ports=ports, endpoints=endpoints)),
+        )
+
+
+@pytest.fixture
+async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
+    import time
+
+    pki = Pki(tmp_path, time.time())
+    pair = pki.serving(("hook.shop.svc",))
+
+    def answer(request: Request) -> Response:
+        if request.path == "/broken":
+            return Response(500, {}, b"out of order")
+        return Response(200, {"content-type": "application/json"}, orjson.dumps({"path": request.path}))
+
+    listener = Listener(answer)
+    port = await listener.listen("127.0.0.1", 0, server_context(pair.certificate, pair.key))
+    yield Hook(port, base64.b64encode(pki.ca().certificate.read_bytes()).decode())
+    await listener.close()
+
+
+def _service(hook: Hook, **more: object) -> Object:
+    return {"caBundle": hook.ca, "service": {"namespace": "shop", "name": "hook", "path": "/check", **more}}
+
+
+async def test_a_webhook_is_reached_by_url_and_by_service(hook: Hook) -> None:
+    caller = HttpCaller(hook.reader)
+    by_url = {"caBundle": hook.ca, "url": f"https://127.0.0.1:{hook.port}/review"}
+    assert await caller.post(by_url, {}) == {"path": "/review"}
+    assert await caller.post(_service(hook), {}) == {"path": "/check"}
+    await caller.close()
+
+
+async def test_what_keeps_a_webhook_from_answering_is_told(hook: Hook) -> None:
+    caller = HttpCaller(hook.reader)
+    for config, why in (
+        (_service(hook, port=99), "no service port 99 found"),
+        (_service(hook, name="ghost"), 'service "ghost" not found'),
+        (_service(hook, path="/broken"), "out of order"),
+        ({"url": f"https://127.0.0.1:{hook.port}/"}, "certificate"),
+    ):
+        with pytest.raises(Unreachable, match=why):
+            await caller.post(config, {})
+    hook.reader.drop(ENDPOINT_SLICE, "shop", "hook-1")
+    with pytest.raises(Unreachable, match="no endpoints available"):
+        await caller.post(_service(hook), {})
+    await caller.close()

@@ -1,0 +1,108 @@
+"""CustomResourceDefinitions from creation to the removal of their instances."""
+
+import asyncio
+from typing import Any
+
+from tests.unit.server.conftest import Caller
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+KITES = "/apis/ex.test/v1/namespaces/default/kites"
+
+
+def definition(**version: Any) -> dict[str, Any]:
+    spec = {"type": "object", "properties": {"size": {"type": "integer", "minimum": 1, "default": 3}}}
+    status = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": status}}}
+    first = {"name": "v1", "served": True, "storage": True, "schema": schema, **version}
+    return {
+        "metadata": {"name": "kites.ex.test"},
+        "spec": {
+            "group": "ex.test",
+            "names": {"plural": "kites", "kind": "Kite", "shortNames": ["kt"]},
+            "scope": "Namespaced",
+            "versions": [first],
+        },
+    }
+
+
+async def settle() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_definition_is_served_at_once_and_established(api: Caller) -> None:
+    assert (await api.call("POST", DEFINITIONS, definition()))[0] == 201
+    status, kite = await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {"size": 2, "wing": 1}})
+    assert (status, kite["spec"]) == (201, {"size": 2})
+    await settle()
+    _, made = await api.call("GET", f"{DEFINITIONS}/kites.ex.test")
+    assert {one["type"]: one["status"] for one in made["status"]["conditions"]} == {
+        "NamesAccepted": "True",
+        "Established": "True",
+    }
+    assert made["status"]["storedVersions"] == ["v1"]
+    _, resources = await api.call("GET", "/apis/ex.test/v1")
+    assert resources["resources"][0]["shortNames"] == ["kt"]
+
+
+async def test_defaults_and_validation_follow_the_schema(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    _, kite = await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {}})
+    assert kite["spec"] == {"size": 3}
+    status, answer = await api.call("POST", KITES, {"metadata": {"name": "l"}, "spec": {"size": 0}})
+    assert (status, answer["details"]["causes"][0]["field"]) == (422, "spec.size")
+
+
+async def test_status_and_scale_are_subresources(api: Caller) -> None:
+    scale = {"specReplicasPath": ".spec.size", "statusReplicasPath": ".status.count"}
+    await api.call("POST", DEFINITIONS, definition(subresources={"status": {}, "scale": scale}))
+    _, kite = await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {"size": 2}, "status": {"count": 9}})
+    assert "status" not in kite
+    merge = "application/merge-patch+json"
+    _, kite = await api.call("PATCH", f"{KITES}/k/status", {"spec": {"size": 7}, "status": {"count": 5}}, merge)
+    assert (kite["spec"], kite["status"]) == ({"size": 2}, {"count": 5})
+    _, shown = await api.call("PATCH", f"{KITES}/k/scale", {"spec": {"replicas": 4}}, merge)
+    assert (shown["spec"], shown["status"]["replicas"]) == ({"replicas": 4}, 5)
+
+
+async def test_versions_share_their_objects(api: Caller) -> None:
+    body = definition()
+    second = {**body["spec"]["versions"][0], "name": "v2", "storage": False}
+    body["spec"]["versions"].append(second)
+    await api.call("POST", DEFINITIONS, body)
+    await api.call("POST", KITES.replace("v1", "v2"), {"metadata": {"name": "k"}, "spec": {"size": 2}})
+    _, kite = await api.call("GET", f"{KITES}/k")
+    assert (kite["apiVersion"], kite["spec"]) == ("ex.test/v1", {"size": 2})
+    _, listed = await api.call("GET", KITES.replace("v1", "v2"))
+    assert (listed["kind"], listed["items"][0]["apiVersion"]) == ("KiteList", "ex.test/v2")
+
+
+async def test_selectable_fields_select(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition(selectableFields=[{"jsonPath": ".spec.size"}]))
+    for name, size in (("a", 1), ("b", 2)):
+        await api.call("POST", KITES, {"metadata": {"name": name}, "spec": {"size": size}})
+    _, found = await api.call("GET", f"{KITES}?fieldSelector=spec.size=2")
+    assert [one["metadata"]["name"] for one in found["items"]] == ["b"]
+
+
+async def test_deleting_a_definition_takes_its_instances_along(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {}})
+    await settle()
+    _, dying = await api.call("DELETE", f"{DEFINITIONS}/kites.ex.test")
+    assert dying["metadata"]["finalizers"] == ["customresourcecleanup.apiextensions.k8s.io"]
+    await settle()
+    for _ in range(3):
+        await api.clock.advance(1)
+        await settle()
+    assert (await api.call("GET", f"{DEFINITIONS}/kites.ex.test"))[0] == 404
+    assert await api.call("GET", KITES) == (404, "404 page not found\n")
+    assert not api.server.cacher.cache("ex.test/kites").entries
+
+
+async def test_openapi_tells_of_a_custom_kind(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    _, document = await api.call("GET", "/openapi/v3/apis/ex.test/v1")
+    schema = document["components"]["schemas"]["test.ex.v1.Kite"]
+    assert schema["properties"]["spec"]["properties"]["size"]["default"] == 3
+    assert schema["x-kubernetes-group-version-kind"] == [{"group": "ex.test", "version": "v1", "kind": "Kite"}]

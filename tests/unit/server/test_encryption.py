@@ -1,0 +1,76 @@
+import base64
+from pathlib import Path
+
+import pytest
+
+from mizzen.server.encryption import PREFIX, Encryption, Key, Unreadable, configured, generated
+from mizzen.server.sealedstore import SealedStore
+from mizzen.store.base import Conflict
+from mizzen.store.memory import MemoryStore
+
+OLD, NEW = Key("old", b"o" * 32), Key("new", b"n" * 16)
+
+
+def test_what_was_sealed_opens_and_shows_nothing() -> None:
+    encryption = Encryption({"secrets": (NEW,)})
+    sealed = encryption.seal("secrets", "secrets/shop/a", b"plain text")
+    assert sealed.startswith(PREFIX + b"new:")
+    assert b"plain" not in sealed
+    assert encryption.open("secrets", "secrets/shop/a", sealed) == b"plain text"
+    assert encryption.seal("pods", "pods/shop/a", b"plain text") == b"plain text"
+
+
+def test_a_value_moved_to_another_key_or_changed_does_not_open() -> None:
+    encryption = Encryption({"secrets": (NEW,)})
+    sealed = encryption.seal("secrets", "secrets/shop/a", b"plain text")
+    with pytest.raises(Unreadable):
+        encryption.open("secrets", "secrets/shop/b", sealed)
+    with pytest.raises(Unreadable):
+        encryption.open("secrets", "secrets/shop/a", sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    with pytest.raises(Unreadable):
+        Encryption({"secrets": (OLD,)}).open("secrets", "secrets/shop/a", sealed)
+
+
+async def test_keys_rotate() -> None:
+    store = MemoryStore()
+    await SealedStore(store, Encryption({"secrets": (OLD,)})).put("secrets/shop/a", b"plain text")
+    await store.put("secrets/shop/b", b"never sealed")
+    rotating = SealedStore(store, Encryption({"secrets": (NEW, OLD)}))
+    assert await rotating.reseal() == 2
+    assert await rotating.reseal() == 0
+    only_new = SealedStore(store, Encryption({"secrets": (NEW,)}))
+    values = (await only_new.list("secrets/")).values
+    assert [value.data for value in values] == [b"plain text", b"never sealed"]
+    raw = (await store.list("secrets/")).values
+    assert all(b"text" not in value.data and b"sealed" not in value.data for value in raw)
+
+
+async def test_a_sealed_store_tells_plain_changes_and_conflicts() -> None:
+    store = MemoryStore()
+    sealed = SealedStore(store, Encryption({"secrets": (NEW,)}))
+    first = await sealed.put("secrets/shop/a", b"one", expect=0)
+    await sealed.put("secrets/shop/a", b"two", expect=first)
+    with pytest.raises(Conflict) as caught:
+        await sealed.put("secrets/shop/a", b"three", expect=first)
+    assert caught.value.current.data == b"two"
+    async for changes in sealed.watch("secrets/", after=first):
+        assert [(change.data, change.previous) for change in changes] == [(b"two", b"one")]
+        break
+    assert (await sealed.get("secrets/shop/a")).data == b"two"
+
+
+def test_a_data_directory_makes_its_key_once_and_keeps_it_private(tmp_path: Path) -> None:
+    path = tmp_path / "encryption.key"
+    sealed = generated(path).seal("secrets", "secrets/a/b", b"x")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert generated(path).open("secrets", "secrets/a/b", sealed) == b"x"
+
+
+def test_a_configuration_names_resources_and_keys() -> None:
+    secret = base64.b64encode(b"k" * 32).decode()
+    providers = [{"aesgcm": {"keys": [{"name": "k1", "secret": secret}]}}, {"identity": {}}]
+    encryption = configured({"resources": [{"resources": ["secrets", "widgets.example.com"], "providers": providers}]})
+    assert encryption.storages == ("secrets", "example.com/widgets")
+    assert encryption.seal("secrets", "secrets/a/b", b"x").startswith(PREFIX + b"k1:")
+    with pytest.raises(ValueError, match="not supported"):
+        configured({"resources": [{"resources": ["secrets"], "providers": [{"kms": {}}]}]})

@@ -1,0 +1,103 @@
+import asyncio
+
+import pytest
+from tests.fakes.reader import FakeReader
+
+from mizzen.api.flowcontrol.flowschema import FLOW_SCHEMA
+from mizzen.api.flowcontrol.prioritylevelconfiguration import PRIORITY_LEVEL_CONFIGURATION
+from mizzen.cluster.bootstrap.flow import FLOW_SCHEMAS, PRIORITY_LEVELS
+from mizzen.machinery.errors import ApiError
+from mizzen.machinery.identity import MASTERS, Identity
+from mizzen.server import requestinfo
+from mizzen.server.fairness import Fairness
+from mizzen.server.requestinfo import RequestInfo
+from mizzen.wire.message import Request
+
+ANN = Identity("ann", groups=("system:authenticated",))
+BOB = Identity("bob", groups=("system:authenticated",))
+ROOT = Identity("root", groups=(MASTERS, "system:authenticated"))
+SCHEDULER = Identity("system:kube-scheduler", groups=("system:authenticated",))
+WRITE = requestinfo.parse(Request("POST", "/api/v1/namespaces/shop/pods"))
+READ = requestinfo.parse(Request("GET", "/api/v1/namespaces/shop/pods"))
+LEASE = requestinfo.parse(Request("PUT", "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/x"))
+
+
+def _fairness(seats: int = 8) -> Fairness:
+    """With 8 seats, users of the global default share one."""
+    reader = FakeReader()
+    fairness = Fairness(reader, seats)
+    for level in PRIORITY_LEVELS:
+        reader.put(PRIORITY_LEVEL_CONFIGURATION, level)
+    for schema in FLOW_SCHEMAS:
+        reader.put(FLOW_SCHEMA, schema)
+    return fairness
+
+
+def _watch() -> RequestInfo:
+    return requestinfo.parse(Request("GET", "/api/v1/pods", (("watch", "1"),)))
+
+
+async def test_reads_need_no_seat_while_nobody_waits_and_watches_never() -> None:
+    fairness = _fairness()
+    assert fairness.is_free(READ, ANN)
+    assert not fairness.is_free(WRITE, ANN)
+    assert fairness.is_free(WRITE, ROOT)
+    await fairness.seat(WRITE, ANN)
+    assert not fairness.is_free(READ, ANN)
+    assert fairness.is_free(_watch(), ANN)
+
+
+async def test_health_and_leader_election_go_on_while_users_crowd_the_server() -> None:
+    fairness = _fairness()
+    await fairness.seat(WRITE, ANN)
+    assert fairness.is_free(requestinfo.parse(Request("GET", "/healthz")), ANN)
+    await asyncio.wait_for(fairness.seat(LEASE, SCHEDULER), 1)
+
+
+async def test_a_seat_that_is_left_goes_to_the_flows_in_turn() -> None:
+    fairness = _fairness()
+    seat = await fairness.seat(WRITE, ANN)
+    order: list[str] = []
+
+    async def work(user: Identity) -> None:
+        taken = await fairness.seat(WRITE, user)
+        order.append(user.name)
+        taken.leave()
+
+    tasks = []
+    for user in (ANN, ANN, ANN, BOB):
+        tasks.append(asyncio.create_task(work(user)))
+        await asyncio.sleep(0)
+    seat.leave()
+    await asyncio.gather(*tasks)
+    assert order == ["ann", "bob", "ann", "ann"]
+    await asyncio.wait_for(fairness.seat(WRITE, ANN), 1)
+
+
+async def test_a_client_that_gives_up_leaves_the_queue() -> None:
+    fairness = _fairness()
+    seat = await fairness.seat(WRITE, ANN)
+    waiting = asyncio.create_task(fairness.seat(WRITE, BOB))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    seat.leave()
+    await asyncio.wait_for(fairness.seat(WRITE, ANN), 1)
+
+
+async def test_a_full_queue_answers_429_with_a_time_to_come_back() -> None:
+    reader = FakeReader()
+    fairness = Fairness(reader, 1)
+    level = {"metadata": {"name": "one"}, "spec": {"limited": {"limitResponse": {"type": "Reject"}}}}
+    reader.put(PRIORITY_LEVEL_CONFIGURATION, level)
+    everyone = {"kind": "Group", "group": {"name": "*"}}
+    anything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"]}
+    rules = [{"subjects": [everyone], "resourceRules": [anything]}]
+    spec = {"priorityLevelConfiguration": {"name": "one"}, "rules": rules}
+    reader.put(FLOW_SCHEMA, {"metadata": {"name": "all"}, "spec": spec})
+    seat = await fairness.seat(WRITE, ANN)
+    with pytest.raises(ApiError) as caught:
+        await fairness.seat(WRITE, ANN)
+    assert (caught.value.code, caught.value.retry_after) == (429, 1)
+    seat.leave()
+    await fairness.seat(WRITE, ANN)

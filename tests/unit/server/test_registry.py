@@ -1,0 +1,182 @@
+"""Creates, changes and deletes, as a client sees them."""
+
+from tests.unit.server.conftest import Caller
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def config_map(name: str, **data: str) -> dict[str, object]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+async def test_a_created_object_carries_what_the_server_gives_it(api: Caller) -> None:
+    status, made = await api.call("POST", MAPS, config_map("a", k="v"))
+    assert status == 201
+    assert made["metadata"]["namespace"] == "default"
+    assert made["metadata"]["creationTimestamp"] == "2023-11-14T22:13:20Z"
+    assert len(made["metadata"]["uid"]) == 36
+    assert await api.call("GET", f"{MAPS}/a") == (200, made)
+
+
+async def test_generate_name_adds_five_characters(api: Caller) -> None:
+    _, made = await api.call("POST", MAPS, {"metadata": {"generateName": "job-"}})
+    assert made["metadata"]["name"].startswith("job-")
+    assert len(made["metadata"]["name"]) == len("job-") + 5
+
+
+async def test_a_second_create_is_refused(api: Caller) -> None:
+    await api.call("POST", MAPS, config_map("a"))
+    status, answer = await api.call("POST", MAPS, config_map("a"))
+    assert (status, answer["reason"], answer["message"]) == (409, "AlreadyExists", 'configmaps "a" already exists')
+
+
+async def test_every_fault_of_metadata_is_told_at_once(api: Caller) -> None:
+    bad = {"metadata": {"name": "No_Good", "labels": {"-a": "x"}, "finalizers": ["plain"]}}
+    status, answer = await api.call("POST", MAPS, bad)
+    assert status == 422
+    fields = {cause["field"] for cause in answer["details"]["causes"]}
+    assert fields == {"metadata.name", "metadata.labels", "metadata.finalizers[0]"}
+
+
+async def test_a_dry_run_leaves_nothing(api: Caller) -> None:
+    status, made = await api.call("POST", f"{MAPS}?dryRun=All", config_map("a"))
+    assert (status, made["metadata"]["name"]) == (201, "a")
+    assert (await api.call("GET", f"{MAPS}/a"))[0] == 404
+
+
+async def test_unknown_fields_are_warned_of_or_refused(api: Caller) -> None:
+    body = {**config_map("a"), "datum": 1}
+    response = await api.raw("POST", MAPS, body)
+    assert response.status == 201
+    assert response.headers["warning"] == '299 - "unknown field \\"datum\\""'
+    status, answer = await api.call("POST", f"{MAPS}?fieldValidation=Strict", body)
+    assert status == 400
+    assert "strict decoding error" in answer["message"]
+    assert "warning" not in (await api.raw("POST", f"{MAPS}?fieldValidation=Ignore", body)).headers
+
+
+async def test_an_update_from_a_stale_revision_conflicts(api: Caller) -> None:
+    _, made = await api.call("POST", MAPS, config_map("a", k="1"))
+    await api.call("PUT", f"{MAPS}/a", config_map("a", k="2"))
+    made["data"]["k"] = "3"
+    status, answer = await api.call("PUT", f"{MAPS}/a", made)
+    assert (status, answer["reason"]) == (409, "Conflict")
+
+
+async def test_an_update_that_changes_nothing_is_not_written(api: Caller) -> None:
+    _, made = await api.call("POST", MAPS, config_map("a", k="1"))
+    _, again = await api.call("PUT", f"{MAPS}/a", config_map("a", k="1"))
+    assert again["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+
+
+async def test_merge_json_and_strategic_patches_apply(api: Caller) -> None:
+    await api.call("POST", MAPS, config_map("a", k="1", z="9"))
+    path = f"{MAPS}/a"
+    _, one = await api.call("PATCH", path, {"data": {"z": None, "n": "2"}}, "application/merge-patch+json")
+    assert one["data"] == {"k": "1", "n": "2"}
+    operations = [{"op": "replace", "path": "/data/k", "value": "3"}]
+    _, two = await api.call("PATCH", path, operations, "application/json-patch+json")
+    assert two["data"] == {"k": "3", "n": "2"}
+    _, three = await api.call("PATCH", path, {"data": {"s": "4"}}, "application/strategic-merge-patch+json")
+    assert three["data"] == {"k": "3", "n": "2", "s": "4"}
+
+
+async def test_apply_creates_and_then_conflicts_with_another_manager(api: Caller) -> None:
+    path, kind = f"{MAPS}/a", "application/apply-patch+yaml"
+    assert (await api.call("PATCH", f"{path}?fieldManager=one", config_map("a", k="1"), kind))[0] == 201
+    status, answer = await api.call("PATCH", f"{path}?fieldManager=two", config_map("a", k="2"), kind)
+    assert (status, answer["details"]["causes"][0]["field"]) == (409, ".data.k")
+    status, forced = await api.call("PATCH", f"{path}?fieldManager=two&force=true", config_map("a", k="2"), kind)
+    assert (status, forced["data"]) == (200, {"k": "2"})
+    assert {entry["manager"] for entry in forced["metadata"]["managedFields"]} == {"two"}
+
+
+async def test_a_finalizer_keeps_a_deleted_object_until_it_is_gone(api: Caller) -> None:
+    body = config_map("a")
+    body["metadata"]["finalizers"] = ["acme.test/hold"]  # type: ignore[index]
+    await api.call("POST", MAPS, body)
+    _, dying = await api.call("DELETE", f"{MAPS}/a")
+    assert dying["metadata"]["deletionTimestamp"]
+    assert (await api.call("GET", f"{MAPS}/a"))[0] == 200
+    await api.call("PATCH", f"{MAPS}/a", {"metadata": {"finalizers": None}}, "application/merge-patch+json")
+    assert (await api.call("GET", f"{MAPS}/a"))[0] == 404
+
+
+async def test_a_delete_with_another_uid_is_refused(api: Caller) -> None:
+    await api.call("POST", MAPS, config_map("a"))
+    status, answer = await api.call("DELETE", f"{MAPS}/a", {"preconditions": {"uid": "other"}})
+    assert (status, answer["reason"]) == (409, "Conflict")
+
+
+async def test_foreground_deletion_waits_for_the_garbage_collector(api: Caller) -> None:
+    await api.call("POST", MAPS, config_map("a"))
+    _, dying = await api.call("DELETE", f"{MAPS}/a?propagationPolicy=Foreground")
+    assert dying["metadata"]["finalizers"] == ["foregroundDeletion"]
+
+
+async def test_delete_collection_takes_what_the_selector_chooses(api: Caller) -> None:
+    for name, colour in (("a", "red"), ("b", "blue"), ("c", "red")):
+        body = config_map(name)
+        body["metadata"]["labels"] = {"colour": colour}  # type: ignore[index]
+        await api.call("POST", MAPS, body)
+    _, gone = await api.call("DELETE", f"{MAPS}?labelSelector=colour=red")
+    assert [one["metadata"]["name"] for one in gone["items"]] == ["a", "c"]
+    _, left = await api.call("GET", MAPS)
+    assert [one["metadata"]["name"] for one in left["items"]] == ["b"]
+
+
+async def test_writers_of_one_object_take_turns(api: Caller) -> None:
+    import asyncio
+
+    await api.call("POST", MAPS, config_map("a"))
+    patches = [
+        api.call("PATCH", f"{MAPS}/a", {"data": {f"k{n}": "1"}}, "application/merge-patch+json") for n in range(20)
+    ]
+    assert {status for status, _ in await asyncio.gather(*patches)} == {200}
+    _, whole = await api.call("GET", f"{MAPS}/a")
+    assert len(whole["data"]) == 20
+
+
+async def test_scale_changes_the_replicas_alone(api: Caller) -> None:
+    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    await api.call("POST", deployments, {"metadata": {"name": "web"}, "spec": spec})
+    patch = {"spec": {"replicas": 4}}
+    status, scale = await api.call("PATCH", f"{deployments}/web/scale", patch, "application/merge-patch+json")
+    assert (status, scale["kind"], scale["spec"], scale["status"]["selector"]) == (200, "Scale", {"replicas": 4}, "a=b")
+    _, web = await api.call("GET", f"{deployments}/web")
+    assert (web["spec"]["replicas"], web["metadata"]["generation"]) == (4, 2)
+
+
+async def test_a_binding_assigns_a_pod_once(api: Caller) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    await api.call("POST", pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
+    assert (await api.call("POST", f"{pods}/p/binding", binding))[0] == 201
+    _, pod = await api.call("GET", f"{pods}/p")
+    assert pod["spec"]["nodeName"] == "n1"
+    assert [one["type"] for one in pod["status"]["conditions"] if one["status"] == "True"] == ["PodScheduled"]
+    assert (await api.call("POST", f"{pods}/p/binding", binding))[0] == 409
+
+
+async def test_an_eviction_asks_the_disruption_budget(api: Caller) -> None:
+    pods, budgets = "/api/v1/namespaces/default/pods", "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
+    labels = {"app": "web"}
+    pod = {"metadata": {"name": "p", "labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    await api.call("POST", pods, pod)
+    running = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}
+    await api.call("PATCH", f"{pods}/p/status", running, "application/merge-patch+json")
+    await api.call(
+        "POST", budgets, {"metadata": {"name": "g"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": labels}}}
+    )
+    status = {"status": {"observedGeneration": 1, "disruptionsAllowed": 0, "desiredHealthy": 1, "currentHealthy": 1}}
+    await api.call("PATCH", f"{budgets}/g/status", status, "application/merge-patch+json")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    code, refused = await api.call("POST", f"{pods}/p/eviction", eviction)
+    assert (code, refused["details"]["causes"][0]["reason"]) == (429, "DisruptionBudget")
+    status["status"]["disruptionsAllowed"] = 1
+    await api.call("PATCH", f"{budgets}/g/status", status, "application/merge-patch+json")
+    assert (await api.call("POST", f"{pods}/p/eviction", eviction))[0] == 201
+    _, budget = await api.call("GET", f"{budgets}/g")
+    assert budget["status"]["disruptionsAllowed"] == 0

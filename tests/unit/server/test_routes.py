@@ -1,0 +1,90 @@
+"""Paths, discovery, schema documents and health."""
+
+import gzip
+
+import orjson
+from tests.unit.server.conftest import Caller
+
+from mizzen.server.routes import version_priority
+
+
+async def test_unknown_paths_and_resources_answer_as_kubernetes_does(api: Caller) -> None:
+    assert await api.call("GET", "/apis/nope.test/v1/things") == (404, "404 page not found\n")
+    status, answer = await api.call("GET", "/apis/apps/v9/deployments")
+    assert (status, answer["message"]) == (404, "the server could not find the requested resource")
+    assert (await api.call("PUT", "/api/v1/namespaces/default/pods", {}))[0] == 405
+    assert (await api.call("GET", "/api/v1/namespaces/default/pods/"))[0] == 200
+
+
+async def test_discovery_lists_groups_kinds_and_subresources(api: Caller) -> None:
+    _, groups = await api.call("GET", "/apis")
+    assert {"apps", "batch", "rbac.authorization.k8s.io"} <= {group["name"] for group in groups["groups"]}
+    _, apps = await api.call("GET", "/apis/apps/v1")
+    found = {resource["name"]: resource for resource in apps["resources"]}
+    assert found["deployments/scale"]["group"] == "autoscaling"
+    assert found["deployments"]["shortNames"] == ["deploy"]
+
+
+async def test_aggregated_discovery_has_everything_in_one_document(api: Caller) -> None:
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+    response = await api.raw("GET", "/apis", accept=accept)
+    assert "as=APIGroupDiscoveryList" in response.headers["content-type"]
+    assert isinstance(response.body, bytes)
+    document = orjson.loads(response.body)
+    apps = next(group for group in document["items"] if group["metadata"]["name"] == "apps")
+    assert {"deployments", "statefulsets"} <= {one["resource"] for one in apps["versions"][0]["resources"]}
+    again = await api.raw("GET", "/apis", accept=accept, if_none_match=response.headers["etag"])
+    assert again.status == 304
+
+
+async def test_health_is_told_whole_verbose_and_by_check(api: Caller) -> None:
+    assert await api.call("GET", "/readyz") == (200, "ok")
+    assert (await api.call("GET", "/livez?verbose"))[1].endswith("livez check passed\n")
+    assert await api.call("GET", "/healthz/ping") == (200, "ok")
+    assert (await api.call("GET", "/healthz/nothing"))[0] == 404
+
+
+async def test_openapi_v3_describes_a_group_and_keeps_its_tag(api: Caller) -> None:
+    _, index = await api.call("GET", "/openapi/v3")
+    link = index["paths"]["apis/apps/v1"]["serverRelativeURL"]
+    response = await api.raw("GET", link)
+    document = orjson.loads(response.body)  # type: ignore[arg-type]
+    patch = document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"]
+    assert "fieldValidation" in {parameter["name"] for parameter in patch["parameters"]}
+    pod_spec = document["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]
+    assert pod_spec["properties"]["containers"]["x-kubernetes-patch-merge-key"] == "name"
+    assert (await api.raw("GET", link, if_none_match=response.headers["etag"])).status == 304
+    packed = await api.raw("GET", link, accept_encoding="gzip")
+    assert orjson.loads(gzip.decompress(packed.body)) == document  # type: ignore[arg-type]
+
+
+async def test_every_reference_of_every_openapi_document_leads_somewhere(api: Caller) -> None:
+    _, index = await api.call("GET", "/openapi/v3")
+    for path in index["paths"]:
+        _, document = await api.call("GET", f"/openapi/v3/{path}")
+        text = orjson.dumps(document["components"]["schemas"]).decode()
+        for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
+            assert name in document["components"]["schemas"], (path, name)
+
+
+async def test_metrics_count_requests(api: Caller) -> None:
+    await api.call("GET", "/api/v1/pods")
+    _, text = await api.call("GET", "/metrics")
+    assert (
+        'apiserver_request_total{verb="LIST",group="",version="v1",resource="pods",subresource="",code="200"} 1' in text
+    )
+
+
+def test_stable_versions_come_before_beta_and_alpha() -> None:
+    versions = ["v1alpha1", "v2", "foo", "v1beta2", "v10", "v1"]
+    assert sorted(versions, key=version_priority) == ["v10", "v2", "v1", "v1beta2", "v1alpha1", "foo"]
+
+
+async def test_old_kubectl_gets_the_patch_parameters_in_protobuf(api: Caller) -> None:
+    accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    response = await api.raw("GET", "/openapi/v2", accept=accept)
+    assert response.headers["content-type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    assert isinstance(response.body, bytes)
+    assert response.body.startswith(b"\x0a\x032.0")
+    assert b"\x22\x0ffieldValidation" in response.body
+    assert b'{"group":"apps","version":"v1","kind":"Deployment"}' in response.body
