@@ -74,7 +74,7 @@ class Kind:
 
     A kind served under several versions or groups (HorizontalPodAutoscaler, Event) is several Kinds that share
     `stored_as`; those that differ from the stored form carry `to_stored` and `from_stored`, which convert in place
-    or anew and answer the converted object.
+    or anew and answer the converted object. All hooks see the object as this Kind serves it.
     """
 
     group: str
@@ -91,6 +91,8 @@ class Kind:
 
     check_name: CheckName | None = None
     """None: a DNS-1123 subdomain."""
+    revalidates_metadata: bool = True
+    """An update checks metadata once more with the kind's own rules; False for kinds that look at their spec alone."""
     default: Default | None = None
     prepare: Prepare | None = None
     validate: Validate | None = None

@@ -1,5 +1,6 @@
-"""MutatingWebhookConfiguration (admissionregistration.k8s.io/v1)."""
+"""MutatingWebhookConfiguration (admissionregistration.k8s.io/v1): webhooks that may change what is written."""
 
+from mizzen.api.admissionregistration import webhooks
 from mizzen.api.kind import Kind
 
 MUTATING_WEBHOOK_CONFIGURATION = Kind(
@@ -10,4 +11,9 @@ MUTATING_WEBHOOK_CONFIGURATION = Kind(
     namespaced=False,
     singular="mutatingwebhookconfiguration",
     categories=("api-extensions",),
+    default=webhooks.default_mutating,
+    validate=webhooks.validate_mutating,
+    has_generation=True,
+    unconditional_update=False,
+    table=webhooks.TABLE,
 )

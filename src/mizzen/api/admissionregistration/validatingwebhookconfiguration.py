@@ -1,5 +1,6 @@
-"""ValidatingWebhookConfiguration (admissionregistration.k8s.io/v1)."""
+"""ValidatingWebhookConfiguration (admissionregistration.k8s.io/v1): webhooks that may refuse what is written."""
 
+from mizzen.api.admissionregistration import webhooks
 from mizzen.api.kind import Kind
 
 VALIDATING_WEBHOOK_CONFIGURATION = Kind(
@@ -10,4 +11,9 @@ VALIDATING_WEBHOOK_CONFIGURATION = Kind(
     namespaced=False,
     singular="validatingwebhookconfiguration",
     categories=("api-extensions",),
+    default=webhooks.default,
+    validate=webhooks.validate,
+    has_generation=True,
+    unconditional_update=False,
+    table=webhooks.TABLE,
 )

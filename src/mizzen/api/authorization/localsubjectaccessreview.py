@@ -1,5 +1,6 @@
 """LocalSubjectAccessReview (authorization.k8s.io/v1)."""
 
+from mizzen.api.authorization import reviews
 from mizzen.api.kind import Kind
 
 LOCAL_SUBJECT_ACCESS_REVIEW = Kind(
@@ -10,4 +11,6 @@ LOCAL_SUBJECT_ACCESS_REVIEW = Kind(
     namespaced=True,
     singular="localsubjectaccessreview",
     verbs=("create",),
+    default=reviews.default,
+    validate=reviews.validate_local,
 )

@@ -1,5 +1,6 @@
 """SelfSubjectAccessReview (authorization.k8s.io/v1)."""
 
+from mizzen.api.authorization import reviews
 from mizzen.api.kind import Kind
 
 SELF_SUBJECT_ACCESS_REVIEW = Kind(
@@ -10,4 +11,6 @@ SELF_SUBJECT_ACCESS_REVIEW = Kind(
     namespaced=False,
     singular="selfsubjectaccessreview",
     verbs=("create",),
+    default=reviews.default,
+    validate=reviews.validate_self,
 )

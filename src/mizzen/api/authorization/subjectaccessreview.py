@@ -1,5 +1,6 @@
 """SubjectAccessReview (authorization.k8s.io/v1)."""
 
+from mizzen.api.authorization import reviews
 from mizzen.api.kind import Kind
 
 SUBJECT_ACCESS_REVIEW = Kind(
@@ -10,4 +11,6 @@ SUBJECT_ACCESS_REVIEW = Kind(
     namespaced=False,
     singular="subjectaccessreview",
     verbs=("create",),
+    default=reviews.default,
+    validate=reviews.validate_of_user,
 )

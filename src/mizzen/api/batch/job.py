@@ -1,6 +1,104 @@
-"""Job (batch/v1)."""
+"""Job (batch/v1): pods that run until so many of them have succeeded."""
 
-from mizzen.api.kind import Kind
+from collections.abc import Iterator
+
+from mizzen.api.batch import job_validation
+from mizzen.api.columns import AGE, NAME, age, name
+from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.podspec.defaults import default_template
+from mizzen.api.rules import workloads
+from mizzen.machinery import labels, names, times
+from mizzen.machinery.errors import FieldError, Object
+
+_NO_LIMIT = 2147483647
+
+
+def default(job: Object) -> None:
+    spec = job["spec"] = job.get("spec") or {}
+    template = spec["template"] = default_template(spec.get("template"))
+    if spec.get("completions") is None and spec.get("parallelism") is None:
+        spec["completions"] = 1
+    patience = 6 if spec.get("backoffLimitPerIndex") is None else _NO_LIMIT
+    replaced = "TerminatingOrFailed" if spec.get("podFailurePolicy") is None else "Failed"
+    workloads.fill(
+        spec,
+        {
+            "parallelism": 1,
+            "backoffLimit": patience,
+            "completionMode": "NonIndexed",
+            "suspend": False,
+            "podReplacementPolicy": replaced,
+        },
+    )
+    for rule in (spec.get("podFailurePolicy") or {}).get("rules") or ():
+        for condition in rule.get("onPodConditions") or ():
+            if not condition.get("status"):
+                condition["status"] = "True"
+    _default_labels(job, template)
+    status = job["status"] = job.get("status") or {}
+    workloads.fill_conditions(status, "lastProbeTime", "lastTransitionTime")
+
+
+def _default_labels(job: Object, template: Object) -> None:
+    """A Job without labels takes those of its pods."""
+    of_pods = template["metadata"].get("labels")
+    if of_pods and not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(of_pods)
+
+
+def prepare(job: Object, old: Object | None) -> None:
+    workloads.keep_status(job, old, {})
+    spec = job["spec"]
+    if old is not None or spec.get("manualSelector"):
+        return
+    metadata = job["metadata"]
+    pods = spec["template"]["metadata"]
+    owner, uid = metadata.get("name") or "", metadata.get("uid") or ""
+    pods["labels"] = {
+        **(pods.get("labels") or {}),
+        job_validation.UID_LABEL: uid,
+        job_validation.NAME_LABEL: owner,
+        job_validation.OLD_UID_LABEL: uid,
+        job_validation.OLD_NAME_LABEL: owner,
+    }
+    selector = spec.get("selector") or {}
+    spec["selector"] = selector
+    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), job_validation.UID_LABEL: uid}
+    if names.is_label_value(owner):  # else the template is refused, and its labels once are enough
+        _default_labels(job, spec["template"])
+
+
+def validate(job: Object, old: Object | None) -> Iterator[FieldError]:
+    yield from job_validation.spec_errors(job)
+    if old is not None:
+        yield from job_validation.update_errors(job["spec"], old["spec"], old.get("status") or {})
+
+
+def validate_status(job: Object, _old: Object | None) -> Iterator[FieldError]:
+    status = job.get("status") or {}
+    yield from workloads.not_negative("status", status, "active", "succeeded", "failed", "ready", "terminating")
+
+
+def _row(job: Object, now: float) -> list[object]:
+    spec, status = job["spec"], job.get("status") or {}
+    succeeded, parallelism = status.get("succeeded") or 0, spec.get("parallelism") or 0
+    if spec.get("completions") is not None:
+        completions = f"{succeeded}/{spec['completions']}"
+    else:
+        completions = f"{succeeded}/1 of {parallelism}" if parallelism > 1 else f"{succeeded}/1"
+    started, ended = status.get("startTime"), status.get("completionTime")
+    duration = ""
+    if started:
+        duration = times.age((times.parse(ended) if ended else now) - times.parse(started))
+    return [
+        name(job),
+        completions,
+        duration,
+        age(job, now),
+        *workloads.container_cells(spec.get("template")),
+        labels.format_object(spec.get("selector")),
+    ]
+
 
 JOB = Kind(
     group="batch",
@@ -10,5 +108,24 @@ JOB = Kind(
     namespaced=True,
     singular="job",
     categories=("all",),
+    default=default,
+    prepare=prepare,
+    validate=validate,
     has_status=True,
+    validate_status=validate_status,
+    has_generation=True,
+    default_propagation="Orphan",
+    selectable={"status.successful": lambda job: str((job.get("status") or {}).get("succeeded") or 0)},
+    table=Table(
+        columns=(
+            NAME,
+            Column("Completions"),
+            Column("Duration"),
+            AGE,
+            workloads.CONTAINERS,
+            workloads.IMAGES,
+            workloads.SELECTOR,
+        ),
+        row=_row,
+    ),
 )

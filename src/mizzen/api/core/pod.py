@@ -1,6 +1,153 @@
-"""Pod (core/v1)."""
+"""Pod (core/v1): one or several containers that share an address and volumes, on one node."""
 
+from collections.abc import Iterator
+
+from mizzen.api.core import pod_table
 from mizzen.api.kind import Kind, Subresource
+from mizzen.api.podspec import defaults, qos, status, update
+from mizzen.api.podspec.spec import spec_errors
+from mizzen.machinery.errors import FieldError, Object, forbidden
+
+_AFFINITY_FIELDS = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
+
+
+def default(pod: Object) -> None:
+    defaults.default_pod(pod)
+    if pod.get("status"):
+        status.default_status(pod["status"])
+    else:
+        pod["status"] = {}
+
+
+def prepare(pod: Object, old: Object | None) -> None:
+    """A new pod is pending; an update keeps the status and never resizes."""
+    if old is not None:
+        pod["status"] = old.get("status") or {}
+        return
+    spec = pod["spec"]
+    if spec["terminationGracePeriodSeconds"] < 0:
+        spec["terminationGracePeriodSeconds"] = 1
+    pod["status"] = {"phase": "Pending", "qosClass": qos.qos_class(spec)}
+    if spec.get("schedulingGates"):
+        pod["status"]["conditions"] = [
+            {
+                "type": "PodScheduled",
+                "status": "False",
+                "lastProbeTime": None,
+                "lastTransitionTime": None,
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+            }
+        ]
+    if spec.get("affinity") or spec.get("topologySpreadConstraints"):
+        _pin_label_keys(pod)
+
+
+def _pin_label_keys(pod: Object) -> None:
+    """Turn `matchLabelKeys` and `mismatchLabelKeys` into requirements with the values of the pod's own labels."""
+    labels = pod["metadata"].get("labels") or {}
+    spec = pod["spec"]
+    for constraint in spec.get("topologySpreadConstraints") or ():
+        _pin(constraint, labels)
+    for kind in ("podAffinity", "podAntiAffinity"):
+        affinity = (spec.get("affinity") or {}).get(kind) or {}
+        for term in affinity.get(_AFFINITY_FIELDS[0]) or ():
+            _pin(term, labels)
+        for weighted in affinity.get(_AFFINITY_FIELDS[1]) or ():
+            _pin(weighted.get("podAffinityTerm") or {}, labels)
+
+
+def _pin(term: Object, labels: dict[str, str]) -> None:
+    selector = term.get("labelSelector")
+    if selector is None:
+        return
+    for field, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")):
+        for key in term.get(field) or ():
+            if key in labels:
+                requirement = {"key": key, "operator": operator, "values": [labels[key]]}
+                selector["matchExpressions"] = [*(selector.get("matchExpressions") or ()), requirement]
+
+
+def prepare_status(pod: Object, old: Object | None) -> None:
+    if old is None:
+        return
+    pod["spec"] = old["spec"]
+    if owners := old["metadata"].get("ownerReferences"):
+        pod["metadata"]["ownerReferences"] = owners
+    else:
+        pod["metadata"].pop("ownerReferences", None)
+    of_pod = pod["status"]
+    if not of_pod.get("qosClass") and (old.get("status") or {}).get("qosClass"):
+        of_pod["qosClass"] = old["status"]["qosClass"]
+
+
+def validate(pod: Object, old: Object | None) -> Iterator[FieldError]:
+    spec = pod["spec"]
+    yield from spec_errors("spec", spec)
+    if old is not None:
+        yield from update.update_errors(pod, old)
+        return
+    if spec.get("ephemeralContainers"):
+        yield forbidden("spec.ephemeralContainers", "cannot be set on create")
+    if spec.get("schedulingGates") and spec.get("nodeName"):
+        yield forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+
+
+def validate_status(pod: Object, old: Object | None) -> Iterator[FieldError]:
+    return status.status_errors(pod, old)
+
+
+def warn(pod: Object, _old: Object | None) -> Iterator[str]:
+    """What is allowed and yet hardly meant."""
+    spec = pod["spec"]
+    if (seconds := spec.get("terminationGracePeriodSeconds")) is not None and seconds < 0:
+        yield "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
+    for i, volume in enumerate(spec.get("volumes") or ()):
+        if volume.get("gitRepo"):
+            yield f"spec.volumes[{i}].gitRepo: deprecated in v1.11"
+    for i, secret in enumerate(spec.get("imagePullSecrets") or ()):
+        if not secret.get("name"):
+            yield f'spec.imagePullSecrets[{i}].name: invalid empty name ""'
+    for field in ("initContainers", "containers"):
+        for i, container in enumerate(spec.get(field) or ()):
+            for name, amount in ((container.get("resources") or {}).get("limits") or {}).items():
+                if name in {"memory", "ephemeral-storage"} and amount.endswith("m"):
+                    at = f"spec.{field}[{i}].resources.limits[{name}]"
+                    yield f'{at}: fractional byte value "{amount}" is invalid, must be an integer'
+
+
+def graceful_seconds(pod: Object, asked: int | None) -> int:
+    """How long a deleted pod has to end: nothing where nothing runs, else what was asked for or what it says itself."""
+    spec, of_pod = pod["spec"], pod.get("status") or {}
+    if not spec.get("nodeName") or of_pod.get("phase") in {"Failed", "Succeeded"}:
+        return 0
+    seconds = spec.get("terminationGracePeriodSeconds") or 0 if asked is None else asked
+    return 1 if seconds < 0 else int(seconds)
+
+
+def _prepare_ephemeral(pod: Object, old: Object | None) -> None:
+    if old is not None:
+        update.keep_all_but_ephemeral(pod, old)
+
+
+def _validate_ephemeral(pod: Object, old: Object | None) -> Iterator[FieldError]:
+    if old is not None:
+        yield from update.ephemeral_errors(pod, old)
+
+
+def _prepare_resize(pod: Object, old: Object | None) -> None:
+    if old is not None:
+        update.keep_all_but_resources(pod, old)
+
+
+def _validate_resize(pod: Object, old: Object | None) -> Iterator[FieldError]:
+    yield from spec_errors("spec", pod["spec"])
+    if old is not None:
+        yield from update.resize_errors(pod, old)
+
 
 POD = Kind(
     group="",
@@ -11,16 +158,45 @@ POD = Kind(
     singular="pod",
     short_names=("po",),
     categories=("all",),
+    default=default,
+    prepare=prepare,
+    validate=validate,
+    warn=warn,
     has_status=True,
+    prepare_status=prepare_status,
+    validate_status=validate_status,
+    has_generation=True,
+    table=pod_table.TABLE,
+    selectable={
+        "spec.nodeName": lambda pod: pod["spec"].get("nodeName") or "",
+        "spec.restartPolicy": lambda pod: pod["spec"].get("restartPolicy") or "",
+        "spec.schedulerName": lambda pod: pod["spec"].get("schedulerName") or "",
+        "spec.serviceAccountName": lambda pod: pod["spec"].get("serviceAccountName") or "",
+        "spec.hostNetwork": lambda pod: "true" if pod["spec"].get("hostNetwork") else "false",
+        "status.phase": lambda pod: (pod.get("status") or {}).get("phase") or "",
+        "status.podIP": lambda pod: (pod.get("status") or {}).get("podIP") or "",
+        "status.podIPs": lambda _pod: "",  # known as a field, but never filled in by the original either
+        "status.nominatedNodeName": lambda pod: (pod.get("status") or {}).get("nominatedNodeName") or "",
+    },
+    returns_deleted=True,
+    graceful_seconds=graceful_seconds,
     subresources=(
         Subresource("attach", verbs=("create", "get"), kind="PodAttachOptions"),
         Subresource("binding", verbs=("create",), kind="Binding"),
-        Subresource("ephemeralcontainers", verbs=("get", "patch", "update"), kind="Pod"),
+        Subresource(
+            "ephemeralcontainers",
+            verbs=("get", "patch", "update"),
+            kind="Pod",
+            prepare=_prepare_ephemeral,
+            validate=_validate_ephemeral,
+        ),
         Subresource("eviction", verbs=("create",), kind="Eviction", group="policy"),
         Subresource("exec", verbs=("create", "get"), kind="PodExecOptions"),
         Subresource("log", verbs=("get",), kind="Pod"),
         Subresource("portforward", verbs=("create", "get"), kind="PodPortForwardOptions"),
         Subresource("proxy", verbs=("create", "delete", "get", "patch", "update"), kind="PodProxyOptions"),
-        Subresource("resize", verbs=("get", "patch", "update"), kind="Pod"),
+        Subresource(
+            "resize", verbs=("get", "patch", "update"), kind="Pod", prepare=_prepare_resize, validate=_validate_resize
+        ),
     ),
 )

@@ -1,6 +1,78 @@
-"""IngressClass (networking.k8s.io/v1)."""
+"""IngressClass (networking.k8s.io/v1): which controller implements an Ingress."""
 
-from mizzen.api.kind import Kind
+from collections.abc import Iterator
+
+from mizzen.api.columns import AGE, NAME, NONE, age, name
+from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.networking import references
+from mizzen.api.rules import fields
+from mizzen.machinery import names
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required, too_long
+
+CONTROLLER_LIMIT = 250
+SCOPES = ("Cluster", "Namespace")
+
+
+def default(class_: Object) -> None:
+    parameters = class_.setdefault("spec", {}).get("parameters")
+    if parameters is not None and parameters.get("scope") is None:
+        parameters["scope"] = "Cluster"
+
+
+def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
+    spec = class_.get("spec") or {}
+    controller = spec.get("controller") or ""
+    if old is not None:
+        yield from fields.unchanged("spec.controller", controller, (old.get("spec") or {}).get("controller"))
+    else:
+        if len(controller) > CONTROLLER_LIMIT:
+            yield too_long("spec.controller", CONTROLLER_LIMIT)
+        yield from domain_prefixed_path("spec.controller", controller)
+    parameters = spec.get("parameters")
+    if parameters is not None:
+        yield from _parameter_errors("spec.parameters", parameters)
+
+
+def domain_prefixed_path(path: str, value: str) -> Iterator[FieldError]:
+    """`acme.io/foo`: a domain, then a path."""
+    if not value:
+        yield required(path)
+        return
+    domain, slash, rest = value.partition("/")
+    if not slash or not domain or not rest:
+        yield invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')
+        return
+    for complaint in names.dns1123_subdomain(domain):
+        yield invalid(path, domain, complaint)
+    if any(mark.isspace() or not mark.isprintable() or mark in '"<>\\^`{|}' for mark in rest):
+        yield invalid(path, rest, "a valid path must be made of the characters that URLs allow")
+
+
+def _parameter_errors(path: str, parameters: Object) -> Iterator[FieldError]:
+    yield from references.errors(path, parameters)
+    scope, namespace = parameters.get("scope"), parameters.get("namespace")
+    if scope is None:
+        yield required(f"{path}.scope")
+    elif scope not in SCOPES:
+        yield not_supported(f"{path}.scope", scope, SCOPES)
+    elif scope == "Namespace":
+        if namespace is None:
+            yield required(f"{path}.namespace", "`parameters.scope` is set to 'Namespace'")
+        else:
+            yield from fields.label(f"{path}.namespace", namespace)
+    elif namespace is not None:
+        yield forbidden(f"{path}.namespace", "`parameters.scope` is set to 'Cluster'")
+
+
+def _row(class_: Object, now: float) -> list[object]:
+    spec = class_["spec"]
+    parameters = spec.get("parameters")
+    shown = NONE
+    if parameters:
+        group = parameters.get("apiGroup")
+        shown = f"{parameters.get('kind', '')}{f'.{group}' if group else ''}/{parameters.get('name', '')}"
+    return [name(class_), spec.get("controller", ""), shown, age(class_, now)]
+
 
 INGRESS_CLASS = Kind(
     group="networking.k8s.io",
@@ -9,4 +81,9 @@ INGRESS_CLASS = Kind(
     plural="ingressclasses",
     namespaced=False,
     singular="ingressclass",
+    revalidates_metadata=False,
+    default=default,
+    validate=validate,
+    has_generation=True,
+    table=Table(columns=(NAME, Column("Controller"), Column("Parameters"), AGE), row=_row),
 )

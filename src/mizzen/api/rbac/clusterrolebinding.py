@@ -1,12 +1,19 @@
-"""ClusterRoleBinding (rbac.authorization.k8s.io/v1)."""
+"""ClusterRoleBinding (rbac.authorization.k8s.io/v1): who has a role everywhere."""
 
 from mizzen.api.kind import Kind
+from mizzen.api.rbac import rules
+from mizzen.machinery import names
 
 CLUSTER_ROLE_BINDING = Kind(
-    group="rbac.authorization.k8s.io",
+    group=rules.GROUP,
     version="v1",
     kind="ClusterRoleBinding",
     plural="clusterrolebindings",
     namespaced=False,
     singular="clusterrolebinding",
+    check_name=names.path_segment,
+    default=rules.default_binding,
+    validate=rules.validate_cluster_role_binding,
+    table=rules.BINDING_TABLE,
+    create_on_update=True,
 )

@@ -1,6 +1,29 @@
-"""DeviceClass (resource.k8s.io/v1)."""
+"""DeviceClass (resource.k8s.io/v1): a kind of device, by what its devices have in common."""
 
-from mizzen.api.kind import Kind
+from collections.abc import Iterator
+
+from mizzen.api.columns import AGE, NAME, age, name
+from mizzen.api.kind import Kind, Table
+from mizzen.api.resource import devices
+from mizzen.api.rules import fields
+from mizzen.machinery.errors import FieldError, Object, invalid
+
+
+def default(class_: Object) -> None:
+    class_.setdefault("spec", {})
+
+
+def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
+    spec = class_.get("spec") or {}
+    yield from devices.selector_errors("spec.selectors", spec.get("selectors") or [])
+    yield from devices.config_errors("spec.config", spec.get("config") or [], None)
+    extended = spec.get("extendedResourceName")
+    if extended is not None:
+        if "/" not in extended or extended.startswith("kubernetes.io/"):
+            yield invalid("spec.extendedResourceName", extended, "must be a valid extended resource name")
+        else:
+            yield from fields.qualified_name("spec.extendedResourceName", extended)
+
 
 DEVICE_CLASS = Kind(
     group="resource.k8s.io",
@@ -9,4 +32,8 @@ DEVICE_CLASS = Kind(
     plural="deviceclasses",
     namespaced=False,
     singular="deviceclass",
+    default=default,
+    validate=validate,
+    has_generation=True,
+    table=Table(columns=(NAME, AGE), row=lambda class_, now: [name(class_), age(class_, now)]),
 )

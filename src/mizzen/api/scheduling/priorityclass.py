@@ -1,6 +1,54 @@
-"""PriorityClass (scheduling.k8s.io/v1)."""
+"""PriorityClass (scheduling.k8s.io/v1): a name for how important a pod is."""
 
-from mizzen.api.kind import Kind
+from collections.abc import Iterator
+
+from mizzen.api.columns import AGE, NAME, age, name
+from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.rules.fields import IMMUTABLE
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
+
+HIGHEST_OF_USERS = 1_000_000_000
+SYSTEM_PREFIX = "system-"
+SYSTEM_CLASSES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
+_POLICIES = ("PreemptLowerPriority", "Never")
+
+
+def default(priority: Object) -> None:
+    priority.setdefault("value", 0)
+    if not priority.get("preemptionPolicy"):
+        priority["preemptionPolicy"] = "PreemptLowerPriority"
+
+
+def validate(priority: Object, old: Object | None) -> Iterator[FieldError]:
+    own, value = priority["metadata"].get("name") or "", priority.get("value") or 0
+    if own.startswith(SYSTEM_PREFIX):
+        if SYSTEM_CLASSES.get(own) != value or priority.get("globalDefault"):
+            detail = "priority class names with 'system-' prefix are reserved for system use only"
+            yield forbidden("metadata.name", detail)
+    elif value > HIGHEST_OF_USERS:
+        detail = f"maximum allowed value of a user defined priority is {HIGHEST_OF_USERS}"
+        yield forbidden("value", detail)
+    policy = priority.get("preemptionPolicy")
+    if not policy:
+        yield required("preemptionPolicy", "must be 'PreemptLowerPriority' or 'Never'")
+    elif policy not in _POLICIES:
+        yield not_supported("preemptionPolicy", policy, _POLICIES)
+    if old is None:
+        return
+    if value != (old.get("value") or 0):
+        yield forbidden("value", "may not be changed in an update.")
+    if policy != old.get("preemptionPolicy"):
+        yield invalid("preemptionPolicy", policy, IMMUTABLE)
+
+
+def _row(priority: Object, now: float) -> list[object]:
+    return [
+        name(priority),
+        priority.get("value") or 0,
+        bool(priority.get("globalDefault")),
+        age(priority, now),
+    ]
+
 
 PRIORITY_CLASS = Kind(
     group="scheduling.k8s.io",
@@ -10,4 +58,10 @@ PRIORITY_CLASS = Kind(
     namespaced=False,
     singular="priorityclass",
     short_names=("pc",),
+    default=default,
+    validate=validate,
+    has_generation=True,
+    table=Table(
+        columns=(NAME, Column("Value", type="integer"), Column("Global-Default", type="boolean"), AGE), row=_row
+    ),
 )

@@ -1,6 +1,67 @@
-"""VolumeAttachment (storage.k8s.io/v1)."""
+"""VolumeAttachment (storage.k8s.io/v1): the wish that a volume be attached to a node, and what became of it."""
 
-from mizzen.api.kind import Kind
+from collections.abc import Iterator
+
+from mizzen.api.columns import AGE, NAME, age, name
+from mizzen.api.core import persistentvolume
+from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.rules import fields, volume_sources
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
+
+_ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+
+
+def default(attachment: Object) -> None:
+    inline = ((attachment.get("spec") or {}).get("source") or {}).get("inlineVolumeSpec")
+    if inline is not None:
+        persistentvolume.default_source(inline)
+    attachment.setdefault("status", {}).setdefault("attached", False)
+
+
+def prepare(attachment: Object, old: Object | None) -> None:
+    attachment["status"] = {"attached": False} if old is None else old.get("status") or {"attached": False}
+
+
+def validate(attachment: Object, old: Object | None) -> Iterator[FieldError]:
+    spec = attachment.get("spec") or {}
+    attacher = spec.get("attacher") or ""
+    if not attacher:
+        yield required("spec.attacher")
+    if old is None:
+        yield from volume_sources.csi_driver_name("spec.attacher", attacher)
+    source = spec.get("source") or {}
+    inline, volume = source.get("inlineVolumeSpec"), source.get("persistentVolumeName")
+    if inline is None and volume is None:
+        yield required("spec.source", _ONE_SOURCE)
+    elif inline is not None and volume is not None:
+        yield forbidden("spec.source", _ONE_SOURCE)
+    elif inline is not None:
+        yield from persistentvolume.spec_errors("spec.source.inlineVolumeSpec", inline, inline=True)
+    elif not volume:
+        yield required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName")
+    yield from fields.subdomain("spec.nodeName", spec.get("nodeName") or "")
+    if old is not None and spec != old.get("spec"):
+        yield invalid("spec", spec, fields.IMMUTABLE)
+
+
+TABLE = Table(
+    columns=(
+        NAME,
+        Column("Attacher", format="name"),
+        Column("PV"),
+        Column("Node"),
+        Column("Attached", type="boolean"),
+        AGE,
+    ),
+    row=lambda attachment, now: [
+        name(attachment),
+        attachment["spec"].get("attacher", ""),
+        (attachment["spec"].get("source") or {}).get("persistentVolumeName") or "",
+        attachment["spec"].get("nodeName", ""),
+        bool((attachment.get("status") or {}).get("attached")),
+        age(attachment, now),
+    ],
+)
 
 VOLUME_ATTACHMENT = Kind(
     group="storage.k8s.io",
@@ -9,5 +70,11 @@ VOLUME_ATTACHMENT = Kind(
     plural="volumeattachments",
     namespaced=False,
     singular="volumeattachment",
+    default=default,
+    prepare=prepare,
+    validate=validate,
+    returns_deleted=True,
     has_status=True,
+    unconditional_update=False,
+    table=TABLE,
 )

@@ -1,6 +1,25 @@
-"""VolumeAttributesClass (storage.k8s.io/v1)."""
+"""VolumeAttributesClass (storage.k8s.io/v1): attributes of a volume that may change while it is in use."""
 
-from mizzen.api.kind import Kind
+from collections.abc import Iterator
+
+from mizzen.api.columns import AGE, NAME, age, name
+from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.rules import parameters, volume_sources
+from mizzen.machinery.errors import FieldError, Object, forbidden, required
+
+
+def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
+    yield from volume_sources.csi_driver_name("driverName", class_.get("driverName") or "")
+    if old is not None:
+        for field in ("driverName", "parameters"):
+            if (class_.get(field) or None) != (old.get(field) or None):
+                yield forbidden(field, f"updates to {field} are forbidden.")
+        return
+    given = class_.get("parameters") or {}
+    if not given:
+        yield required("parameters", "must contain at least one key/value pair")
+    yield from parameters.errors("parameters", given)
+
 
 VOLUME_ATTRIBUTES_CLASS = Kind(
     group="storage.k8s.io",
@@ -10,4 +29,10 @@ VOLUME_ATTRIBUTES_CLASS = Kind(
     namespaced=False,
     singular="volumeattributesclass",
     short_names=("vac",),
+    validate=validate,
+    returns_deleted=True,
+    table=Table(
+        columns=(NAME, Column("DriverName"), AGE),
+        row=lambda class_, now: [name(class_), class_.get("driverName", ""), age(class_, now)],
+    ),
 )

@@ -1,0 +1,163 @@
+"""Versions of a custom kind: schemas, columns, subresources and selectable fields.
+
+What all versions have alike is reported once, at the place where it stood before versions had their own.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mizzen.api.rules import fields
+from mizzen.machinery import jsonpath, names, structural
+from mizzen.machinery.cel.rules import check_rules
+from mizzen.machinery.errors import Cause, FieldError, Object, duplicate, forbidden, invalid, required
+
+COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
+COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
+WARNING_LIMIT = 256
+SELECTABLE_LIMIT = 8
+_SIMPLE = "must be a simple json path starting with ."
+Check = Callable[[str, Any], Iterator[FieldError]]
+
+
+def errors(spec: Object) -> Iterator[FieldError]:
+    entries: list[Object] = spec.get("versions") or []
+    for i, version in enumerate(entries):
+        path = f"spec.versions[{i}]"
+        yield from fields.matches(f"{path}.name", version.get("name") or "", names.dns1035_label)
+        yield from _deprecation_errors(path, version)
+        if not (version.get("schema") or {}).get("openAPIV3Schema"):
+            yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
+    if entries:
+        yield from fields.matches("spec.version", entries[0].get("name") or "", names.dns1035_label)
+    given = [version.get("name") for version in entries]
+    if len(set(given)) != len(given):
+        yield invalid("spec.versions", given, "must contain unique version names")
+    if sum(bool(version.get("storage")) for version in entries) != 1:
+        yield invalid("spec.versions", given, "must have exactly one version marked as storage version")
+    yield from _each(entries, "schema", "validation", _schema_errors)
+    yield from _each(entries, "subresources", "subresources", _subresource_errors)
+    yield from _each(entries, "additionalPrinterColumns", "additionalPrinterColumns", _column_errors)
+    for i, version in enumerate(entries):
+        yield from _selectable_errors(f"spec.versions[{i}].selectableFields", version)
+
+
+def _each(entries: list[Object], field: str, shared: str, check: Check) -> Iterator[FieldError]:
+    values = [version.get(field) for version in entries]
+    if values and all(value == values[0] for value in values):
+        if values[0]:
+            yield from check(f"spec.{shared}", values[0])
+        return
+    for i, value in enumerate(values):
+        if value:
+            yield from check(f"spec.versions[{i}].{field}", value)
+
+
+def _deprecation_errors(path: str, version: Object) -> Iterator[FieldError]:
+    warning = version.get("deprecationWarning")
+    if warning is None:
+        return
+    if not version.get("deprecated"):
+        yield invalid(f"{path}.deprecationWarning", warning, "can only be set for deprecated versions")
+    if not warning:
+        yield invalid(f"{path}.deprecationWarning", warning, "must not be an empty string")
+    elif len(warning) > WARNING_LIMIT:
+        yield invalid(f"{path}.deprecationWarning", warning, f"must be <= {WARNING_LIMIT} characters long")
+    elif not warning.isprintable():
+        yield invalid(f"{path}.deprecationWarning", warning, "must only contain printable UTF-8 characters")
+
+
+def _schema_errors(path: str, schema: Object) -> Iterator[FieldError]:
+    source = schema.get("openAPIV3Schema")
+    if not source:
+        return
+    where = f"{path}.openAPIV3Schema"
+    if source.get("nullable"):
+        yield forbidden(f"{where}.nullable", "nullable cannot be true at the root")
+    yield from structural.check(source, where)
+    yield from check_rules(structural.build(source), where)
+
+
+def _subresource_errors(path: str, subresources: Object) -> Iterator[FieldError]:
+    scale = subresources.get("scale")
+    if scale is None:
+        return
+    for field, roots in (("specReplicasPath", (".spec",)), ("statusReplicasPath", (".status",))):
+        if not scale.get(field):
+            yield required(f"{path}.scale.{field}")
+        else:
+            yield from _replica_path_errors(f"{path}.scale.{field}", scale[field], roots)
+    if scale.get("labelSelectorPath"):
+        where = f"{path}.scale.labelSelectorPath"
+        yield from _replica_path_errors(where, scale["labelSelectorPath"], (".spec", ".status"))
+
+
+def _replica_path_errors(path: str, text: str, roots: tuple[str, ...]) -> Iterator[FieldError]:
+    problem = _path_problem(text)
+    if problem:
+        yield invalid(path, text, problem)
+    elif "[" in text:
+        yield invalid(path, text, "must be a simple json path without array notation")
+    elif not any(text.startswith(f"{root}.") for root in roots):
+        under = roots[0] if len(roots) == 1 else f"either {' or '.join(roots)}"
+        yield invalid(path, text, f"should be a json path under {under}")
+
+
+def _path_problem(text: str) -> str:
+    if not text.startswith("."):
+        return _SIMPLE
+    try:
+        jsonpath.parse(text)
+    except ValueError as failure:
+        return f"is an invalid path: {failure}"
+    return ""
+
+
+def _column_errors(path: str, columns: list[Object]) -> Iterator[FieldError]:
+    for i, column in enumerate(columns):
+        where, type_, text = f"{path}[{i}]", column.get("type"), column.get("jsonPath") or ""
+        yield from fields.required_text(f"{where}.name", column.get("name"))
+        allowed = f"must be one of {','.join(COLUMN_TYPES)}"
+        if not type_:
+            yield required(f"{where}.type", allowed)
+        elif type_ not in COLUMN_TYPES:
+            yield invalid(f"{where}.type", type_, allowed)
+        if column.get("format") and column["format"] not in COLUMN_FORMATS:
+            yield invalid(f"{where}.format", column["format"], f"must be one of {','.join(COLUMN_FORMATS)}")
+        problem = _path_problem(text)
+        if not text:
+            yield required(f"{where}.JSONPath")
+        elif problem:
+            yield invalid(f"{where}.JSONPath", text, problem)
+
+
+def _selectable_errors(path: str, version: Object) -> Iterator[FieldError]:
+    selectable = version.get("selectableFields") or ()
+    if len(selectable) > SELECTABLE_LIMIT:
+        yield FieldError(Cause.TOO_MANY, path, len(selectable), f"must have at most {SELECTABLE_LIMIT} items")
+    source = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+    seen: set[str] = set()
+    for i, entry in enumerate(selectable):
+        where, text = f"{path}[{i}].jsonPath", entry.get("jsonPath") or ""
+        if not text:
+            yield required(where)
+            continue
+        problem = _path_problem(text) or _unselectable(source, text)
+        if problem:
+            yield invalid(where, text, problem)
+        if text in seen:
+            yield duplicate(where, text)
+        seen.add(text)
+
+
+def _unselectable(source: Object, text: str) -> str:
+    """What keeps a path from leading to one plain value of the schema."""
+    if text == ".metadata" or text.startswith(".metadata."):
+        return "must not point to fields in metadata"
+    node: Object | None = source
+    for step in text.split(".")[1:]:
+        node = ((node or {}).get("properties") or {}).get(step)
+        if node is None:
+            return "is an invalid path: does not refer to a valid field"
+    if (node or {}).get("type") not in {"string", "integer", "boolean"}:
+        return "must point to a field of type string, boolean or integer"
+    return ""

@@ -1,0 +1,97 @@
+"""A pod's status: what it leaves open, and what its writers may say."""
+
+from collections.abc import Iterator
+
+from mizzen.api.rules import addresses, fields
+from mizzen.machinery import names
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid
+
+_STATUS_LISTS = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+_ONE_PER_FAMILY = "may specify no more than one IP for each IP family"
+
+
+def default_status(status: Object) -> None:
+    """Fill in what clients expect to find in every status."""
+    for condition in status.get("conditions") or ():
+        condition.setdefault("lastProbeTime", None)
+        condition.setdefault("lastTransitionTime", None)
+    for field in _STATUS_LISTS:
+        for container in status.get(field) or ():
+            _default_container(container)
+    first, all_ = status.get("podIP"), status.get("podIPs")
+    if all_ and (not first or first != all_[0].get("ip")):
+        if first:
+            status["podIPs"] = [{"ip": first}]
+        else:
+            status["podIP"] = all_[0].get("ip") or ""
+    elif first and not all_:
+        status["podIPs"] = [{"ip": first}]
+
+
+def _default_container(status: Object) -> None:
+    for field in ("image", "imageID"):
+        status.setdefault(field, "")
+    status.setdefault("ready", False)
+    status.setdefault("restartCount", 0)
+    for field in ("state", "lastState"):
+        state = status.get(field)
+        if state is None:
+            status[field] = {}
+            continue
+        if (running := state.get("running")) is not None:
+            running.setdefault("startedAt", None)
+        if (ended := state.get("terminated")) is not None:
+            ended.setdefault("startedAt", None)
+            ended.setdefault("finishedAt", None)
+            ended.setdefault("exitCode", 0)
+
+
+def status_errors(new: Object, old: Object | None) -> Iterator[FieldError]:
+    """What is wrong with the status of a pod."""
+    status = new.get("status") or {}
+    if name := status.get("nominatedNodeName"):
+        yield from fields.matches("status.nominatedNodeName", name, names.dns1123_subdomain)
+    for field in ("podIPs", "hostIPs"):
+        yield from _address_errors(f"status.{field}", status.get(field) or ())
+    if (generation := status.get("observedGeneration")) is not None and generation < 0:
+        yield invalid("status.observedGeneration", generation, "must be greater than or equal to 0")
+    if old is None:
+        return
+    before = old.get("status") or {}
+    if before.get("qosClass") and status.get("qosClass") != before["qosClass"]:
+        yield invalid("status.qosClass", status.get("qosClass"), fields.IMMUTABLE)
+    yield from _transition_errors(new, old)
+
+
+def _address_errors(path: str, entries: list[Object] | tuple[()]) -> Iterator[FieldError]:
+    families = []
+    for i, entry in enumerate(entries):
+        yield from addresses.address(f"{path}[{i}]", entry.get("ip") or "", "must be a valid IP address")
+        families.append(addresses.family(entry.get("ip") or ""))
+    if len(entries) > 2 or (len(entries) == 2 and families[0] == families[1]):
+        yield invalid(path, entries, _ONE_PER_FAMILY)
+
+
+def _transition_errors(new: Object, old: Object) -> Iterator[FieldError]:
+    """A container that ended for good may not run again."""
+    spec = new.get("spec") or {}
+    policy = spec.get("restartPolicy")
+    own = {
+        container.get("name"): container.get("restartPolicy") or ""
+        for field in ("initContainers", "containers")
+        for container in spec.get(field) or ()
+    }
+    for field in ("containerStatuses", "initContainerStatuses"):
+        for i, before in enumerate((old.get("status") or {}).get(field) or ()):
+            rule = own.get(before.get("name")) or policy
+            ended = (before.get("state") or {}).get("terminated")
+            if rule == "Always" or ended is None or (ended.get("exitCode") and rule == "OnFailure"):
+                continue
+            if field == "initContainerStatuses" and not ended.get("exitCode") and rule == "OnFailure":
+                continue
+            after = next(
+                (one for one in (new.get("status") or {}).get(field) or () if one.get("name") == before.get("name")),
+                None,
+            )
+            if after is not None and (after.get("state") or {}).get("terminated") is None:
+                yield forbidden(f"status.{field}[{i}].state", "may not be transitioned to non-terminated state")

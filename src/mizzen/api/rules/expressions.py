@@ -1,0 +1,24 @@
+"""CEL expressions that users write: whether they compile, and to what.
+
+Ref: https://kubernetes.io/docs/reference/using-api/cel/
+"""
+
+from collections.abc import Iterable, Iterator
+
+from mizzen.machinery import cel
+from mizzen.machinery.errors import FieldError, invalid, required
+
+
+def errors(path: str, expression: str | None, variables: Iterable[str], wanted: str = "bool") -> Iterator[FieldError]:
+    """An expression that must be there, compile, and give a value of the wanted type (`dyn`: any)."""
+    text = (expression or "").strip()
+    if not text:
+        yield required(path)
+        return
+    try:
+        program = cel.compile_expression(text, tuple(variables))
+    except cel.CelError as failure:
+        yield invalid(path, expression, str(failure))
+        return
+    if wanted != "dyn" and program.returns.lower() not in {wanted, "dyn"}:
+        yield invalid(path, expression, f"must evaluate to {wanted}")

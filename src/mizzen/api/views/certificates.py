@@ -1,0 +1,25 @@
+"""Views of certificates.k8s.io/v1."""
+
+from mizzen.api.views.meta import Condition, ObjectMeta, View
+
+
+class CertificateSigningRequestSpec(View, frozen=True, gc=False):
+    """`request` is base64 of PEM."""
+
+    request: str = ""
+    signerName: str = ""
+    expirationSeconds: int | None = None
+    usages: tuple[str, ...] = ()
+    username: str = ""
+    groups: tuple[str, ...] = ()
+
+
+class CertificateSigningRequestStatus(View, frozen=True, gc=False):
+    certificate: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class CertificateSigningRequest(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: CertificateSigningRequestSpec = CertificateSigningRequestSpec()
+    status: CertificateSigningRequestStatus = CertificateSigningRequestStatus()

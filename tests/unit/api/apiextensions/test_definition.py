@@ -1,0 +1,155 @@
+from typing import Any
+
+import pytest
+
+from mizzen.api.apiextensions.customresourcedefinition import CUSTOM_RESOURCE_DEFINITION as KIND
+
+from ..written import causes, written
+
+
+def definition(
+    schema: dict[str, Any] | None = None, spec: dict[str, Any] | None = None, **version: Any
+) -> dict[str, Any]:
+    source = {"type": "object", "properties": {"spec": schema or {"type": "object"}}}
+    only = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": source}, **version}
+    base = {
+        "group": "acme.test",
+        "scope": "Namespaced",
+        "names": {"plural": "boats", "kind": "Boat"},
+        "versions": [only],
+    }
+    return {"metadata": {"name": "boats.acme.test"}, "spec": base | (spec or {})}
+
+
+ROOT = "spec.validation.openAPIV3Schema.properties[spec]"
+
+
+def test_names_conversion_and_stored_versions_are_filled_in() -> None:
+    stored = written(KIND, definition())
+    assert stored["spec"]["names"] | {"plural": "boats"} == {
+        "plural": "boats",
+        "kind": "Boat",
+        "singular": "boat",
+        "listKind": "BoatList",
+    }
+    assert stored["spec"]["conversion"] == {"strategy": "None"}
+    assert stored["status"]["storedVersions"] == ["v1"]
+
+
+def test_the_new_storage_version_joins_those_that_were() -> None:
+    old = written(KIND, definition())
+    new = written(KIND, definition(name="v2"), old)
+    assert new["status"]["storedVersions"] == ["v1", "v2"]
+    assert causes(KIND, definition(name="v2"), old) == {("status.storedVersions[0]", "Invalid")}
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (definition(spec={"group": "acme"}), ("spec.group", "Invalid")),
+        (definition(spec={"scope": "Wide"}), ("spec.scope", "NotSupported")),
+        (definition(spec={"group": "x.k8s.io"}), ("metadata.annotations[api-approved.kubernetes.io]", "Required")),
+        (definition(spec={"preserveUnknownFields": True}), ("spec.preserveUnknownFields", "Invalid")),
+        (definition(deprecationWarning="old"), ("spec.versions[0].deprecationWarning", "Invalid")),
+        (
+            definition(selectableFields=[{"jsonPath": ".spec.no"}]),
+            ("spec.versions[0].selectableFields[0].jsonPath", "Invalid"),
+        ),
+        (
+            definition(additionalPrinterColumns=[{"name": "A", "type": "string", "format": "x", "jsonPath": ".a"}]),
+            ("spec.additionalPrinterColumns[0].format", "Invalid"),
+        ),
+        (
+            definition(subresources={"scale": {"specReplicasPath": ".spec.a[0].b", "statusReplicasPath": ".status.n"}}),
+            ("spec.subresources.scale.specReplicasPath", "Invalid"),
+        ),
+        (
+            definition(spec={"names": {"plural": "boats", "kind": "Boat", "shortNames": ["B!"]}}),
+            ("spec.names.shortNames[0]", "Invalid"),
+        ),
+    ],
+)
+def test_what_a_definition_may_not_say(content: dict[str, Any], cause: tuple[str, str]) -> None:
+    assert cause in causes(KIND, content)
+
+
+def test_what_versions_have_in_common_is_reported_once() -> None:
+    bad = {"type": "object", "properties": {"a": {"type": "array"}}}
+    content = definition(bad)
+    content["spec"]["versions"].append(content["spec"]["versions"][0] | {"name": "v2", "storage": False})
+    assert causes(KIND, content) == {(f"{ROOT}.properties[a].items", "Required")}
+    content["spec"]["versions"][1]["schema"] = {"openAPIV3Schema": {"type": "object"}}
+    where = "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[a].items"
+    assert causes(KIND, content) == {(where, "Required")}
+
+
+def test_an_established_kind_keeps_its_scope() -> None:
+    old = written(KIND, definition())
+    wide = definition(spec={"scope": "Cluster"})
+    assert causes(KIND, wide, old) == set()
+    old["status"]["conditions"] = [{"type": "Established", "status": "True"}]
+    assert causes(KIND, wide, old) == {("spec.scope", "Invalid")}
+
+
+def ruled(rule: str, type_: str = "object", **given: Any) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": type_, "x-kubernetes-validations": [{"rule": rule, **given}]}
+    if type_ == "object":
+        schema["properties"] = {"size": {"type": "integer"}, "sub-size": {"type": "integer"}}
+    return definition(schema)
+
+
+RULE = f"{ROOT}.x-kubernetes-validations[0]"
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (ruled("self.size > 1 && self.sub__dash__size > 2"), set()),
+        (ruled("!has(oldSelf.size) || self.size >= oldSelf.size"), set()),
+        (ruled("self.size() < 5", "string"), set()),
+        (ruled("self.size()", "string"), {(f"{RULE}.rule", "Invalid")}),
+        (ruled("oldself == 'x'", "string"), {(f"{RULE}.rule", "Invalid")}),
+        (ruled("self.size.depth > 1"), set()),
+        (ruled("self.depth > 1"), {(f"{RULE}.rule", "Invalid")}),
+        (ruled("self.size > 1 && 'self.depth' != ''"), set()),
+        (ruled("self.size >\n 1"), {(f"{RULE}.message", "Required")}),
+        (ruled("self.size > 1", message="a\nb"), {(f"{RULE}.message", "Invalid")}),
+        (ruled("self.size > 1", messageExpression="'at most ' + string(self.size)"), set()),
+        (ruled("oldSelf.hasValue() || self == 'a'", "string", optionalOldSelf=True), set()),
+    ],
+)
+def test_rules_are_compiled_against_the_schema(content: dict[str, Any], wanted: set[tuple[str, str]]) -> None:
+    assert causes(KIND, content) == wanted
+
+
+def test_loops_over_lists_without_limit_cost_too_much_when_nested() -> None:
+    def listed(rule: str, **limits: int) -> dict[str, Any]:
+        return definition(
+            {"type": "array", "items": {"type": "string"}, **limits, "x-kubernetes-validations": [{"rule": rule}]}
+        )
+
+    once, twice = "self.all(a, a != '')", "self.all(a, self.all(b, a != b))"
+    assert causes(KIND, listed(once)) == set()
+    assert causes(KIND, listed(twice, maxItems=100)) == set()
+    assert causes(KIND, listed(twice)) == {
+        (f"{RULE}.rule", "Forbidden"),
+        ("spec.validation.openAPIV3Schema", "Forbidden"),
+    }
+
+
+def test_conversion_by_webhook_names_one() -> None:
+    webhook = {"clientConfig": {"service": {"name": "s", "namespace": "n"}}, "conversionReviewVersions": ["v1"]}
+    content = definition(spec={"conversion": {"strategy": "Webhook", "webhook": webhook}})
+    assert causes(KIND, content) == set()
+    assert written(KIND, content)["spec"]["conversion"]["webhook"]["clientConfig"]["service"]["port"] == 443
+    needless = definition(spec={"conversion": {"strategy": "None", "webhook": webhook}})
+    assert ("spec.conversion.webhookClientConfig", "Forbidden") in causes(KIND, needless)
+
+
+def test_metadata_may_be_narrowed_by_name_alone() -> None:
+    content = definition()
+    properties = content["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    properties["metadata"] = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 5}}}
+    assert causes(KIND, content) == set()
+    properties["metadata"]["properties"]["labels"] = {"type": "object"}
+    assert causes(KIND, content) == {("spec.validation.openAPIV3Schema.properties[metadata]", "Forbidden")}

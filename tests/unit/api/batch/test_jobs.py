@@ -1,0 +1,127 @@
+"""Jobs and cron schedules, beyond what is recorded."""
+
+import json
+from typing import Any
+
+import pytest
+
+from mizzen.api.batch import schedule
+from mizzen.api.batch.cronjob import CRON_JOB
+from mizzen.api.batch.job import JOB
+from mizzen.machinery.errors import Object
+
+INDEXED = {"completionMode": "Indexed", "completions": 5}
+
+
+def _job(**spec: Any) -> Object:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a:1"}]}
+    body = json.loads(json.dumps({"template": {"spec": pod}, **spec}))
+    job = {"metadata": {"name": "j", "namespace": "n", "uid": "u-1"}, "spec": body}
+    assert JOB.default and JOB.prepare
+    JOB.default(job)
+    JOB.prepare(job, None)
+    return job
+
+
+def _errors(job: Object, old: Object | None = None) -> list[str]:
+    assert JOB.validate
+    return [error.path for error in JOB.validate(job, old)]
+
+
+def test_a_job_selects_its_pods_by_its_uid() -> None:
+    job = _job()
+    assert job["spec"]["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": "u-1"}}
+    assert job["spec"]["template"]["metadata"]["labels"]["job-name"] == "j"
+    assert _errors(job) == []
+
+
+def test_patience_per_index_lifts_the_limit_of_the_whole() -> None:
+    assert _job(**INDEXED, backoffLimitPerIndex=1)["spec"]["backoffLimit"] == 2147483647
+    assert _errors(_job(**INDEXED, backoffLimitPerIndex=1, maxFailedIndexes=5)) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"backoffLimitPerIndex": 1}, "spec.backoffLimitPerIndex"),
+        ({**INDEXED, "maxFailedIndexes": 1}, "spec.backoffLimitPerIndex"),
+        ({**INDEXED, "backoffLimitPerIndex": 1, "maxFailedIndexes": 6}, "spec.maxFailedIndexes"),
+        ({"completionMode": "Indexed", "parallelism": 2}, "spec.completions"),
+        ({"managedBy": "me"}, "spec.managedBy"),
+        ({"podReplacementPolicy": "Now"}, "spec.podReplacementPolicy"),
+        ({**INDEXED, "successPolicy": {"rules": []}}, "spec.successPolicy.rules"),
+        ({**INDEXED, "successPolicy": {"rules": [{}]}}, "spec.successPolicy.rules[0]"),
+        ({"successPolicy": {"rules": [{"succeededCount": 1}]}}, "spec.successPolicy"),
+        ({"podFailurePolicy": {"rules": [{"action": "Count"}]}}, "spec.podFailurePolicy.rules[0]"),
+    ],
+)
+def test_a_job_spec_is_checked(spec: Object, path: str) -> None:
+    assert _errors(_job(**spec)) == [path]
+
+
+@pytest.mark.parametrize(
+    ("indexes", "fine"), [("0,2-4", True), ("", True), ("4-2", False), ("1,1", False), ("5", False), ("a", False)]
+)
+def test_indexes_of_a_success_policy_ascend_and_exist(indexes: str, fine: bool) -> None:
+    job = _job(**INDEXED, successPolicy={"rules": [{"succeededIndexes": indexes}]})
+    assert _errors(job) == ([] if fine else ["spec.successPolicy.rules[0].succeededIndexes"])
+
+
+def test_an_elastic_indexed_job_may_grow() -> None:
+    old = _job(completionMode="Indexed", completions=3, parallelism=3)
+    assert _errors(_job(completionMode="Indexed", completions=5, parallelism=5), old) == []
+    assert _errors(_job(completionMode="Indexed", completions=5, parallelism=3), old) == ["spec.completions"]
+
+
+def test_a_suspended_job_that_never_ran_may_be_told_where_to_run() -> None:
+    old, new = _job(suspend=True), _job(suspend=True)
+    new["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
+    assert _errors(new, old) == []
+    old["status"] = {"startTime": "2026-01-01T00:00:00Z"}
+    assert _errors(new, old) == ["spec.template"]
+    new["spec"]["template"]["spec"]["containers"][0]["image"] = "b:1"
+    old["status"] = {}
+    assert _errors(new, old) == ["spec.template"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "* * * * *",
+        "*/15 0-6,22 1 jan-MAR ?",
+        "0 0 * * sun",
+        "5/10 * * * *",
+        "@hourly",
+        "@every 1h30m",
+        "TZ=Etc/UTC 0 * * * *",
+    ],
+)
+def test_a_schedule_is_understood(text: str) -> None:
+    assert schedule.problem(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("* * * *", "expected exactly 5 fields, found 4: [* * * *]"),
+        ("60 * * * *", "end of range (60) above maximum (59): 60"),
+        ("* * 0 * *", "beginning of range (0) below minimum (1): 0"),
+        ("9-3 * * * *", "beginning of range (9) beyond end of range (3): 9-3"),
+        ("*/0 * * * *", "step of range should be a positive number: */0"),
+        ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
+        ("1/2/3 * * * *", "too many slashes: 1/2/3"),
+        ("@sometimes", "unrecognized descriptor: @sometimes"),
+        ("x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'),
+    ],
+)
+def test_a_schedule_that_is_not_understood_says_why(text: str, problem: str) -> None:
+    assert schedule.problem(text) == problem
+
+
+def test_a_zone_in_the_schedule_stays_if_it_was_there() -> None:
+    spec = {"schedule": "TZ=UTC 0 * * * *", "jobTemplate": {"spec": {"template": _job()["spec"]["template"]}}}
+    cron_job: Object = {"metadata": {"name": "c"}, "spec": spec}
+    assert CRON_JOB.default and CRON_JOB.validate
+    CRON_JOB.default(cron_job)
+    assert [error.path for error in CRON_JOB.validate(cron_job, None)] == ["spec.schedule"]
+    assert [error.path for error in CRON_JOB.validate(cron_job, cron_job)] == []
