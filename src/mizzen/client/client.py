@@ -275,7 +275,7 @@ def _query(**parameters: str) -> Query:
 def _decoded(line: bytes, view: type[T]) -> Event[T]:
     raw = msgspec.json.decode(line, type=_RawEvent)
     if raw.type == "ERROR":
-        status = orjson.loads(raw.object)
+        status = orjson.loads(bytes(raw.object))
         raise ApiError(status.get("code", 500), status.get("reason", ""), status.get("message", ""))
     marker = msgspec.json.decode(raw.object, type=_Marker)
     ended = marker.metadata.annotations.get("k8s.io/initial-events-end") == "true"

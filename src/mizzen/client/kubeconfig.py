@@ -55,6 +55,11 @@ def render(entry: Entry) -> str:
     return text
 
 
+def write(path: Path, entry: Entry) -> None:
+    """Write a kubeconfig of its own for the cluster."""
+    _write(path, entry.document())
+
+
 def merge(path: Path, entry: Entry) -> None:
     """Add or replace the cluster's entries in a kubeconfig and make it current; everything else stays.
 

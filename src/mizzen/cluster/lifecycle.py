@@ -23,7 +23,9 @@ from mizzen.client import kubeconfig
 from mizzen.cluster import config as configs
 from mizzen.cluster import networks, processes
 from mizzen.cluster.config import ClusterConfig, ConfigError, RuntimeName
+from mizzen.machinery import times
 
+_LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 Say = Callable[[str], None]
 NEEDED: Final = {"crun": "crun", "conmon": "conmon", "nft": "nftables", "ip": "iproute2", "conntrack": "conntrack"}
 """Commands that real containers need, and the Debian packages that bring them."""
@@ -59,6 +61,7 @@ class State:
             "dataDir": str(self.config.data_dir),
             "server": self.config.api_url,
             "healthy": self.healthy,
+            "ingress": {"http": self.config.http_port, "https": self.config.https_port},
             "controlPlane": {"pid": self.server_pid, "ready": self.server_ready},
             "nodes": [
                 {"name": name, "agentPid": pid, "ready": self.nodes.get(name, False)}
@@ -279,16 +282,27 @@ def _wait_for_server(config: ClusterConfig, say: Say, seconds: float = 30.0) -> 
 
 
 def _nodes(config: ClusterConfig) -> dict[str, bool]:
-    """Nodes that the API knows, and whether each is Ready."""
-    body = _request(config, "/api/v1/nodes")
-    if body is None:
+    """Nodes that the API knows, and whether each is Ready and has been heard of since its agent was started."""
+    nodes, leases = _request(config, "/api/v1/nodes"), _request(config, _LEASES)
+    if nodes is None or leases is None:
         return {}
+    heard = {one["metadata"]["name"]: one["spec"].get("renewTime", "") for one in orjson.loads(leases)["items"] or []}
     return {
-        node["metadata"]["name"]: any(
-            one["type"] == "Ready" and one["status"] == "True" for one in node.get("status", {}).get("conditions") or []
-        )
-        for node in orjson.loads(body)["items"] or []
+        name: _is_ready(node) and heard.get(name, "") >= _started_at(config, name)
+        for node in orjson.loads(nodes)["items"] or []
+        for name in [node["metadata"]["name"]]
     }
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    conditions = node.get("status", {}).get("conditions") or []
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def _started_at(config: ClusterConfig, name: str) -> str:
+    """When a node's agent was started here, as the API writes times; nothing for agents elsewhere."""
+    record = _record(config, name)
+    return times.format_micro(record.stat().st_mtime) if record.exists() else ""
 
 
 def _request(config: ClusterConfig, path: str) -> bytes | None:

@@ -84,7 +84,7 @@ def _longer_than(limit: int) -> str:
 def dns1123_label(text: str) -> list[str]:
     problems = [_longer_than(MAX_LABEL)] if len(text) > MAX_LABEL else []
     if not _label(text):
-        problems.append(SUBDOMAIN_PROBLEM if _subdomain(text) and "." not in text else LABEL_PROBLEM)
+        problems.append("must not contain dots" if _subdomain(text) else LABEL_PROBLEM)
     return problems
 
 

@@ -7,7 +7,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 from urllib.parse import quote, urlencode, urlsplit
 
 import httptools
@@ -222,9 +222,9 @@ class _Connection(asyncio.Protocol):
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=BUFFER_LIMIT)
+        # uvloop's TLS transport is one in all but its base class.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=BUFFER_LIMIT)
         self._registry.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -258,7 +258,8 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._duplex is not None:
             self._duplex.feed_end()
-            return True
+            # TLS has no half-closed connections; a plain one may still be written to.
+            return self._transport.get_extra_info("ssl_object") is None
         return False
 
     def pause_writing(self) -> None:

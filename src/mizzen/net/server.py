@@ -9,7 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl, unquote
 
 import httptools
@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's transports are not subclasses
         self._transport = transport
         transport.set_write_buffer_limits(high=BUFFER_LIMIT)
         tls = transport.get_extra_info("ssl_object")
@@ -116,7 +116,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         if self._duplex is not None:
             self._duplex.feed_end()
-            return True
+            # TLS has no half-closed connections; a plain one may still be written to.
+            return self._transport.get_extra_info("ssl_object") is None
         return False
 
     def pause_writing(self) -> None:

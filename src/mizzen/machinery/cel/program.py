@@ -63,7 +63,8 @@ def compile_expression(expression: str, variables: tuple[str, ...], optional: tu
     try:
         compiled = environment.compile(text)
     except RuntimeError as error:
-        raise CelError(f"compilation failed: {str(error).removeprefix('INVALID_ARGUMENT: ')}") from None
+        problem = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+        raise CelError(f"compilation failed: {problem}") from None
     return Program(expression, compiled.return_type().name(), compiled)
 
 

@@ -231,8 +231,13 @@ def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[
             yield forbidden(f"{path}.rule", f"estimated rule cost {_TOO_COSTLY.format(factor=factor)}")
             share = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
             yield forbidden(f"{path}.rule", share)
-    if "message" in rule and not rule["message"].strip():
-        yield invalid(f"{path}.message", rule["message"], "message must be non-empty if specified")
+    message = rule.get("message")
+    if message and not message.strip():
+        yield invalid(f"{path}.message", message, "message must be non-empty if specified")
+    elif message and "\n" in message.strip():
+        yield invalid(f"{path}.message", message, "message must not contain line breaks")
+    elif not message and "\n" in text.strip():
+        yield required(f"{path}.message", "message must be specified if rule contains line breaks")
     expression = rule.get("messageExpression")
     if expression:
         try:

@@ -1,0 +1,103 @@
+"""Whether this node can take a pod that was sent to it: the last check, by the node itself.
+
+Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ (pods are rejected with phase Failed)
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mizzen.agent.resources import requested
+from mizzen.api.views.podspec import Pod
+from mizzen.machinery.quantity import NANO
+
+
+def rejection(
+    pod: Pod,
+    others: Iterable[Pod],
+    allocatable: Mapping[str, int],
+    labels: Mapping[str, str],
+    taints: Iterable[Mapping[str, str]],
+) -> tuple[str, str] | None:
+    """Reason and message, or None when the pod fits; `allocatable` in nanos, with `pods`."""
+    if not _fits_node(pod, labels):
+        return (
+            "NodeAffinity",
+            "Pod was rejected: Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+        )
+    for taint in taints:
+        if taint.get("effect") == "NoExecute" and not any(_tolerates(one, taint) for one in pod.spec.tolerations or ()):
+            return (
+                "TaintToleration",
+                "Pod was rejected: Predicate TaintToleration failed: node(s) had untolerated taint(s)",
+            )
+    present = list(others)
+    if "pods" in allocatable and (len(present) + 1) * NANO > allocatable["pods"]:
+        limit = allocatable["pods"] // NANO
+        return _out_of("pods", 1, len(present), limit)
+    used: dict[str, int] = {}
+    for other in present:
+        for name, nanos in requested(other).items():
+            used[name] = used.get(name, 0) + nanos
+    for name, nanos in requested(pod).items():
+        if nanos and used.get(name, 0) + nanos > allocatable.get(name, 0):
+            unit = NANO // 1000 if name == "cpu" else NANO
+            return _out_of(name, nanos // unit, used.get(name, 0) // unit, allocatable.get(name, 0) // unit)
+    return None
+
+
+def _out_of(name: str, asked: int, used: int, capacity: int) -> tuple[str, str]:
+    text = f"Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"
+    return f"OutOf{name}", f"Pod was rejected: {text}"
+
+
+def _fits_node(pod: Pod, labels: Mapping[str, str]) -> bool:
+    if any(labels.get(key) != value for key, value in (pod.spec.nodeSelector or {}).items()):
+        return False
+    affinity = ((pod.spec.affinity or {}).get("nodeAffinity") or {}).get(
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    if affinity is None:
+        return True
+    return any(_term_fits(term, labels) for term in affinity.get("nodeSelectorTerms") or ())
+
+
+def _term_fits(term: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    if not expressions and not fields:
+        return False
+    known = {**labels}
+    by_name = {"metadata.name": labels.get("kubernetes.io/hostname", "")}
+    return all(_holds(one, known) for one in expressions) and all(_holds(one, by_name) for one in fields)
+
+
+def _holds(expression: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    value = labels.get(expression["key"])
+    values: Sequence[str] = expression.get("values") or ()
+    match expression["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt":
+            return value is not None and value.isdigit() and int(value) > _bound(values)
+        case "Lt":
+            return value is not None and value.isdigit() and int(value) < _bound(values)
+    return False
+
+
+def _bound(values: Sequence[str]) -> int:
+    return int(values[0])
+
+
+def _tolerates(toleration: Any, taint: Mapping[str, str]) -> bool:
+    if toleration.effect and toleration.effect != taint.get("effect"):
+        return False
+    if not toleration.key:
+        return bool(toleration.operator == "Exists")
+    if toleration.key != taint.get("key"):
+        return False
+    return bool(toleration.operator == "Exists" or (toleration.value or "") == taint.get("value", ""))

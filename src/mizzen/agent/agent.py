@@ -1,0 +1,182 @@
+"""One node's agent: put together, started, and stopped without harming what it runs.
+
+`run` is everything: it observes what already runs, registers the node, and follows the API until it is cancelled.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from mizzen.agent import machineinfo, node, serve
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.equipment import Equipment
+from mizzen.agent.events import About, Recorder
+from mizzen.agent.eviction import Guard
+from mizzen.agent.images.imagevolumes import PulledVolumes
+from mizzen.agent.images.policy import Images
+from mizzen.agent.logrotation import rotate_logs
+from mizzen.agent.network.routed import PodNetwork
+from mizzen.agent.node import Health, NodeReporter
+from mizzen.agent.objects import Objects
+from mizzen.agent.pods import Pods
+from mizzen.agent.podsource import follow_pods
+from mizzen.agent.runtime.base import Runtime
+from mizzen.agent.staticpods import StaticPods
+from mizzen.agent.streams import server as streams
+from mizzen.agent.volumes.shell import Volumes
+from mizzen.api.views.core import Service
+from mizzen.base import log
+from mizzen.base.clock import Clock
+from mizzen.client.cache import Cache
+from mizzen.client.client import Client, Resource
+from mizzen.client.informer import Informer
+from mizzen.client.resources import SERVICES
+from mizzen.machinery.errors import Object
+from mizzen.wire.message import Handle
+
+_log = log.get("agent")
+
+
+async def run(
+    config: AgentConfig,
+    client: Client,
+    *,
+    network: PodNetwork,
+    runtime: Runtime,
+    images: Images,
+    clock: Clock,
+    ready: Callable[["Agent"], None] | None = None,
+) -> None:
+    """Run a node until cancelled; its containers go on running. `ready` is told when it has registered."""
+    agent = Agent(config, client, network=network, runtime=runtime, images=images, clock=clock)
+    try:
+        await agent.run(ready)
+    finally:
+        await agent.close()
+
+
+class Agent:
+    """The parts of one node; `handle` answers requests to the node's own HTTP server."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        client: Client,
+        *,
+        network: PodNetwork,
+        runtime: Runtime,
+        images: Images,
+        clock: Clock,
+    ) -> None:
+        self.config = config
+        self._client = client
+        self._clock = clock
+        self._runtime = runtime
+        config.root.mkdir(parents=True, exist_ok=True)
+        hostname = config.node_name
+        self._objects = Objects(client, clock, self._object_changed)
+        cache = Cache()
+        self._services = cache.of(SERVICES, Service)
+        self._events = Recorder(client, clock, hostname)
+        pulled = PulledVolumes(images, self._objects, clock)
+        self.tools = Equipment(
+            config=config,
+            client=client,
+            clock=clock,
+            runtime=runtime,
+            network=network,
+            images=images,
+            volumes=Volumes(config.root, client, self._objects, pulled, clock),
+            objects=self._objects,
+            events=self._events,
+            resources=node.resources_of(config),
+            services=self._services_of,
+            hostname=hostname,
+        )
+        self._labels = node.labels_of(config, hostname)
+        self.pods = Pods(self.tools, self._labels)
+        self._guard = Guard(self.tools, self.pods)
+        self._info = machineinfo.info(f"{runtime.name}://{runtime.version}", config.version)
+        self.reporter = NodeReporter(config, client, clock, status=self._node_status, hostname=hostname)
+        plain = serve.handle(self.tools, self.pods, self._stats)
+        self.handle: Handle = streams.handle(self.tools, self.pods, plain)
+
+    async def run(self, ready: Callable[["Agent"], None] | None = None) -> None:
+        """Everything at once, until cancelled."""
+        self.pods.restore(await self._runtime.observe())
+        listed = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_exits(), name="exits")
+            group.create_task(self._events.run(), name="events")
+            informer = Informer(self._client, self._services, self._clock, random.Random())
+            group.create_task(informer.run(), name="services")
+            await self.reporter.register()
+            about = About("Node", "", self.config.node_name, self.config.node_name)
+            self._events.record(about, "Normal", "Starting", "Starting kubelet.")
+            while not self._services.has_synced:
+                await self._clock.sleep(0.01)
+            group.create_task(self.reporter.run(), name="node")
+            group.create_task(self.pods.statuses.run(), name="statuses")
+            group.create_task(self.pods.tend(), name="tokens")
+            group.create_task(self._guard.run(), name="guard")
+            group.create_task(rotate_logs(self.tools, self.pods), name="logs")
+            group.create_task(
+                follow_pods(
+                    self._client,
+                    self._clock,
+                    self.config.node_name,
+                    seen=self.pods.seen,
+                    gone=self.pods.gone,
+                    listed=listed.set,
+                ),
+                name="pods",
+            )
+            if self.config.static_pods is not None:
+                group.create_task(StaticPods(self.tools, self.pods, self.config.static_pods).run(), name="static")
+            await listed.wait()
+            await self.pods.clean_orphans()
+            if ready is not None:
+                ready(self)
+
+    async def close(self) -> None:
+        """Let go of everything but the containers."""
+        await self.pods.close()
+        self._objects.close()
+        await self._runtime.close()
+
+    async def shut_down(self) -> None:
+        """End every pod, those of critical priority last: what a node does before its machine goes off."""
+        await self._guard.shut_down(self.config.shutdown_grace, self.config.shutdown_grace_critical)
+
+    def _object_changed(self, resource: Resource, namespace: str, name: str) -> None:
+        self.pods.changed(resource, namespace, name)
+
+    async def _watch_exits(self) -> None:
+        async for seen in self._runtime.watch():
+            self.pods.exited(seen)
+
+    async def _stats(self) -> Mapping[str, Any]:
+        return await self._runtime.stats()
+
+    def _node_status(self, before: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        health: Health = self._guard.health
+        images = self.tools.images.listed()
+        now = self._clock.now()
+        return node.status_of(
+            self.config, self._info, images, health=health, before=before, hostname=self.tools.hostname, now=now
+        )
+
+    def _services_of(self, namespace: str) -> list[Object]:
+        found = self._services.in_namespace(namespace)
+        if namespace != "default" and (api := self._services.get("default", "kubernetes")) is not None:
+            found = [*found, api]
+        return [_as_object(one) for one in found]
+
+
+def _as_object(service: Service) -> Object:
+    ports = [
+        {"name": one.name, "port": one.port, "protocol": one.protocol or "TCP"} for one in service.spec.ports or ()
+    ]
+    meta = {"name": service.metadata.name, "namespace": service.metadata.namespace}
+    return {"metadata": meta, "spec": {"clusterIP": service.spec.clusterIP, "ports": ports}}

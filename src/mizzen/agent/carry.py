@@ -1,0 +1,295 @@
+"""Carries out one instruction of a pod's life and answers what came of it.
+
+Every instruction ends in exactly one event, also when it fails: the life waits for it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, assert_never
+
+from mizzen.agent import actions, life, sandboxes
+from mizzen.agent.actions import Target, Verdict
+from mizzen.agent.containers import Ground, container_spec
+from mizzen.agent.env import ConfigFailure, Sources, environment, expand, references
+from mizzen.agent.equipment import Equipment
+from mizzen.agent.images import keyring, policy
+from mizzen.agent.images.keyring import Credential
+from mizzen.agent.life import Happening, Instruction, Life
+from mizzen.agent.resources import container_limits
+from mizzen.agent.runtime.base import Device, RuntimeFailure
+from mizzen.agent.volumes import teardown
+from mizzen.agent.volumes.kinds import VolumeFailure
+from mizzen.api.views.podspec import Container, LifecycleHook, Pod
+from mizzen.client.client import Resource
+from mizzen.client.resources import CONFIG_MAPS, PODS, SECRETS
+from mizzen.machinery import times
+from mizzen.machinery.errors import ApiError, Object
+
+_API_TROUBLE = (ApiError, ConnectionError, TimeoutError)
+_HOOK_LIMIT = 24 * 3600.0
+
+
+async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> Happening | None:
+    """Do it; `seen` is the life as it was when the instruction was given."""
+    pod = seen.pod
+    match instruction:
+        case life.MountVolumes():
+            return await _mount(tools, seen)
+        case life.OpenSandbox():
+            return await _open(tools, pod)
+        case life.Pull(container):
+            return await _pull(tools, pod, container)
+        case life.Start(container, attempt, image_id):
+            return await _start(tools, seen, container, attempt, image_id)
+        case life.RunHook():
+            return await _hook(tools, seen, instruction)
+        case life.Stop(name, attempt, id, grace):
+            try:
+                await tools.runtime.stop(id, grace)
+            except RuntimeFailure:
+                return life.StopFailed(name, attempt)
+            return None  # the end itself is seen by the runtime's watch
+        case life.Resize(container, attempt, id):
+            return await _resize(tools, pod, container, attempt, id)
+        case life.Discard(id):
+            with contextlib.suppress(RuntimeFailure):
+                await tools.runtime.remove(id)
+            return None
+        case life.CloseSandbox(id):
+            return await _close(tools, pod, id)
+        case life.UnmountVolumes():
+            return await _unmount(tools, pod)
+        case life.Forget(delete):
+            return life.ForgetDone(await _forget(tools, pod, delete=delete))
+        case life.Emit(kind, reason, message, container_name):
+            tools.tell(pod, kind, reason, message, container_name)
+            return None
+        case _:
+            assert_never(instruction)
+
+
+def sources_of(tools: Equipment, pod: Pod, ips: Sequence[str]) -> Sources:
+    """What the downward API knows."""
+    hosts = tools.config.node_ips
+    own = hosts if pod.spec.hostNetwork else tuple(ips)
+    return Sources(pod_ips=own, host_ips=hosts, node_allocatable=tools.resources.allocatable)
+
+
+async def _mount(tools: Equipment, seen: Life) -> Happening:
+    home = tools.pod_home(seen.pod.metadata.uid)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        await tools.volumes.mount(seen.pod, sources_of(tools, seen.pod, seen.ips))
+    except (VolumeFailure, OSError, *_API_TROUBLE) as error:
+        return life.SetupFailed("volumes", "FailedMount", str(error))
+    return life.VolumesMounted()
+
+
+async def _open(tools: Equipment, pod: Pod) -> Happening:
+    uid = pod.metadata.uid
+    spec = sandboxes.sandbox_spec(pod, tools.config, tools.pod_logs(pod), tools.hostname)
+    try:
+        sandbox = await tools.runtime.open_sandbox(spec)
+        ips = sandbox.ips
+        if sandbox.netns is not None:
+            ips = await tools.network.attach(sandboxes.attachment(pod), sandbox.netns)
+        elif spec.host_network:
+            ips = tools.config.node_ips
+        sandboxes.write_etc(tools.pod_home(uid) / "etc", pod, ips, tools.config, spec.hostname)
+        (tools.pod_home(uid) / "ips").write_text(" ".join(ips))
+    except (RuntimeFailure, OSError, ValueError, LookupError) as error:
+        text = f"Failed to create pod sandbox: {error}"
+        return life.SetupFailed("sandbox", "FailedCreatePodSandBox", text)
+    return life.SandboxOpened(sandbox.id, ips)
+
+
+async def _pull(tools: Equipment, pod: Pod, container: Container) -> Happening:
+    def tell(kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        tools.tell(pod, kind, reason, message, container.name)
+
+    try:
+        credentials = await pull_credentials(tools, pod)
+        present = await policy.ensure(
+            tools.images, container.image, container.imagePullPolicy, credentials, tell=tell, clock=tools.clock
+        )
+    except policy.ImageRefused as refused:
+        return life.PullFailed(container.name, refused.reason, refused.message)
+    except (OSError, *_API_TROUBLE) as error:
+        return life.PullFailed(container.name, "ErrImagePull", str(error))
+    return life.Pulled(container.name, present.id)
+
+
+async def pull_credentials(tools: Equipment, pod: Pod) -> tuple[Credential, ...]:
+    """The credentials of the pod's pull secrets; those that do not exist count for nothing."""
+    found: list[Credential] = []
+    for reference in pod.spec.imagePullSecrets or ():
+        secret = await tools.objects.get(SECRETS, pod.metadata.namespace, reference.name, pod.metadata.uid)
+        found += keyring.from_secret(secret or {})
+    return tuple(found)
+
+
+async def _start(tools: Equipment, seen: Life, container: Container, attempt: int, image_id: str) -> Happening:
+    pod = seen.pod
+    try:
+        ground = await _ground(tools, seen, container, attempt)
+        spec = container_spec(pod, container, attempt, image_id, ground)
+    except (ConfigFailure, VolumeFailure, KeyError, *_API_TROUBLE) as error:
+        text = f"volume {error} is not mounted" if isinstance(error, KeyError) else str(error)
+        tools.tell(pod, "Warning", "Failed", f"Error: {text}", container.name)
+        return life.StartFailed(container.name, attempt, "CreateContainerConfigError", text)
+    try:
+        id = await tools.runtime.create(seen.sandbox_id, spec)
+        tools.tell(pod, "Normal", "Created", f"Container created: {container.name}", container.name)
+        await tools.runtime.start(id)
+    except RuntimeFailure as failure:
+        tools.tell(pod, "Warning", "Failed", f"Error: {failure.message}", container.name)
+        return life.StartFailed(container.name, attempt, failure.reason, failure.message)
+    tools.tell(pod, "Normal", "Started", f"Container started: {container.name}", container.name)
+    return life.Started(container.name, attempt, id, tools.clock.now())
+
+
+async def _ground(tools: Equipment, seen: Life, container: Container, attempt: int) -> Ground:
+    pod = seen.pod
+    uid = pod.metadata.uid
+    env = await _environment(tools, seen, container)
+    mounted = tools.volumes.of(uid)
+    sources: list[tuple[str, bool]] = []
+    for index, wanted in enumerate(container.volumeMounts or ()):
+        volume = mounted[wanted.name]
+        path = volume.path
+        sub = expand(wanted.subPathExpr, dict(env)) if wanted.subPathExpr else wanted.subPath
+        if sub:
+            path = tools.volumes.subpath(uid, wanted.name, sub, container.name, index)
+        sources.append((str(path), volume.read_only))
+    devices = tuple(
+        Device(str(mounted[one.name].path.resolve()), one.devicePath) for one in container.volumeDevices or ()
+    )
+    message = tools.message_file(uid, container.name, attempt)
+    message.parent.mkdir(parents=True, exist_ok=True)
+    message.touch(0o666)
+    message.chmod(0o666)
+    return Ground(
+        env=env,
+        sources=tuple(sources),
+        devices=devices,
+        pod_home=tools.pod_home(uid) / "etc",
+        log_path=str(tools.log_path(pod, container.name, attempt)),
+        message_file=message,
+        node_memory=tools.resources.memory,
+        seccomp_root=tools.config.seccomp_root,
+    )
+
+
+async def _environment(tools: Equipment, seen: Life, container: Container) -> tuple[tuple[str, str], ...]:
+    pod = seen.pod
+    meta = pod.metadata
+    maps, secrets = references(container)
+
+    async def fetched(kind: Resource, names: frozenset[str]) -> dict[str, Object | None]:
+        values = await asyncio.gather(*(tools.objects.get(kind, meta.namespace, name, meta.uid) for name in names))
+        return dict(zip(names, values, strict=True))
+
+    sources = replace(
+        sources_of(tools, pod, seen.ips),
+        config_maps=await fetched(CONFIG_MAPS, maps) if maps else {},
+        secrets=await fetched(SECRETS, secrets) if secrets else {},
+        services=tuple(tools.services(meta.namespace)),
+        files=_env_files(tools, pod, container),
+    )
+    return (("HOSTNAME", sandboxes.host_name(pod)), *environment(pod, container, sources))
+
+
+def _env_files(tools: Equipment, pod: Pod, container: Container) -> dict[tuple[str, str], dict[str, str] | None]:
+    found: dict[tuple[str, str], dict[str, str] | None] = {}
+    for one in container.env or ():
+        source = one.valueFrom.fileKeyRef if one.valueFrom is not None else None
+        if source is None:
+            continue
+        path = tools.volumes.of(pod.metadata.uid)[source.volumeName].path / source.path
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            found[source.volumeName, source.path] = None
+            continue
+        pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
+        found[source.volumeName, source.path] = {key.strip(): value.strip().strip("'\"") for key, _, value in pairs}
+    return found
+
+
+async def _hook(tools: Equipment, seen: Life, asked: life.RunHook) -> Happening:
+    hooks = asked.container.lifecycle
+    action = None
+    if hooks is not None:
+        action = hooks.postStart if asked.hook == "postStart" else hooks.preStop
+    ip = next(iter(seen.ips), "") or "127.0.0.1"
+    target = Target(asked.container, asked.id, ip)
+    limit = asked.timeout or _HOOK_LIMIT
+    try:
+        async with asyncio.timeout(limit):
+            verdict = await _act(tools, action, target, limit)
+    except TimeoutError:
+        verdict = Verdict(False, f"{asked.hook} hook did not finish in {times.format_duration(round(limit))}")
+    failure = "" if verdict.ok else f"{asked.hook[0].upper()}{asked.hook[1:]}Hook failed: {verdict.output}"
+    return life.HookDone(asked.container.name, asked.attempt, asked.hook, failure)
+
+
+async def _act(tools: Equipment, action: LifecycleHook | None, target: Target, limit: float) -> Verdict:
+    if action is None:
+        return Verdict(True, "")
+    if action.exec is not None:
+        return await actions.run_command(tools.runtime, action.exec, target, limit)
+    if action.httpGet is not None:
+        return await actions.get(action.httpGet, target, limit, probe=False)
+    if action.tcpSocket is not None:
+        return await actions.connect(action.tcpSocket, target, limit)
+    if action.sleep is not None:
+        await tools.clock.sleep(float(action.sleep.seconds))
+    return Verdict(True, "")
+
+
+async def _resize(tools: Equipment, pod: Pod, container: Container, attempt: int, id: str) -> Happening:
+    limits = container_limits(pod, container, tools.resources.memory)
+    try:
+        await tools.runtime.update(id, limits)
+    except RuntimeFailure as failure:
+        return life.Resized(container.name, attempt, container.resources, failure.message)
+    return life.Resized(container.name, attempt, container.resources)
+
+
+async def _close(tools: Equipment, pod: Pod, sandbox: str) -> Happening:
+    try:
+        if not pod.spec.hostNetwork:
+            await tools.network.detach(pod.metadata.uid)
+        await tools.runtime.close_sandbox(sandbox)
+    except (RuntimeFailure, OSError) as error:
+        return life.CleanupFailed("sandbox", str(error))
+    return life.SandboxClosed()
+
+
+async def _unmount(tools: Equipment, pod: Pod) -> Happening:
+    try:
+        await tools.volumes.unmount(pod.metadata.uid)
+    except OSError as error:
+        return life.CleanupFailed("volumes", str(error))
+    tools.objects.release(pod.metadata.uid)
+    return life.VolumesUnmounted()
+
+
+async def _forget(tools: Equipment, pod: Pod, *, delete: bool) -> bool:
+    meta = pod.metadata
+    if delete:
+        try:
+            await tools.client.delete(PODS, meta.name, meta.namespace, uid=meta.uid, grace_seconds=0)
+        except ApiError as error:
+            if error.code not in {404, 409}:
+                return False
+        except (ConnectionError, TimeoutError):
+            return False
+    try:
+        await asyncio.to_thread(teardown.remove, tools.pod_home(meta.uid))
+        await asyncio.to_thread(teardown.remove, tools.pod_logs(pod))
+    except OSError:
+        return False
+    return True

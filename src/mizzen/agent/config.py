@@ -1,0 +1,62 @@
+"""What an agent is told once, at its start."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When the node defends itself; fractions of what there is, or bytes."""
+
+    memory_available: int = 100 << 20
+    disk_available: float = 0.10
+    inodes_available: float = 0.05
+    pids_available: float = 0.05
+    image_disk_high: float = 0.85
+    image_disk_low: float = 0.80
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """One node. Every name on disk, among cgroups and mounts derives from `root` and `node_name`."""
+
+    node_name: str
+    root: Path
+    images_root: Path
+    node_ips: tuple[str, ...]
+    runtime: str = "crun"
+    cri_socket: str = ""
+    port: int = 10250
+    cluster_dns: tuple[str, ...] = ()
+    cluster_domain: str = "cluster.local"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[Mapping[str, str], ...] = ()
+    unschedulable: bool = False
+    capacity: Mapping[str, str] = field(default_factory=dict)
+    """Overrides what is measured; quantities by resource."""
+    reserved: Mapping[str, str] = field(default_factory=dict)
+    """Taken off capacity to give what is allocatable."""
+    max_pods: int = 110
+    pod_pids: int = 0
+    version: str = "v1.37.0"
+    provider_id: str = ""
+    mirrors: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    runtime_handlers: tuple[str, ...] = ()
+    seccomp_root: Path = Path("/var/lib/kubelet/seccomp")
+    static_pods: Path | None = None
+    log_size: int = 10 << 20
+    log_files: int = 5
+    lease_seconds: int = 40
+    heartbeat: float = 10.0
+    report_every: float = 300.0
+    host_resolv_conf: Path = Path("/etc/resolv.conf")
+    thresholds: Thresholds = Thresholds()
+    shutdown_grace: float = 0.0
+    shutdown_grace_critical: float = 0.0
+
+    @property
+    def cgroup_parent(self) -> str:
+        """A control group that no other agent on this machine uses."""
+        return f"/mizzen-{hashlib.sha256(str(self.root).encode()).hexdigest()[:8]}-{self.node_name}"

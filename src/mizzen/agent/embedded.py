@@ -1,0 +1,45 @@
+"""The embedded runtime and its images, put together; and what removes a node from its machine again."""
+
+import asyncio
+import contextlib
+
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.images.policy import StoredImages
+from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.store import ImageStore
+from mizzen.agent.network.routed import PodNetwork
+from mizzen.agent.runtime import cgroups, machine
+from mizzen.agent.runtime.crun import CrunRuntime
+from mizzen.agent.volumes import teardown
+
+
+def images_of(config: AgentConfig) -> StoredImages:
+    """The machine's images."""
+    store = ImageStore(config.images_root)
+    return StoredImages(store, Puller(store, config.mirrors))
+
+
+def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:
+    """The node's containers; needs a running event loop. Raises RuntimeFailure, OSError."""
+    return CrunRuntime(config.root, images.store, cgroups.find(config.cgroup_parent), machine.find_programs())
+
+
+async def purge(config: AgentConfig, network: PodNetwork) -> None:
+    """End every container of a node and remove all that it keeps on the machine, its directory included."""
+    if not config.root.exists():
+        return
+    images = images_of(config)
+    runtime = runtime_of(config, images)
+    seen = await runtime.observe()
+    for container in seen.containers:
+        await runtime.remove(container.id)
+    pods = config.root / "pods"
+    uids = {one.uid for one in seen.sandboxes} | {path.name for path in (pods.iterdir() if pods.exists() else ())}
+    for uid in sorted(uids):
+        await network.detach(uid)
+        await runtime.close_sandbox(uid)
+    await runtime.close()
+    groups = cgroups.find(config.cgroup_parent)
+    with contextlib.suppress(OSError):
+        groups.remove(config.cgroup_parent)
+    await asyncio.to_thread(teardown.remove, config.root)

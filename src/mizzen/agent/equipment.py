@@ -1,0 +1,73 @@
+"""What the agent's parts share, handed around as one value."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.events import About, Recorder
+from mizzen.agent.images.policy import Images
+from mizzen.agent.network.routed import PodNetwork
+from mizzen.agent.objects import Objects
+from mizzen.agent.runtime.base import Runtime
+from mizzen.agent.volumes.shell import Volumes
+from mizzen.api.views.podspec import Pod
+from mizzen.base.clock import Clock
+from mizzen.client.client import Client
+from mizzen.machinery.errors import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """The node's size: allocatable amounts in nanos by resource, memory in bytes."""
+
+    allocatable: Mapping[str, int] = field(default_factory=dict)
+    memory: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """The seams and parts behind every instruction."""
+
+    config: AgentConfig
+    client: Client
+    clock: Clock
+    runtime: Runtime
+    network: PodNetwork
+    images: Images
+    volumes: Volumes
+    objects: Objects
+    events: Recorder
+    resources: Resources
+    services: Callable[[str], Iterable[Object]]
+    """The services of a namespace, and default/kubernetes."""
+    hostname: str
+
+    def pod_home(self, uid: str) -> Path:
+        """The directory of a pod."""
+        return self.config.root / "pods" / uid
+
+    def pod_logs(self, pod: Pod) -> Path:
+        """The directory of a pod's logs."""
+        meta = pod.metadata
+        return self.config.root / "logs" / "pods" / f"{meta.namespace}_{meta.name}_{meta.uid}"
+
+    def log_path(self, pod: Pod, container: str, attempt: int) -> Path:
+        """The log of one attempt."""
+        return self.pod_logs(pod) / container / f"{attempt}.log"
+
+    def message_file(self, uid: str, container: str, attempt: int) -> Path:
+        """Where an attempt leaves its termination message."""
+        return self.pod_home(uid) / "containers" / container / str(attempt)
+
+    def tell(
+        self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str, container: str = ""
+    ) -> None:
+        """Record an event about a pod or one of its containers."""
+        meta, path = pod.metadata, ""
+        for key in ("initContainers", "containers", "ephemeralContainers"):
+            if container and any(one.name == container for one in getattr(pod.spec, key) or ()):
+                path = f"spec.{key}{{{container}}}"
+        about = About("Pod", meta.namespace, meta.name, meta.uid, path, meta.resourceVersion)
+        self.events.record(about, kind, reason, message)

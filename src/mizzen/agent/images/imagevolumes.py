@@ -1,0 +1,34 @@
+"""Images mounted as volumes: pulled under the pod's own policy, like a container's image."""
+
+from dataclasses import dataclass
+
+from mizzen.agent.images import policy
+from mizzen.agent.images.keyring import Credential, from_secret
+from mizzen.agent.images.policy import ImageRefused, Images
+from mizzen.agent.objects import Objects
+from mizzen.agent.volumes.kinds import VolumeFailure
+from mizzen.api.views.podspec import Pod
+from mizzen.base.clock import Clock
+from mizzen.client.resources import SECRETS
+
+
+@dataclass(frozen=True, slots=True)
+class PulledVolumes:
+    """`ImageVolumes` over the node's images."""
+
+    images: Images
+    objects: Objects
+    clock: Clock
+
+    async def layers_of(self, pod: Pod, reference: str, policy_name: str) -> tuple[str, ...]:
+        credentials: list[Credential] = []
+        for secret in pod.spec.imagePullSecrets or ():
+            found = await self.objects.get(SECRETS, pod.metadata.namespace, secret.name, pod.metadata.uid)
+            credentials += from_secret(found or {})
+        try:
+            present = await policy.ensure(
+                self.images, reference, policy_name or None, credentials, tell=lambda *_: None, clock=self.clock
+            )
+        except ImageRefused as refused:
+            raise VolumeFailure(f"{refused.reason}: {refused.message}") from refused
+        return self.images.layers(present.id)

@@ -1,0 +1,64 @@
+"""Registry credentials: from pull secrets of both forms, and which of them fit an image."""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Any
+
+import orjson
+
+from mizzen.agent.images.reference import Reference
+
+_HUB = {"index.docker.io", "docker.io", "registry-1.docker.io"}
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A user and password (or identity token) for the registries and paths that `scope` matches."""
+
+    scope: str
+    user: str
+    password: str
+
+
+def from_secret(secret: Mapping[str, Any]) -> tuple[Credential, ...]:
+    """The credentials in a Secret of type dockerconfigjson or dockercfg; empty when it holds none."""
+    data = secret.get("data") or {}
+    try:
+        if (encoded := data.get(".dockerconfigjson")) is not None:
+            entries = orjson.loads(base64.b64decode(encoded)).get("auths") or {}
+        elif (encoded := data.get(".dockercfg")) is not None:
+            entries = orjson.loads(base64.b64decode(encoded))
+        else:
+            return ()
+    except (orjson.JSONDecodeError, binascii.Error, AttributeError):
+        return ()
+    return tuple(one for scope, entry in entries.items() if (one := _credential(scope, entry)) is not None)
+
+
+def _credential(scope: str, entry: Mapping[str, str]) -> Credential | None:
+    user, password = entry.get("username", ""), entry.get("password", "")
+    if not user and (packed := entry.get("auth")):
+        try:
+            user, _, password = base64.b64decode(packed).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    stripped = scope.removeprefix("https://").removeprefix("http://").rstrip("/")
+    stripped = stripped.removesuffix("/v1").removesuffix("/v2")
+    return Credential(stripped, user, password)
+
+
+def matching(credentials: Iterable[Credential], image: Reference) -> tuple[Credential, ...]:
+    """Those that fit the image, the most specific path first."""
+    fitting = [one for one in credentials if _fits(one.scope, image)]
+    return tuple(sorted(fitting, key=lambda one: -len(one.scope)))
+
+
+def _fits(scope: str, image: Reference) -> bool:
+    host, _, path = scope.partition("/")
+    same_host = image.registry in _HUB if host in _HUB else fnmatch(image.registry, host)
+    # A wildcard stands for one label of a host name, never for several.
+    same_depth = host in _HUB or host.count(".") == image.registry.count(".")
+    return same_host and same_depth and (not path or (image.repository + "/").startswith(path.rstrip("/") + "/"))

@@ -1,0 +1,149 @@
+"""Whether and how a container's image comes to this node: pull policy, credentials, reasons and events.
+
+Ref: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from mizzen.agent.images.keyring import Credential
+from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.reference import Reference, parse
+from mizzen.agent.images.registry import PullFailure
+from mizzen.agent.images.store import ImageStore
+from mizzen.base.clock import Clock
+from mizzen.machinery import times
+
+Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
+
+
+class ImageRefused(Exception):
+    """No image: `reason` and text as they stand in the container's waiting state."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """An image on this node."""
+
+    id: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An image as the node's status lists it."""
+
+    id: str
+    names: tuple[str, ...]
+    size: int
+
+
+class Images(Protocol):
+    """Where images come from: the embedded store, or a CRI runtime."""
+
+    def find(self, image: Reference) -> Present | None:
+        """The image, if it is on this node."""
+
+    async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
+        """Fetch it. Raises PullFailure."""
+
+    def shown_id(self, image_id: str, name: str) -> str:
+        """What a container's status calls the image: `repository@digest` where it is known."""
+
+    def listed(self) -> tuple[Listed, ...]:
+        """All images."""
+
+    def layers(self, image_id: str) -> tuple[str, ...]:
+        """Directories of its layers, uppermost first. Raises KeyError."""
+
+    def unused(self) -> tuple[Listed, ...]:
+        """Images that no container holds, the one unused for longest first."""
+
+    async def remove(self, image_id: str) -> None:
+        """Remove an image that is not in use."""
+
+    def disk_use(self) -> float:
+        """How full the file system of the images is, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImages:
+    """The embedded store as `Images`."""
+
+    store: ImageStore
+    puller: Puller
+
+    def find(self, image: Reference) -> Present | None:
+        found = self.store.find(str(image))
+        return Present(found.id, found.size) if found is not None else None
+
+    async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
+        pulled = await self.puller.pull(image, credentials)
+        return Present(pulled.id, pulled.size)
+
+    def shown_id(self, image_id: str, name: str) -> str:
+        try:
+            image = parse(name)
+        except ValueError:
+            return image_id
+        digest = self.store.digest(str(image))
+        return f"{image.name}@{digest}" if digest else image_id
+
+    def listed(self) -> tuple[Listed, ...]:
+        names: dict[str, list[str]] = {}
+        for one in self.store.names():
+            names.setdefault(one.image, []).append(one.name)
+        return tuple(Listed(one.id, tuple(names.get(one.id, ())), one.size) for one in self.store.images())
+
+    def layers(self, image_id: str) -> tuple[str, ...]:
+        return self.store.layers(image_id)
+
+    def unused(self) -> tuple[Listed, ...]:
+        idle = [one for one in self.listed() if not self.store.in_use(one.id)]
+        return tuple(sorted(idle, key=lambda one: self.store.last_used(one.id)))
+
+    async def remove(self, image_id: str) -> None:
+        await self.store.remove(image_id)
+
+    def disk_use(self) -> float:
+        disk = os.statvfs(self.store.root)
+        return 1.0 - disk.f_bavail / disk.f_blocks
+
+
+async def ensure(
+    images: Images, name: str, policy: str | None, credentials: Sequence[Credential], *, tell: Tell, clock: Clock
+) -> Present:
+    """The image on this node, pulled if the policy says so. Raises ImageRefused."""
+    try:
+        image = parse(name)
+    except ValueError as error:
+        tell("Warning", "InspectFailed", str(error))
+        raise ImageRefused("InvalidImageName", str(error)) from error
+    wanted = policy or ("Always" if image.tag == "latest" and not image.digest else "IfNotPresent")
+    present = images.find(image)
+    if present is not None and wanted != "Always":
+        tell("Normal", "Pulled", f'Container image "{name}" already present on machine')
+        return present
+    if wanted == "Never":
+        text = f'Container image "{name}" is not present with pull policy of Never'
+        tell("Warning", "ErrImageNeverPull", text)
+        raise ImageRefused("ErrImageNeverPull", text)
+    tell("Normal", "Pulling", f'Pulling image "{name}"')
+    began = clock.monotonic()
+    try:
+        pulled = await images.pull(image, credentials)
+    except PullFailure as error:
+        tell("Warning", "Failed", f'Failed to pull image "{name}": {error}')
+        tell("Warning", "Failed", "Error: ErrImagePull")
+        raise ImageRefused("ErrImagePull", f'failed to pull and unpack image "{image}": {error}') from error
+    took = times.format_duration(round(clock.monotonic() - began, 3))
+    text = f'Successfully pulled image "{name}" in {took} ({took} including waiting). Image size: {pulled.size} bytes.'
+    tell("Normal", "Pulled", text)
+    return pulled

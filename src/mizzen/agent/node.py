@@ -1,0 +1,260 @@
+"""The Node object and its Lease: registration, heartbeat, and a status that is written when it changes.
+
+Ref: https://kubernetes.io/docs/reference/node/node-status/
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mizzen.agent import machineinfo
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.equipment import Resources
+from mizzen.agent.images.policy import Listed
+from mizzen.base import log
+from mizzen.base.clock import Clock
+from mizzen.client.client import STRATEGIC, Client
+from mizzen.client.resources import LEASES, NODES
+from mizzen.machinery import quantity, times
+from mizzen.machinery.errors import ApiError, Object
+
+_log = log.get("agent")
+_LEASE_NAMESPACE = "kube-node-lease"
+_IMAGES_SHOWN = 50
+_RETRY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the conditions say; reasons of pressure are empty when there is none."""
+
+    memory_pressure: bool = False
+    disk_pressure: bool = False
+    pid_pressure: bool = False
+    not_ready: str = ""
+
+
+def capacity_of(config: AgentConfig) -> dict[str, str]:
+    """What the machine has, as quantities; configuration overrides measurement."""
+    disk = machineinfo.pressure(config.root)
+    measured = {
+        "cpu": str(machineinfo.cpus()),
+        "memory": f"{machineinfo.memory() // 1024}Ki",
+        "ephemeral-storage": f"{disk.disk_size // 1024}Ki",
+        "pods": str(config.max_pods),
+        **{name: str(amount) for name, amount in machineinfo.hugepages().items()},
+    }
+    return {**measured, **config.capacity}
+
+
+def allocatable_of(config: AgentConfig, capacity: Mapping[str, str]) -> dict[str, str]:
+    """Capacity less what is reserved."""
+    return {
+        name: quantity.subtract(amount, config.reserved[name]) if name in config.reserved else amount
+        for name, amount in capacity.items()
+    }
+
+
+def resources_of(config: AgentConfig) -> Resources:
+    """The node's size as the rest of the agent calculates with it."""
+    capacity = capacity_of(config)
+    amounts = {name: quantity.parse(value).nanos for name, value in allocatable_of(config, capacity).items()}
+    return Resources(amounts, quantity.in_bytes(capacity["memory"]))
+
+
+def labels_of(config: AgentConfig, hostname: str) -> dict[str, str]:
+    """The labels every node has, and its own."""
+    architecture = machineinfo.architecture()
+    return {
+        "beta.kubernetes.io/arch": architecture,
+        "beta.kubernetes.io/os": "linux",
+        "kubernetes.io/arch": architecture,
+        "kubernetes.io/hostname": hostname,
+        "kubernetes.io/os": "linux",
+        **config.labels,
+    }
+
+
+def conditions(health: Health, before: Iterable[Mapping[str, Any]], now: float) -> list[dict[str, Any]]:
+    """The four conditions, keeping the transition times of those that did not change."""
+    known = {one["type"]: one for one in before}
+    shown = [
+        _pressure("Memory", health.memory_pressure, ("InsufficientMemory", "SufficientMemory"), "memory available"),
+        _pressure("Disk", health.disk_pressure, ("DiskPressure", "NoDiskPressure"), "disk pressure"),
+        _pressure("PID", health.pid_pressure, ("InsufficientPID", "SufficientPID"), "PID available"),
+    ]
+    ready = not health.not_ready
+    shown.append(
+        (
+            "Ready",
+            ready,
+            "KubeletReady" if ready else "KubeletNotReady",
+            health.not_ready or "kubelet is posting ready status",
+        )
+    )
+    result = []
+    for kind, holds, reason, message in shown:
+        value = "True" if holds else "False"
+        old = known.get(kind, {})
+        since = old.get("lastTransitionTime") if old.get("status") == value else None
+        result.append(
+            {
+                "type": kind, "status": value, "reason": reason, "message": message,
+                "lastHeartbeatTime": times.format(now), "lastTransitionTime": since or times.format(now),
+            }
+        )  # fmt: skip
+    return result
+
+
+def _pressure(kind: str, holds: bool, reasons: tuple[str, str], noun: str) -> tuple[str, bool, str, str]:
+    adjectives = ("has", "has no") if kind == "Disk" else ("has insufficient", "has sufficient")
+    text = f"kubelet {adjectives[0 if holds else 1]} {noun}"
+    return f"{kind}Pressure", holds, f"KubeletHas{reasons[0 if holds else 1]}", text
+
+
+def status_of(
+    config: AgentConfig, info: Mapping[str, str], images: Iterable[Listed], *, health: Health,
+    before: Iterable[Mapping[str, Any]], hostname: str, now: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The whole status of the node."""
+    capacity = capacity_of(config)
+    largest = sorted(images, key=lambda one: -one.size)[:_IMAGES_SHOWN]
+    return {
+        "capacity": capacity,
+        "allocatable": allocatable_of(config, capacity),
+        "conditions": conditions(health, before, now),
+        "addresses": [
+            *({"type": "InternalIP", "address": ip} for ip in config.node_ips),
+            {"type": "Hostname", "address": hostname},
+        ],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": config.port}},
+        "nodeInfo": dict(info),
+        "images": [{"names": list(one.names), "sizeBytes": one.size} for one in largest if one.names],
+        "runtimeHandlers": [
+            {"name": name, "features": {"recursiveReadOnlyMounts": True}} for name in ("", *config.runtime_handlers)
+        ],
+        "features": {"supplementalGroupsPolicy": True},
+    }  # fmt: skip
+
+
+class NodeReporter:
+    """Registers the node and keeps Lease and status fresh."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        client: Client,
+        clock: Clock,
+        *,
+        status: Callable[[Iterable[Mapping[str, Any]]], dict[str, Any]],
+        hostname: str,
+    ) -> None:
+        self._config = config
+        self._client = client
+        self._clock = clock
+        self._status = status
+        self._hostname = hostname
+        self._uid = ""
+        self._written: dict[str, Any] = {}
+        self._reported_at = 0.0
+
+    async def register(self) -> None:
+        """Create the Node, or bring labels up to date; retried until it succeeds."""
+        while True:
+            try:
+                await self._register()
+                return
+            except (ApiError, ConnectionError, TimeoutError) as error:
+                _log.warning("node not registered yet", node=self._config.node_name, error=str(error))
+                await self._clock.sleep(_RETRY)
+
+    async def run(self) -> None:
+        """Renew the lease and report changes, until cancelled."""
+        while True:
+            began = self._clock.monotonic()
+            try:
+                await self._renew()
+                await self.report()
+            except (ApiError, ConnectionError, TimeoutError) as error:
+                _log.warning("heartbeat failed", node=self._config.node_name, error=str(error))
+                if isinstance(error, ApiError) and error.code == 404:
+                    await self.register()
+            await self._clock.sleep(max(1.0, self._config.heartbeat - (self._clock.monotonic() - began)))
+
+    async def report(self) -> None:
+        """Write the status if it changed, or has not been written for long. Raises ApiError, ConnectionError."""
+        status = self._status(self._written.get("conditions", ()))
+        now = self._clock.monotonic()
+        if _essence(status) == _essence(self._written) and now - self._reported_at < self._config.report_every:
+            return
+        changes = {
+            key: value for key, value in status.items() if key == "conditions" or self._written.get(key) != value
+        }
+        if "addresses" in changes:
+            changes["$setElementOrder/addresses"] = [{"type": one["type"]} for one in status["addresses"]]
+        patch: Object = {"metadata": {"uid": self._uid}, "status": changes}
+        await self._client.patch(NODES, self._config.node_name, patch, type=STRATEGIC, subresource="status")
+        self._written, self._reported_at = status, now
+
+    async def _register(self) -> None:
+        config = self._config
+        labels = labels_of(config, self._hostname)
+        meta = {
+            "name": config.node_name,
+            "labels": labels,
+            "annotations": {"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
+        }
+        spec: dict[str, Any] = {"taints": [dict(one) for one in config.taints]} if config.taints else {}
+        if config.provider_id:
+            spec["providerID"] = config.provider_id
+        if config.unschedulable:
+            spec["unschedulable"] = True
+        try:
+            found = await self._client.get(NODES, config.node_name, view=dict)
+            wanted = {
+                key: value for key, value in labels.items() if (found["metadata"].get("labels") or {}).get(key) != value
+            }
+            if wanted:
+                await self._client.patch(NODES, config.node_name, {"metadata": {"labels": wanted}})
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            body: Object = {
+                "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec, "status": self._status(()),
+            }  # fmt: skip
+            found = await self._client.create(NODES, body)
+        self._uid = found["metadata"]["uid"]
+        self._written = {"conditions": (found.get("status") or {}).get("conditions") or []}
+        await self.report()
+        await self._renew()
+        _log.info("node registered", node=config.node_name)
+
+    async def _renew(self) -> None:
+        config = self._config
+        now = times.format_micro(self._clock.now())
+        try:
+            await self._client.patch(LEASES, config.node_name, {"spec": {"renewTime": now}}, _LEASE_NAMESPACE)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            owner = {"apiVersion": "v1", "kind": "Node", "name": config.node_name, "uid": self._uid}
+            body: Object = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": config.node_name, "namespace": _LEASE_NAMESPACE, "ownerReferences": [owner]},
+                "spec": {
+                    "holderIdentity": config.node_name,
+                    "leaseDurationSeconds": config.lease_seconds,
+                    "renewTime": now,
+                },
+            }
+            await self._client.create(LEASES, body, _LEASE_NAMESPACE)
+
+
+def _essence(status: Mapping[str, Any]) -> dict[str, Any]:
+    """A status without the times that change with every look."""
+    conditions = [
+        {key: value for key, value in one.items() if key != "lastHeartbeatTime"}
+        for one in status.get("conditions") or ()
+    ]
+    return {**status, "conditions": conditions}

@@ -1,0 +1,314 @@
+"""The shell around the pods' lives: events in, decisions by `lifecycle`, instructions out as tasks.
+
+One slot per pod. Whatever happens to a pod goes through `happen`, so its life never sees two things at once.
+"""
+
+import asyncio
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mizzen.agent import admission, life, lifecycle, messages, podstatus
+from mizzen.agent.carry import carry_out, sources_of
+from mizzen.agent.equipment import Equipment
+from mizzen.agent.life import Happening, Instruction, Life, Termination
+from mizzen.agent.podstatus import Shown
+from mizzen.agent.probes import Prober
+from mizzen.agent.runtime.base import ContainerSeen, Observed
+from mizzen.agent.status import StatusWriter
+from mizzen.agent.volumes import teardown
+from mizzen.agent.volumes.kinds import VolumeFailure
+from mizzen.agent.volumes.projected import needs
+from mizzen.api.views.podspec import Pod
+from mizzen.base import log
+from mizzen.client.client import Resource
+from mizzen.client.resources import CONFIG_MAPS
+from mizzen.machinery.errors import ApiError
+
+_log = log.get("agent")
+
+
+@dataclass(slots=True)
+class _Slot:
+    life: Life
+    known: Mapping[str, Any]
+    """The status that the API is known to hold."""
+    tasks: set["asyncio.Task[None]"] = field(default_factory=set)
+    timer: "asyncio.Task[None] | None" = None
+    timer_at: float = 0.0
+
+
+class Pods:
+    """All pods of this node, by uid."""
+
+    def __init__(self, tools: Equipment, labels: Mapping[str, str]) -> None:
+        self._tools = tools
+        self._labels = labels
+        self._slots: dict[str, _Slot] = {}
+        self._observed = Observed()
+        self._shown = Shown(tools.config.node_ips, tools.runtime.name, tools.images.shown_id)
+        self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
+        self._prober = Prober(tools.runtime, tools.clock, self.happen, self._unhealthy)
+        self.shutting_down = False
+
+    def __iter__(self) -> Iterator[Life]:
+        return iter([slot.life for slot in self._slots.values()])
+
+    def find(self, namespace: str, name: str) -> Life | None:
+        """The life of a pod by its name."""
+        for slot in self._slots.values():
+            meta = slot.life.pod.metadata
+            if meta.name == name and meta.namespace == namespace and not slot.life.forgotten:
+                return slot.life
+        return None
+
+    def status(self, uid: str) -> dict[str, Any]:
+        """The status a pod has by now. Raises KeyError."""
+        slot = self._slots[uid]
+        return podstatus.status_of(slot.life, self._shown, slot.known, self._tools.clock.now())
+
+    def restore(self, observed: Observed) -> None:
+        """Remember what ran before this agent started; pods are matched with it as the API names them."""
+        self._observed = observed
+
+    def seen(self, pod: Pod) -> None:
+        """The API shows a pod of this node, new or changed; mirrors of static pods are not run."""
+        uid = pod.metadata.uid
+        if "kubernetes.io/config.mirror" in (pod.metadata.annotations or {}):
+            return
+        slot = self._slots.get(uid)
+        if slot is not None:
+            if pod.status is not None:
+                slot.known = pod.status
+            self.happen(uid, life.PodChanged(pod))
+            return
+        now = self._tools.clock.now()
+        begun = self._begin(pod, now)
+        self._slots[uid] = _Slot(begun, pod.status or {})
+        refusal = self._refusal(pod, begun)
+        self.happen(uid, life.Rejected(*refusal) if refusal is not None else life.PodChanged(pod))
+
+    def gone(self, uid: str) -> None:
+        """The API holds a pod no more."""
+        if uid in self._slots:
+            self.happen(uid, life.PodRemoved())
+
+    async def clean_orphans(self) -> None:
+        """Take down what ran before this agent started and belongs to no pod any more."""
+        tools = self._tools
+        known = set(self._slots)
+        uids = {one.uid for one in self._observed.sandboxes} | {one.pod_uid for one in self._observed.containers}
+        pods = tools.config.root / "pods"
+        uids |= {path.name for path in pods.iterdir()} if pods.exists() else set()
+        for uid in sorted(uids - known):
+            _log.info("orphan removed", uid=uid)
+            for container in [one for one in self._observed.containers if one.pod_uid == uid]:
+                await tools.runtime.remove(container.id)
+            await tools.network.detach(uid)
+            await tools.runtime.close_sandbox(uid)
+            await tools.volumes.unmount(uid)
+            await asyncio.to_thread(teardown.remove, tools.pod_home(uid))
+        self._observed = Observed()
+
+    def exited(self, seen: ContainerSeen) -> None:
+        """The runtime reports the end of a container."""
+        slot = self._slots.get(seen.pod_uid)
+        if slot is None:
+            return
+        self.happen(seen.pod_uid, life.Exited(seen.name, seen.attempt, self._termination(slot.life.pod, seen)))
+
+    def changed(self, resource: Resource, namespace: str, name: str) -> None:
+        """A ConfigMap or Secret has changed: bring the volumes made from it up to date."""
+        for uid, slot in list(self._slots.items()):
+            pod = slot.life.pod
+            if pod.metadata.namespace == namespace and slot.life.volumes == "mounted" and _uses(pod, resource, name):
+                self._spawn(slot, self._refresh(uid))
+
+    async def tend(self) -> None:
+        """Look after tokens that are about to end, until cancelled."""
+        while True:
+            await self._tools.clock.sleep(60.0)
+            for uid, slot in list(self._slots.items()):
+                if slot.life.volumes == "mounted" and self._tools.volumes.has_stale_tokens(uid):
+                    self._spawn(slot, self._refresh(uid))
+
+    def happen(self, uid: str, event: Happening) -> None:
+        """Take in an event, decide, and set the instructions going."""
+        slot = self._slots.get(uid)
+        if slot is None or slot.life.forgotten:
+            return
+        before = slot.life
+        slot.life, instructions = lifecycle.step(slot.life, event, self._tools.clock.now())
+        for instruction in instructions:
+            if isinstance(instruction, life.Emit):
+                self._tools.tell(
+                    slot.life.pod, instruction.type, instruction.reason, instruction.message, instruction.container
+                )
+            else:
+                self._spawn(slot, self._carry(uid, slot.life, instruction))
+        self._prober.sync(uid, slot.life)
+        if slot.life.forgotten:
+            self._drop(uid, slot)
+            return
+        self._schedule(uid, slot)
+        if slot.life is not before:
+            self.statuses.mark(uid)
+        if (
+            isinstance(event, life.PodChanged)
+            and _downward_changed(before.pod, event.pod)
+            and before.volumes == "mounted"
+        ):
+            self._spawn(slot, self._refresh(uid))
+
+    async def close(self) -> None:
+        """Stop deciding; containers keep running."""
+        self._prober.close()
+        tasks = [task for slot in self._slots.values() for task in slot.tasks]
+        tasks += [slot.timer for slot in self._slots.values() if slot.timer is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, pod: Pod, now: float) -> Life:
+        uid = pod.metadata.uid
+        sandbox = next((one for one in self._observed.sandboxes if one.uid == uid), None)
+        containers = [one for one in self._observed.containers if one.pod_uid == uid]
+        if sandbox is None and not containers:
+            return lifecycle.begin(pod, now)
+        if sandbox is not None and not sandbox.ips:
+            path = self._tools.pod_home(uid) / "ips"
+            sandbox = replace(sandbox, ips=tuple(path.read_text().split()) if path.exists() else ())
+        named = [replace(one, message=self._termination(pod, one).message) for one in containers]
+        return lifecycle.revive(pod, sandbox, named, now)
+
+    def _refusal(self, pod: Pod, begun: Life) -> tuple[str, str] | None:
+        if begun.over or begun.sandbox == "open" or pod.metadata.deletionTimestamp is not None:
+            return None
+        if (pod.status or {}).get("startTime"):
+            return None  # it was admitted before
+        if self.shutting_down:
+            return "NodeShutdown", "Pod was rejected as the node is shutting down."
+        others = [
+            slot.life.pod
+            for slot in self._slots.values()
+            if slot.life.pod.metadata.uid != pod.metadata.uid and not slot.life.over
+        ]
+        config = self._tools.config
+        return admission.rejection(pod, others, self._tools.resources.allocatable, self._labels, config.taints)
+
+    def _termination(self, pod: Pod, seen: ContainerSeen) -> Termination:
+        spec = next((one for one in life.all_containers(pod) if one.name == seen.name), None)
+        message = seen.message
+        if spec is not None:
+            message = messages.read(
+                self._tools.message_file(seen.pod_uid, seen.name, seen.attempt),
+                self._tools.log_path(pod, seen.name, seen.attempt),
+                fall_back=spec.terminationMessagePolicy == "FallbackToLogsOnError" and seen.exit_code != 0,
+            )
+        reason = "OOMKilled" if seen.oom_killed else "Completed" if seen.exit_code == 0 else "Error"
+        return Termination(seen.id, seen.exit_code, reason, message, seen.started_at, seen.finished_at)
+
+    async def _carry(self, uid: str, seen: Life, instruction: Instruction) -> None:
+        if isinstance(instruction, life.Forget) and instruction.delete:
+            await self.statuses.flush(uid)
+        try:
+            event = await carry_out(self._tools, seen, instruction)
+        except Exception as error:
+            # A defect in one step must not stop the pod for ever: it counts as a failed step, and is tried again.
+            _log.error(
+                "instruction failed", pod=uid, instruction=type(instruction).__name__, trace=traceback.format_exc()
+            )
+            event = _failed(instruction, f"{type(error).__name__}: {error}")
+        if event is not None:
+            self.happen(uid, event)
+
+    async def _refresh(self, uid: str) -> None:
+        slot = self._slots.get(uid)
+        if slot is None:
+            return
+        try:
+            await self._tools.volumes.refresh(slot.life.pod, sources_of(self._tools, slot.life.pod, slot.life.ips))
+        except (VolumeFailure, OSError, ApiError, ConnectionError, TimeoutError) as error:
+            self._tools.tell(slot.life.pod, "Warning", "FailedMount", str(error))
+
+    def _spawn(self, slot: _Slot, work: Any) -> None:
+        task = asyncio.create_task(work)
+        slot.tasks.add(task)
+        task.add_done_callback(slot.tasks.discard)
+
+    def _schedule(self, uid: str, slot: _Slot) -> None:
+        at = lifecycle.wakes_at(slot.life, self._tools.clock.now())
+        if slot.timer is not None:
+            if at == slot.timer_at:
+                return
+            slot.timer.cancel()
+            slot.timer = None
+        if at is not None:
+            slot.timer_at = at
+            slot.timer = asyncio.create_task(self._wake(uid, slot, at))
+
+    async def _wake(self, uid: str, slot: _Slot, at: float) -> None:
+        await self._tools.clock.sleep(max(0.0, at - self._tools.clock.now()) + 0.001)
+        slot.timer = None
+        self.happen(uid, life.Tick())
+
+    def _drop(self, uid: str, slot: _Slot) -> None:
+        if slot.timer is not None:
+            slot.timer.cancel()
+        del self._slots[uid]
+
+    def _status(self, uid: str) -> tuple[str, str, dict[str, Any], Mapping[str, Any]] | None:
+        slot = self._slots.get(uid)
+        if slot is None or (slot.life.ending is not None and slot.life.ending.removed):
+            return None
+        meta = slot.life.pod.metadata
+        if (meta.annotations or {}).get("kubernetes.io/config.source") == "file":
+            return None  # the API knows a static pod by its mirror only
+        return meta.namespace, meta.name, self.status(uid), slot.known
+
+    def _status_written(self, uid: str, status: dict[str, Any]) -> None:
+        slot = self._slots.get(uid)
+        if slot is not None:
+            slot.known = {**slot.known, **status}
+
+    def _unhealthy(self, uid: str, container: str, message: str) -> None:
+        slot = self._slots.get(uid)
+        if slot is not None:
+            self._tools.tell(slot.life.pod, "Warning", "Unhealthy", message, container)
+
+
+def _uses(pod: Pod, resource: Resource, name: str) -> bool:
+    index = 0 if resource is CONFIG_MAPS else 1
+    return any(name in needs(volume)[index] for volume in pod.spec.volumes or ())
+
+
+def _downward_changed(before: Pod, after: Pod) -> bool:
+    old, new = before.metadata, after.metadata
+    return old.labels != new.labels or old.annotations != new.annotations
+
+
+def _failed(instruction: Instruction, text: str) -> Happening | None:
+    match instruction:
+        case life.MountVolumes():
+            return life.SetupFailed("volumes", "FailedMount", text)
+        case life.OpenSandbox():
+            return life.SetupFailed("sandbox", "FailedCreatePodSandBox", text)
+        case life.Pull(container):
+            return life.PullFailed(container.name, "ErrImagePull", text)
+        case life.Start(container, attempt, _):
+            return life.StartFailed(container.name, attempt, "CreateContainerError", text)
+        case life.RunHook(container, attempt, _, hook, _):
+            return life.HookDone(container.name, attempt, hook, text)
+        case life.Stop(name, attempt, _, _):
+            return life.StopFailed(name, attempt)
+        case life.Resize(container, attempt, _):
+            return life.Resized(container.name, attempt, container.resources, text)
+        case life.CloseSandbox():
+            return life.CleanupFailed("sandbox", text)
+        case life.UnmountVolumes():
+            return life.CleanupFailed("volumes", text)
+        case life.Forget():
+            return life.ForgetDone(False)
+        case _:
+            return None

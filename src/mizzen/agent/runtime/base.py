@@ -1,0 +1,252 @@
+"""The seam between the agent and whatever runs containers.
+
+A sandbox is what the containers of one pod share; a container belongs to a sandbox and is never restarted: another
+attempt is another container. All calls are idempotent, so that an interrupted step can simply be taken again.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What cgroups enforce; None or zero: unlimited. `cpu_quota` is microseconds per `cpu_period`."""
+
+    cpu_shares: int = 2
+    cpu_quota: int = 0
+    cpu_period: int = 100_000
+    memory: int = 0
+    memory_low: int = 0
+    pids: int = 0
+    oom_score_adj: int = 0
+    hugepages: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Who a container runs as, and what it may do. `seccomp`: `Unconfined`, `RuntimeDefault`, or a profile's path."""
+
+    run_as_user: int | None = None
+    run_as_group: int | None = None
+    run_as_non_root: bool = False
+    groups: tuple[int, ...] = ()
+    merge_image_groups: bool = True
+    add: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    privileged: bool = False
+    read_only_root: bool = False
+    no_new_privileges: bool = False
+    seccomp: str = "Unconfined"
+    unmasked_proc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A bind of a host path; `propagation` is `rprivate`, `rslave` or `rshared`."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    recursive_read_only: bool = False
+    propagation: str = "rprivate"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device node of the host, shown in the container."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSpec:
+    """What the containers of one pod share."""
+
+    uid: str
+    namespace: str
+    name: str
+    hostname: str = ""
+    host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    host_users: bool = True
+    shared_pid: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = Limits()
+    qos: str = "BestEffort"
+    handler: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    log_directory: str = ""
+    nameservers: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    shm_bytes: int = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """An open sandbox; `netns` is None on the host's network, or when the runtime attaches the network itself."""
+
+    id: str
+    uid: str
+    netns: Path | None
+    created_at: float
+    ips: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One attempt at running one container of a pod; `command` and `args` override the image's."""
+
+    pod_uid: str
+    pod_namespace: str
+    pod_name: str
+    name: str
+    attempt: int
+    image: str
+    image_id: str
+    log_path: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str = ""
+    tty: bool = False
+    stdin: bool = False
+    stdin_once: bool = False
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[Device, ...] = ()
+    limits: Limits = Limits()
+    security: Security = Security()
+    stop_signal: str = ""
+    target: str = ""
+    """Name of the container whose process namespace is joined (ephemeral containers)."""
+
+
+State = Literal["created", "running", "exited"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSeen:
+    """A container as the runtime knows it; times are seconds since the epoch."""
+
+    id: str
+    pod_uid: str
+    name: str
+    attempt: int
+    image: str
+    image_id: str
+    state: State
+    created_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    exit_code: int = 0
+    oom_killed: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything a runtime has on this node."""
+
+    sandboxes: tuple[Sandbox, ...] = ()
+    containers: tuple[ContainerSeen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A container's or pod's consumption: cumulative CPU seconds, bytes."""
+
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    working_set_bytes: int = 0
+    rss_bytes: int = 0
+    page_faults: int = 0
+    major_page_faults: int = 0
+    pids: int = 0
+    root_fs_bytes: int = 0
+    started_at: float = 0.0
+
+
+class RuntimeFailure(Exception):
+    """A runtime could not do what it was asked; `reason` is the waiting reason that kubectl shows."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Runtime(Protocol):
+    """Runs sandboxes and containers. Raises: RuntimeFailure."""
+
+    name: str
+    version: str
+
+    async def open_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        """Make the shared namespaces and the pod's cgroup, or answer the ones there are."""
+
+    async def close_sandbox(self, sandbox: str) -> None:
+        """Remove a sandbox whose containers are gone."""
+
+    async def create(self, sandbox: str, spec: ContainerSpec) -> str:
+        """Prepare a container up to the point where only its process is missing; answers its id."""
+
+    async def start(self, container: str) -> None:
+        """Let a created container run."""
+
+    async def stop(self, container: str, grace: float) -> None:
+        """Ask it to end, insist after `grace` seconds, return when it has ended. A second, shorter call hastens."""
+
+    async def remove(self, container: str) -> None:
+        """Forget an ended or never started container and its file system; running ones are killed first."""
+
+    async def update(self, container: str, limits: Limits) -> None:
+        """Change the limits of a running container."""
+
+    async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> "Exec":
+        """Start a command inside a running container."""
+
+    async def attach(self, container: str) -> "Exec":
+        """Join the standard streams of a running container."""
+
+    def reopen_log(self, container: str) -> None:
+        """Write to a new log file from now on: the old one has been renamed."""
+
+    async def observe(self) -> Observed:
+        """All there is on this node."""
+
+    async def stats(self) -> Mapping[str, Usage]:
+        """Usage by container id, and by pod uid under `pod/UID`."""
+
+    def watch(self) -> AsyncIterator[ContainerSeen]:
+        """Containers that end, as they end."""
+
+    async def close(self) -> None:
+        """Let go of the runtime; containers keep running."""
+
+
+class Exec(Protocol):
+    """A running exec or attachment."""
+
+    async def read(self, stream: Literal["stdout", "stderr"]) -> bytes:
+        """The next bytes; empty at the end. A terminal has stdout only."""
+
+    async def write(self, data: bytes) -> None:
+        """Send to standard input. Raises BrokenPipeError when nobody reads."""
+
+    def close_stdin(self) -> None:
+        """End standard input."""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the terminal its size."""
+
+    async def wait(self) -> int:
+        """The exit code, once it has ended."""
+
+    async def close(self) -> None:
+        """End it, whatever it is doing."""

@@ -1,0 +1,169 @@
+"""Control groups of pods, in both versions: create, limit, measure, remove.
+
+Version 1 spreads a group over one directory per controller; version 2 has one. A pod's group holds its containers'.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mizzen.agent.runtime.base import Limits, Usage
+
+_V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "systemd", "hugetlb")
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroups:
+    """The control groups below one parent, such as `/mizzen/node-1`; `mounts` leads from controller to directory."""
+
+    mounts: dict[str, Path]
+    parent: str
+    unified: bool
+
+    def path(self, group: str, controller: str = "") -> Path:
+        """The directory of a group; on version 2 every controller shares it."""
+        return self.mounts["" if self.unified else controller] / group.lstrip("/")
+
+    def pod(self, qos: str, uid: str) -> str:
+        """The group of a pod: guaranteed pods directly below the parent, others below their class."""
+        tier = "" if qos == "Guaranteed" else f"/{qos.lower()}"
+        return f"{self.parent}{tier}/pod{uid}"
+
+    def make(self, group: str, limits: Limits) -> None:
+        """Create a group (all controllers) and set its limits."""
+        if self.unified:
+            self._make_unified(group)
+        else:
+            for mount in self.mounts.values():
+                _make_v1(mount, group)
+        self.limit(group, limits)
+
+    def limit(self, group: str, limits: Limits) -> None:
+        """Set a group's limits; what is zero is lifted."""
+        for path, value in self._settings(group, limits):
+            with contextlib.suppress(FileNotFoundError):
+                path.write_text(value)
+
+    def _settings(self, group: str, limits: Limits) -> Iterator[tuple[Path, str]]:
+        if self.unified:
+            at = self.path(group)
+            yield at / "cpu.weight", str(weight(limits.cpu_shares))
+            yield at / "cpu.max", f"{limits.cpu_quota or 'max'} {limits.cpu_period}"
+            yield at / "memory.max", str(limits.memory or "max")
+            yield at / "pids.max", str(limits.pids or "max")
+            return
+        yield self.path(group, "cpu") / "cpu.shares", str(max(2, limits.cpu_shares))
+        yield self.path(group, "cpu") / "cpu.cfs_period_us", str(limits.cpu_period)
+        yield self.path(group, "cpu") / "cpu.cfs_quota_us", str(limits.cpu_quota or -1)
+        yield self.path(group, "memory") / "memory.limit_in_bytes", str(limits.memory or -1)
+        yield self.path(group, "pids") / "pids.max", str(limits.pids or "max")
+
+    def remove(self, group: str) -> None:
+        """Remove a group and everything below it. Raises OSError while processes live in it."""
+        for controller in [""] if self.unified else list(self.mounts):
+            top = self.path(group, controller)
+            for directory, _, _ in os.walk(top, topdown=False):
+                with contextlib.suppress(FileNotFoundError):
+                    Path(directory).rmdir()
+
+    def members(self, group: str) -> set[int]:
+        """The processes of a group and of those below it."""
+        top = self.path(group, "pids")
+        found: set[int] = set()
+        for directory, _, _ in os.walk(top):
+            with contextlib.suppress(OSError):
+                found.update(int(pid) for pid in (Path(directory) / "cgroup.procs").read_text().split())
+        return found
+
+    def usage(self, group: str) -> Usage:
+        """What a group consumes; zeros when it is gone."""
+        return self._usage_unified(group) if self.unified else self._usage_v1(group)
+
+    def _usage_v1(self, group: str) -> Usage:
+        memory = self.path(group, "memory")
+        stat = _pairs(memory / "memory.stat")
+        used = _number(memory / "memory.usage_in_bytes")
+        return Usage(
+            cpu_seconds=_number(self.path(group, "cpuacct") / "cpuacct.usage") / 1e9,
+            memory_bytes=used,
+            working_set_bytes=max(0, used - stat.get("total_inactive_file", 0)),
+            rss_bytes=stat.get("total_rss", 0),
+            page_faults=stat.get("total_pgfault", 0),
+            major_page_faults=stat.get("total_pgmajfault", 0),
+            pids=_number(self.path(group, "pids") / "pids.current"),
+        )
+
+    def _usage_unified(self, group: str) -> Usage:
+        at = self.path(group)
+        stat = _pairs(at / "memory.stat")
+        used = _number(at / "memory.current")
+        return Usage(
+            cpu_seconds=_pairs(at / "cpu.stat").get("usage_usec", 0) / 1e6,
+            memory_bytes=used,
+            working_set_bytes=max(0, used - stat.get("inactive_file", 0)),
+            rss_bytes=stat.get("anon", 0),
+            page_faults=stat.get("pgfault", 0),
+            major_page_faults=stat.get("pgmajfault", 0),
+            pids=_number(at / "pids.current"),
+        )
+
+    def _make_unified(self, group: str) -> None:
+        at = self.mounts[""]
+        for part in group.strip("/").split("/"):
+            with contextlib.suppress(OSError):
+                (at / "cgroup.subtree_control").write_text("+cpu +memory +pids")
+            at = at / part
+            at.mkdir(exist_ok=True)
+
+
+def _make_v1(mount: Path, group: str) -> None:
+    at = mount
+    for part in group.strip("/").split("/"):
+        above, at = at, at / part
+        if at.is_dir():
+            continue
+        at.mkdir(exist_ok=True)
+        # An empty cpuset admits no process: inherit the parent's.
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if (above / name).exists() and not (at / name).read_text().strip():
+                (at / name).write_text((above / name).read_text())
+
+
+def weight(shares: int) -> int:
+    """cpu.weight (1…10,000) of version 2 for cpu.shares (2…262,144) of version 1."""
+    return max(1, min(10_000, 1 + ((max(2, shares) - 2) * 9_999) // 262_142))
+
+
+def find(parent: str) -> Cgroups:
+    """The machine's control groups, as mounted in this mount namespace. Raises OSError when there are none."""
+    v1: dict[str, Path] = {}
+    unified: Path | None = None
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, target, fstype, options, *_ = line.split()
+        if fstype == "cgroup":
+            names = {option.removeprefix("name=") for option in options.split(",")}
+            v1.update((name, Path(target)) for name in _V1 if name in names)
+        elif fstype == "cgroup2":
+            unified = Path(target)
+    if "memory" in v1:
+        return Cgroups(v1, parent, unified=False)
+    if unified is None:
+        raise OSError("no control groups are mounted")
+    return Cgroups({"": unified}, parent, unified=True)
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _pairs(path: Path) -> dict[str, int]:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    return {key: int(value) for key, _, value in (line.partition(" ") for line in lines)}

@@ -1,0 +1,108 @@
+"""One monitor process per container (conmon): it writes the log in CRI format and the exit code to a file.
+
+The monitor leaves the agent's process tree at once, so containers, logs and exit codes survive the agent.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mizzen.agent.runtime import spawn
+from mizzen.agent.runtime.base import RuntimeFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """Where the programs and the shared directories are."""
+
+    conmon: str
+    oci_runtime: str
+    state: Path
+    exits: Path
+
+    async def create(self, container: str, bundle: Path, log: str, flags: Sequence[str]) -> int:
+        """Start a monitor, which creates the container; answers the process id of the container's first process."""
+        ours, theirs = os.pipe2(os.O_CLOEXEC)
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        argv = [
+            self.conmon, "--api-version", "1", "-c", container, "-u", container, "-n", container,
+            "-r", self.oci_runtime, "-b", str(bundle), "--persist-dir", str(bundle), "--full-attach",
+            "-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid"), "--exit-dir", str(self.exits),
+            "-l", f"k8s-file:{log}", "--log-level", "error", "--no-sync-log",
+            f"--runtime-arg=--root={self.state}", *flags,
+        ]  # fmt: skip
+        try:
+            pid = spawn.start(
+                argv, descriptors={0: null, 1: null, 2: null, 3: theirs}, env={**spawn.PATH, "_OCI_SYNCPIPE": "3"}
+            )
+        except OSError as error:
+            os.close(ours)
+            raise RuntimeFailure("CreateContainerError", f"cannot start {self.conmon}: {error}") from error
+        finally:
+            os.close(null)
+            os.close(theirs)
+        # conmon keeps its end of the pipe open until the container ends: one line is all there will be.
+        try:
+            code, line = await asyncio.gather(spawn.exit_of(pid), _line(ours))
+        finally:
+            os.close(ours)
+        answer: dict[str, Any] = (
+            orjson.loads(line) if line else {"data": -1, "message": f"conmon ended with code {code}"}
+        )
+        created = int(answer.get("data", answer.get("pid", -1)))
+        if created <= 0:
+            raise RuntimeFailure("RunContainerError", _readable(answer.get("message") or "container creation failed"))
+        return created
+
+
+def reopen_log(bundle: Path) -> None:
+    """Tell a monitor to open its log file anew, after rotation. Raises OSError when it is gone."""
+    fd = os.open(bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.write(fd, b"2 0 0\n")
+    finally:
+        os.close(fd)
+
+
+def resize(bundle: Path, columns: int, rows: int) -> None:
+    """Tell the container's terminal its size. Raises OSError when the monitor is gone."""
+    fd = os.open(bundle / "ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.write(fd, b"1 %d %d\n" % (rows, columns))
+    finally:
+        os.close(fd)
+
+
+async def _line(fd: int) -> bytes:
+    """The first line of a pipe, or what there is of it at its end."""
+    loop = asyncio.get_running_loop()
+    os.set_blocking(fd, False)
+    seen = bytearray()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def readable() -> None:
+        chunk = os.read(fd, 65536)
+        seen.extend(chunk)
+        if (not chunk or b"\n" in chunk) and not done.done():
+            done.set_result(None)
+
+    loop.add_reader(fd, readable)
+    try:
+        await done
+    finally:
+        loop.remove_reader(fd)
+    return bytes(seen.split(b"\n", 1)[0])
+
+
+def _readable(message: str) -> str:
+    """The OCI runtime's complaint without its time stamp."""
+    text = message.strip()
+    try:
+        return str(orjson.loads(text.splitlines()[-1]).get("msg", text))
+    except (orjson.JSONDecodeError, IndexError, AttributeError):
+        return text

@@ -1,0 +1,456 @@
+"""Containers without a daemon: crun (or runc) under one conmon each; this node's state is plain files.
+
+`root/containers/ID` holds one container (record, bundle, overlay), `root/sandboxes/UID` what a pod shares.
+Nothing is kept in memory that `observe` could not read back.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import orjson
+
+from mizzen.agent.runtime import conmon, machine, namespaces, oci_config, spawn, syscalls, users
+from mizzen.agent.runtime.base import (
+    ContainerSeen,
+    ContainerSpec,
+    Exec,
+    Limits,
+    Observed,
+    RuntimeFailure,
+    Sandbox,
+    SandboxSpec,
+    Usage,
+)
+from mizzen.agent.runtime.cgroups import Cgroups
+from mizzen.agent.runtime.exits import Exits
+from mizzen.agent.runtime.signals import number
+from mizzen.agent.runtime.streams import attach_to, execute
+from mizzen.base import log
+
+_log = log.get("runtime")
+_KILL_PATIENCE = 10.0
+
+
+class Unpacked(Protocol):
+    """What this runtime needs of an image store."""
+
+    def layers(self, image_id: str) -> tuple[str, ...]:
+        """Directories of the image's layers, uppermost first. Raises KeyError."""
+
+    def hold(self, image_id: str, holder: str) -> None:
+        """Keep an image from being removed."""
+
+    def release(self, image_id: str, holder: str) -> None:
+        """Let go of it."""
+
+    def image_config(self, image_id: str) -> Mapping[str, Any]:
+        """The `config` part of the image's configuration. Raises KeyError."""
+
+
+class _ContainerRecord(msgspec.Struct, frozen=True):
+    """What is written beside a container: enough to know it again."""
+
+    spec: ContainerSpec
+    sandbox: str
+    cgroup: str
+    created_at: float
+    stop_signal: int
+    own_pid_namespace: bool
+
+
+class _SandboxRecord(msgspec.Struct, frozen=True):
+    spec: SandboxSpec
+    cgroup: str
+    created_at: float
+
+
+class CrunRuntime:
+    """The embedded runtime; see `Runtime` for what its calls promise."""
+
+    name = "mizzen"
+
+    def __init__(self, root: Path, images: Unpacked, cgroups: Cgroups, programs: machine.Programs) -> None:
+        self.version = programs.version
+        self._root = root
+        self._images = images
+        self._cgroups = cgroups
+        self._programs = programs
+        for directory in ("containers", "sandboxes", "exits", "state"):
+            (root / directory).mkdir(parents=True, exist_ok=True)
+        self._monitor = conmon.Monitor(programs.conmon, programs.oci_runtime, root / "state", root / "exits")
+        self._exits = Exits(root / "exits")
+        self._seen_exits: dict[str, ContainerSeen] = {}
+
+    # Sandboxes
+
+    async def open_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        home = self._root / "sandboxes" / spec.uid
+        known = self._sandbox(spec.uid)
+        if known is not None and self._is_open(home, known.spec):
+            return self._as_sandbox(known)
+        home.mkdir(parents=True, exist_ok=True)
+        group = self._cgroups.pod(spec.qos, spec.uid)
+        record = _SandboxRecord(spec, group, time.time())
+        try:
+            self._cgroups.make(group, spec.limits)
+            # The UTS namespace is the pod's own unless the host's network shows the host's name.
+            namespaces.make(
+                home / "ns",
+                net=not spec.host_network,
+                ipc=not spec.host_ipc,
+                hostname=spec.hostname,
+                sysctls=spec.sysctls,
+            )
+            if not spec.host_ipc:
+                self._mount_shm(home / "shm", spec.shm_bytes)
+            if spec.shared_pid:
+                await self._start_init(home, group)
+        except OSError as error:
+            raise RuntimeFailure("CreatePodSandboxError", str(error)) from error
+        _write(home / "record.json", record)
+        return self._as_sandbox(record)
+
+    async def close_sandbox(self, sandbox: str) -> None:
+        home = self._root / "sandboxes" / sandbox
+        record = self._sandbox(sandbox)
+        for container in self._of_sandbox(sandbox):
+            await self.remove(container)
+        init = _read_pid(home / "init.pid")
+        if init and record and init in self._cgroups.members(record.cgroup):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(init, signal.SIGKILL)
+            await machine.gone(init)
+        namespaces.remove(home / "ns")
+        with contextlib.suppress(OSError):
+            syscalls.unmount(str(home / "shm"))
+        if record is not None:
+            await self._remove_cgroup(record.cgroup)
+        await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+
+    # Containers
+
+    async def create(self, sandbox: str, spec: ContainerSpec) -> str:
+        container = container_id(str(self._root), spec)
+        home = self._root / "containers" / container
+        shared = self._sandbox(sandbox)
+        if shared is None:
+            raise RuntimeFailure("CreateContainerError", f"sandbox {sandbox} is not open")
+        if home.exists():
+            await self.remove(container)
+        try:
+            image = self._images.image_config(spec.image_id)
+            layers = self._images.layers(spec.image_id)
+        except KeyError as error:
+            raise RuntimeFailure("CreateContainerError", f"image {spec.image} is not on this node") from error
+        try:
+            self._images.hold(spec.image_id, container)
+            self._mount_root(home, layers)
+            record, config = self._prepared(home, container, shared, spec, image)
+            (home / "config.json").write_bytes(orjson.dumps(config))
+            _write(home / "record.json", record)
+            Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+            await self._monitor.create(container, home, spec.log_path, _flags(spec))
+        except BaseException as error:
+            await self.remove(container)
+            if isinstance(error, OSError):
+                raise RuntimeFailure("CreateContainerError", str(error)) from error
+            raise
+        return container
+
+    async def start(self, container: str) -> None:
+        done = await self._oci("start", container)
+        if done.code:
+            text = done.output.decode("utf-8", "replace").strip()
+            raise RuntimeFailure("RunContainerError", text or f"start failed with code {done.code}")
+        (self._root / "containers" / container / "started").write_text(repr(time.time()))
+
+    async def stop(self, container: str, grace: float) -> None:
+        home = self._root / "containers" / container
+        record = self._container(container)
+        if record is None or not self._is_alive(container, record):
+            return
+        if grace > 0:
+            self._signal(home, container, record, record.stop_signal)
+            if await self._exits.wait(container, grace):
+                return
+        self._signal(home, container, record, signal.SIGKILL)
+        if not await self._exits.wait(container, _KILL_PATIENCE):
+            raise RuntimeFailure("KillContainerError", f"container {container} does not end")
+
+    async def remove(self, container: str) -> None:
+        home = self._root / "containers" / container
+        record = self._container(container)
+        if record is not None:
+            with contextlib.suppress(RuntimeFailure):
+                await self.stop(container, 0)
+        if (self._root / "state" / container).exists():
+            await self._oci("delete", "--force", container)
+        if record is not None:
+            await self._remove_cgroup(record.cgroup)
+        with contextlib.suppress(OSError):
+            syscalls.unmount(str(home / "rootfs"))
+        if record is not None:
+            self._images.release(record.spec.image_id, container)
+        self._exits.forget(container)
+        self._seen_exits.pop(container, None)
+        await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+
+    async def update(self, container: str, limits: Limits) -> None:
+        record = self._container(container)
+        if record is None:
+            raise RuntimeFailure("ResizeFailed", f"container {container} is gone")
+        try:
+            self._cgroups.limit(record.cgroup, limits)
+        except OSError as error:
+            raise RuntimeFailure("ResizeFailed", str(error)) from error
+
+    async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
+        home = self._root / "containers" / container
+        try:
+            process = orjson.loads((home / "config.json").read_bytes())["process"]
+        except FileNotFoundError as error:
+            raise RuntimeFailure("NotFound", f"container {container} not found") from error
+        argv = [self._programs.oci_runtime, f"--root={self._root / 'state'}", "exec"]
+        return await execute(argv, container, {**process, "args": list(command), "terminal": tty}, stdin=stdin)
+
+    async def attach(self, container: str) -> Exec:
+        home = self._root / "containers" / container
+        record = self._container(container)
+        if record is None or not self._is_alive(container, record):
+            raise RuntimeFailure("NotFound", f"container {container} is not running")
+        return attach_to(home, self._exits, container)
+
+    async def observe(self) -> Observed:
+        sandboxes = []
+        for home in sorted((self._root / "sandboxes").iterdir()):
+            record = self._sandbox(home.name)
+            if record is not None and self._is_open(home, record.spec):
+                sandboxes.append(self._as_sandbox(record))
+            elif record is not None:
+                # The machine restarted: the namespaces went, the directory stayed.
+                await self.close_sandbox(home.name)
+        containers = [self._seen(home.name) for home in sorted((self._root / "containers").iterdir())]
+        return Observed(tuple(sandboxes), tuple(one for one in containers if one is not None))
+
+    async def stats(self) -> Mapping[str, Usage]:
+        found: dict[str, Usage] = {}
+        for home in (self._root / "containers").iterdir():
+            record = self._container(home.name)
+            if record is not None and not (self._root / "exits" / home.name).exists():
+                found[home.name] = self._cgroups.usage(record.cgroup)
+        for home in (self._root / "sandboxes").iterdir():
+            shared = self._sandbox(home.name)
+            if shared is not None:
+                found[f"pod/{home.name}"] = self._cgroups.usage(shared.cgroup)
+        return found
+
+    async def watch(self) -> AsyncIterator[ContainerSeen]:
+        async for container in self._exits.names():
+            seen = self._seen(container)
+            if seen is not None:
+                yield seen
+
+    async def close(self) -> None:
+        self._exits.close()
+
+    def reopen_log(self, container: str) -> None:
+        with contextlib.suppress(OSError):
+            conmon.reopen_log(self._root / "containers" / container)
+
+    # Inside
+
+    def _prepared(
+        self, home: Path, container: str, shared: _SandboxRecord, spec: ContainerSpec, image: Mapping[str, Any]
+    ) -> tuple[_ContainerRecord, dict[str, Any]]:
+        group = f"{shared.cgroup}/{container}"
+        label = f"pod: {spec.pod_name}_{spec.pod_namespace}({spec.pod_uid}), container: {spec.name}"
+        user = users.resolve(str(home / "rootfs"), image.get("User") or "", spec.security, label)
+        paths = self._namespaces(shared, spec)
+        shm = "/dev/shm" if shared.spec.host_ipc else str(self._root / "sandboxes" / shared.spec.uid / "shm")
+        place = machine.place(group, paths, shm, spec)
+        config = oci_config.config(
+            spec, shared.spec, image, user=user, place=place, seccomp=machine.seccomp_profile(spec.security.seccomp)
+        )
+        if not config["process"]["args"]:
+            raise RuntimeFailure("CreateContainerError", "no command specified")
+        stop = number(spec.stop_signal or image.get("StopSignal") or "")
+        return _ContainerRecord(spec, shared.spec.uid, group, time.time(), stop, paths.get("pid") == ""), config
+
+    def _namespaces(self, shared: _SandboxRecord, spec: ContainerSpec) -> dict[str, str]:
+        bound = self._root / "sandboxes" / shared.spec.uid / "ns"
+        paths = {"uts": str(bound / "uts")}
+        if not shared.spec.host_network:
+            paths["net"] = str(bound / "net")
+        if not shared.spec.host_ipc:
+            paths["ipc"] = str(bound / "ipc")
+        if shared.spec.shared_pid:
+            init = _read_pid(bound.parent / "init.pid")
+            paths["pid"] = f"/proc/{init}/ns/pid"
+        elif spec.target and (pid := self._pid_of(shared.spec.uid, spec.target)):
+            paths["pid"] = f"/proc/{pid}/ns/pid"
+        elif not shared.spec.host_pid:
+            paths["pid"] = ""
+        return paths
+
+    def _pid_of(self, sandbox: str, name: str) -> int:
+        for container in self._of_sandbox(sandbox):
+            record = self._container(container)
+            if record is not None and record.spec.name == name and self._is_alive(container, record):
+                return _read_pid(self._root / "containers" / container / "pid")
+        return 0
+
+    def _mount_root(self, home: Path, layers: tuple[str, ...]) -> None:
+        for part in ("rootfs", "upper", "work"):
+            (home / part).mkdir(parents=True, exist_ok=True)
+        (home / "upper").chmod(0o755)
+        syscalls.mount_overlay(layers, str(home / "upper"), str(home / "work"), str(home / "rootfs"))
+
+    def _mount_shm(self, path: Path, size: int) -> None:
+        path.mkdir(exist_ok=True)
+        flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+        syscalls.mount("shm", str(path), "tmpfs", flags, f"mode=1777,size={size}")
+
+    async def _start_init(self, home: Path, group: str) -> None:
+        pid = machine.start_init()
+        (home / "init.pid").write_text(str(pid))
+        machine.move(self._cgroups, f"{group}/init", pid)
+
+    def _signal(self, home: Path, container: str, record: _ContainerRecord, signal_number: int) -> None:
+        members = self._cgroups.members(record.cgroup)
+        first = _read_pid(home / "pid")
+        insisting = signal_number == signal.SIGKILL
+        for pid in members if insisting and not record.own_pid_namespace else {first} & members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal_number)
+
+    def _is_alive(self, container: str, record: _ContainerRecord) -> bool:
+        if (self._root / "exits" / container).exists():
+            return False
+        first = _read_pid(self._root / "containers" / container / "pid")
+        return first in self._cgroups.members(record.cgroup)
+
+    async def _remove_cgroup(self, group: str) -> None:
+        for attempt in range(50):
+            try:
+                self._cgroups.remove(group)
+            except OSError:
+                # The last process has been killed but not reaped yet.
+                for pid in self._cgroups.members(group):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                await asyncio.sleep(0.002 * (attempt + 1))
+            else:
+                return
+        _log.warning("control group stays behind", group=group)
+
+    async def _oci(self, *arguments: str) -> spawn.Finished:
+        return await spawn.run([self._programs.oci_runtime, f"--root={self._root / 'state'}", *arguments], timeout=60)
+
+    def _seen(self, container: str) -> ContainerSeen | None:
+        if (known := self._seen_exits.get(container)) is not None:
+            return known
+        home = self._root / "containers" / container
+        record = self._container(container)
+        if record is None:
+            return None
+        started = home / "started"
+        base = ContainerSeen(
+            id=container,
+            pod_uid=record.spec.pod_uid,
+            name=record.spec.name,
+            attempt=record.spec.attempt,
+            image=record.spec.image,
+            image_id=record.spec.image_id,
+            state="created",
+            created_at=record.created_at,
+            started_at=float(started.read_text()) if started.exists() else 0.0,
+        )
+        if self._is_alive(container, record):
+            return replace(base, state="running" if base.started_at else "created")
+        exit_file = self._root / "exits" / container
+        code, finished = _exit_code(exit_file)
+        oom = code != 0 and machine.was_oom_killed(self._cgroups, record.cgroup)
+        seen = replace(base, state="exited", exit_code=code, finished_at=finished, oom_killed=oom)
+        if exit_file.exists():
+            self._seen_exits[container] = seen
+        return seen
+
+    def _of_sandbox(self, sandbox: str) -> list[str]:
+        homes = (self._root / "containers").iterdir()
+        records = ((home.name, self._container(home.name)) for home in homes)
+        return [name for name, record in records if record is not None and record.sandbox == sandbox]
+
+    def _container(self, container: str) -> _ContainerRecord | None:
+        return _read(self._root / "containers" / container / "record.json", _ContainerRecord)
+
+    def _sandbox(self, sandbox: str) -> _SandboxRecord | None:
+        return _read(self._root / "sandboxes" / sandbox / "record.json", _SandboxRecord)
+
+    def _is_open(self, home: Path, spec: SandboxSpec) -> bool:
+        if spec.shared_pid and not machine.is_running(_read_pid(home / "init.pid")):
+            return False
+        return namespaces.is_bound(home / "ns" / "uts")
+
+    def _as_sandbox(self, record: _SandboxRecord) -> Sandbox:
+        spec = record.spec
+        netns = None if spec.host_network else self._root / "sandboxes" / spec.uid / "ns" / "net"
+        return Sandbox(spec.uid, spec.uid, netns, record.created_at)
+
+
+T = TypeVar("T")
+
+
+def container_id(root: str, spec: ContainerSpec) -> str:
+    """The same id for the same attempt on the same node, so that a repeated create finds the first one's traces."""
+    text = f"{root}\0{spec.pod_uid}\0{spec.name}\0{spec.attempt}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _flags(spec: ContainerSpec) -> list[str]:
+    flags = []
+    if spec.tty:
+        flags.append("-t")
+    if spec.stdin:
+        flags.append("-i")
+        if not spec.stdin_once:
+            flags.append("--leave-stdin-open")
+    return flags
+
+
+def _exit_code(path: Path) -> tuple[int, float]:
+    """Exit code and time; a container that vanished without a trace counts as killed now."""
+    try:
+        return int(path.read_text()), path.stat().st_mtime
+    except (FileNotFoundError, ValueError):
+        return 137, time.time()
+
+
+def _read_pid(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def _write(path: Path, record: msgspec.Struct) -> None:
+    """Replace a record as a whole: a crash leaves the old one or the new one."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(record))
+    partial.rename(path)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,0 +1,192 @@
+"""What the embedded runtime must know of the machine: its programs, limits, capabilities, devices and processes."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import resource
+import shutil
+import stat
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mizzen.agent.runtime import spawn, syscalls
+from mizzen.agent.runtime.base import ContainerSpec, RuntimeFailure
+from mizzen.agent.runtime.cgroups import Cgroups
+from mizzen.agent.runtime.namespaces import in_thread
+from mizzen.agent.runtime.oci_config import CAPABILITIES, Place
+
+_CLONE_NEWPID = 0x20000000
+_CAP_SYS_RESOURCE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Absolute paths of what runs containers."""
+
+    conmon: str
+    oci_runtime: str
+    version: str
+
+
+def find_programs() -> Programs:
+    """conmon, and crun or else runc. Raises RuntimeFailure, naming what to install."""
+    monitor = shutil.which("conmon", path=spawn.PATH["PATH"])
+    runner = shutil.which("crun", path=spawn.PATH["PATH"]) or shutil.which("runc", path=spawn.PATH["PATH"])
+    if monitor is None or runner is None:
+        raise RuntimeFailure("NotFound", "containers need the programs conmon and crun (or runc): install both")
+    shown = subprocess.run([runner, "--version"], capture_output=True, text=True, check=False).stdout
+    first = shown.splitlines()[0].split() if shown else ["unknown"]
+    return Programs(monitor, runner, first[-1])
+
+
+def place(group: str, namespaces: Mapping[str, str], shm: str, spec: ContainerSpec) -> Place:
+    """The machine's side of a container's configuration."""
+    devices = {device.source for device in spec.devices}
+    nodes = {path: _device(path) for path in devices}
+    if spec.security.privileged:
+        nodes |= host_devices()
+    return Place(
+        cgroup=group,
+        namespaces=namespaces,
+        shm=shm,
+        oom_score_floor=_oom_floor(),
+        hard_limits={"RLIMIT_NOFILE": min(1 << 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])},
+        capabilities=own_capabilities(),
+        device_nodes=nodes,
+        has_hugetlb=Path("/sys/fs/cgroup/hugetlb").is_dir(),
+    )
+
+
+@functools.cache
+def own_capabilities() -> frozenset[str]:
+    """The capabilities this process can hand on."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapBnd"))
+    bits = int(line.split()[1], 16)
+    return frozenset(name for number, name in enumerate(CAPABILITIES) if bits >> number & 1)
+
+
+@functools.cache
+def _oom_floor() -> int:
+    """The lowest oom_score_adj we may set: without CAP_SYS_RESOURCE it can only be raised."""
+    if "CAP_SYS_RESOURCE" in own_capabilities():
+        return -1000
+    return int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def host_devices() -> dict[str, tuple[str, int, int]]:
+    """The machine's device nodes, as a privileged container sees them."""
+    found = {}
+    for directory, below, names in os.walk("/dev"):
+        below[:] = [name for name in below if name not in {"pts", "shm", "mqueue", "fd"}]
+        for name in names:
+            path = f"{directory}/{name}"
+            with contextlib.suppress(RuntimeFailure):
+                found[path] = _device(path)
+    for own in (
+        "/dev/console",
+        "/dev/tty",
+        "/dev/ptmx",
+        "/dev/null",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/random",
+        "/dev/urandom",
+    ):
+        found.pop(own, None)
+    return found
+
+
+def _device(path: str) -> tuple[str, int, int]:
+    try:
+        seen = Path(path).lstat()
+    except OSError as error:
+        raise RuntimeFailure("CreateContainerError", f"device {path}: {error.strerror}") from error
+    kind = "c" if stat.S_ISCHR(seen.st_mode) else "b" if stat.S_ISBLK(seen.st_mode) else ""
+    if not kind:
+        raise RuntimeFailure("CreateContainerError", f"{path} is not a device node")
+    return kind, os.major(seen.st_rdev), os.minor(seen.st_rdev)
+
+
+def seccomp_profile(chosen: str) -> Mapping[str, Any] | None:
+    """A profile of this node's own (`Localhost`). Raises RuntimeFailure when it cannot be read."""
+    if chosen in {"", "Unconfined", "RuntimeDefault"}:
+        return None
+    try:
+        profile: dict[str, Any] = orjson.loads(Path(chosen).read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise RuntimeFailure("CreateContainerError", f"cannot load seccomp profile {chosen!r}: {error}") from error
+    return profile
+
+
+def start_init() -> int:
+    """A first process for a shared process namespace: it sleeps, and as it ignores SIGCHLD the kernel reaps orphans."""
+    script = "trap '' CHLD TERM INT HUP; exec sleep infinity"
+
+    def body() -> int:
+        syscalls.unshare(_CLONE_NEWPID)
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return spawn.start(["/bin/sh", "-c", script], descriptors={0: null, 1: null, 2: null}, session=True)
+        finally:
+            os.close(null)
+
+    return in_thread(body)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and is not a zombie."""
+    try:
+        return pid > 0 and Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (OSError, IndexError):
+        return False
+
+
+async def gone(pid: int) -> None:
+    """Return when a process, ours or not, has ended; reap it when it is ours."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, spawn.resolve, ended)
+    try:
+        await asyncio.wait_for(ended, 10)
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+    _reap(pid)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def move(cgroups: Cgroups, group: str, pid: int) -> None:
+    """Put a process into a control group of its own, which is made."""
+    for controller in [""] if cgroups.unified else list(cgroups.mounts):
+        if controller in {"devices", "freezer"}:
+            continue
+        directory = cgroups.path(group, controller)
+        directory.mkdir(exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if controller == "cpuset":
+                (directory / name).write_text((directory.parent / name).read_text())
+        (directory / "cgroup.procs").write_text(str(pid))
+
+
+def was_oom_killed(cgroups: Cgroups, group: str) -> bool:
+    """Whether the kernel has killed a process of this group for want of memory."""
+    path = cgroups.path(group, "memory") / ("memory.events" if cgroups.unified else "memory.oom_control")
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("oom_kill ") and not line.endswith(" 0") for line in lines)

@@ -1,0 +1,122 @@
+"""The namespaces a pod's containers share, kept alive by bind mounts on files: a pod needs no pause process.
+
+Also the mount namespace of the agent itself, which outlives it in the containers' monitors and is entered again.
+"""
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from mizzen.agent.runtime import syscalls
+
+T = TypeVar("T")
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+
+def in_thread(work: Callable[[], T]) -> T:
+    """Run something in a thread of its own, which may change its namespaces because it ends afterwards."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # handed to the caller below
+            failure.append(error)
+
+    thread = threading.Thread(target=body, daemon=True)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def make(directory: Path, *, net: bool, ipc: bool, hostname: str, sysctls: Mapping[str, str]) -> None:
+    """Make the pod's namespaces and bind them to `directory/net`, `ipc`, `uts`. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    kinds = (
+        ("net", syscalls.CLONE_NEWNET, net),
+        ("ipc", syscalls.CLONE_NEWIPC, ipc),
+        ("uts", syscalls.CLONE_NEWUTS, True),
+    )
+
+    def body() -> None:
+        flags = 0
+        for _, flag, wanted in kinds:
+            flags |= flag if wanted else 0
+        syscalls.unshare(flags)
+        if net:
+            _loopback_up()
+        for name, value in sysctls.items():
+            Path("/proc/sys", *name.replace("/", ".").split(".")).write_text(value)
+        if hostname:
+            socket.sethostname(hostname)
+        for name, _, wanted in kinds:
+            if wanted:
+                target = directory / name
+                target.touch()
+                syscalls.mount(f"/proc/thread-self/ns/{name}", str(target), "", syscalls.MS_BIND)
+
+    in_thread(body)
+
+
+def remove(directory: Path) -> None:
+    """Unbind the pod's namespaces; the kernel frees them with their last process."""
+    for name in ("net", "ipc", "uts"):
+        path = directory / name
+        with contextlib.suppress(OSError):
+            syscalls.unmount(str(path))
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        directory.rmdir()
+
+
+def is_bound(path: Path) -> bool:
+    """Whether a namespace is bound to this file (and not merely an empty file left by a restart of the machine)."""
+    try:
+        return path.stat().st_dev != path.parent.stat().st_dev
+    except FileNotFoundError:
+        return False
+
+
+def _loopback_up() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        request = struct.pack("16sh14s", b"lo", 0, b"")
+        flags = struct.unpack("16sh14s", fcntl.ioctl(control, _SIOCGIFFLAGS, request))[1]
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14s", b"lo", flags | _IFF_UP, b""))
+
+
+def enter_mounts(root: Path) -> bool:
+    """Enter the mount namespace that an earlier agent of this root left in its monitors, or make a private one.
+
+    Must run before the process has threads. In a new namespace the unified cgroup hierarchy of a hybrid layout is
+    unmounted, because crun refuses hybrid layouts. Answers whether an earlier namespace was found.
+    """
+    for pidfile in sorted(root.glob("containers/*/conmon.pid")):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(pidfile.read_text())
+            if str(pidfile.parent).encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                continue
+            fd = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                syscalls.setns(fd, syscalls.CLONE_NEWNS)
+            finally:
+                os.close(fd)
+            return True
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    if any(entry[2] == "cgroup" for entry in mounts):
+        for entry in mounts:
+            if entry[2] == "cgroup2":
+                syscalls.unmount(entry[1])
+                # crun makes directories here whatever is mounted: they shall vanish with this namespace.
+                syscalls.mount("tmpfs", entry[1], "tmpfs")
+    return False

@@ -1,0 +1,118 @@
+"""Run a short program and collect what it says, without a thread and without SIGCHLD: posix_spawn and a pidfd."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended; negative codes are signals."""
+
+    code: int
+    output: bytes
+
+
+def start(
+    argv: Sequence[str],
+    *,
+    descriptors: Mapping[int, int],
+    env: Mapping[str, str] = PATH,
+    session: bool = False,
+) -> int:
+    """Start a program with exactly these descriptors (child's number → ours); answers its pid. Raises OSError."""
+    actions: list[tuple[int, ...]] = []
+    # Targets may collide with sources: move every source above the targets first.
+    high = max([*descriptors.values(), *descriptors.keys(), 9]) + 1
+    for offset, source in enumerate(descriptors.values()):
+        actions.append((os.POSIX_SPAWN_DUP2, source, high + offset))
+    for offset, target in enumerate(descriptors):
+        actions.append((os.POSIX_SPAWN_DUP2, high + offset, target))
+    actions += [(os.POSIX_SPAWN_CLOSE, high + offset) for offset in range(len(descriptors))]
+    return os.posix_spawn(
+        argv[0], list(argv), dict(env), file_actions=actions, setsid=session, setsigmask=(), setsigdef=(signal.SIGPIPE,)
+    )
+
+
+def resolve(waiter: "asyncio.Future[None]") -> None:
+    """Let go whoever waits; calling it again changes nothing."""
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+async def exit_of(pid: int) -> int:
+    """Wait for a child to end; answers its exit code, or minus the signal."""
+    loop = asyncio.get_running_loop()
+    fd = os.pidfd_open(pid)
+    ended: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, resolve, ended)
+    try:
+        await ended
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+    return _reaped(pid)
+
+
+def _reaped(pid: int) -> int:
+    """The exit code of a child that has ended already."""
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+async def read_all(fd: int, limit: int = 1 << 20) -> bytes:
+    """Everything up to the end of a pipe, of which `limit` bytes are kept; closes the descriptor."""
+    loop = asyncio.get_running_loop()
+    os.set_blocking(fd, False)
+    kept = bytearray()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def readable() -> None:
+        try:
+            chunk = os.read(fd, 65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        if chunk:
+            kept.extend(chunk[: max(0, limit - len(kept))])
+        elif not done.done():
+            done.set_result(None)
+
+    loop.add_reader(fd, readable)
+    try:
+        await done
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+    return bytes(kept)
+
+
+async def run(argv: Sequence[str], *, env: Mapping[str, str] = PATH, timeout: float | None = None) -> Finished:
+    """Run a program to its end, standard output and error together. Raises OSError, TimeoutError (it is killed)."""
+    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = start(argv, descriptors={0: null, 1: theirs, 2: theirs}, env=env)
+    except OSError:
+        os.close(ours)
+        raise
+    finally:
+        os.close(null)
+        os.close(theirs)
+    reading = asyncio.ensure_future(read_all(ours))
+    waiting = asyncio.ensure_future(exit_of(pid))
+    try:
+        code = await asyncio.wait_for(asyncio.shield(waiting), timeout)
+        output = await asyncio.wait_for(reading, 2.0 if timeout is None else timeout)
+    except (TimeoutError, asyncio.CancelledError):
+        reading.cancel()
+        if not waiting.done():
+            os.kill(pid, signal.SIGKILL)
+            await waiting
+        raise
+    return Finished(code, output)

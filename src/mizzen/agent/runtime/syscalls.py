@@ -1,0 +1,131 @@
+"""The Linux calls that Python 3.11 does not offer: mounts, namespaces, inotify, safe path look-up.
+
+Each function is one system call (or one short sequence) and raises OSError with the kernel's errno.
+"""
+
+import ctypes
+import ctypes.util
+import os
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+MS_RDONLY: Final = 1
+MS_NOSUID: Final = 2
+MS_NODEV: Final = 4
+MS_NOEXEC: Final = 8
+MS_REMOUNT: Final = 32
+MS_BIND: Final = 4096
+MS_REC: Final = 16384
+MS_PRIVATE: Final = 1 << 18
+MS_SLAVE: Final = 1 << 19
+MS_SHARED: Final = 1 << 20
+MNT_DETACH: Final = 2
+UMOUNT_NOFOLLOW: Final = 8
+
+CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWUTS: Final = 0x04000000
+CLONE_NEWIPC: Final = 0x08000000
+CLONE_NEWNET: Final = 0x40000000
+
+_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_MOVE_MOUNT = 430, 431, 432, 429
+_SYS_OPENAT2 = 437
+_FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
+_MOVE_MOUNT_F_EMPTY_PATH = 4
+_RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
+_AT_FDCWD = -100
+
+IN_CLOSE_WRITE: Final = 0x8
+IN_MOVED_TO: Final = 0x80
+IN_CREATE: Final = 0x100
+
+
+def _checked(result: int, what: str) -> int:
+    if result < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{what}: {os.strerror(errno)}")
+    return result
+
+
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    call = _libc.mount(source.encode(), target.encode(), fstype.encode() or None, ctypes.c_ulong(flags), data.encode())
+    _checked(call, f"mount {source} on {target}")
+
+
+def bind(source: str, target: str, *, read_only: bool = False) -> None:
+    """Bind a file or directory tree over another; a read-only bind needs a second call to the kernel."""
+    mount(source, target, "", MS_BIND | MS_REC)
+    if read_only:
+        mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY)
+
+
+def unmount(target: str, flags: int = MNT_DETACH | UMOUNT_NOFOLLOW) -> None:
+    """umount2(2), lazily unless told otherwise."""
+    _checked(_libc.umount2(target.encode(), flags), f"unmount {target}")
+
+
+def unshare(flags: int) -> None:
+    """Move the calling thread into new namespaces."""
+    _checked(_libc.unshare(flags), "unshare")
+
+
+def setns(fd: int, kind: int = 0) -> None:
+    """Move the calling thread into the namespace behind a file descriptor."""
+    _checked(_libc.setns(fd, kind), "setns")
+
+
+def mount_overlay(lowers: Sequence[str], upper: str, work: str, target: str) -> None:
+    """Mount an overlay of any number of read-only layers, uppermost first; mount(8) stops at one page of options."""
+    fs = _checked(_libc.syscall(_SYS_FSOPEN, b"overlay", 1), "fsopen overlay")
+    try:
+        for lower in lowers:
+            _set_string(fs, "lowerdir+", lower)
+        if upper:
+            _set_string(fs, "upperdir", upper)
+            _set_string(fs, "workdir", work)
+        _checked(_libc.syscall(_SYS_FSCONFIG, fs, _FSCONFIG_CMD_CREATE, None, None, 0), f"overlay for {target}")
+        mounted = _checked(_libc.syscall(_SYS_FSMOUNT, fs, 1, 0), f"fsmount {target}")
+    finally:
+        os.close(fs)
+    try:
+        moved = _libc.syscall(
+            _SYS_MOVE_MOUNT, mounted, b"", _AT_FDCWD, target.encode(), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)
+        )
+        _checked(moved, f"move_mount {target}")
+    finally:
+        os.close(mounted)
+
+
+def _set_string(fs: int, key: str, value: str) -> None:
+    call = _libc.syscall(_SYS_FSCONFIG, fs, _FSCONFIG_SET_STRING, key.encode(), value.encode(), 0)
+    _checked(call, f"overlay {key}={value}")
+
+
+def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
+    """Open a path as if `root` were the root directory: neither `..` nor symbolic links lead out of it."""
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    opened = _libc.syscall(_SYS_OPENAT2, root, path.encode(), how, len(how))
+    return _checked(opened, f"open {path}")
+
+
+def inotify_open() -> int:
+    """A non-blocking inotify descriptor."""
+    return _checked(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify")
+
+
+def inotify_watch(fd: int, path: str, mask: int) -> int:
+    """Watch a directory; answers the watch descriptor."""
+    return _checked(_libc.inotify_add_watch(fd, path.encode(), mask), f"inotify {path}")
+
+
+def inotify_names(buffer: bytes) -> list[str]:
+    """The file names in a buffer read from an inotify descriptor."""
+    names, at = [], 0
+    while at < len(buffer):
+        _, _, _, length = struct.unpack_from("=iIII", buffer, at)
+        names.append(buffer[at + 16 : at + 16 + length].rstrip(b"\0").decode())
+        at += 16 + length
+    return names

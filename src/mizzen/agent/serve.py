@@ -1,0 +1,159 @@
+"""What the node answers over HTTP, streams apart: logs, pods, health, statistics, configuration.
+
+Who may ask is decided before `handle` is called.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import orjson
+
+from mizzen.agent import machineinfo
+from mizzen.agent.equipment import Equipment
+from mizzen.agent.life import ContainerLife, Life
+from mizzen.agent.logs import LogOptions, read_log
+from mizzen.agent.pods import Pods
+from mizzen.agent.runtime.base import Usage
+from mizzen.agent.stats import Machine, resource_metrics, summary
+from mizzen.machinery import times
+from mizzen.wire.message import Handle, Request, Response
+
+_LOG = re.compile(r"/containerLogs/([^/]+)/([^/]+)/([^/]+)/?")
+Stats = Callable[[], Awaitable[Mapping[str, Usage]]]
+
+
+def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
+    """The node's answers as one function."""
+
+    async def answer(request: Request) -> Response:
+        path = request.path.rstrip("/") or "/"
+        if path in {"/healthz", "/healthz/ping", "/healthz/syncloop"}:
+            return _text(200, "ok")
+        if match := _LOG.fullmatch(request.path):
+            namespace, name, container = (unquote(part) for part in match.groups())
+            return _logs(tools, pods, request, namespace=namespace, name=name, container=container)
+        if path in {"/pods", "/runningpods"}:
+            return _json(_pods(pods, only_running=path == "/runningpods"))
+        if path == "/stats/summary":
+            machine = _machine(tools)
+            return _json(summary(tools.config.node_name, pods, await stats(), machine, tools.clock.now()))
+        if path == "/metrics/resource":
+            machine = _machine(tools)
+            return _text(200, resource_metrics(pods, await stats(), machine, tools.clock.now()))
+        if path == "/configz":
+            return _json({"kubeletconfig": _configuration(tools)})
+        return _text(404, "404 page not found\n")
+
+    return answer
+
+
+def _logs(tools: Equipment, pods: Pods, request: Request, *, namespace: str, name: str, container: str) -> Response:
+    life = pods.find(namespace, name)
+    if life is None:
+        return _text(404, f'pod "{name}" not found\n')
+    one = life.containers.get(container)
+    if one is None:
+        return _text(404, f'container "{container}" not found in pod "{name}"\n')
+    try:
+        options = log_options(request, tools.clock.now())
+    except ValueError as error:
+        return _text(400, f"{error}\n")
+    attempt = _attempt(one, previous=request.parameter("previous") in {"true", "1"})
+    if attempt is None:
+        which = "previous terminated " if request.parameter("previous") in {"true", "1"} else ""
+        reason = _waiting_reason(pods, life, container)
+        if which:
+            return _text(400, f'previous terminated container "{container}" in pod "{name}" not found')
+        return _text(400, f'container "{container}" in pod "{name}" is waiting to start: {reason}')
+
+    def is_running() -> bool:
+        now = pods.find(namespace, name)
+        present = now.containers.get(container) if now is not None else None
+        return present is not None and present.attempt == attempt and present.phase in {"running", "starting"}
+
+    path = tools.log_path(life.pod, container, attempt)
+    pieces = read_log(path, options, is_running, tools.clock)
+    return Response(200, {"content-type": "text/plain"}, stream=pieces)
+
+
+def _attempt(one: ContainerLife, *, previous: bool) -> int | None:
+    """Which attempt's log is meant: the latest that ran, or the one before it."""
+    if not one.begun and one.phase != "running":
+        return None
+    latest = one.attempt if one.phase in {"running", "exited"} else one.attempt - 1
+    wanted = latest - 1 if previous else latest
+    return wanted if wanted >= 0 else None
+
+
+def _waiting_reason(pods: Pods, life: Life, container: str) -> str:
+    status = pods.status(life.pod.metadata.uid)
+    keys = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    entries = {entry["name"]: entry for key in keys for entry in status.get(key) or ()}
+    state = entries.get(container, {}).get("state") or {}
+    waiting = state.get("waiting") or {}
+    message = waiting.get("message")
+    return message or waiting.get("reason") or "ContainerCreating"
+
+
+def log_options(request: Request, now: float) -> LogOptions:
+    """The query of a log request. Raises ValueError."""
+    tail, limit = request.parameter("tailLines"), request.parameter("limitBytes")
+    seconds, moment = request.parameter("sinceSeconds"), request.parameter("sinceTime")
+    since = now - int(seconds) if seconds else times.parse(moment) if moment else None
+    stream = request.parameter("stream")
+    return LogOptions(
+        follow=request.parameter("follow") in {"true", "1"},
+        tail=int(tail) if tail else None,
+        since=since,
+        limit=int(limit) if limit else None,
+        timestamps=request.parameter("timestamps") in {"true", "1"},
+        stream={"Stdout": "stdout", "Stderr": "stderr"}.get(stream, ""),
+    )
+
+
+def _pods(pods: Pods, *, only_running: bool) -> dict[str, Any]:
+    shown = []
+    for life in pods:
+        status = pods.status(life.pod.metadata.uid)
+        if only_running and status["phase"] != "Running":
+            continue
+        body = msgspec.to_builtins(life.pod)
+        shown.append({**body, "status": status})
+    return {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": shown}
+
+
+def _machine(tools: Equipment) -> Machine:
+    times_used = [int(value) for value in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    busy = sum(times_used) - times_used[3] - times_used[4]
+    left = machineinfo.pressure(tools.config.root)
+    used = machineinfo.memory() - left.memory_available
+    usage = Usage(cpu_seconds=busy / 100, memory_bytes=used, working_set_bytes=used, rss_bytes=used)
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return Machine(left, usage, tools.clock.now() - uptime)
+
+
+def _configuration(tools: Equipment) -> dict[str, Any]:
+    config = tools.config
+    return {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "clusterDNS": list(config.cluster_dns),
+        "clusterDomain": config.cluster_domain,
+        "maxPods": config.max_pods,
+        "port": config.port,
+        "containerLogMaxSize": str(config.log_size),
+        "containerLogMaxFiles": config.log_files,
+        "systemReserved": dict(config.reserved),
+    }
+
+
+def _json(body: Any) -> Response:
+    return Response(200, {"content-type": "application/json"}, orjson.dumps(body))
+
+
+def _text(status: int, text: str) -> Response:
+    return Response(status, {"content-type": "text/plain; charset=utf-8"}, text.encode())

@@ -1,0 +1,118 @@
+"""Static pods: manifests in a directory of the node, run without the API's consent and mirrored to it for the record.
+
+Ref: https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from mizzen.agent.equipment import Equipment
+from mizzen.agent.pods import Pods
+from mizzen.api.views.podspec import Pod
+from mizzen.base import log
+from mizzen.client.resources import PODS
+from mizzen.machinery import times
+from mizzen.machinery.errors import ApiError
+
+_log = log.get("agent")
+_EVERY = 2.0
+_SOURCE = "kubernetes.io/config.source"
+MIRROR = "kubernetes.io/config.mirror"
+_HASH = "kubernetes.io/config.hash"
+
+
+def manifest(text: str, node: str, file: str) -> dict[str, Any]:
+    """A manifest completed: named after the node, bound to it, its uid made from its content.
+
+    Raises: ValueError.
+    """
+    try:
+        body = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: {error}") from error
+    if not isinstance(body, dict) or body.get("kind") != "Pod":
+        raise ValueError(f"{file}: not a Pod")
+    meta = body.setdefault("metadata", {})
+    digest = hashlib.md5(f"{node}\0{file}\0{text}".encode(), usedforsecurity=False).hexdigest()
+    meta["name"] = f"{meta.get('name', '')}-{node.lower()}"
+    meta.setdefault("namespace", "default")
+    meta["uid"] = digest
+    meta["annotations"] = {**(meta.get("annotations") or {}), _SOURCE: "file", _HASH: digest}
+    spec = body.setdefault("spec", {})
+    spec["nodeName"] = node
+    spec.setdefault("restartPolicy", "Always")
+    spec.setdefault("terminationGracePeriodSeconds", 30)
+    spec["tolerations"] = [*spec.get("tolerations", []), {"operator": "Exists", "effect": "NoExecute"}]
+    return body
+
+
+def mirror(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What the API is shown of a static pod."""
+    meta = {key: value for key, value in body["metadata"].items() if key != "uid"}
+    digest = meta["annotations"][_HASH]
+    return {**body, "metadata": {**meta, "annotations": {**meta["annotations"], MIRROR: digest}}}
+
+
+class StaticPods:
+    """Keeps the running static pods, and their mirrors, in step with the directory."""
+
+    def __init__(self, tools: Equipment, pods: Pods, directory: Path) -> None:
+        self._tools = tools
+        self._pods = pods
+        self._directory = directory
+        self._known: dict[str, dict[str, Any]] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.look()
+            await self._mirror_all()
+            await self._tools.clock.sleep(_EVERY)
+
+    def look(self) -> None:
+        """Start what is new in the directory, end what is gone from it; a changed file is both."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in sorted(self._directory.glob("[!.]*")):
+            try:
+                body = manifest(path.read_text(), self._tools.config.node_name, path.name)
+            except (OSError, ValueError) as error:
+                _log.warning("static pod not read", file=str(path), error=str(error))
+                continue
+            found[body["metadata"]["uid"]] = body
+        for uid in [uid for uid in self._known if uid not in found]:
+            self._pods.gone(uid)
+            del self._known[uid]
+        for uid, body in found.items():
+            if uid not in self._known:
+                stamped = {**body["metadata"], "creationTimestamp": times.format(self._tools.clock.now())}
+                self._pods.seen(msgspec.convert({**body, "metadata": stamped}, Pod))
+                self._known[uid] = body
+
+    async def _mirror_all(self) -> None:
+        for uid, body in self._known.items():
+            meta = body["metadata"]
+            try:
+                await self._mirror(uid, body)
+            except (ApiError, ConnectionError, TimeoutError) as error:
+                _log.debug("mirror pod not written", pod=meta["name"], error=str(error))
+
+    async def _mirror(self, uid: str, body: Mapping[str, Any]) -> None:
+        client, meta = self._tools.client, body["metadata"]
+        wanted = mirror(body)
+        try:
+            present = await client.get(PODS, meta["name"], meta["namespace"], view=dict)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            present = await client.create(PODS, wanted, meta["namespace"])
+        if (present["metadata"].get("annotations") or {}).get(MIRROR) != uid:
+            await client.delete(PODS, meta["name"], meta["namespace"], grace_seconds=0)
+            return
+        status = self._pods.status(uid)
+        if present.get("status") != status:
+            await client.patch(PODS, meta["name"], {"status": status}, meta["namespace"], subresource="status")

@@ -1,0 +1,131 @@
+"""exec and attach: a client's session joined to a command in a container."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from mizzen.agent.runtime.base import Exec, RuntimeFailure
+from mizzen.agent.streams.sessions import Input, Session, SpdySession, Wanted, WebSocketSession
+from mizzen.wire import remotecommand, websocket
+from mizzen.wire.message import Duplex, Request, Response
+from mizzen.wire.remotecommand import STDERR, STDOUT
+
+Begin = Callable[[], Awaitable[Exec]]
+_CHANNELS: tuple[tuple[Literal["stdout", "stderr"], int], ...] = (("stdout", STDOUT), ("stderr", STDERR))
+
+
+def upgraded(request: Request, begin: Begin, *, attach: bool) -> Response:
+    """The answer that turns a request into a remote command; 400 when the client asks for no known protocol."""
+    wanted = wanted_of(request)
+    if websocket.is_upgrade(request.headers):
+        offered = websocket.offered(request.headers) or ("",)
+        chosen = next((one for one in remotecommand.WEBSOCKET_PROTOCOLS if one in offered), None)
+        if chosen is None:
+            return _refused(f"no common subprotocol among {', '.join(offered)}")
+
+        async def over_websocket(duplex: Duplex) -> None:
+            await converse(WebSocketSession(duplex, chosen), begin, wanted, attach=attach)
+
+        return Response(101, websocket.accept_headers(request.headers, chosen), upgrade=over_websocket)
+    if request.headers.get("upgrade", "").lower() == "spdy/3.1":
+        asked = [one.strip() for one in request.headers.get(remotecommand.SPDY_HEADER, "").split(",")]
+        protocol = next((one for one in remotecommand.SPDY_PROTOCOLS if one in asked), "channel.k8s.io")
+
+        async def over_spdy(duplex: Duplex) -> None:
+            await converse(SpdySession(duplex, protocol, wanted), begin, wanted, attach=attach)
+
+        headers = {"upgrade": "SPDY/3.1", "connection": "Upgrade", "X-Stream-Protocol-Version": protocol}
+        return Response(101, headers, upgrade=over_spdy)
+    return _refused("unable to upgrade: this needs a WebSocket or SPDY/3.1 connection")
+
+
+def wanted_of(request: Request) -> Wanted:
+    """Which channels the query asks for; kubectl and the API say `stdin`, nodes say `input`."""
+
+    def asks(*names: str) -> bool:
+        return any(request.parameter(name).lower() in {"true", "1"} for name in names)
+
+    return Wanted(
+        stdin=asks("stdin", "input"), stdout=asks("stdout", "output"), stderr=asks("stderr", "error"), tty=asks("tty")
+    )
+
+
+async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bool) -> None:
+    """Join the session and the command until either ends; the command ends with its client, an attached one goes on."""
+    arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+    sizes: list[tuple[int, int]] = []
+    command: Exec | None = None
+
+    def resize(columns: int, rows: int) -> None:
+        sizes.append((columns, rows))
+        if command is not None:
+            command.resize(columns, rows)
+
+    into = Input(arrived.put_nowait, lambda: arrived.put_nowait(None), resize)
+    receiving = asyncio.create_task(session.receive(into))
+    try:
+        if isinstance(session, SpdySession):
+            await session.ready()
+        else:
+            # An empty message tells the client that the connection stands.
+            await session.send(STDOUT, b"")
+        command = await begin()
+        for size in sizes:
+            command.resize(*size)
+        code = await _pumped(session, command, wanted, arrived, receiving)
+        if code is not None:
+            await session.finish(remotecommand.exit_status(0 if attach else code))
+    except RuntimeFailure as failure:
+        await session.finish(remotecommand.failure_status(failure.message))
+    finally:
+        receiving.cancel()
+        if command is not None:
+            await command.close()
+
+
+async def _pumped(
+    session: Session,
+    command: Exec,
+    wanted: Wanted,
+    arrived: "asyncio.Queue[bytes | None]",
+    receiving: "asyncio.Task[None]",
+) -> int | None:
+    """Move bytes until the command has ended and its output is sent; None when the client left first."""
+    writing = asyncio.create_task(_feed(command, arrived)) if wanted.stdin else None
+    outputs = [
+        asyncio.create_task(_forward(session, command, name, channel))
+        for name, channel in _CHANNELS
+        if getattr(wanted, name) and not (name == "stderr" and wanted.tty)
+    ]
+    ending = asyncio.ensure_future(_ended(command, outputs))
+    try:
+        await asyncio.wait({ending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+        return ending.result() if ending.done() else None
+    finally:
+        for task in (writing, ending, *outputs):
+            if task is not None:
+                task.cancel()
+
+
+async def _ended(command: Exec, outputs: "list[asyncio.Task[None]]") -> int:
+    if outputs:
+        await asyncio.gather(*outputs)
+    return await command.wait()
+
+
+async def _feed(command: Exec, arrived: "asyncio.Queue[bytes | None]") -> None:
+    while (data := await arrived.get()) is not None:
+        try:
+            await command.write(data)
+        except (BrokenPipeError, ConnectionError):
+            return
+    command.close_stdin()
+
+
+async def _forward(session: Session, command: Exec, name: Literal["stdout", "stderr"], channel: int) -> None:
+    while data := await command.read(name):
+        await session.send(channel, data)
+
+
+def _refused(text: str) -> Response:
+    return Response(400, {"content-type": "text/plain"}, text.encode() + b"\n")

@@ -1,0 +1,178 @@
+"""How each kind of volume comes to be a path on this node; one function each, listed in `KINDS`."""
+
+import os
+import stat
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from mizzen.agent.runtime import spawn, syscalls
+from mizzen.api.views.podspec import EmptyDir, HostPath, Pod, Volume
+from mizzen.machinery import quantity
+from mizzen.machinery.errors import Object
+
+
+class VolumeFailure(Exception):
+    """A volume cannot be made; the text follows `MountVolume.SetUp failed for volume "x" : ` in the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A volume on this node. `takes_group`: fsGroup applies. `block`: a device, not a file system."""
+
+    path: Path
+    read_only: bool = False
+    takes_group: bool = False
+    block: bool = False
+    unmount: bool = False
+
+
+class Claims(Protocol):
+    """Reads the claim behind a volume."""
+
+    async def volume_of(self, pod: Pod, claim: str) -> tuple[Object, Object]:
+        """The claim and the persistent volume it is bound to. Raises VolumeFailure."""
+
+
+class ImageVolumes(Protocol):
+    """Finds the layers of an image that is mounted as a volume."""
+
+    async def layers_of(self, pod: Pod, reference: str, policy_name: str) -> tuple[str, ...]:
+        """Directories, uppermost first. Raises VolumeFailure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a volume goes, and whom to ask."""
+
+    pod: Pod
+    home: Path
+    """The pod's own directory for this volume."""
+    claims: Claims
+    images: ImageVolumes
+
+
+async def empty_dir(volume: Volume, place: Place) -> Mounted | None:
+    return _empty_dir(volume.emptyDir, place) if volume.emptyDir is not None else None
+
+
+def _empty_dir(source: EmptyDir, place: Place) -> Mounted:
+    place.home.mkdir(parents=True, exist_ok=True)
+    memory = source.medium == "Memory"
+    if memory and not os.path.ismount(place.home):
+        size = f"size={quantity.in_bytes(source.sizeLimit)}" if source.sizeLimit else ""
+        syscalls.mount("tmpfs", str(place.home), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, size)
+    place.home.chmod(0o777)
+    return Mounted(place.home, takes_group=True, unmount=memory)
+
+
+_HOST_TYPES: dict[str, tuple[Callable[[int], bool], str]] = {
+    "Directory": (stat.S_ISDIR, "directory"),
+    "File": (stat.S_ISREG, "file"),
+    "Socket": (stat.S_ISSOCK, "socket"),
+    "CharDevice": (stat.S_ISCHR, "character device"),
+    "BlockDevice": (stat.S_ISBLK, "block device"),
+}
+
+
+async def host_path(volume: Volume, place: Place) -> Mounted | None:
+    return _host_path(volume.hostPath) if volume.hostPath is not None else None
+
+
+def _host_path(source: HostPath) -> Mounted:
+    path, kind = Path(source.path), source.type or ""
+    if kind == "DirectoryOrCreate":
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    elif kind == "FileOrCreate" and not path.exists():
+        if not path.parent.is_dir():
+            raise VolumeFailure(f"hostPath type check failed: {path} is not a file")
+        path.touch(0o644)
+    if kind in _HOST_TYPES:
+        is_kind, shown = _HOST_TYPES[kind]
+        if not path.exists() or not is_kind(path.stat().st_mode):
+            raise VolumeFailure(f"hostPath type check failed: {path} is not a {shown}")
+    if not kind and not path.exists():
+        path.mkdir(mode=0o755, parents=True)
+    return Mounted(path)
+
+
+async def nfs(volume: Volume, place: Place) -> Mounted | None:
+    if volume.nfs is None:
+        return None
+    return await _nfs(volume.nfs.server, volume.nfs.path, bool(volume.nfs.readOnly), (), place.home)
+
+
+async def _nfs(server: str, path: str, read_only: bool, options: tuple[str, ...], home: Path) -> Mounted:
+    if not _is_mounted(home):
+        flags = ",".join(["ro" if read_only else "rw", *options])
+        done = await spawn.run(["/bin/mount", "-t", "nfs", "-o", flags, f"{server}:{path}", str(home)], timeout=120)
+        if done.code:
+            raise VolumeFailure(
+                f"mount failed: exit status {done.code}: {done.output.decode(errors='replace').strip()}"
+            )
+    return Mounted(home, read_only=read_only, unmount=True)
+
+
+def _is_mounted(home: Path) -> bool:
+    """Whether a volume is there already; its directory is, afterwards."""
+    home.mkdir(parents=True, exist_ok=True)
+    return os.path.ismount(home)
+
+
+async def image(volume: Volume, place: Place) -> Mounted | None:
+    if volume.image is None:
+        return None
+    layers = await place.images.layers_of(place.pod, volume.image.reference, volume.image.pullPolicy or "")
+    if not _is_mounted(place.home):
+        below = place.home.parent / f"{place.home.name}.empty"
+        below.mkdir(exist_ok=True)
+        # An overlay without an upper layer needs two lower ones.
+        syscalls.mount_overlay([*layers, str(below)], "", "", str(place.home))
+    return Mounted(place.home, read_only=True, unmount=True)
+
+
+async def claim(volume: Volume, place: Place) -> Mounted | None:
+    if volume.persistentVolumeClaim is not None:
+        name, read_only = volume.persistentVolumeClaim.claimName, bool(volume.persistentVolumeClaim.readOnly)
+    elif volume.ephemeral is not None:
+        name, read_only = f"{place.pod.metadata.name}-{volume.name}", False
+    else:
+        return None
+    _, persistent = await place.claims.volume_of(place.pod, name)
+    mounted = await persistent_volume(persistent, place)
+    return Mounted(mounted.path, mounted.read_only or read_only, mounted.takes_group, mounted.block, mounted.unmount)
+
+
+async def persistent_volume(persistent: Object, place: Place) -> Mounted:
+    """A persistent volume on this node. Raises VolumeFailure."""
+    spec: dict[str, Any] = persistent.get("spec") or {}
+    block = spec.get("volumeMode") == "Block"
+    if (local := spec.get("local")) is not None:
+        return _local(Path(local["path"]), persistent, block=block)
+    if (host := spec.get("hostPath")) is not None:
+        return Mounted(_host_path(HostPath(path=host["path"], type=host.get("type"))).path, block=block)
+    if (share := spec.get("nfs")) is not None:
+        options = tuple(spec.get("mountOptions") or ())
+        return await _nfs(share["server"], share["path"], bool(share.get("readOnly")), options, place.home)
+    known = {"capacity", "accessModes", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode"}
+    raise VolumeFailure(f"no volume plugin matched: {', '.join(sorted(set(spec) - known)) or 'no source'}")
+
+
+def _local(path: Path, persistent: Object, *, block: bool) -> Mounted:
+    provisioned = (persistent["metadata"].get("annotations") or {}).get("pv.kubernetes.io/provisioned-by")
+    if provisioned and not path.exists():
+        path.mkdir(mode=0o777, parents=True)
+        path.chmod(0o777)
+    if not path.exists():
+        raise VolumeFailure(f'path "{path}" does not exist')
+    return Mounted(path, takes_group=not block, block=block)
+
+
+async def unsupported(volume: Volume, place: Place) -> Mounted | None:
+    raise VolumeFailure("no volume plugin matched")
+
+
+Mount = Callable[[Volume, Place], Awaitable[Mounted | None]]
+KINDS: tuple[Mount, ...] = (empty_dir, host_path, nfs, image, claim, unsupported)
+"""Asked in order; the first answer counts. Volumes made of files are `projected`'s."""

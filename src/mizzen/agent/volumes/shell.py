@@ -1,0 +1,233 @@
+"""Carries out what pods' volumes need: fetches, mounts, publishes, rotates tokens, takes down."""
+
+import asyncio
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mizzen.agent.env import ConfigFailure, Sources
+from mizzen.agent.objects import Objects
+from mizzen.agent.runtime import syscalls
+from mizzen.agent.volumes import files, kinds, ownership, projected, subpath, teardown
+from mizzen.agent.volumes.kinds import ImageVolumes, Mounted, Place, VolumeFailure
+from mizzen.agent.volumes.projected import Material, Token
+from mizzen.api.views.podspec import Pod, Volume
+from mizzen.base.clock import Clock
+from mizzen.client.client import Client
+from mizzen.client.resources import (
+    CONFIG_MAPS,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
+from mizzen.machinery import times
+from mizzen.machinery.errors import ApiError, Object
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """What the shell remembers of a pod's volumes."""
+
+    volumes: Mapping[str, Mounted]
+    tokens: Mapping[tuple[str, int], Token]
+
+
+class Volumes:
+    """The volumes of this node's pods, below `root/pods/UID/volumes`."""
+
+    def __init__(self, root: Path, client: Client, objects: Objects, images: ImageVolumes, clock: Clock) -> None:
+        self._root = root / "pods"
+        self._client = client
+        self._objects = objects
+        self._images = images
+        self._clock = clock
+        self._mounts: dict[str, Mount] = {}
+        self._version = itertools.count()
+
+    def of(self, uid: str) -> Mapping[str, Mounted]:
+        """The mounted volumes of a pod, by name."""
+        mount = self._mounts.get(uid)
+        return mount.volumes if mount is not None else {}
+
+    async def mount(self, pod: Pod, sources: Sources) -> None:
+        """Make every volume of a pod; may be repeated. Raises VolumeFailure, ApiError, ConnectionError."""
+        volumes = pod.spec.volumes or ()
+        material = await self._material(pod, volumes, sources, {})
+        made = await asyncio.gather(*(self._make(pod, one, material) for one in volumes))
+        by_name = {one.name: mounted for one, mounted in zip(volumes, made, strict=True)}
+        self._mounts[pod.metadata.uid] = Mount(by_name, material.tokens)
+        await self._apply_group(pod, by_name)
+
+    async def refresh(self, pod: Pod, sources: Sources) -> None:
+        """Bring the files of a running pod up to date. Raises VolumeFailure, ApiError, ConnectionError."""
+        mount = self._mounts.get(pod.metadata.uid)
+        if mount is None:
+            return
+        volumes = [one for one in pod.spec.volumes or () if _is_made_of_files(one)]
+        material = await self._material(pod, volumes, sources, mount.tokens)
+        for one in volumes:
+            await self._make(pod, one, material)
+        self._mounts[pod.metadata.uid] = replace(mount, tokens=material.tokens)
+
+    def has_stale_tokens(self, uid: str) -> bool:
+        """Whether a token of the pod is due for rotation."""
+        mount = self._mounts.get(uid)
+        now = self._clock.now()
+        return mount is not None and any(projected.wants_rotation(token, now) for token in mount.tokens.values())
+
+    async def unmount(self, uid: str) -> None:
+        """Take down every volume of a pod, known or not."""
+        home = self._root / uid
+        self._mounts.pop(uid, None)
+        for part in ("volume-subpaths", "volumes"):
+            await asyncio.to_thread(teardown.remove, home / part)
+
+    def subpath(self, uid: str, volume: str, sub: str, container: str, index: int) -> Path:
+        """A safe mount source for a path inside a volume. Raises VolumeFailure."""
+        mounted = self._mounts[uid].volumes[volume]
+        target = self._root / uid / "volume-subpaths" / volume / container / str(index)
+        try:
+            if target.exists():
+                teardown.unmount_below(target)
+            subpath.bind_subpath(mounted.path, sub, target)
+        except (OSError, ValueError) as error:
+            raise VolumeFailure(
+                f'failed to prepare subPath for volumeMount "{volume}" of container "{container}": {error}'
+            ) from error
+        return target
+
+    async def volume_of(self, pod: Pod, claim: str) -> tuple[Object, Object]:
+        """The claim and the persistent volume it is bound to. Raises VolumeFailure."""
+        namespace = pod.metadata.namespace
+        try:
+            found = await self._client.get(PERSISTENT_VOLUME_CLAIMS, claim, namespace, view=dict)
+        except ApiError as error:
+            raise VolumeFailure(f"error processing PVC {namespace}/{claim}: {error}") from error
+        if (found.get("status") or {}).get("phase") != "Bound" or not found["spec"].get("volumeName"):
+            raise VolumeFailure(f"error processing PVC {namespace}/{claim}: PVC is not bound")
+        try:
+            return found, await self._client.get(PERSISTENT_VOLUMES, found["spec"]["volumeName"], view=dict)
+        except ApiError as error:
+            raise VolumeFailure(f"error processing PVC {namespace}/{claim}: {error}") from error
+
+    async def _make(self, pod: Pod, volume: Volume, material: Material) -> Mounted:
+        home = self._root / pod.metadata.uid / "volumes" / _directory(volume) / volume.name
+        try:
+            payload = projected.payload(pod, volume, material)
+            if payload is not None:
+                return await asyncio.to_thread(self._publish, pod, home, payload)
+            place = Place(pod, home, self, self._images)
+            for mount in kinds.KINDS:
+                mounted = await mount(volume, place)
+                if mounted is not None:
+                    return mounted
+        except (ConfigFailure, VolumeFailure, OSError, ValueError) as error:
+            raise VolumeFailure(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
+        raise VolumeFailure(f'MountVolume.SetUp failed for volume "{volume.name}" : no volume plugin matched')
+
+    def _publish(self, pod: Pod, home: Path, payload: Mapping[str, files.File]) -> Mounted:
+        if not home.exists():
+            home.mkdir(parents=True)
+            home.chmod(0o777)
+            syscalls.mount("tmpfs", str(home), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=0777")
+        group = pod.spec.securityContext.fsGroup if pod.spec.securityContext is not None else None
+        files.publish(home, payload, f"{self._clock.now():.6f}_{next(self._version)}", group)
+        return Mounted(home, read_only=True, unmount=True)
+
+    async def _material(
+        self,
+        pod: Pod,
+        volumes: "tuple[Volume, ...] | list[Volume]",
+        sources: Sources,
+        held: Mapping[tuple[str, int], Token],
+    ) -> Material:
+        maps: set[str] = set()
+        secrets: set[str] = set()
+        for volume in volumes:
+            more_maps, more_secrets = projected.needs(volume)
+            maps |= more_maps
+            secrets |= more_secrets
+        wanted = {
+            (one.audience or "", one.expirationSeconds or 3600)
+            for volume in volumes
+            for one in projected.token_requests(volume)
+        }
+        namespace, uid = pod.metadata.namespace, pod.metadata.uid
+        names = [(CONFIG_MAPS, name) for name in maps] + [(SECRETS, name) for name in secrets]
+        found = await asyncio.gather(*(self._objects.get(kind, namespace, name, uid) for kind, name in names))
+        now = self._clock.now()
+        fresh = {key: token for key, token in held.items() if not projected.wants_rotation(token, now)}
+        missing = sorted(wanted - fresh.keys())
+        tokens = await asyncio.gather(*(self._token(pod, *key) for key in missing))
+        by_kind = {(kind, name): value for (kind, name), value in zip(names, found, strict=True)}
+        return Material(
+            replace(
+                sources,
+                config_maps={name: by_kind[CONFIG_MAPS, name] for name in maps},
+                secrets={name: by_kind[SECRETS, name] for name in secrets},
+            ),
+            tokens={**fresh, **dict(zip(missing, tokens, strict=True))},
+            token_owner=_single_user(pod),
+        )
+
+    async def _token(self, pod: Pod, audience: str, seconds: int) -> Token:
+        meta = pod.metadata
+        body: Object = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {
+                "audiences": [audience] if audience else [],
+                "expirationSeconds": seconds,
+                "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": meta.name, "uid": meta.uid},
+            },
+        }
+        account = pod.spec.serviceAccountName or "default"
+        try:
+            answer = await self._client.create(
+                SERVICE_ACCOUNTS, body, meta.namespace, name=account, subresource="token"
+            )
+        except ApiError as error:
+            raise VolumeFailure(f"failed to fetch token: {error}") from error
+        status = answer["status"]
+        return Token(status["token"], self._clock.now(), times.parse(status["expirationTimestamp"]))
+
+    async def _apply_group(self, pod: Pod, volumes: Mapping[str, Mounted]) -> None:
+        context = pod.spec.securityContext
+        if context is None or context.fsGroup is None:
+            return
+        lazily = context.fsGroupChangePolicy == "OnRootMismatch"
+        for mounted in volumes.values():
+            if mounted.takes_group and not mounted.read_only and not mounted.block:
+                await asyncio.to_thread(
+                    ownership.give_to_group, mounted.path, context.fsGroup, only_if_root_differs=lazily
+                )
+
+
+def _is_made_of_files(volume: Volume) -> bool:
+    return any((volume.configMap, volume.secret, volume.downwardAPI, volume.projected))
+
+
+def _directory(volume: Volume) -> str:
+    """The directory below which kubelet users look for a volume of this kind."""
+    kind = next((name for name in volume.__struct_fields__ if name != "name" and getattr(volume, name) is not None), "")
+    names = {
+        "emptyDir": "empty-dir", "downwardAPI": "downward-api", "configMap": "configmap", "hostPath": "host-path",
+        "persistentVolumeClaim": "claim",
+    }  # fmt: skip
+    return f"kubernetes.io~{names.get(kind, kind or 'none')}"
+
+
+def _single_user(pod: Pod) -> int | None:
+    """The one user that all containers run as, who then owns the tokens; None when they differ or are unknown."""
+    shared = pod.spec.securityContext.runAsUser if pod.spec.securityContext is not None else None
+    if pod.spec.securityContext is not None and pod.spec.securityContext.fsGroup is not None:
+        return None
+    users = {
+        one.securityContext.runAsUser
+        if one.securityContext is not None and one.securityContext.runAsUser is not None
+        else shared
+        for one in (*pod.spec.containers, *(pod.spec.initContainers or ()))
+    }
+    return next(iter(users)) if len(users) == 1 else None

@@ -1,0 +1,238 @@
+"""The control plane in one process: store, API server, controllers, scheduler and ingress, composed."""
+
+import asyncio
+import contextlib
+import functools
+import gc
+import random
+import signal
+import socket
+import ssl
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+
+from mizzen.base import log
+from mizzen.base.clock import Clock, SystemClock
+from mizzen.client import kubeconfig
+from mizzen.client.cache import Cache
+from mizzen.client.client import Client
+from mizzen.client.informer import follow
+from mizzen.client.inprocess import InProcessTransport
+from mizzen.cluster.bootstrap import reconcile as bootstrap
+from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES
+from mizzen.cluster.bootstrap.objects import Facts
+from mizzen.cluster.config import ClusterConfig
+from mizzen.cluster.pki import Pki
+from mizzen.controllers.all import controllers
+from mizzen.controllers.config import Config as ControllersConfig
+from mizzen.ingress import shell as ingress
+from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
+from mizzen.net.server import Listener
+from mizzen.net.tls import server_context, unverified_context
+from mizzen.reconcile.shell import run_controllers
+from mizzen.scheduler import shell as scheduler
+from mizzen.server import encryption
+from mizzen.server.config import Config
+from mizzen.server.sealed import SealedStore
+from mizzen.server.seams import Reader, Writer
+from mizzen.server.security import Security, Settings
+from mizzen.server.server import Server
+from mizzen.server.subresources.nodes import Nodes
+from mizzen.store.sqlite import SqliteStore
+
+ADMIN: Final = "kubernetes-admin"
+_log = log.get("control")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run the control plane; `bind` are the addresses to listen on, port 0 any free port."""
+
+    cluster: ClusterConfig
+    port: int
+    bind: tuple[str, ...]
+    token_file: Path | None = None
+    audit_policy: Path | None = None
+    controllers: bool = True
+
+
+def serve(options: Options) -> None:
+    """Run the control plane until SIGTERM or SIGINT."""
+    uvloop.run(_serve(options))
+
+
+async def _serve(options: Options) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    plane = ControlPlane(options, SystemClock(), random.Random())
+    try:
+        port = await plane.start()
+        _log.info("ready", port=port)
+        # What lives this long lives until the end: keep the collector from walking over it again and again.
+        gc.collect()
+        gc.freeze()
+        await stopped.wait()
+    finally:
+        await plane.close()
+
+
+class ControlPlane:
+    """The parts of one control plane; `start`, then `close`."""
+
+    def __init__(self, options: Options, clock: Clock, rng: random.Random) -> None:
+        self._options = options
+        self._clock = clock
+        self._rng = rng
+        cluster = options.cluster
+        self._pki = Pki(cluster.data_dir / "pki", clock.now())
+        self._store = SqliteStore(cluster.data_dir / "store.db")
+        sealed = SealedStore(self._store, encryption.generated(cluster.data_dir / "encryption.key"))
+        self.server = Server(sealed, clock, self._compose)
+        self._listeners: list[Listener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> int:
+        """Serve, and run everything else beside it; answers the port. Raises OSError when it is taken."""
+        await self.server.start()
+        cluster, options = self._options.cluster, self._options
+        serving = self._pki.serving(tuple(one for one in options.bind if one != "0.0.0.0"), cluster.kubernetes_address)
+        ca = self._pki.ca()
+        tls = server_context(serving.certificate, serving.key, ca.certificate)
+        port = options.port
+        sockets = [Listener(self.server.dispatch) for _ in options.bind]
+        await self._bootstrap(port)
+        for path in self._security.document_paths:
+            self.server.nonresource.extra[path] = self._security.document
+        for address, listener in zip(options.bind, sockets, strict=True):
+            port = await listener.listen(address, port, tls)
+            self._listeners.append(listener)
+        self._write_credentials(port)
+        if options.controllers:
+            self._run_components(ca.certificate.read_text())
+        return port
+
+    async def close(self) -> None:
+        """Stop everything; what was acknowledged is on disk."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for listener in self._listeners:
+            await listener.close()
+        await self.server.close()
+        await self._store.close()
+
+    def _compose(self, reader: Reader, writer: Writer) -> Config:
+        """The stages of the server: who may do what, what is admissible, and the way to the nodes."""
+        cluster, options = self._options.cluster, self._options
+        settings = Settings(
+            signing_key=self._pki.service_account_key(),
+            token_file=options.token_file,
+            service_ranges=(cluster.service_cidr,),
+            audit_policy=options.audit_policy,
+            audit_log=cluster.data_dir / "logs" / "audit.log",
+            node_rules=next(role.rules for role in CLUSTER_ROLES if role.name == "system:node"),
+        )
+        self._security = Security(settings, reader, writer, self._clock, self._rng)
+        config = self._security.config()
+        Nodes(reader, self._kubelet_tls, self._rng).register(config.handlers)
+        return config
+
+    @functools.cache  # noqa: B019 - one control plane a process
+    def _kubelet_tls(self) -> ssl.SSLContext:
+        """What the server shows to nodes."""
+        pair = self._pki.client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", (MASTERS,))
+        context = unverified_context()
+        context.load_cert_chain(pair.certificate, pair.key)
+        return context
+
+    def client(self, user: str, manager: str) -> Client:
+        """A client for a component in this process, allowed everything."""
+        identity = Identity(user, groups=(MASTERS, AUTHENTICATED))
+        return Client(InProcessTransport(self.server.handle, identity), user_agent=manager, field_manager=manager)
+
+    async def _bootstrap(self, port: int) -> None:
+        cluster = self._options.cluster
+        reachable = tuple(one for one in self._options.bind if not one.startswith("127.") and one != "0.0.0.0")
+        facts = Facts(
+            service_range=cluster.service_cidr,
+            service_ip=cluster.kubernetes_address,
+            addresses=reachable or (_own_address(),),
+            port=port,
+            client_ca=self._pki.ca().certificate.read_text(),
+            front_proxy_ca=self._pki.front_proxy_ca().certificate.read_text(),
+        )
+        await bootstrap.reconcile(facts, self.server.reader, self.server.writer)
+
+    def _write_credentials(self, port: int) -> None:
+        """The administrator's kubeconfig, and the certificates of the nodes of this machine."""
+        cluster = self._options.cluster
+        admin = self._pki.client("admin", ADMIN, (MASTERS,))
+        for number in range(1, cluster.nodes + 1):
+            self._pki.node(cluster.node_name(number), (cluster.node_address(number),))
+        entry = kubeconfig.Entry(
+            name=cluster.name,
+            server=f"https://127.0.0.1:{port}",
+            ca=self._pki.ca().certificate.read_text(),
+            certificate=admin.certificate.read_text(),
+            key=admin.key.read_text(),
+        )
+        kubeconfig.write(cluster.data_dir / "admin.kubeconfig", entry)
+
+    def _run_components(self, ca: str) -> None:
+        cache = Cache()
+        settings = ControllersConfig(root_ca=ca, cluster_cidrs=(self._options.cluster.pod_cidr,))
+        manager = self.client("system:kube-controller-manager", "kube-controller-manager")
+        scheduling = self.client("system:kube-scheduler", "kube-scheduler")
+        working = controllers(settings)
+        self._supervise("controllers", run_controllers(manager, cache, working, self._clock, self._rng))
+        self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng))
+        if self._options.cluster.nodes:
+            self._supervise(
+                "ingress", ingress.run(cache, self._ingress_client(), self._clock, self._ingress_settings())
+            )
+        self._supervise("informers", follow(manager, cache, self._clock, self._rng))
+
+    def _ingress_client(self) -> Client:
+        return self.client("system:mizzen:ingress", "mizzen-ingress")
+
+    def _ingress_settings(self) -> ingress.Settings:
+        cluster = self._options.cluster
+        return ingress.Settings(
+            directory=cluster.data_dir / "ingress",
+            address="0.0.0.0",
+            http_port=cluster.http_port,
+            https_port=cluster.https_port,
+            published=(cluster.gateway,),
+        )
+
+    def _supervise(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Run a component; should it crash, the whole process ends, to be started again with a clean slate."""
+
+        async def watched() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                _log.error("component crashed", component=name, error=repr(error))
+                with contextlib.suppress(ProcessLookupError):
+                    signal.raise_signal(signal.SIGTERM)
+                raise
+
+        self._tasks.append(asyncio.get_running_loop().create_task(watched(), name=name))
+
+
+def _own_address() -> str:
+    """The address that this machine would leave by; what is advertised when the server listens on loopback alone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET: nothing is sent by connecting a datagram socket
+        except OSError:
+            return "192.0.2.1"
+        return str(probe.getsockname()[0])

@@ -1,0 +1,247 @@
+"""One node in one process: agent, service addresses, cluster DNS and the node's own server, composed.
+
+On a machine with several nodes the process first enters its node's network namespace; its mounts live in a mount
+namespace of their own, which the monitors of its containers keep for the next start.
+"""
+
+import asyncio
+import contextlib
+import gc
+import ipaddress
+import os
+import random
+import signal
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from mizzen.agent import agent as agents
+from mizzen.agent.access import guarded
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.http import Dial
+from mizzen.agent.images.policy import StoredImages
+from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.store import ImageStore
+from mizzen.agent.network import routes
+from mizzen.agent.network.nodes import add_local_address, prepare_node
+from mizzen.agent.network.routed import RoutedNetwork
+from mizzen.agent.runtime import cgroups, machine, namespaces, syscalls
+from mizzen.agent.runtime.crun import CrunRuntime
+from mizzen.api.views.core import Node
+from mizzen.base import log
+from mizzen.base.clock import SystemClock
+from mizzen.client.cache import Cache
+from mizzen.client.client import Client
+from mizzen.client.informer import follow
+from mizzen.client.resources import NODES
+from mizzen.cluster.config import ConfigError, RuntimeName
+from mizzen.cluster.pki import Pki
+from mizzen.dns import shell as dns
+from mizzen.machinery.errors import ApiError
+from mizzen.net.client import Endpoint, SocketTransport
+from mizzen.net.server import Listener
+from mizzen.net.tls import client_context, server_context
+from mizzen.proxy import shell as proxy
+
+PURGE_GRACE: Final = 10.0
+"""How many seconds containers have to end by themselves when a cluster goes down."""
+_log = log.get("node")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run one node; empty strings and None are found out."""
+
+    url: str
+    name: str
+    token: str
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    data_dir: Path
+    images_dir: Path
+    runtime: RuntimeName
+    cri_socket: str
+    address: str
+    netns: Path | None
+    pod_cidr: str
+    cluster_dns: str
+    port: int
+
+
+def run(options: Options) -> None:
+    """Run the node until SIGTERM or SIGINT; its containers keep running."""
+    machine_net = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    _enter(options)
+    with contextlib.suppress(asyncio.CancelledError):
+        uvloop.run(_run(options, _dialer(machine_net) if options.netns is not None else None))
+
+
+def purge(options: Options) -> None:
+    """End every container of the node and remove what it has on the machine; volumes stay."""
+    _enter(options)
+    uvloop.run(_purge(options))
+
+
+def _enter(options: Options) -> None:
+    """Move into the node's namespaces; must come before any thread."""
+    if os.geteuid() != 0:
+        raise ConfigError("real containers need root; try: sudo mizzen agent …")
+    options.data_dir.mkdir(parents=True, exist_ok=True)
+    if options.netns is not None:
+        fd = os.open(options.netns, os.O_RDONLY | os.O_CLOEXEC)
+        syscalls.setns(fd, syscalls.CLONE_NEWNET)
+        os.close(fd)
+    namespaces.enter_mounts(options.data_dir)
+    prepare_node()
+    # The cluster's DNS answers on every node, so its address is local everywhere and nothing needs translating.
+    add_local_address(options.cluster_dns)
+
+
+async def _run(options: Options, dial: Dial | None) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    clock, rng = SystemClock(), random.Random()
+    address = options.address or _address_towards(options.url)
+    client = Client(SocketTransport(_endpoint(options)), user_agent="mizzen-agent", field_manager="kubelet")
+    config = _agent_config(options, address)
+    images = _images(options, dial)
+    cidr = options.pod_cidr or await _assigned_cidr(client, options.name)
+    network = RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(cidr), ipaddress.IPv4Address(address))
+    cache = Cache()
+    listener: Listener | None = None
+
+    async def serve(agent: agents.Agent) -> None:
+        nonlocal listener
+        listener = Listener(guarded(agent.handle, client, options.name))
+        await listener.listen(None, options.port, _serving_context(options))
+
+    def ready(agent: agents.Agent) -> None:
+        group.create_task(serve(agent))
+        _log.info("ready", node=options.name, address=address)
+        gc.collect()
+        gc.freeze()
+
+    async with asyncio.TaskGroup() as group:
+        runtime = _runtime(options, config, images)
+        working = agents.run(config, client, network=network, runtime=runtime, images=images, clock=clock, ready=ready)
+        group.create_task(working, name="agent")
+        group.create_task(proxy.run(cache, options.name, clock, unserved=[options.cluster_dns]), name="proxy")
+        group.create_task(dns.run(cache, clock, address=options.cluster_dns), name="dns")
+        group.create_task(routes.run(cache, options.name), name="routes")
+        group.create_task(follow(client, cache, clock, rng), name="informers")
+
+
+async def _purge(options: Options) -> None:
+    config = _agent_config(options, options.address or "127.0.0.1")
+    runtime = _runtime(options, config, _images(options))
+    seen = await runtime.observe()
+    await asyncio.gather(*(runtime.stop(one.id, PURGE_GRACE) for one in seen.containers if one.state == "running"))
+    for container in seen.containers:
+        await runtime.remove(container.id)
+    for sandbox in seen.sandboxes:
+        await runtime.close_sandbox(sandbox.id)
+    if options.pod_cidr:
+        own = ipaddress.IPv4Address(options.address)
+        RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(options.pod_cidr), own).keep(())
+    _unmount_below(options.data_dir)
+    cgroups.find(config.cgroup_parent).remove(config.cgroup_parent)
+    await runtime.close()
+
+
+def _unmount_below(directory: Path) -> None:
+    """Unmount everything under a directory, the innermost first."""
+    targets = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for target in sorted((one for one in targets if one.startswith(f"{directory}/")), reverse=True):
+        with contextlib.suppress(OSError):
+            syscalls.unmount(target)
+
+
+def _agent_config(options: Options, address: str) -> AgentConfig:
+    return AgentConfig(
+        node_name=options.name,
+        root=options.data_dir,
+        images_root=options.images_dir,
+        node_ips=(address,),
+        runtime=options.runtime,
+        cri_socket=options.cri_socket,
+        port=options.port,
+        cluster_dns=(options.cluster_dns,),
+    )
+
+
+def _images(options: Options, dial: Dial | None = None) -> StoredImages:
+    store = ImageStore(options.images_dir)
+    return StoredImages(store, Puller(store, dial=dial))
+
+
+def _dialer(namespace: int) -> Dial:
+    """Opens connections in the machine's own network namespace, where its registries and resolvers are reached."""
+    threads = ThreadPoolExecutor(4, "dial", initializer=syscalls.setns, initargs=(namespace, syscalls.CLONE_NEWNET))
+
+    def connect(host: str, port: int) -> socket.socket:
+        connected = socket.create_connection((host, port), 30)
+        connected.setblocking(False)
+        return connected
+
+    async def dial(host: str, port: int) -> socket.socket:
+        return await asyncio.get_running_loop().run_in_executor(threads, connect, host, port)
+
+    return dial
+
+
+def _runtime(options: Options, config: AgentConfig, images: StoredImages) -> CrunRuntime:
+    return CrunRuntime(options.data_dir, images.store, cgroups.find(config.cgroup_parent), machine.find_programs())
+
+
+async def _assigned_cidr(client: Client, name: str) -> str:
+    """The range that the cluster gave the node; waits until it has."""
+    while True:
+        try:
+            node = await client.get(NODES, name, view=Node)
+            if node.spec.podCIDR:
+                return node.spec.podCIDR
+        except (ApiError, ConnectionError) as error:
+            _log.info("waiting for the node's address range", node=name, error=str(error))
+        await asyncio.sleep(1.0)
+
+
+def _endpoint(options: Options) -> Endpoint:
+    try:
+        tls = client_context(options.ca or _asked_ca(options), options.certificate, options.key)
+        return Endpoint.parse(options.url, tls, options.token)
+    except (ValueError, ssl.SSLError, FileNotFoundError) as error:
+        raise ConfigError(f"cannot reach {options.url}: {error}") from error
+
+
+def _asked_ca(options: Options) -> Path:
+    """The CA that the server itself shows, kept from the first contact on; safer is to hand it over with --ca."""
+    path = options.data_dir / "ca.crt"
+    if not path.exists():
+        endpoint = Endpoint.parse(options.url)
+        _log.warning("trusting the server's CA at first sight; hand it over with --ca", server=options.url)
+        path.write_text(ssl.get_server_certificate((endpoint.host, endpoint.port)))
+    return path
+
+
+def _serving_context(options: Options) -> ssl.SSLContext:
+    """The node's certificate, or one of an authority of its own."""
+    certificate, key = options.certificate, options.key
+    if certificate is None or key is None:
+        own = Pki(options.data_dir / "pki", SystemClock().now()).node(options.name)
+        certificate, key = own.certificate, own.key
+    return server_context(certificate, key, options.ca)
+
+
+def _address_towards(url: str) -> str:
+    endpoint = Endpoint.parse(url, ssl.create_default_context())
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((endpoint.host, endpoint.port))
+        return str(probe.getsockname()[0])

@@ -1,0 +1,84 @@
+"""Every controller, in one tuple: `controllers(config)` answers those that run."""
+
+from collections.abc import Callable
+
+from mizzen.controllers import (
+    accounts,
+    autoscaler,
+    budgets,
+    certificates,
+    cronjob,
+    daemonset,
+    deployment,
+    endpoints,
+    endpointslices,
+    garbage,
+    job,
+    loadbalancers,
+    namespaces,
+    node_ranges,
+    nodes,
+    podgc,
+    quotas,
+    replicas,
+    roles,
+    statefulset,
+    taint_eviction,
+    tokens,
+)
+from mizzen.controllers.config import Config
+from mizzen.controllers.volumes import attach, binder, localpath, protection
+from mizzen.reconcile.controller import Controller
+
+CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
+    # workloads
+    replicas.REPLICA_SET,
+    replicas.REPLICATION_CONTROLLER,
+    deployment.CONTROLLER,
+    statefulset.CONTROLLER,
+    daemonset.CONTROLLER,
+    job.CONTROLLER,
+    job.TTL,
+    cronjob.CONTROLLER,
+    budgets.CONTROLLER,
+    autoscaler.CONTROLLER,
+    # services
+    endpointslices.CONTROLLER,
+    endpoints.CONTROLLER,
+    endpoints.MIRROR,
+    loadbalancers.controller,
+    # nodes
+    nodes.lifecycle,
+    node_ranges.ranges,
+    node_ranges.NODE_TTL,
+    taint_eviction.CONTROLLER,
+    podgc.controller,
+    # storage
+    binder.CLAIMS,
+    binder.VOLUMES,
+    localpath.provisioner,
+    localpath.RECLAIMER,
+    protection.CLAIMS,
+    protection.VOLUMES,
+    protection.EPHEMERAL,
+    attach.CONTROLLER,
+    # the cluster itself
+    garbage.CONTROLLER,
+    namespaces.CONTROLLER,
+    accounts.SERVICE_ACCOUNT,
+    accounts.root_ca,
+    roles.CONTROLLER,
+    quotas.CONTROLLER,
+    tokens.controller,
+    tokens.TOKEN_CLEANER,
+    certificates.APPROVING,
+    certificates.signing,
+    certificates.CLEANING,
+)
+"""Values, or functions of the settings that answer one (None: not with these settings)."""
+
+
+def controllers(config: Config) -> tuple[Controller, ...]:
+    """The controllers that run with these settings."""
+    made = (one if isinstance(one, Controller) else one(config) for one in CONTROLLERS)
+    return tuple(one for one in made if one is not None)

@@ -1,0 +1,238 @@
+"""The garbage collector: dependents go when their owners are gone, in the background, the foreground, or not at all.
+
+Ref: https://kubernetes.io/docs/concepts/architecture/garbage-collection/
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any
+
+from mizzen.api.views.core import Namespace
+from mizzen.api.views.meta import ObjectMeta, OwnerReference, plain
+from mizzen.client.cache import BY_OWNER, Cache
+from mizzen.client.client import Resource
+from mizzen.client.resources import NAMESPACES
+from mizzen.reconcile.controller import Controller, Watch
+from mizzen.reconcile.plan import NOTHING, Action, Answer, Delete, Get, Patch, Plan
+
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+
+
+class OwnerState(Enum):
+    """How an owner stands."""
+
+    SOLID = "solid"
+    WAITING = "waits for its dependents"
+    ABSENT = "absent"
+    UNSURE = "not in the cache"
+    UNKNOWN = "of an unknown kind"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One owner reference, where its object would be, and how it stands."""
+
+    reference: OwnerReference
+    state: OwnerState
+    question: Get | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """An object that names the examined one as an owner."""
+
+    resource: Resource
+    metadata: ObjectMeta
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One object with its owners and dependents."""
+
+    resource: Resource
+    metadata: ObjectMeta
+    owners: tuple[Owner, ...]
+    dependents: tuple[Dependent, ...]
+
+
+def key_for(resource: Resource, metadata: ObjectMeta) -> str:
+    """The key under which an object of any kind is examined."""
+    return f"{resource.group}|{resource.version}|{resource.plural}|{metadata.namespace}|{metadata.name}"
+
+
+def keys(cache: Cache, resource: Resource, seen: Any) -> Iterator[str]:
+    """The object itself when it has owners or is held by us; its owners and dependents when it goes."""
+    meta: ObjectMeta = seen.metadata
+    if meta.ownerReferences or (meta.deleting and _is_held(meta)):
+        yield key_for(resource, meta)
+    table = cache.find(resource)
+    now = table.get(meta.namespace, meta.name) if table is not None else None
+    gone = now is None or now.metadata.uid != meta.uid
+    if not gone and not meta.deleting:
+        return
+    for owner in meta.ownerReferences:
+        found = cache.kinds.get((owner.apiVersion, owner.kind))
+        if found is not None:
+            namespace = meta.namespace if found.namespaced else ""
+            yield key_for(found, ObjectMeta(name=owner.name, namespace=namespace))
+    for dependent in dependents(cache, meta.uid):
+        yield key_for(dependent.resource, dependent.metadata)
+
+
+def dependents(cache: Cache, uid: str) -> Iterator[Dependent]:
+    """Everything that names this uid as an owner."""
+    for table in cache.tables:
+        for seen in table.by(BY_OWNER, uid):
+            yield Dependent(table.resource, seen.metadata)
+
+
+def observe(cache: Cache, key: str) -> Snapshot | None:
+    group, version, plural, namespace, name = key.split("|")
+    for namespaced in (True, False):
+        table = cache.find(Resource(group, version, plural, namespaced))
+        seen = table.get(namespace, name) if table is not None else None
+        if table is not None and seen is not None:
+            break
+    else:
+        return None
+    meta = seen.metadata
+    owners = tuple(_owner(cache, meta, reference) for reference in meta.ownerReferences)
+    return Snapshot(table.resource, meta, owners, tuple(dependents(cache, meta.uid)))
+
+
+def _owner(cache: Cache, meta: ObjectMeta, reference: OwnerReference) -> Owner:
+    resource = cache.kinds.get((reference.apiVersion, reference.kind))
+    if resource is None:
+        return Owner(reference, OwnerState.UNKNOWN)
+    if resource.namespaced and not meta.namespace:
+        return Owner(reference, OwnerState.UNKNOWN)
+    namespace = meta.namespace if resource.namespaced else ""
+    table = cache.find(resource)
+    found = table.get(namespace, reference.name) if table is not None else None
+    if found is None or found.metadata.uid != reference.uid:
+        return Owner(reference, OwnerState.UNSURE, Get(resource.path(namespace, reference.name)))
+    waiting = found.metadata.deleting and FOREGROUND in found.metadata.finalizers
+    return Owner(reference, OwnerState.WAITING if waiting else OwnerState.SOLID)
+
+
+def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
+    """The snapshot with the API's word on owners that the cache lacks."""
+    return replace(seen, owners=tuple(_verified(owner, answers) for owner in seen.owners))
+
+
+def _verified(owner: Owner, answers: Mapping[Get, Answer]) -> Owner:
+    answer = answers.get(owner.question) if owner.question is not None else None
+    if answer is None:
+        return owner
+    if answer.status == 404:
+        return replace(owner, state=OwnerState.ABSENT, question=None)
+    if answer.status != 200:
+        return replace(owner, state=OwnerState.UNKNOWN, question=None)
+    meta = answer.body["metadata"]
+    if meta.get("uid") != owner.reference.uid:
+        return replace(owner, state=OwnerState.ABSENT, question=None)
+    waiting = meta.get("deletionTimestamp") and FOREGROUND in (meta.get("finalizers") or ())
+    return replace(owner, state=OwnerState.WAITING if waiting else OwnerState.SOLID, question=None)
+
+
+def reconcile(seen: Snapshot, now: float) -> Plan:
+    meta = seen.metadata
+    if meta.deleting and ORPHAN in meta.finalizers:
+        return _orphan(seen)
+    if meta.deleting and FOREGROUND in meta.finalizers:
+        return _foreground(seen)
+    if meta.deleting or not seen.owners:
+        return NOTHING
+    questions = tuple(owner.question for owner in seen.owners if owner.question is not None)
+    if questions:
+        return Plan(ask=questions)
+    return _judge(seen)
+
+
+def _judge(seen: Snapshot) -> Plan:
+    """Keep, disown or delete an object by the state of its owners."""
+    by_state = {state: [o.reference for o in seen.owners if o.state is state] for state in OwnerState}
+    if by_state[OwnerState.UNKNOWN]:
+        return Plan(requeue_after=30.0) if len(by_state[OwnerState.UNKNOWN]) < len(seen.owners) else NOTHING
+    lost = [*by_state[OwnerState.ABSENT], *by_state[OwnerState.WAITING]]
+    if by_state[OwnerState.SOLID]:
+        return Plan((_disown(seen.resource, seen.metadata, {one.uid for one in lost}),)) if lost else NOTHING
+    if by_state[OwnerState.WAITING] and seen.dependents:
+        return Plan((_delete(seen, "Foreground"),))
+    for finalizer, propagation in ((ORPHAN, "Orphan"), (FOREGROUND, "Foreground")):
+        if finalizer in seen.metadata.finalizers:
+            return Plan((_delete(seen, propagation),))
+    return Plan((_delete(seen, "Background"),))
+
+
+def _delete(seen: Snapshot, propagation: str) -> Delete:
+    meta = seen.metadata
+    return Delete(
+        seen.resource,
+        meta.namespace,
+        meta.name,
+        uid=meta.uid,
+        resource_version=meta.resourceVersion,
+        propagation=propagation,
+    )
+
+
+def _orphan(seen: Snapshot) -> Plan:
+    actions: list[Action] = [
+        _disown(one.resource, one.metadata, {seen.metadata.uid}) for one in seen.dependents if not one.metadata.deleting
+    ]
+    return Plan((*actions, _release(seen, ORPHAN)))
+
+
+def _foreground(seen: Snapshot) -> Plan:
+    """Delete the dependents that block; let the object go when none does."""
+    blocking = [one for one in seen.dependents if _blocks(one, seen.metadata.uid)]
+    if not blocking:
+        return Plan((_release(seen, FOREGROUND),))
+    return NOTHING  # their own rounds find an owner that waits, and delete them
+
+
+def _blocks(dependent: Dependent, uid: str) -> bool:
+    return any(one.uid == uid and one.blockOwnerDeletion is True for one in dependent.metadata.ownerReferences)
+
+
+def _disown(resource: Resource, meta: ObjectMeta, uids: set[str]) -> Patch:
+    kept = [plain(one) for one in meta.ownerReferences if one.uid not in uids]
+    patch = {"metadata": {"ownerReferences": kept or None}}
+    return Patch(resource, meta.namespace, meta.name, patch, uid=meta.uid, resource_version=meta.resourceVersion)
+
+
+def _release(seen: Snapshot, finalizer: str) -> Patch:
+    meta = seen.metadata
+    kept = [one for one in meta.finalizers if one != finalizer]
+    patch = {"metadata": {"finalizers": kept or None}}
+    return Patch(seen.resource, meta.namespace, meta.name, patch, uid=meta.uid, resource_version=meta.resourceVersion)
+
+
+def _is_held(meta: ObjectMeta) -> bool:
+    return FOREGROUND in meta.finalizers or ORPHAN in meta.finalizers
+
+
+def _concerns(old: Any, new: Any) -> bool:
+    before, after = old.metadata, new.metadata
+    return bool(
+        before.ownerReferences != after.ownerReferences
+        or before.finalizers != after.finalizers
+        or before.deletionTimestamp != after.deletionTimestamp
+        or before.uid != after.uid
+    )
+
+
+CONTROLLER = Controller(
+    name="garbagecollector",
+    watches=(Watch(NAMESPACES, Namespace),),
+    observe=observe,
+    reconcile=reconcile,
+    informed=informed,
+    follows_everything=keys,
+    concerns_everything=_concerns,
+    workers=20,
+    component="garbage-collector-controller",
+)

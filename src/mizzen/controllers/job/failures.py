@@ -1,0 +1,66 @@
+"""Failed pods of a Job: what the pod failure policy says of each, and how long to wait before the next."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mizzen.api.views.batch import FailureRule, Job
+from mizzen.api.views.core import Pod
+from mizzen.controllers.status import created_at
+from mizzen.machinery import times
+
+_FIRST, _LONGEST = 10.0, 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a failed pod means for its Job: action Count, Ignore, FailJob or FailIndex."""
+
+    action: str
+    message: str = ""
+
+
+def judge(job: Job, pod: Pod) -> Verdict:
+    """The first rule that matches decides; without one the failure counts."""
+    policy = job.spec.podFailurePolicy
+    for number, rule in enumerate(policy.rules if policy is not None else ()):
+        matched = _matches(rule, pod)
+        if matched is not None:
+            where = f"{pod.metadata.namespace}/{pod.metadata.name}"
+            return Verdict(rule.action, matched.format(where=where, action=rule.action, number=number))
+    return Verdict("Count")
+
+
+def _matches(rule: FailureRule, pod: Pod) -> str | None:
+    if (codes := rule.onExitCodes) is not None:
+        for status in (*pod.status.containerStatuses, *pod.status.initContainerStatuses):
+            ended = status.state.terminated
+            if ended is None or ended.exitCode == 0 or codes.containerName not in (None, status.name):
+                continue
+            if (ended.exitCode in codes.values) == (codes.operator == "In"):
+                text = f"Container {status.name} for pod {{where}} failed with exit code {ended.exitCode}"
+                return text + " matching {action} rule at index {number}"
+        return None
+    for pattern in rule.onPodConditions:
+        for one in pod.status.conditions:
+            if (one.type, one.status) == (pattern.type, pattern.status):
+                return f"Pod {{where}} has condition {one.type} matching {{action}} rule at index {{number}}"
+    return None
+
+
+def ended_at(pod: Pod) -> float:
+    """When the pod's last container ended."""
+    ends = [
+        times.parse(status.state.terminated.finishedAt)
+        for status in pod.status.containerStatuses
+        if status.state.terminated is not None and status.state.terminated.finishedAt
+    ]
+    return max(ends, default=created_at(pod.metadata))
+
+
+def pause(failed: Iterable[Pod], now: float) -> float:
+    """Seconds to wait before a replacement: ten after the first failure in a row, doubled by each further one."""
+    ends = sorted(ended_at(pod) for pod in failed)
+    if not ends:
+        return 0.0
+    delay = min(_LONGEST, _FIRST * 2.0 ** min(len(ends) - 1, 10))
+    return max(0.0, ends[-1] + delay - now)

@@ -1,0 +1,89 @@
+"""Pod garbage: pods of vanished nodes, pods that terminate unscheduled, and finished pods beyond a limit.
+
+Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from mizzen.api.views.core import Node, Pod
+from mizzen.client.cache import BY_NODE, Cache, Index
+from mizzen.client.resources import NODES, PODS
+from mizzen.controllers.config import Config
+from mizzen.controllers.disruption import doomed
+from mizzen.controllers.pods import is_finished
+from mizzen.controllers.status import created_at
+from mizzen.reconcile.controller import Controller, Watch
+from mizzen.reconcile.plan import NOTHING, Action, Answer, Delete, Get, Plan
+
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+BY_FINISHED: Index[Pod] = Index("finished", lambda pod: (True,) if is_finished(pod) else ())
+_KEY = "pods"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Pods that may be garbage: by the name of a node that the cache lacks, by why, and the finished ones."""
+
+    lost: Mapping[str, tuple[Pod, ...]]
+    stuck: tuple[Pod, ...]
+    unscheduled: tuple[Pod, ...]
+    finished: tuple[Pod, ...]
+    verified: bool = False
+
+
+def observe(cache: Cache, key: str) -> Snapshot | None:
+    nodes, pods = cache.of(NODES, Node), cache.of(PODS, Pod)
+    names = {pod.spec.nodeName for pod in pods if pod.spec.nodeName}
+    lost = {name: tuple(pods.by(BY_NODE, name)) for name in sorted(names) if nodes.get("", name) is None}
+    unscheduled = tuple(pod for pod in pods.by(BY_NODE, "") if pod.metadata.deleting)
+    out = [node.metadata.name for node in nodes if any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)]
+    stuck = tuple(pod for name in out for pod in pods.by(BY_NODE, name) if pod.metadata.deleting)
+    finished = tuple(pod for pod in pods.by(BY_FINISHED, True) if not pod.metadata.deleting)
+    return Snapshot(lost, stuck, unscheduled, finished)
+
+
+def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
+    """Only nodes that the API itself does not know are lost."""
+    lost = {name: pods for name, pods in seen.lost.items() if answers[_question(name)].status == 404}
+    return replace(seen, lost=lost, verified=True)
+
+
+def _question(name: str) -> Get:
+    return Get(NODES.path("", name))
+
+
+def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
+    if seen.lost and not seen.verified:
+        return Plan(ask=tuple(_question(name) for name in seen.lost))
+    actions: list[Action] = []
+    for pods in seen.lost.values():
+        for pod in pods:
+            actions += (*doomed(pod, "DeletionByPodGC", "PodGC: node no longer exists", now, "Failed"), _force(pod))
+    for pod in seen.stuck:
+        actions += (*doomed(pod, "DeletionByPodGC", "PodGC: node is out of service", now, "Failed"), _force(pod))
+    actions += (_force(pod) for pod in seen.unscheduled)
+    surplus = len(seen.finished) - config.finished_pods_kept
+    if surplus > 0:
+        oldest = sorted(seen.finished, key=lambda pod: (created_at(pod.metadata), pod.metadata.name))
+        actions += (_force(pod) for pod in oldest[:surplus])
+    return Plan(tuple(actions)) if actions else NOTHING
+
+
+def _force(pod: Pod) -> Delete:
+    meta = pod.metadata
+    return Delete(PODS, meta.namespace, meta.name, uid=meta.uid, grace_seconds=0)
+
+
+def controller(config: Config) -> Controller:
+    """Looks at all pods every twenty seconds."""
+    return Controller(
+        name="pod-garbage-collector",
+        watches=(Watch(PODS, Pod), Watch(NODES, Node)),
+        observe=observe,
+        reconcile=partial(reconcile, config),
+        informed=informed,
+        resync=lambda _cache: (_KEY,),
+        resync_seconds=20.0,
+    )

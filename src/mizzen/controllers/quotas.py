@@ -1,0 +1,255 @@
+"""ResourceQuota status: what a namespace uses of what it may.
+
+Admission enforces quotas as objects are made; this controller corrects their status as objects come and go.
+Ref: https://kubernetes.io/docs/concepts/policy/resource-quotas/
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mizzen.api.views.core import (
+    PersistentVolumeClaim,
+    Pod,
+    ResourceQuota,
+    ResourceQuotaSpec,
+    ResourceQuotaStatus,
+    Service,
+)
+from mizzen.client.cache import BY_NAMESPACE, Cache
+from mizzen.client.client import Resource
+from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
+from mizzen.controllers.pods import is_finished
+from mizzen.controllers.status import status_patch
+from mizzen.controllers.volumes.classes import class_name
+from mizzen.machinery import quantity
+from mizzen.machinery.quantity import ZERO, Quantity
+from mizzen.reconcile.controller import Controller, Watch, own, split
+from mizzen.reconcile.plan import Plan
+
+_OLD_COUNTS = {
+    "pods": "pods",
+    "services": "services",
+    "replicationcontrollers": "replicationcontrollers",
+    "resourcequotas": "resourcequotas",
+    "secrets": "secrets",
+    "configmaps": "configmaps",
+    "persistentvolumeclaims": "persistentvolumeclaims",
+}
+_ONE = Quantity(quantity.NANO)
+Usage = dict[str, Quantity]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A quota, the objects whose sizes it may limit, and how many there are of everything it counts."""
+
+    quota: ResourceQuota
+    pods: tuple[Pod, ...]
+    services: tuple[Service, ...]
+    claims: tuple[PersistentVolumeClaim, ...]
+    counts: Mapping[str, int]
+
+
+def observe(cache: Cache, key: str) -> Snapshot | None:
+    quota = cache.of(RESOURCE_QUOTAS, ResourceQuota).get(*split(key))
+    if quota is None:
+        return None
+    namespace = quota.metadata.namespace
+    counts = {name: _count(cache, name, namespace) for name in quota.spec.hard if _counted(name) not in (None, "pods")}
+    return Snapshot(
+        quota,
+        tuple(cache.of(PODS, Pod).in_namespace(namespace)),
+        tuple(cache.of(SERVICES, Service).in_namespace(namespace)),
+        tuple(cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).in_namespace(namespace)),
+        counts,
+    )
+
+
+def _counted(name: str) -> str | None:
+    """The `plural.group` that a quota name counts; None for sizes."""
+    return name.removeprefix("count/") if name.startswith("count/") else _OLD_COUNTS.get(name)
+
+
+def _count(cache: Cache, name: str, namespace: str) -> int:
+    plural, _, group = (_counted(name) or "").partition(".")
+    for table in cache.tables:
+        if (table.resource.plural, table.resource.group) == (plural, group):
+            return len(table.by(BY_NAMESPACE, namespace))
+    return 0
+
+
+def reconcile(seen: Snapshot, now: float) -> Plan:
+    quota = seen.quota
+    usage: Usage = {}
+    pods = [pod for pod in seen.pods if not is_finished(pod) and in_scope(quota.spec, pod)]
+    for pod in pods:
+        _add(usage, usage_of_pod(pod))
+    if not quota.spec.scopes and quota.spec.scopeSelector is None:
+        for service in seen.services:
+            _add(usage, _usage_of_service(service))
+        for claim in seen.claims:
+            _add(usage, _usage_of_claim(claim))
+        _add(usage, {name: Quantity(count * quantity.NANO) for name, count in seen.counts.items()})
+    used = {name: str(usage.get(name, ZERO)) for name in quota.spec.hard}
+    status = ResourceQuotaStatus(hard=quota.spec.hard, used=_kept(quota.status.used, used))
+    return Plan(status_patch(RESOURCE_QUOTAS, quota.metadata, quota.status, status))
+
+
+def _kept(old: Mapping[str, Any], new: dict[str, str]) -> dict[str, Any]:
+    """Amounts as they are written already where they mean the same."""
+    return {
+        name: old[name] if name in old and quantity.compare(str(old[name]), text) == 0 else text
+        for name, text in new.items()
+    }
+
+
+def in_scope(spec: ResourceQuotaSpec, pod: Pod) -> bool:
+    """Whether the quota's scopes cover the pod."""
+    if not all(_has_scope(name, pod) for name in spec.scopes):
+        return False
+    for one in spec.scopeSelector.matchExpressions if spec.scopeSelector is not None else ():
+        if one.scopeName != "PriorityClass":
+            if not _has_scope(one.scopeName, pod):
+                return False
+            continue
+        name = pod.spec.priorityClassName
+        holds = {
+            "In": name in one.values,
+            "NotIn": name not in one.values,
+            "Exists": bool(name),
+            "DoesNotExist": not name,
+        }
+        if not holds.get(one.operator, False):
+            return False
+    return True
+
+
+def _has_scope(name: str, pod: Pod) -> bool:
+    terminating = pod.spec.activeDeadlineSeconds is not None
+    best_effort = not any(
+        one.resources.requests or one.resources.limits for one in (*pod.spec.containers, *pod.spec.initContainers)
+    )
+    affinity = pod.spec.affinity
+    crosses = affinity is not None and any(
+        term.namespaces or term.namespaceSelector is not None
+        for kind in (affinity.podAffinity, affinity.podAntiAffinity)
+        if kind is not None
+        for term in (
+            *kind.requiredDuringSchedulingIgnoredDuringExecution,
+            *(one.podAffinityTerm for one in kind.preferredDuringSchedulingIgnoredDuringExecution),
+        )
+    )
+    return {
+        "Terminating": terminating,
+        "NotTerminating": not terminating,
+        "BestEffort": best_effort,
+        "NotBestEffort": not best_effort,
+        "PriorityClass": bool(pod.spec.priorityClassName),
+        "CrossNamespacePodAffinity": crosses,
+    }.get(name, False)
+
+
+def usage_of_pod(pod: Pod) -> Usage:
+    """What a pod counts as: itself, its requests and its limits."""
+    usage: Usage = {"pods": _ONE, "count/pods": _ONE}
+    for kind in ("requests", "limits"):
+        for name, amount in _pod_total(pod, kind).items():
+            usage[f"{kind}.{name}"] = amount
+            if kind == "requests" and name in ("cpu", "memory", "ephemeral-storage"):
+                usage[name] = amount
+    return usage
+
+
+def _pod_total(pod: Pod, kind: str) -> Usage:
+    """Containers and side-cars together, or the largest start-up need, plus overhead."""
+    total: Usage = {}
+    for container in pod.spec.containers:
+        _add(total, _amounts(getattr(container.resources, kind)))
+    sidecars: Usage = {}
+    peak: Usage = {}
+    for container in pod.spec.initContainers:
+        amounts = _amounts(getattr(container.resources, kind))
+        if container.restartPolicy == "Always":
+            _add(sidecars, amounts)
+            _raise(peak, sidecars)
+        else:
+            together = dict(sidecars)
+            _add(together, amounts)
+            _raise(peak, together)
+    _add(total, sidecars)
+    _raise(total, peak)
+    _add(
+        total,
+        {name: value for name, value in _amounts(pod.spec.overhead).items() if kind == "requests" or name in total},
+    )
+    return total
+
+
+def _amounts(values: Mapping[str, Any]) -> Usage:
+    return {name: quantity.parse(str(value)) for name, value in values.items()}
+
+
+def _usage_of_service(service: Service) -> Usage:
+    usage: Usage = {}
+    if service.spec.type in ("NodePort", "LoadBalancer"):
+        ports = sum(bool(port.nodePort) for port in service.spec.ports) or len(service.spec.ports)
+        usage["services.nodeports"] = Quantity(ports * quantity.NANO)
+    if service.spec.type == "LoadBalancer":
+        usage["services.loadbalancers"] = _ONE
+    return usage
+
+
+def _usage_of_claim(claim: PersistentVolumeClaim) -> Usage:
+    size = quantity.parse(str(claim.spec.resources.requests.get("storage", "0")))
+    usage: Usage = {"requests.storage": size}
+    if name := class_name(claim):
+        prefix = f"{name}.storageclass.storage.k8s.io"
+        usage[f"{prefix}/requests.storage"] = size
+        usage[f"{prefix}/persistentvolumeclaims"] = _ONE
+    return usage
+
+
+def _add(total: Usage, more: Mapping[str, Quantity]) -> None:
+    for name, amount in more.items():
+        total[name] = total[name].plus(amount) if name in total else amount
+
+
+def _raise(total: Usage, least: Mapping[str, Quantity]) -> None:
+    for name, amount in least.items():
+        if name not in total or total[name].nanos < amount.nanos:
+            total[name] = amount
+
+
+def _keys(cache: Cache, _resource: Resource, seen: Any) -> Iterable[str]:
+    """All quotas of the changed object's namespace."""
+    namespace = seen.metadata.namespace
+    if not namespace:
+        return ()
+    quotas = cache.of(RESOURCE_QUOTAS, ResourceQuota).in_namespace(namespace)
+    return tuple(f"{namespace}/{quota.metadata.name}" for quota in quotas)
+
+
+def _concerns(old: Any, new: Any) -> bool:
+    """Counts change when objects come and go; sizes when specs or phases do."""
+    if isinstance(new, Pod) and isinstance(old, Pod):
+        return is_finished(old) != is_finished(new) or old.spec.containers != new.spec.containers
+    if isinstance(new, Service | PersistentVolumeClaim):
+        return bool(old.spec != new.spec)
+    return False
+
+
+CONTROLLER = Controller(
+    name="resourcequota",
+    watches=(
+        Watch(RESOURCE_QUOTAS, ResourceQuota, own),
+        Watch(PODS, Pod),
+        Watch(SERVICES, Service),
+        Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim),
+    ),
+    observe=observe,
+    reconcile=reconcile,
+    follows_everything=_keys,
+    concerns_everything=_concerns,
+    component="resourcequota-controller",
+)

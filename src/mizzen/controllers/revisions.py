@@ -1,0 +1,94 @@
+"""ControllerRevisions: the numbered templates of StatefulSets and DaemonSets, for rollbacks and history."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from mizzen.api.views.apps import ControllerRevision
+from mizzen.api.views.meta import ObjectMeta
+from mizzen.client.resources import CONTROLLER_REVISIONS
+from mizzen.controllers import template as templates
+from mizzen.controllers.ownership import Identity, owned_by
+from mizzen.machinery.errors import Object
+from mizzen.reconcile.plan import Create, Delete, Patch
+
+HASH_LABEL = "controller-revision-hash"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The workload whose revisions these are."""
+
+    metadata: ObjectMeta
+    identity: Identity
+    template: Object
+    collisions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The revision of the present template, and what must be done first so that it exists and is the latest."""
+
+    name: str
+    digest: str
+    action: Create | Patch | None
+    collides: bool = False
+
+
+def data_of(template: Object) -> Object:
+    """What a revision records: a strategic-merge patch that puts the template back."""
+    return {"spec": {"template": {**template, "$patch": "replace"}}}
+
+
+def current(owner: Owner, known: Sequence[ControllerRevision], namesake: ControllerRevision | None) -> Current:
+    """Find the template among the known revisions, or plan to record it."""
+    data = data_of(owner.template)
+    number = max((one.revision for one in known), default=0)
+    same = [one for one in known if one.data == data]
+    if same:
+        newest = max(same, key=lambda one: (one.revision, one.metadata.name))
+        meta = newest.metadata
+        action = None
+        if newest.revision < number:
+            patch = {"revision": number + 1}
+            action = Patch(CONTROLLER_REVISIONS, meta.namespace, meta.name, patch, uid=meta.uid)
+        return Current(meta.name, meta.labels.get(HASH_LABEL, meta.name.rpartition("-")[2]), action)
+    name, digest = name_for(owner)
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": name,
+            "namespace": owner.metadata.namespace,
+            "labels": {**((owner.template.get("metadata") or {}).get("labels") or {}), HASH_LABEL: digest},
+            "annotations": {
+                key: value for key, value in owner.metadata.annotations.items() if not key.startswith("kubectl.")
+            },
+            "ownerReferences": owned_by(owner.metadata, owner.identity),
+        },
+        "data": data,
+        "revision": number + 1,
+    }
+    return Current(name, digest, Create(CONTROLLER_REVISIONS, body), collides=namesake is not None)
+
+
+def name_for(owner: Owner) -> tuple[str, str]:
+    """Name and hash of the revision of the present template."""
+    digest = templates.digest(owner.template, owner.collisions)
+    return f"{owner.metadata.name}-{digest}", digest
+
+
+def surplus(known: Sequence[ControllerRevision], live: Iterable[str], limit: int) -> tuple[Delete, ...]:
+    """Deletions of the oldest revisions past the history limit; those in use (by name or hash) stay."""
+    in_use = set(live)
+    idle = [
+        one
+        for one in known
+        if one.metadata.name not in in_use
+        and one.metadata.labels.get(HASH_LABEL) not in in_use
+        and not one.metadata.deleting
+    ]
+    idle.sort(key=lambda one: (one.revision, one.metadata.name))
+    return tuple(
+        Delete(CONTROLLER_REVISIONS, one.metadata.namespace, one.metadata.name, uid=one.metadata.uid)
+        for one in idle[: max(0, len(idle) - limit)]
+    )

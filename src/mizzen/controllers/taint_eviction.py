@@ -1,0 +1,80 @@
+"""Taint-based eviction: pods leave a node whose NoExecute taints they do not tolerate, or no longer.
+
+Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions
+"""
+
+from dataclasses import dataclass
+
+from mizzen.api.views.core import Node, Pod, Taint
+from mizzen.client.cache import BY_NODE, Cache
+from mizzen.client.resources import NODES, PODS
+from mizzen.controllers.disruption import doomed
+from mizzen.controllers.ownership import Identity, about
+from mizzen.machinery import times
+from mizzen.reconcile.controller import Controller, Watch, key_of, own, split
+from mizzen.reconcile.plan import NOTHING, Delete, Note, Plan
+
+_FOREVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A pod and the NoExecute taints of its node."""
+
+    pod: Pod
+    taints: tuple[Taint, ...]
+
+
+def observe(cache: Cache, key: str) -> Snapshot | None:
+    pod = cache.of(PODS, Pod).get(*split(key))
+    if pod is None or not pod.spec.nodeName or pod.metadata.deleting:
+        return None
+    node = cache.of(NODES, Node).get("", pod.spec.nodeName)
+    taints = tuple(one for one in node.spec.taints if one.effect == "NoExecute") if node is not None else ()
+    return Snapshot(pod, taints) if taints else None
+
+
+def reconcile(seen: Snapshot, now: float) -> Plan:
+    due = min((_leaves_at(seen.pod, taint, now) for taint in seen.taints), default=_FOREVER)
+    if due == _FOREVER:
+        return NOTHING
+    if due > now:
+        return Plan(requeue_after=due - now)
+    meta = seen.pod.metadata
+    text = f"Marking for deletion Pod {meta.namespace}/{meta.name}"
+    note = Note(about(meta, Identity("v1", "Pod")), "TaintManagerEviction", text)
+    why = "Taint manager: deleting due to NoExecute taint"
+    marked = doomed(seen.pod, "DeletionByTaintManager", why, now)
+    return Plan((*marked, Delete(PODS, meta.namespace, meta.name, uid=meta.uid, note=note)))
+
+
+def _leaves_at(pod: Pod, taint: Taint, now: float) -> float:
+    """When the pod has to leave because of this taint."""
+    tolerating = [one for one in pod.spec.tolerations if one.tolerates(taint)]
+    if not tolerating:
+        return now
+    limits = [one.tolerationSeconds for one in tolerating if one.tolerationSeconds is not None]
+    if not limits:
+        return _FOREVER
+    since = times.parse(taint.timeAdded) if taint.timeAdded else now
+    return since + max(0, min(limits))
+
+
+def _keys_of_node(cache: Cache, node: Node) -> tuple[str, ...]:
+    return tuple(key_of(pod) for pod in cache.of(PODS, Pod).by(BY_NODE, node.metadata.name))
+
+
+def _pod_concerns(old: Pod, new: Pod) -> bool:
+    return old.spec.nodeName != new.spec.nodeName or old.spec.tolerations != new.spec.tolerations
+
+
+CONTROLLER = Controller(
+    name="taint-eviction-controller",
+    watches=(
+        Watch(PODS, Pod, own, _pod_concerns),
+        Watch(NODES, Node, _keys_of_node, lambda old, new: old.spec.taints != new.spec.taints),
+    ),
+    observe=observe,
+    reconcile=reconcile,
+    component="taint-eviction-controller",
+)

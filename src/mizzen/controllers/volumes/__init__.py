@@ -1,0 +1,1 @@
+"""Persistent volumes: binding claims, reclaiming, protecting, provisioning on nodes' own disks, attaching."""

@@ -1,0 +1,71 @@
+"""The messages of the built-in kinds: fields with their numbers and JSON names, loaded on first use."""
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import orjson
+
+from mizzen.machinery.schema import registry
+
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_REDUCED = ("PartialObjectMetadata", "PartialObjectMetadataList")
+"""Kinds of meta.k8s.io, which the published definitions leave out."""
+
+
+class ProtobufError(ValueError):
+    """Bytes that are no such message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field; `form` names a scalar, a special form or, with dots, another message."""
+
+    number: int
+    name: str
+    """In JSON; empty for an inline message, whose fields stand in the object around it."""
+    form: str
+    many: str
+    """`*` for a list, `%` for a map of strings, else empty."""
+    pointer: bool
+    omitempty: bool
+    omitzero: bool
+
+    @property
+    def is_message(self) -> bool:
+        return "." in self.form
+
+
+@cache
+def _packed() -> dict[str, list[tuple[int, str, str, str]]]:
+    try:
+        packed = files("mizzen").joinpath("_schema", "protobuf.json.gz").read_bytes()
+    except FileNotFoundError:
+        raise RuntimeError("the protobuf messages are not packed: run `python tools/build_protobuf.py`") from None
+    loaded: dict[str, list[tuple[int, str, str, str]]] = orjson.loads(gzip.decompress(packed))
+    return loaded
+
+
+def fields(name: str) -> Sequence[Field]:
+    """The fields of a message. Raises: LookupError."""
+    return tuple(
+        Field(number, json, form.lstrip("*%"), form[0] if form[0] in "*%" else "", "p" in flags, "o" in flags, "z" in flags)
+        for number, json, form, flags in _packed()[name]
+    )
+
+
+def names() -> Sequence[str]:
+    """All messages."""
+    return tuple(_packed())
+
+
+@cache
+def message_of(api_version: str, kind: str) -> str | None:
+    """The message of a kind; None for kinds that protobuf does not carry."""
+    group, _, version = api_version.rpartition("/")
+    if group == "meta.k8s.io" and kind in _REDUCED:
+        return _META + kind
+    name = registry.name_of(group, version, kind)
+    return name if name is not None and name in _packed() else None

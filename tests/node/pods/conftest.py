@@ -1,0 +1,299 @@
+"""One node with real containers: an API server in memory, the agent, crun, routed pods, and a registry on loopback.
+
+The whole test process moves into mount and network namespaces of its own, so nothing it does is seen outside.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.node.pods import images
+
+from mizzen.agent import agent, embedded
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.images.archive import import_path
+from mizzen.agent.network.netlink import Netlink
+from mizzen.agent.network.routed import RoutedNetwork
+from mizzen.agent.runtime import cgroups, namespaces, syscalls
+from mizzen.base import log
+from mizzen.base.clock import SystemClock
+from mizzen.client.client import Client
+from mizzen.client.inprocess import InProcessTransport
+from mizzen.client.resources import EVENTS, NAMESPACES, PODS
+from mizzen.machinery.errors import ApiError
+from mizzen.machinery.identity import MASTERS, Identity
+from mizzen.server.server import Server
+from mizzen.store.memory import MemoryStore
+from mizzen.wire.crilog import parse_line
+
+IMAGE = "local/busybox:1"
+NODE_IP = "10.209.0.1"
+Object = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def own_namespaces() -> None:
+    """Move this process out of the machine's sight."""
+    namespaces.enter_mounts(Path("/nonexistent"))
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, 0x8914, struct.pack("16sh14s", b"lo", 1, b""))
+    with Netlink() as net:
+        net.add_address(net.need("lo").index, IPv4Interface(f"{NODE_IP}/32"))
+
+
+@pytest.fixture(scope="session")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A layer with busybox; fetched before the network goes."""
+    return images.base_layer(images.busybox(tmp_path_factory.mktemp("busybox")))
+
+
+@pytest.fixture(scope="session")
+def image_root(busybox: bytes, own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The machine's image store, holding `IMAGE`."""
+    root = tmp_path_factory.mktemp("images")
+    archive = tmp_path_factory.mktemp("archive") / "busybox.tar"
+    images.docker_archive(archive, IMAGE, [busybox], Cmd=["sh"], Env=["PATH=/bin", "FROM_IMAGE=yes"])
+    config = AgentConfig("unused", root / "unused", root, ("127.0.0.1",))
+    asyncio.run(import_path(embedded.images_of(config).store, archive))
+    return root
+
+
+@pytest.fixture(scope="session")
+def registry(own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real registry on loopback; answers `127.0.0.1:PORT`."""
+    root = tmp_path_factory.mktemp("registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    (root / "config.yml").write_text(
+        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {root}/data\nhttp:\n  addr: {address}\n"
+    )
+    server = subprocess.Popen(
+        ["docker-registry", "serve", root / "config.yml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    host, port = address.split(":")
+    while server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port))):
+            break
+    yield address
+    server.terminate()
+    server.wait(10)
+
+
+@dataclass
+class Node:
+    """The node and its API, as tests use them."""
+
+    config: AgentConfig
+    client: Client
+    new_client: Callable[[str], Client]
+    network: RoutedNetwork
+    running: agent.Agent | None = None
+    task: "asyncio.Task[None] | None" = None
+    created: list[str] = field(default_factory=list)
+
+    async def start(self) -> None:
+        """Start the agent, and wait until it has seen its pods."""
+        ready = asyncio.Event()
+
+        def told(started: agent.Agent) -> None:
+            self.running = started
+            ready.set()
+
+        pictures = embedded.images_of(self.config)
+        runtime = embedded.runtime_of(self.config, pictures)
+        self.task = asyncio.create_task(
+            agent.run(
+                self.config, self.new_client("kubelet"), network=self.network, runtime=runtime, images=pictures,
+                clock=SystemClock(), ready=told,
+            )
+        )  # fmt: skip
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait({self.task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if self.task.done():
+            waiting.cancel()
+            self.task.result()
+
+    async def stop(self) -> None:
+        """Stop the agent; its containers go on."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    async def create(self, name: str, *containers: Object, **spec: Any) -> Object:
+        """Create a pod on this node; containers default to busybox."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "labels": {"app": name}, **spec.pop("metadata", {})},
+            "spec": {
+                "nodeName": self.config.node_name,
+                "terminationGracePeriodSeconds": 1,
+                "restartPolicy": "Always",
+                "containers": [shell(**one) if "image" not in one else one for one in containers],
+                **spec,
+            },
+        }
+        return await self.client.create(PODS, body, "default")
+
+    async def until(self, name: str, claim: Callable[[Object], Any], seconds: float = 20) -> Object:
+        """The pod, as soon as the claim holds."""
+        last: Object | None = None
+        try:
+            async with asyncio.timeout(seconds):
+                async for event in self.client.watch(PODS, "default", view=dict, initial=True):
+                    if event.object is not None and event.object["metadata"]["name"] == name:
+                        last = event.object
+                        if event.type != "DELETED" and claim(last):
+                            return last
+        except TimeoutError:
+            raise AssertionError(f"{name}: {(last or {}).get('status')}\n{await self.events(name)}") from None
+        raise AssertionError(f"{name}: the watch ended")
+
+    async def running_pod(self, name: str) -> Object:
+        """The pod, once it runs and is ready."""
+        return await self.until(name, is_ready)
+
+    async def gone(self, name: str, seconds: float = 20) -> None:
+        """Return once the API holds the pod no more."""
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    await self.client.get(PODS, name, "default", view=dict)
+                except ApiError as error:
+                    if error.code == 404:
+                        return
+                    raise
+                await asyncio.sleep(0.01)
+
+    async def delete(self, name: str, grace: int | None = None) -> None:
+        """Delete a pod, and wait until it is gone."""
+        await self.client.delete(PODS, name, "default", grace_seconds=grace)
+        await self.gone(name)
+
+    async def events(self, name: str) -> list[tuple[str, str]]:
+        """Reason and message of the events about a pod."""
+        listed = await self.client.list(EVENTS, "default", view=dict)
+        return [(one["reason"], one["message"]) for one in listed.items if one["involvedObject"]["name"] == name]
+
+    async def run(self, name: str, *command: str, container: str = "c") -> str:
+        """What a command prints inside a container."""
+        assert self.running is not None
+        life = self.running.pods.find("default", name)
+        assert life is not None
+        session = await self.running.tools.runtime.exec(life.containers[container].id, command, tty=False, stdin=False)
+        out = b""
+        while chunk := await session.read("stdout"):
+            out += chunk
+        while chunk := await session.read("stderr"):
+            out += chunk
+        await session.wait()
+        await session.close()
+        return out.decode()
+
+    def log(self, pod: Object, container: str = "c", attempt: int = 0) -> str:
+        """The text of a log, without times."""
+        meta = pod["metadata"]
+        directory = self.config.root / "logs" / "pods" / f"{meta['namespace']}_{meta['name']}_{meta['uid']}"
+        lines = (directory / container / f"{attempt}.log").read_bytes().splitlines(keepends=True)
+        return b"".join(one.text for line in lines if (one := parse_line(line)) is not None).decode()
+
+    async def logged(self, pod: Object, text: str, container: str = "c") -> str:
+        """The log, as soon as it holds a text."""
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(FileNotFoundError):
+                    if text in (seen := self.log(pod, container)):
+                        return seen
+                await asyncio.sleep(0.01)
+
+
+def shell(script: str = "sleep 1000", name: str = "c", **more: Any) -> Object:
+    """A container that runs a shell script; `exec` spares the shell where signals matter."""
+    return {"name": name, "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", script], **more}
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod is Ready."""
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def phase(wanted: str) -> Callable[[Object], bool]:
+    """A claim about the phase."""
+    return lambda pod: (pod.get("status") or {}).get("phase") == wanted
+
+
+def container(pod: Object, name: str = "c", kind: str = "containerStatuses") -> Object:
+    """A container's status; empty while there is none."""
+    entries = (pod.get("status") or {}).get(kind) or ()
+    return next((one for one in entries if one["name"] == name), {})
+
+
+def waiting(reason: str, name: str = "c") -> Callable[[Object], bool]:
+    """A claim about a container's waiting reason."""
+    return lambda pod: container(pod, name).get("state", {}).get("waiting", {}).get("reason") == reason
+
+
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
+    """Look again and again until there is something true to see."""
+    async with asyncio.timeout(seconds):
+        while not (seen := await look()):  # noqa: ASYNC110 - what is looked at tells nobody
+            await asyncio.sleep(0.01)
+    return seen
+
+
+@pytest.fixture
+async def node(image_root: Path, tmp_path: Path) -> AsyncIterator[Node]:
+    """A running node; afterwards nothing of it may be left."""
+    log.set_level("error")
+    clock = SystemClock()
+    server = Server(MemoryStore(), clock)
+    await server.start()
+
+    def new_client(user: str) -> Client:
+        return Client(InProcessTransport(server.handle, Identity(user, groups=(MASTERS,))), field_manager=user)
+
+    client = new_client("tester")
+    for name in ("default", "kube-node-lease"):
+        with contextlib.suppress(ApiError):
+            await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    config = AgentConfig("node-1", tmp_path / "node", image_root, (NODE_IP,), cluster_dns=("10.96.0.10",))
+    network = RoutedNetwork(tmp_path / "network", IPv4Network("10.210.0.0/24"), IPv4Address(NODE_IP))
+    (tmp_path / "network").mkdir()
+    here = Node(config, client, new_client, network)
+    await here.start()
+    try:
+        yield here
+    finally:
+        await here.stop()
+        await embedded.purge(config, network)
+        await server.close()
+    assert_nothing_left(config)
+
+
+def assert_nothing_left(config: AgentConfig) -> None:
+    """No mount, process, control group or link of the node is left."""
+    root = str(config.root)
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines() if root in line]
+    assert not mounts, f"mounts left: {mounts}"
+    assert not config.root.exists()
+    found = cgroups.find("/")
+    groups = [found.path(config.cgroup_parent, name) for name in found.mounts]
+    assert not [path for path in groups if path.exists()], "control groups left"
+    links = [name for _, name in socket.if_nameindex() if name.startswith("pod")]
+    assert not links, f"links left: {links}"
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            assert root.encode() not in process.read_bytes() or process.parent.name == str(os.getpid())

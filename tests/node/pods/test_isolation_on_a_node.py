@@ -1,0 +1,119 @@
+"""Who containers run as, what they may do, and what they share."""
+
+from tests.node.pods.conftest import Node, container, phase, shell, waiting
+
+
+async def output(node: Node, name: str, script: str, **more: object) -> list[str]:
+    """What a script prints in a pod that ends."""
+    spec = {
+        key: more.pop(key)
+        for key in (
+            "securityContext_",
+            "volumes",
+            "hostNetwork",
+            "hostPID",
+            "hostname",
+            "subdomain",
+            "hostAliases",
+            "dnsConfig",
+        )
+        if key in more
+    }
+    if "securityContext_" in spec:
+        spec["securityContext"] = spec.pop("securityContext_")
+    await node.create(name, {"script": script, **more}, restartPolicy="Never", **spec)
+    pod = await node.until(name, lambda pod: phase("Succeeded")(pod) or phase("Failed")(pod))
+    return node.log(pod).splitlines()
+
+
+async def test_users_and_groups_come_from_the_pod_and_the_image(node: Node) -> None:
+    volumes = [{"name": "data", "emptyDir": {}}]
+    context = {"runAsUser": 1000, "fsGroup": 3000, "supplementalGroups": [4000]}
+    seen = await output(
+        node, "user", "id; touch /data/x; stat -c %g:%a /data; stat -c %u:%g /data/x", securityContext_=context,
+        volumes=volumes, volumeMounts=[{"name": "data", "mountPath": "/data"}],
+    )  # fmt: skip
+    assert seen[0].startswith("uid=1000(worker) gid=1000(worker) groups=1000(worker),2000(extra),3000,4000")
+    assert seen[1:] == ["3000:2777", "1000:3000"]
+
+
+async def test_run_as_non_root_refuses_an_image_that_runs_as_root(node: Node) -> None:
+    await node.create("root", {"securityContext": {"runAsNonRoot": True}})
+    pod = await node.until("root", waiting("CreateContainerConfigError"))
+    assert "container has runAsNonRoot and image will run as root" in container(pod)["state"]["waiting"]["message"]
+
+
+async def test_capabilities_are_granted_and_dropped(node: Node) -> None:
+    script = "grep CapEff /proc/self/status"
+    none = await output(node, "none", script, securityContext={"capabilities": {"drop": ["ALL"]}})
+    one = await output(node, "one", script, securityContext={"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}})
+    assert none == ["CapEff:\t0000000000000000"]
+    assert one == ["CapEff:\t0000000000001000"]
+
+
+async def test_a_read_only_root_takes_no_files_and_privileges_cannot_grow(node: Node) -> None:
+    context = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False}
+    seen = await output(
+        node, "tight", "touch /x || echo no; grep NoNewPrivs /proc/self/status", securityContext=context
+    )
+    assert seen[-2:] == ["no", "NoNewPrivs:\t1"]
+
+
+async def test_the_default_seccomp_profile_forbids_new_namespaces(node: Node) -> None:
+    context = {"seccompProfile": {"type": "RuntimeDefault"}}
+    seen = await output(
+        node, "filtered", "unshare -U true || echo forbidden; grep Seccomp: /proc/self/status", securityContext=context
+    )
+    assert seen[-2:] == ["forbidden", "Seccomp:\t2"]
+
+
+async def test_a_privileged_container_sees_devices_and_may_mount(node: Node) -> None:
+    seen = await output(
+        node, "mighty", "mount -t tmpfs none /tmp && echo mounted", securityContext={"privileged": True}
+    )
+    assert seen == ["mounted"]
+
+
+async def test_names_in_etc_are_the_pods_own(node: Node) -> None:
+    aliases = [{"ip": "10.9.8.7", "hostnames": ["far.example", "far"]}]
+    seen = await output(
+        node, "named", "hostname; grep far /etc/hosts; cat /etc/resolv.conf; grep web0 /etc/hosts", hostname="web0",
+        subdomain="web", hostAliases=aliases, dnsConfig={"options": [{"name": "ndots", "value": "2"}]},
+    )  # fmt: skip
+    assert seen[0] == "web0" and seen[1] == "10.9.8.7\tfar.example\tfar"
+    assert any(line.startswith("search default.svc.cluster.local svc.cluster.local cluster.local") for line in seen)
+    assert "nameserver 10.96.0.10" in seen and "options ndots:2" in seen
+    assert seen[-1].endswith("\tweb0.web.default.svc.cluster.local\tweb0")
+
+
+async def test_sysctls_and_limits_reach_the_kernel(node: Node) -> None:
+    context = {
+        "sysctls": [
+            {"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"},
+            {"name": "kernel.shm_rmid_forced", "value": "1"},
+        ]
+    }
+    seen = await output(
+        node,
+        "tuned",
+        "cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/shm_rmid_forced",
+        securityContext_=context,
+    )
+    assert seen == ["80", "1"]
+
+
+async def test_containers_of_a_pod_may_share_processes(node: Node) -> None:
+    await node.create(
+        "shared",
+        {"script": "exec sleep 4711"},
+        shell("sleep 0.2; ps; exec sleep 1000", name="b"),
+        shareProcessNamespace=True,
+    )
+    pod = await node.running_pod("shared")
+    assert "sleep 4711" in await node.logged(pod, "sleep 4711", "b")
+    await node.delete("shared")
+
+
+async def test_a_pod_on_the_hosts_network_and_processes_has_their_view(node: Node) -> None:
+    seen = await output(node, "open", "hostname; ps | wc -l", hostNetwork=True, hostPID=True)
+    assert seen[0] == "node-1" and int(seen[1]) > 20

@@ -1,0 +1,86 @@
+"""What the node answers: logs, statistics, commands, attachments."""
+
+import orjson
+from tests.node.pods.conftest import Node, phase
+
+from mizzen.wire.message import Request, Response
+
+
+async def ask(node: Node, path: str, **query: str) -> tuple[int, bytes]:
+    """One request to the node's own server."""
+    assert node.running is not None
+    answer: Response = await node.running.handle(Request("GET", path, tuple(query.items())))
+    if answer.stream is not None:
+        return answer.status, b"".join([piece async for piece in answer.stream])
+    assert isinstance(answer.body, bytes)
+    return answer.status, answer.body
+
+
+async def test_logs_can_be_cut_followed_and_stamped(node: Node) -> None:
+    script = "for i in 1 2 3 4 5; do echo line $i; done; sleep 0.3; echo last"
+    await node.create("talker", {"script": script}, restartPolicy="Never")
+    await node.until("talker", phase("Running"))
+    _, followed = await ask(node, "/containerLogs/default/talker/c", follow="true")
+    assert followed.splitlines() == [b"line 1", b"line 2", b"line 3", b"line 4", b"line 5", b"last"]
+    assert (await ask(node, "/containerLogs/default/talker/c", tailLines="2"))[1] == b"line 5\nlast\n"
+    assert (await ask(node, "/containerLogs/default/talker/c", limitBytes="9"))[1] == b"line 1\nli"
+    stamped = (await ask(node, "/containerLogs/default/talker/c", tailLines="1", timestamps="true"))[1]
+    assert stamped.endswith(b"Z last\n") and stamped.startswith(b"20")
+    assert (await ask(node, "/containerLogs/default/talker/c", sinceTime="2100-01-01T00:00:00Z"))[1] == b""
+    assert (await ask(node, "/containerLogs/default/nobody/c"))[0] == 404
+    status, text = await ask(node, "/containerLogs/default/talker/c", previous="true")
+    assert (status, text) == (400, b'previous terminated container "c" in pod "talker" not found')
+
+
+async def test_the_log_before_a_restart_is_kept(node: Node) -> None:
+    await node.create("again", {"script": "echo attempt; exit 1"}, restartPolicy="OnFailure")
+    await node.until("again", lambda pod: (pod["status"].get("containerStatuses") or [{}])[0].get("restartCount") == 1)
+    assert (await ask(node, "/containerLogs/default/again/c", previous="true"))[1] == b"attempt\n"
+
+
+async def test_statistics_show_what_pods_use(node: Node) -> None:
+    await node.create("busy", {"script": "while true; do :; done"})
+    await node.running_pod("busy")
+    summary = orjson.loads((await ask(node, "/stats/summary"))[1])
+    pod = next(one for one in summary["pods"] if one["podRef"]["name"] == "busy")
+    assert pod["containers"][0]["memory"]["workingSetBytes"] > 0
+    assert summary["node"]["memory"]["availableBytes"] > 0
+    text = (await ask(node, "/metrics/resource"))[1].decode()
+    assert 'container_memory_working_set_bytes{container="c",namespace="default",pod="busy"}' in text
+    assert (await ask(node, "/healthz")) == (200, b"ok")
+    listed = orjson.loads((await ask(node, "/pods"))[1])
+    assert [one["metadata"]["name"] for one in listed["items"]] == ["busy"]
+
+
+async def test_a_command_has_streams_a_terminal_and_an_exit_code(node: Node) -> None:
+    await node.create("host", {"script": "exec sleep 1000"})
+    await node.running_pod("host")
+    assert node.running is not None
+    life = node.running.pods.find("default", "host")
+    assert life is not None
+    runtime, id = node.running.tools.runtime, life.containers["c"].id
+    piped = await runtime.exec(id, ("sh", "-c", "tr a-z A-Z; echo oops >&2; exit 4"), tty=False, stdin=True)
+    await piped.write(b"shout")
+    piped.close_stdin()
+    assert (await piped.read("stdout"), await piped.read("stderr"), await piped.wait()) == (b"SHOUT", b"oops\n", 4)
+    await piped.close()
+    terminal = await runtime.exec(id, ("sh", "-c", "read x; stty size"), tty=True, stdin=True)
+    terminal.resize(100, 40)
+    await terminal.write(b"go\n")
+    seen = b""
+    while chunk := await terminal.read("stdout"):
+        seen += chunk
+    assert b"40 100" in seen and await terminal.wait() == 0
+    await terminal.close()
+
+
+async def test_an_attachment_carries_input_and_output(node: Node) -> None:
+    await node.create("echo", {"script": "while read line; do echo got $line; done", "stdin": True})
+    await node.running_pod("echo")
+    assert node.running is not None
+    life = node.running.pods.find("default", "echo")
+    assert life is not None
+    attached = await node.running.tools.runtime.attach(life.containers["c"].id)
+    await attached.write(b"one\n")
+    assert await attached.read("stdout") == b"got one\n"
+    await attached.close()

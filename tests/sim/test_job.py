@@ -1,0 +1,113 @@
+"""Jobs and DaemonSets under every kind of trouble."""
+
+from typing import Any
+
+from mizzen.client.resources import DAEMON_SETS, JOBS, NODES, PODS
+from mizzen.controllers import daemonset, job
+from mizzen.machinery.errors import Object
+from tests.sim.world import Kubelet, World, add_nodes
+
+APP = {"app": "work"}
+
+
+def job_of(world: World, completions: int, parallelism: int, indexed: bool) -> Object:
+    spec = {
+        "completions": completions,
+        "parallelism": parallelism,
+        "completionMode": "Indexed" if indexed else "NonIndexed",
+        "backoffLimit": 100,
+        "selector": {"matchLabels": APP},
+        "template": {"metadata": {"labels": APP}, "spec": {"containers": [{"name": "c"}], "restartPolicy": "Never"}},
+    }
+    return {"metadata": {"name": "work", "namespace": "d"}, "spec": spec}
+
+
+def ends(world: World, pod: Object) -> str:
+    if not world.faults_on:
+        return "Succeeded"
+    return world.rng.choice(("", "Succeeded", "Succeeded", "Failed"))
+
+
+def test_a_job_counts_every_pod_once_and_never_runs_too_many(seeds: range) -> None:
+    for seed in seeds:
+        run(seed)
+
+
+def run(seed: int) -> None:
+    world = World(seed, (job.CONTROLLER,), kubelet=Kubelet(outcome=ends, flaky=0))
+    completions, parallelism = world.rng.randrange(1, 4), world.rng.randrange(1, 4)
+    indexed = world.rng.random() < 0.5
+    world.api.create(("batch", "jobs"), job_of(world, completions, parallelism, indexed))
+    outcomes = {"Succeeded": 0, "Failed": 0}
+    problems: list[str] = []
+
+    def watch(where: Any, old: Any, new: Any) -> None:
+        if where != ("", "pods") or new is None:
+            return
+        before = ((old or {}).get("status") or {}).get("phase")
+        after = (new.get("status") or {}).get("phase")
+        if after in outcomes and before != after:
+            outcomes[after] += 1
+        running = [
+            pod
+            for pod in world.all(PODS)
+            if (pod.get("status") or {}).get("phase") not in outcomes and not pod["metadata"].get("deletionTimestamp")
+        ]
+        if len(running) > parallelism:
+            problems.append(f"{len(running)} pods run, {parallelism} may")
+
+    world.api.changed = watch
+    world.live(150)
+    assert not problems, f"seed {seed}: {problems}"
+    [found] = world.all(JOBS)
+    status = found["status"]
+    assert any(one["type"] == "Complete" for one in status["conditions"]), f"seed {seed}: {status}"
+    assert status["succeeded"] == completions, f"seed {seed}"
+    assert status.get("failed", 0) == outcomes["Failed"], f"seed {seed}"
+    assert outcomes["Succeeded"] == completions, f"seed {seed}"
+    if indexed:
+        names = {0: "0", 1: "0,1", 2: "0-2"}
+        assert status["completedIndexes"] == names[completions - 1], f"seed {seed}"
+    assert not any("job-tracking" in str(pod["metadata"].get("finalizers")) for pod in world.all(PODS)), f"seed {seed}"
+    assert not any(world.plans(job.CONTROLLER, ["d/work"])), f"seed {seed}"
+
+
+def test_a_daemon_set_runs_on_every_node_that_wants_it(seeds: range) -> None:
+    for seed in seeds:
+        spread(seed)
+
+
+def spread(seed: int) -> None:
+    world = World(seed, (daemonset.CONTROLLER,), kubelet=_Pinned())
+    add_nodes(world, ("n1", "n2", "n3"))
+    strategy: Object = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
+    if world.rng.random() < 0.4:
+        strategy["rollingUpdate"] = {"maxUnavailable": 0, "maxSurge": 1}
+
+    def template(image: str) -> Object:
+        return {"metadata": {"labels": APP}, "spec": {"containers": [{"name": "c", "image": image}]}}
+
+    spec = {"selector": {"matchLabels": APP}, "template": template("a"), "updateStrategy": strategy}
+    world.api.create(("apps", "daemonsets"), {"metadata": {"name": "d", "namespace": "d"}, "spec": spec})
+    taint = {"spec": {"taints": [{"key": "dedicated", "effect": "NoExecute"}]}}
+    world.users = (
+        lambda w: w.api.patch(DAEMON_SETS, "d", "d", {"spec": {"template": template("b")}}),
+        lambda w: w.api.patch(NODES, "", "n2", taint),
+    )
+    world.live(120)
+    pods = world.all(PODS)
+    assert sorted(pod["spec"]["nodeName"] for pod in pods) == ["n1", "n3"], f"seed {seed}"
+    assert {pod["spec"]["containers"][0]["image"] for pod in pods} == {"b"}, f"seed {seed}"
+    [found] = world.all(DAEMON_SETS)
+    status = found["status"]
+    assert status["desiredNumberScheduled"] == status["numberReady"] == status["updatedNumberScheduled"] == 2
+    assert not any(world.plans(daemonset.CONTROLLER, ["d/d"])), f"seed {seed}"
+
+
+class _Pinned(Kubelet):
+    """Schedules daemon pods where their affinity says."""
+
+    def advance(self, world: World, pod: Object) -> bool:
+        terms = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        self.nodes = tuple(terms["nodeSelectorTerms"][0]["matchFields"][0]["values"])
+        return super().advance(world, pod)

@@ -1,0 +1,124 @@
+"""Decisions of a pod's life, one at a time; `tests/sim/test_pod_life.py` plays whole lives."""
+
+from dataclasses import replace
+
+import msgspec
+
+from mizzen.agent import life, lifecycle
+from mizzen.agent.life import Life, Termination
+from mizzen.agent.podstatus import Shown, status_of
+from mizzen.api.views.podspec import Container, Pod, PodMeta, PodSpec, RestartExitCodes, RestartRule
+
+NOW = 1_700_000_000.0
+SHOWN = Shown(("10.0.0.1",), "mizzen")
+
+
+def a_pod(*containers: Container, **spec: object) -> Pod:
+    return Pod(
+        metadata=PodMeta(name="p", namespace="ns", uid="u", generation=2),
+        spec=PodSpec(containers=containers or (Container(name="c", image="i"),), restartPolicy="Always", **spec),  # type: ignore[arg-type]
+    )
+
+
+def led(pod: Pod, *events: life.Happening, now: float = NOW) -> tuple[Life, tuple[life.Instruction, ...]]:
+    """A life after some events, and the last instructions."""
+    state, told = lifecycle.begin(pod, now), ()
+    for event in (life.PodChanged(pod), *events):
+        state, told = lifecycle.step(state, event, now)
+    return state, told
+
+
+UP = (life.VolumesMounted(), life.SandboxOpened("s", ("10.1.0.1",)), life.Pulled("c", "sha256:1"))
+
+
+def ended(code: int, at: float = NOW) -> Termination:
+    return Termination("id", code, "Error" if code else "Completed", "", NOW, at)
+
+
+def test_the_chapters_follow_each_other() -> None:
+    pod = a_pod()
+    assert led(pod)[1] == (life.MountVolumes(),)
+    assert led(pod, UP[0])[1] == (life.OpenSandbox(),)
+    assert led(pod, *UP[:2])[1] == (life.Pull(pod.spec.containers[0]),)
+    assert led(pod, *UP)[1] == (life.Start(pod.spec.containers[0], 0, "sha256:1"),)
+
+
+def test_the_second_crash_backs_off_and_the_delay_doubles_up_to_five_minutes() -> None:
+    state, _ = led(a_pod(), *UP)
+    now, delays = NOW, []
+    for attempt in range(8):
+        state, _ = lifecycle.step(state, life.Started("c", attempt, f"id{attempt}", now), now)
+        state, told = lifecycle.step(state, life.Exited("c", attempt, ended(1, now)), now)
+        if not any(isinstance(one, life.Pull) for one in told):
+            wake = lifecycle.wakes_at(state, now)
+            assert wake is not None
+            delays.append(round(wake - now))
+            now = wake
+            state, _ = lifecycle.step(state, life.Tick(), now)
+        state, _ = lifecycle.step(state, life.Pulled("c", "sha256:1"), now)
+    assert delays == [10, 20, 40, 80, 160, 300, 300]
+
+
+def test_a_container_that_ran_for_ten_minutes_is_forgiven() -> None:
+    state, _ = led(a_pod(), *UP, life.Started("c", 0, "id", NOW), life.Exited("c", 0, ended(1)))
+    state, _ = lifecycle.step(state, life.Pulled("c", "sha256:1"), NOW)
+    state, _ = lifecycle.step(state, life.Started("c", 1, "id1", NOW), NOW)
+    later = NOW + 601
+    _, told = lifecycle.step(state, life.Exited("c", 1, ended(1, later)), later)
+    assert any(isinstance(one, life.Pull) for one in told)
+
+
+def test_an_exit_that_overtakes_its_own_start_is_not_lost() -> None:
+    state, _ = led(a_pod(), *UP, life.Exited("c", 0, ended(0)), life.Started("c", 0, "id", NOW))
+    assert state.containers["c"].phase == "pulling" and state.containers["c"].last is not None
+
+
+def test_restart_rules_of_a_container_come_before_the_policy() -> None:
+    rule = RestartRule(action="Restart", exitCodes=RestartExitCodes(operator="In", values=(42,)))
+    one = Container(name="c", image="i", restartPolicy="Never", restartPolicyRules=(rule,))
+    pod = a_pod(one)
+    assert led(pod, *UP, life.Started("c", 0, "id", NOW), life.Exited("c", 0, ended(42)))[0].over == ""
+    stopped, _ = led(pod, *UP, life.Started("c", 0, "id", NOW), life.Exited("c", 0, ended(41)), life.SandboxClosed())
+    assert stopped.over == "Failed"
+
+
+def test_a_shorter_grace_period_hastens_a_stop_under_way() -> None:
+    state, _ = led(a_pod(), *UP, life.Started("c", 0, "id", NOW))
+
+    def deleted(grace: int) -> Pod:
+        at = f"2023-11-14T22:13:{20 + grace:02d}Z"  # NOW, and the grace period
+        meta = msgspec.structs.replace(state.pod.metadata, deletionTimestamp=at, deletionGracePeriodSeconds=grace)
+        return msgspec.structs.replace(state.pod, metadata=meta)
+
+    state, told = lifecycle.step(state, life.PodChanged(deleted(30)), NOW)
+    assert told[-1] == life.Stop("c", 0, "id", 30.0)
+    state, told = lifecycle.step(state, life.PodChanged(deleted(0)), NOW)
+    assert told == (life.Stop("c", 0, "id", 0.0),)
+    _, told = lifecycle.step(state, life.PodChanged(deleted(0)), NOW)
+    assert told == ()
+
+
+def test_nothing_is_woken_for_what_is_already_due() -> None:
+    state, _ = led(a_pod(), UP[0], UP[1], life.PullFailed("c", "ErrImagePull", "no"))
+    assert lifecycle.wakes_at(state, NOW) == NOW + 2
+    assert lifecycle.wakes_at(replace(state, sandbox="opening"), NOW + 1000) is None
+
+
+def test_the_status_says_why_a_pod_is_not_ready() -> None:
+    gated = a_pod(Container(name="c", image="i"))
+    state, _ = led(gated, *UP[:2])
+    status = status_of(state, SHOWN, None, NOW)
+    assert status["phase"] == "Pending" and status["observedGeneration"] == 2
+    assert status["containerStatuses"][0]["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    ready = next(one for one in status["conditions"] if one["type"] == "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ContainersNotReady")
+    assert ready["message"] == "containers with unready status: [c]"
+
+
+def test_transition_times_and_foreign_conditions_are_kept() -> None:
+    state, _ = led(a_pod(), *UP, life.Started("c", 0, "id", NOW))
+    first = status_of(state, SHOWN, None, NOW)
+    foreign = {"type": "example.com/gate", "status": "True", "lastTransitionTime": "2023-01-01T00:00:00Z"}
+    again = status_of(state, SHOWN, {**first, "conditions": [*first["conditions"], foreign]}, NOW + 60)
+    assert again["conditions"] == [*first["conditions"], foreign]
+    assert again["phase"] == "Running"

@@ -1,0 +1,180 @@
+"""The agent's smaller decisions: quality of service, admission, probes' tallies, status patches, names of images."""
+
+import base64
+from pathlib import Path
+
+import orjson
+import pytest
+
+from mizzen.agent import admission, resources, sandboxes, status
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.images.keyring import Credential, from_secret, matching
+from mizzen.agent.images.reference import parse
+from mizzen.agent.probes import Tally, tallied
+from mizzen.agent.runtime import oci_config
+from mizzen.agent.runtime.base import ContainerSpec, SandboxSpec, Security
+from mizzen.agent.runtime.cgroups import weight
+from mizzen.agent.runtime.signals import number
+from mizzen.agent.staticpods import manifest, mirror
+from mizzen.agent.volumes.files import File, publish
+from mizzen.api.views.podspec import Container, DnsConfig, DnsOption, Pod, PodMeta, PodSpec, Probe, Resources
+
+GUARANTEED = Resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
+
+
+def a_pod(*asked: Resources | None, **spec: object) -> Pod:
+    containers = tuple(Container(name=f"c{n}", resources=one) for n, one in enumerate(asked))
+    return Pod(metadata=PodMeta(name="p", namespace="ns", uid="u"), spec=PodSpec(containers=containers, **spec))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ((None,), "BestEffort"),
+        ((GUARANTEED,), "Guaranteed"),
+        ((GUARANTEED, None), "Burstable"),
+        ((Resources(limits={"cpu": "1", "memory": "1Gi"}),), "Guaranteed"),
+        ((Resources(requests={"cpu": "1"}),), "Burstable"),
+    ],
+)
+def test_the_quality_of_service_follows_requests_and_limits(asked: tuple[Resources | None, ...], wanted: str) -> None:
+    assert resources.qos_class(a_pod(*asked)) == wanted
+
+
+def test_cgroup_settings_follow_requests_and_limits() -> None:
+    pod = a_pod(Resources(requests={"cpu": "250m", "memory": "64Mi"}, limits={"cpu": "500m", "memory": "128Mi"}))
+    limits = resources.container_limits(pod, pod.spec.containers[0], 1 << 30)
+    assert (limits.cpu_shares, limits.cpu_quota, limits.memory, limits.oom_score_adj) == (256, 50_000, 128 << 20, 938)
+    assert (weight(2), weight(1024), weight(262_144)) == (1, 39, 10_000)
+
+
+def test_initialization_counts_where_it_needs_more_than_the_containers() -> None:
+    side = Container(name="s", restartPolicy="Always", resources=Resources(requests={"cpu": "1"}))
+    init = Container(name="i", resources=Resources(requests={"cpu": "3"}))
+    pod = a_pod(Resources(requests={"cpu": "1"}), initContainers=(side, init))
+    assert resources.requested(pod)["cpu"] == 4 * 10**9
+
+
+def test_a_node_refuses_what_does_not_fit() -> None:
+    room = {"cpu": 2 * 10**9, "pods": 110 * 10**9}
+    two = a_pod(Resources(requests={"cpu": "1500m"}))
+    assert admission.rejection(two, [], room, {}, ()) is None
+    refused = admission.rejection(two, [two], room, {}, ())
+    assert refused is not None and refused[0] == "OutOfcpu"
+    assert refused[1].endswith("resource: cpu, requested: 1500, used: 1500, capacity: 2000")
+    picky = admission.rejection(a_pod(None, nodeSelector={"disk": "ssd"}), [], room, {"disk": "hdd"}, ())
+    assert picky is not None and picky[0] == "NodeAffinity"
+
+
+def test_probe_thresholds_count_consecutive_results() -> None:
+    probe, tally = Probe(failureThreshold=2, successThreshold=1), Tally()
+    verdicts = []
+    for ok in (True, False, True, False, False, True):
+        tally = tallied(tally, ok, probe)
+        verdicts.append(tally.verdict)
+    assert verdicts == [True, True, True, True, False, True]
+
+
+def test_a_status_patch_names_only_what_differs_and_clears_what_is_gone() -> None:
+    known = {
+        "phase": "Pending",
+        "podIPs": [{"ip": "1.1.1.1"}],
+        "conditions": [{"type": "Ready", "status": "False", "reason": "Why", "lastTransitionTime": "t"}],
+    }
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": "u"}
+    wanted = {"phase": "Pending", "podIPs": [{"ip": "2.2.2.2"}], "conditions": [ready]}
+    assert status.difference(known, wanted) == {
+        "podIPs": [{"ip": "2.2.2.2"}, {"$patch": "delete", "ip": "1.1.1.1"}],
+        "conditions": [{**ready, "reason": None}],
+    }
+    assert status.difference(wanted, wanted) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("nginx", "docker.io/library/nginx:latest"),
+        ("team/app:2", "docker.io/team/app:2"),
+        ("127.0.0.1:5000/a/b", "127.0.0.1:5000/a/b:latest"),
+        ("ghcr.io/a/b@sha256:" + "0" * 64, "ghcr.io/a/b@sha256:" + "0" * 64),
+        ("localhost/x:1", "localhost/x:1"),
+    ],
+)
+def test_image_names_are_completed(text: str, wanted: str) -> None:
+    assert str(parse(text)) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "UPPER/case", "a:b:c", "a@sha256:12", "a b", "-x", "a/"])
+def test_bad_image_names_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="invalid reference format"):
+        parse(text)
+
+
+def test_the_most_specific_credential_comes_first() -> None:
+    auth = base64.b64encode(b"me:secret").decode()
+    body = orjson.dumps(
+        {"auths": {"https://r.example/v2/": {"auth": auth}, "r.example/team": {"username": "t", "password": "p"}}}
+    )
+    found = from_secret({"data": {".dockerconfigjson": base64.b64encode(body).decode()}})
+    fitting = matching((*found, Credential("*.example.org", "x", "y")), parse("r.example/team/app:1"))
+    assert fitting == (Credential("r.example/team", "t", "p"), Credential("r.example", "me", "secret"))
+    assert matching(found, parse("r.example/teams/app:1")) == (Credential("r.example", "me", "secret"),)
+
+
+def test_a_pods_resolver_puts_its_own_names_behind_the_clusters() -> None:
+    config = AgentConfig("n", Path("/r"), Path("/i"), (), cluster_dns=("10.96.0.10",), host_resolv_conf=Path("/none"))
+    own = DnsConfig(nameservers=("9.9.9.9",), searches=("my.org",), options=(DnsOption(name="ndots", value="2"),))
+    text = sandboxes.resolver_of(a_pod(None, dnsConfig=own), config).text()
+    assert text == (
+        "search ns.svc.cluster.local svc.cluster.local cluster.local my.org\n"
+        "nameserver 10.96.0.10\nnameserver 9.9.9.9\noptions ndots:2\n"
+    )
+
+
+def spec(**more: object) -> ContainerSpec:
+    return ContainerSpec("u", "ns", "p", "c", 0, "i", "id", "/log", **more)  # type: ignore[arg-type]
+
+
+def test_command_and_args_replace_what_the_image_says() -> None:
+    image = {"Entrypoint": ["/run"], "Cmd": ["serve"]}
+    assert oci_config.arguments(spec(), image) == ["/run", "serve"]
+    assert oci_config.arguments(spec(args=("x",)), image) == ["/run", "x"]
+    assert oci_config.arguments(spec(command=("/own",)), image) == ["/own"]
+
+
+def test_a_privileged_container_has_nothing_masked_and_others_do() -> None:
+    place = oci_config.Place("/g", {"pid": ""}, "", -1000, {}, frozenset(oci_config.CAPABILITIES), {})
+    sandbox = SandboxSpec("u", "ns", "p")
+
+    def linux(security: Security) -> dict[str, object]:
+        body = oci_config.config(spec(security=security), sandbox, {"Cmd": ["x"]}, user=oci_config.User(), place=place)
+        found: dict[str, object] = body["linux"]
+        return found
+
+    assert "maskedPaths" in linux(Security()) and "seccomp" not in linux(Security())
+    assert "maskedPaths" not in linux(Security(privileged=True))
+    assert "seccomp" in linux(Security(seccomp="RuntimeDefault"))
+
+
+def test_signals_are_known_by_their_names() -> None:
+    assert (number("SIGQUIT"), number("term"), number("9"), number("SIGRTMIN+3"), number("")) == (3, 15, 9, 37, 15)
+
+
+def test_files_are_published_at_once_and_only_when_they_differ(tmp_path: Path) -> None:
+    assert publish(tmp_path, {"a": File(b"1", 0o644), "d/b": File(b"2", 0o600)}, "v1")
+    assert (tmp_path / "a").read_bytes() == b"1" and (tmp_path / "a").readlink() == Path("..data/a")
+    assert not publish(tmp_path, {"a": File(b"1", 0o644), "d/b": File(b"2", 0o600)}, "v2")
+    assert publish(tmp_path, {"a": File(b"3", 0o644)}, "v3")
+    assert (tmp_path / "a").read_bytes() == b"3" and not (tmp_path / "d").exists()
+    with pytest.raises(ValueError, match="invalid path"):
+        publish(tmp_path, {"../x": File(b"", 0o644)}, "v4")
+
+
+def test_a_static_pod_is_named_after_its_node_and_mirrored_without_its_uid() -> None:
+    body = manifest("kind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: i}]}", "Node-1", "web.yaml")
+    assert body["metadata"]["name"] == "web-node-1" and body["spec"]["nodeName"] == "Node-1"
+    shown = mirror(body)
+    assert "uid" not in shown["metadata"]
+    assert shown["metadata"]["annotations"]["kubernetes.io/config.mirror"] == body["metadata"]["uid"]
+    with pytest.raises(ValueError, match="not a Pod"):
+        manifest("kind: Service", "n", "f")
