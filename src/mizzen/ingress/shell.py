@@ -159,7 +159,7 @@ async def _tell(problem: Problem, client: Client, clock: Clock) -> None:
     event = {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"generateName": f"{problem.name}.", "namespace": problem.namespace},
+        "metadata": {"name": f"{problem.name}.{int(clock.now() * 1e6):016x}", "namespace": problem.namespace},
         "involvedObject": {
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
