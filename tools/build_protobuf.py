@@ -24,7 +24,7 @@ PACKAGES = ("k8s.io/api/", "k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apiex
 
 Message = list[list[Any]]
 """Fields as `[number, JSON name, type, flags]`. The type is a scalar's or special form's name or another message's,
-after `*` in a list and `%` as the values of a map of strings. Flags: `p` present or not (a pointer), `o` left out of
+after `|` where JSON has the value of one of its fields instead, after `*` in a list and `%` as the values of a map of strings. Flags: `p` present or not (a pointer), `o` left out of
 JSON when empty, `z` also when it is a message of zeros, `i` its fields stand in the JSON object around it."""
 
 _META = "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,11 +38,10 @@ _SPECIAL = {
     f"{_META}.Duration": "duration",
     f"{_META}.FieldsV1": "raw",
     f"{_EXTENSIONS}.JSON": "raw",
-    f"{_EXTENSIONS}.JSONSchemaPropsOrArray": "schema-or-array",
-    f"{_EXTENSIONS}.JSONSchemaPropsOrBool": "schema-or-bool",
-    f"{_EXTENSIONS}.JSONSchemaPropsOrStringArray": "schema-or-strings",
 }
 """Messages whose JSON is no object of their fields."""
+_UNIONS = tuple(f"{_EXTENSIONS}.JSONSchemaPropsOr{other}" for other in ("Array", "Bool", "StringArray"))
+"""Messages whose JSON is the value of one of their fields."""
 _SCALARS = {
     go_types.BOOL: "bool",
     go_types.INT32: "int",
@@ -118,7 +117,7 @@ class Messages:
             if len(protobuf) > 2:
                 json_name, *options = tag_value(field.tag, "json").split(",")
                 if not json_name and not field.embedded:
-                    continue
+                    json_name = protobuf[3].removeprefix("name=")
                 flags = "" if json_name else "i"
                 if self._program.kind(field.type) == go_types.POINTER:
                     flags += "p"
@@ -158,7 +157,8 @@ class Messages:
                 raise ValueError(f"a list in a list or map: {name}")
             return "strings"
         if kind == go_types.STRUCT:
-            return _SPECIAL.get(name) or published_name(name)
+            union = "|" if name in _UNIONS else ""
+            return _SPECIAL.get(name) or union + published_name(name)
         return _SCALARS[kind]
 
 
@@ -179,10 +179,8 @@ def served(messages: Mapping[str, Message], definitions: Mapping[str, Any]) -> d
         if name in kept:
             continue
         kept[name] = messages[name]
-        forms = (form.lstrip("*%") for _, _, form, _ in messages[name])
+        forms = (form.lstrip("*%|") for _, _, form, _ in messages[name])
         todo += (form for form in forms if "." in form)
-        if name.endswith(".CustomResourceDefinition"):
-            todo.append(name.rpartition(".")[0] + ".JSONSchemaProps")
     return kept
 
 

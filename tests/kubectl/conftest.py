@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -131,22 +130,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def build_busybox(made: Cluster, images: Path) -> None:
-    """The image of the tests: busybox alone, from Debian's static build."""
-    recipe = images.parent / "busybox"
-    recipe.mkdir()
-    binary = shutil.which("busybox")
-    assert binary, "busybox-static is missing"
-    shutil.copy(binary, recipe / "busybox")
-    (recipe / "Mizzenfile.yaml").write_text(
-        "files:\n- {source: busybox, path: /bin/busybox, mode: 0o755}\n"
-        "links:\n"
-        + "".join(f"- {{path: /bin/{tool}, to: busybox}}\n" for tool in TOOLS)
-        + "config: {Cmd: [sh], Env: ['PATH=/bin']}\n"
-    )
-    made.mizzen("image", "build", "--images-dir", str(images), "--tag", BUSYBOX, str(recipe))
+    """The image of the tests: Debian's busybox. (The static one cannot resolve names.)"""
+    recipe = images.parent / "image.yaml"
+    declared = {
+        "name": BUSYBOX,
+        "packages": ["busybox"],
+        "links": {f"/bin/{tool}": "busybox" for tool in TOOLS.split()},
+        "config": {"Cmd": ["sh"], "Env": ["PATH=/bin"]},
+    }
+    recipe.write_text(json.dumps(declared))
+    made.mizzen("image", "build", "--images-dir", str(images), str(recipe))
 
 
-TOOLS = ["sh", "cat", "echo", "ls", "sleep", "wget", "httpd", "nslookup", "hostname", "env", "grep", "sed", "tail", "head", "touch", "mkdir", "rm", "id", "ps", "nc", "ping", "true", "false", "test", "date", "printf", "kill", "tee", "wc", "sort", "uniq", "stat", "df", "mount", "dd", "od"]
+TOOLS = (
+    "sh cat echo ls sleep wget httpd nslookup hostname env grep sed tail head touch mkdir rm id ps nc ping true false "
+    "test date printf kill tee wc sort uniq stat df mount dd od tar seq md5sum"
+)
 
 
 def leftovers(made: Cluster) -> list[str]:
@@ -164,7 +163,8 @@ def leftovers(made: Cluster) -> list[str]:
     found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if needle in line]
     links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, text=True, check=True).stdout)
     found += [f"link {link['ifname']}" for link in links if tag and link["ifname"].startswith(tag)]
-    found += [f"cgroup {path}" for path in Path("/sys/fs/cgroup").glob(f"**/mizzen-*{NAME}*")]
+    groups = Path("/sys/fs/cgroup")
+    found += [f"cgroup {path}" for level in ("", "*/") for path in groups.glob(f"{level}mizzen-*-{made.name}-[0-9]*")]
     return found
 
 
@@ -173,7 +173,7 @@ def kubectl(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubect
     """kubectl in a namespace of the test's own, which is gone afterwards."""
     name = request.node.name.replace("_", "-").lower()[:50].strip("-")
     admin = Kubectl(cluster.data_dir / "admin.kubeconfig")
-    admin("create", "namespace", name)
+    admin.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
     eventually(lambda: admin.run("get", "serviceaccount", "default", "-n", name).returncode == 0)
     yield Kubectl(cluster.data_dir / "admin.kubeconfig", namespace=name)
     admin("delete", "namespace", name, "--wait=false")

@@ -1,10 +1,11 @@
 """Deletion under every kind of trouble: owners, dependents, namespaces."""
 
+from tests.sim.world import Kubelet, World
+
 from mizzen.client.resources import CONFIG_MAPS, NAMESPACES, PODS, REPLICA_SETS, SECRETS
 from mizzen.controllers import accounts, garbage, namespaces
 from mizzen.controllers.config import Config
 from mizzen.machinery.errors import Object
-from tests.sim.world import Kubelet, World
 
 
 def owned(name: str, owner: Object | None, *, blocks: bool = True, finalizers: tuple[str, ...] = ()) -> Object:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from tests.sim.world import Kubelet, World, add_nodes
+
 from mizzen.client.resources import DAEMON_SETS, JOBS, NODES, PODS
 from mizzen.controllers import daemonset, job
 from mizzen.machinery.errors import Object
-from tests.sim.world import Kubelet, World, add_nodes
 
 APP = {"app": "work"}
 

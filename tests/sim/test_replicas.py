@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from tests.sim.world import Kubelet, World
+
 from mizzen.api.views.apps import Deployment
 from mizzen.client.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from mizzen.controllers import deployment
 from mizzen.controllers.replicas import REPLICA_SET
 from mizzen.machinery.errors import Object
-from tests.sim.world import Kubelet, World
 
 APP = {"app": "web"}
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from tests.sim.world import Kubelet, World
+
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
 from mizzen.controllers import statefulset
 from mizzen.machinery.errors import Object
-from tests.sim.world import Kubelet, World
 
 APP = {"app": "db"}
 

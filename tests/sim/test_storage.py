@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from tests.sim.world import Kubelet, World, add_nodes
+
 from mizzen.client.resources import LEASES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from mizzen.controllers import node_ranges, nodes, podgc, taint_eviction
 from mizzen.controllers.config import Config
 from mizzen.controllers.volumes import binder, localpath, protection
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
-from tests.sim.world import Kubelet, World, add_nodes
 
 LOCAL = {
     "metadata": {"name": "local-path", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
@@ -52,7 +53,7 @@ def bind(seed: int) -> None:
     world.api.create(("", "persistentvolumeclaims"), claim("local", "2Gi"))
     selected = {"metadata": {"annotations": {"volume.kubernetes.io/selected-node": "n1"}}}
     world.users = (lambda w: w.api.patch(PERSISTENT_VOLUME_CLAIMS, "d", "local", selected),)
-    world.live(120)
+    world.live(120, horizon=60)
     claims = {one["metadata"]["name"]: one for one in world.all(PERSISTENT_VOLUME_CLAIMS)}
     volumes = {one["metadata"]["name"]: one for one in world.all(PERSISTENT_VOLUMES)}
     manual = [claims[name]["spec"].get("volumeName") for name in ("one", "two", "three")]
@@ -75,12 +76,12 @@ def bind(seed: int) -> None:
 
 def _delete_local(world: World, seed: int, name: str) -> None:
     world.api.delete(("", "persistentvolumeclaims"), "d", "local")
-    world.settle(horizon=1000)
+    world.settle(horizon=60)
     found = world.api.get(("", "persistentvolumes"), "", name)
     assert found["metadata"]["deletionTimestamp"], f"seed {seed}: released volumes with policy Delete go"
     assert found["metadata"]["finalizers"] == [localpath.FINALIZER], f"seed {seed}: the agent removes the data first"
     world.api.delete(("", "nodes"), "", "n1")
-    world.settle(horizon=1000)
+    world.settle(horizon=60)
     names = {one["metadata"]["name"] for one in world.all(PERSISTENT_VOLUMES)}
     assert name not in names, f"seed {seed}: with the node, the data is gone too"
 
@@ -122,7 +123,7 @@ def silence(seed: int) -> None:
 
     world.kubelet = None
     world.api.changed = watch
-    world.live(100)
+    world.live(100, horizon=1000)
     assert set(left) == {"patient", "hasty"}, f"seed {seed}: {left}"
     assert left["hasty"] >= 40, f"seed {seed}"
     assert left["patient"] >= 340, f"seed {seed}"

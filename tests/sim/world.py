@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from tests.sim.api import FakeApi
 
 from mizzen.api.views.meta import Partial
 from mizzen.client.cache import Cache, Table
@@ -22,7 +23,6 @@ from mizzen.reconcile.desk import Desk
 from mizzen.reconcile.hands import Hands
 from mizzen.reconcile.plan import Note, Plan
 from mizzen.wire.message import Request, Response
-from tests.sim.api import FakeApi
 
 EPOCH = 1_700_000_000.0
 
@@ -132,14 +132,14 @@ class World:
 
     # -- life ----------------------------------------------------------------------------------------------------
 
-    def live(self, steps: int) -> None:
+    def live(self, steps: int, horizon: float = 100_000.0) -> None:
         """So many random steps, under faults; then peace until nothing moves any more."""
         users = list(self.users)
         for _ in range(steps):
             self._step(users)
         for act in users:
             act(self)
-        self.settle()
+        self.settle(horizon)
 
     def _step(self, users: list[Act]) -> None:
         dice = self.rng.random()
@@ -187,7 +187,7 @@ class World:
         self._line.faults = None
         until = self.clock.elapsed + horizon
         for _ in range(20_000):
-            moved = any([self.deliver(table, 1000) for table in self.cache.tables])
+            moved = sum(self.deliver(table, 1000) for table in self.cache.tables) > 0
             moved = self.work() or moved
             if not moved and self.kubelet is not None:
                 moved = self.kubelet.settle(self)
@@ -272,7 +272,7 @@ class Kubelet:
 
     def settle(self, world: World) -> bool:
         """Move every pod on; answers whether any moved."""
-        return any([self.advance(world, pod) for pod in world.all(PODS)])
+        return sum(self.advance(world, pod) for pod in world.all(PODS)) > 0
 
 
 def add_nodes(world: World, names: Iterable[str]) -> None:

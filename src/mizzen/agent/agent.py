@@ -24,6 +24,7 @@ from mizzen.agent.podsource import follow_pods
 from mizzen.agent.runtime.base import Runtime
 from mizzen.agent.staticpods import StaticPods
 from mizzen.agent.streams import server as streams
+from mizzen.agent.volumes.localpaths import reclaim
 from mizzen.agent.volumes.shell import Volumes
 from mizzen.api.views.core import Service
 from mizzen.base import log
@@ -132,6 +133,7 @@ class Agent:
                 ),
                 name="pods",
             )
+            group.create_task(reclaim(self._client, self._clock, self.tools.hostname), name="local volumes")
             if self.config.static_pods is not None:
                 group.create_task(StaticPods(self.tools, self.pods, self.config.static_pods).run(), name="static")
             await listed.wait()

@@ -7,12 +7,14 @@ from mizzen.api.views import (
     apiextensions,
     apps,
     batch,
+    certificates,
     coordination,
     core,
     discovery,
     networking,
     policy,
     rbac,
+    resource,
     storage,
 )
 from mizzen.client import resources
@@ -49,6 +51,11 @@ STANDARD: Final[Mapping[Resource, type[Any]]] = {
     resources.CLUSTER_ROLES: rbac.ClusterRole,
     resources.CSI_DRIVERS: storage.CSIDriver,
     resources.CSI_NODES: storage.CSINode,
+    resources.RESOURCE_CLAIMS: resource.ResourceClaim,
+    resources.RESOURCE_CLAIM_TEMPLATES: resource.ResourceClaimTemplate,
+    resources.SERVICE_CIDRS: resource.ServiceCIDR,
+    resources.IP_ADDRESSES: resource.IPAddress,
+    resources.CERTIFICATE_SIGNING_REQUESTS: certificates.CertificateSigningRequest,
     resources.STORAGE_CLASSES: storage.StorageClass,
     resources.VOLUME_ATTACHMENTS: storage.VolumeAttachment,
 }

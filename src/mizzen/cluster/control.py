@@ -22,6 +22,7 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.informer import follow
 from mizzen.client.inprocess import InProcessTransport
+from mizzen.cluster import addons
 from mizzen.cluster.bootstrap import reconcile as bootstrap
 from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES
 from mizzen.cluster.bootstrap.objects import Facts
@@ -37,7 +38,7 @@ from mizzen.reconcile.shell import run_controllers
 from mizzen.scheduler import shell as scheduler
 from mizzen.server import encryption
 from mizzen.server.config import Config
-from mizzen.server.sealed import SealedStore
+from mizzen.server.sealedstore import SealedStore
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.security import Security, Settings
 from mizzen.server.server import Server
@@ -105,14 +106,17 @@ class ControlPlane:
         ca = self._pki.ca()
         tls = server_context(serving.certificate, serving.key, ca.certificate)
         port = options.port
-        sockets = [Listener(self.server.dispatch) for _ in options.bind]
+        for address in options.bind:
+            listener = Listener(self.server.dispatch)
+            port = await listener.bind(address, port, tls)
+            self._listeners.append(listener)
         await self._bootstrap(port)
         for path in self._security.document_paths:
             self.server.nonresource.extra[path] = self._security.document
-        for address, listener in zip(options.bind, sockets, strict=True):
-            port = await listener.listen(address, port, tls)
-            self._listeners.append(listener)
+        for listener in self._listeners:
+            await listener.accept()
         self._write_credentials(port)
+        self._supervise("security", self._security.follow(ca.certificate.read_text()))
         if options.controllers:
             self._run_components(ca.certificate.read_text())
         return port
@@ -196,6 +200,7 @@ class ControlPlane:
             self._supervise(
                 "ingress", ingress.run(cache, self._ingress_client(), self._clock, self._ingress_settings())
             )
+        self._supervise("addons", addons.run(manager, cache, self._clock, self._options.cluster.dns_address))
         self._supervise("informers", follow(manager, cache, self._clock, self._rng))
 
     def _ingress_client(self) -> Client:

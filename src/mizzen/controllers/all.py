@@ -21,7 +21,9 @@ from mizzen.controllers import (
     podgc,
     quotas,
     replicas,
+    resource_claims,
     roles,
+    service_ranges,
     statefulset,
     taint_eviction,
     tokens,
@@ -47,6 +49,7 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     endpoints.CONTROLLER,
     endpoints.MIRROR,
     loadbalancers.controller,
+    service_ranges.CONTROLLER,
     # nodes
     nodes.lifecycle,
     node_ranges.ranges,
@@ -62,6 +65,8 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     protection.VOLUMES,
     protection.EPHEMERAL,
     attach.CONTROLLER,
+    resource_claims.CONTROLLER,
+    resource_claims.RESERVATIONS,
     # the cluster itself
     garbage.CONTROLLER,
     namespaces.CONTROLLER,

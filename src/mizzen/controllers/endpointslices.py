@@ -123,7 +123,7 @@ def _group(
     rest = list(missing.values())
     for stays, free in sorted(room, key=lambda pair: pair[1]):
         if free > 0 and rest and (stays or len(rest) > 0):
-            stays += rest[:free]
+            stays.extend(rest[:free])
             rest = rest[free:]
     fresh = [rest[at : at + CAPACITY] for at in range(0, len(rest), CAPACITY)]
     if not endpoints and not slices:

@@ -3,8 +3,8 @@
 Ref: https://kubernetes.io/docs/concepts/architecture/nodes/#node-controller
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
@@ -21,7 +21,7 @@ from mizzen.controllers.status import created_at
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
 from mizzen.reconcile.controller import Controller, Watch, own
-from mizzen.reconcile.plan import Action, Note, Patch, Plan
+from mizzen.reconcile.plan import Action, Answer, Get, Note, Patch, Plan
 
 IDENTITY = Identity("v1", "Node")
 LEASE_NAMESPACE = "kube-node-lease"
@@ -45,6 +45,8 @@ class Snapshot:
     node: Node
     renewed: float | None
     ready_pods: tuple[Pod, ...]
+    verified: bool = False
+    """The lease was read from the API itself: a watch that lags must not cost a node its pods."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot | None:
@@ -60,6 +62,19 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
     return Snapshot(node, renewed, ready)
 
 
+def _question(name: str) -> Get:
+    return Get(LEASES.path(LEASE_NAMESPACE, name))
+
+
+def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
+    """The snapshot with the lease as the API has it."""
+    answer = answers[_question(seen.node.metadata.name)]
+    if answer.status != 200:
+        return replace(seen, verified=answer.status == 404)
+    text = (answer.body.get("spec") or {}).get("renewTime")
+    return replace(seen, renewed=times.parse(text) if text else seen.renewed, verified=True)
+
+
 def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
     node = seen.node
     if node.metadata.deleting:
@@ -68,7 +83,9 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
     actions: list[Action] = []
     notes: tuple[Note, ...] = ()
     conditions = node.status.conditions
-    if now >= until:
+    if now >= until and _unknown(node, now) != conditions:
+        if not seen.verified:
+            return Plan(ask=(_question(node.metadata.name),), requeue_after=1.0)
         conditions = _unknown(node, now)
     if conditions != node.status.conditions:
         patch = {"status": {"conditions": [_written(one) for one in conditions]}}
@@ -139,7 +156,7 @@ def _taints(node: Node, conditions: tuple[Condition, ...], now: float) -> Iterab
         wanted.append((UNSCHEDULABLE, "NoSchedule"))
     have = set()
     for taint in node.spec.taints:
-        if taint.key not in _OURS or (taint.key, taint.effect) in wanted or state is None and taint.key == NOT_READY:
+        if taint.key not in _OURS or (taint.key, taint.effect) in wanted or (state is None and taint.key == NOT_READY):
             have.add((taint.key, taint.effect))
             yield taint
     for key, effect in wanted:
@@ -199,6 +216,7 @@ def lifecycle(config: Config) -> Controller:
         ),
         observe=observe,
         reconcile=partial(reconcile, config),
+        informed=informed,
         component="node-controller",
         workers=10,
     )

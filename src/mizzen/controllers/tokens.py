@@ -1,4 +1,4 @@
-"""Long-lived ServiceAccount tokens in Secrets: filled in when asked for, removed with their account. Bootstrap tokens expire.
+"""Tokens in Secrets: ServiceAccounts' are filled in and go with their account, bootstrap tokens expire.
 
 Ref: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#token-controller
 """

@@ -38,12 +38,29 @@ class Listener:
 
     async def listen(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
         """Start to accept; answers the port. Raises OSError when the address is taken."""
+        bound = await self.bind(host, port, tls)
+        await self.accept()
+        return bound
+
+    async def bind(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
+        """Take the address, whose port is answered; nobody is let in before `accept`. Raises OSError when it is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self._dispatch, self), host, port, ssl=tls, backlog=1024, reuse_address=True
+            lambda: Connection(self._dispatch, self),
+            host,
+            port,
+            ssl=tls,
+            backlog=1024,
+            reuse_address=True,
+            start_serving=False,
         )
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
+
+    async def accept(self) -> None:
+        """Let clients in from now on."""
+        if self._server is not None:
+            await self._server.start_serving()
 
     async def close(self) -> None:
         """Stop accepting and end every connection."""

@@ -95,7 +95,8 @@ class Desk:
         plan = self.controller.reconcile(snapshot, self._clock.now())
         if plan.ask and self.controller.informed is not None:
             snapshot = self.controller.informed(snapshot, _parsed(await hands.ask(plan.ask)))
-            plan = self.controller.reconcile(snapshot, self._clock.now())
+            again = self.controller.reconcile(snapshot, self._clock.now())
+            plan = again if not again.ask else Plan(requeue_after=again.requeue_after or 5.0)
         if trace is not None:
             trace(self.controller, key, snapshot, plan)
         self.counts.actions += len(plan.actions)

@@ -9,8 +9,9 @@ from mizzen.client.cache import Cache, Table
 from mizzen.client.client import Resource
 
 _log = log.get("fence")
-PATIENCE = 30.0
-"""Seconds after which a write that never showed up is no longer waited for."""
+PATIENCE = 900.0
+"""Seconds after which a write that never showed up is no longer waited for: longer than any watch lives, since acting
+on a cache that merely lags would do the same work twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from mizzen.base.clock import Clock
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import Identity
+from mizzen.machinery.protobuf import envelope
+from mizzen.machinery.protobuf.messages import ProtobufError
 from mizzen.server.authn.reviews import user_info
 from mizzen.server.requestinfo import RequestInfo
 from mizzen.wire.message import Request, Response
@@ -202,6 +204,8 @@ def _body(body: bytes | Any) -> Any:
     if not isinstance(body, bytes):
         return body
     try:
+        if envelope.is_protobuf(body):
+            return envelope.read(envelope.opened(body), "", "")
         return orjson.loads(body) if body else None
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, ProtobufError):
         return None

@@ -6,6 +6,8 @@ from mizzen.api.kind import Kind
 from mizzen.machinery import decode, structural
 from mizzen.machinery.errors import ApiError, Errors, Object, invalid
 from mizzen.machinery.parse import ParseError
+from mizzen.machinery.protobuf import envelope
+from mizzen.machinery.protobuf.messages import ProtobufError
 from mizzen.machinery.schema import Schema, registry
 from mizzen.server.codec import content_type, unsupported_media
 from mizzen.server.media import JSON, PROTOBUF, YAML
@@ -50,7 +52,7 @@ def read_as(
     request: Request, kind: Kind, schema: Schema, validation: str, warnings: list[str], *, typed: bool = True
 ) -> Object:
     """The body as an object of a kind, checked by a schema. Raises ApiError 400, 415, 422."""
-    value, repeats = _parsed(request, kind)
+    value, repeats = _parsed(request, kind, typed)
     problems: list[str] = [] if validation == "Ignore" else list(repeats)
     if not isinstance(value, dict):
         if value is not None:
@@ -128,10 +130,12 @@ def schema_of_served(served: Served) -> Schema:
     return schema if schema is not None else schema_of(served.kind)
 
 
-def _parsed(request: Request, kind: Kind) -> tuple[Any, list[str]]:
+def _parsed(request: Request, kind: Kind, typed: bool) -> tuple[Any, list[str]]:
     """The body's value and the complaints about repeated keys. Callers in the same process hand over an object."""
     if not isinstance(request.body, bytes):
         return request.body, []
+    if typed and content_type(request) == PROTOBUF:
+        return from_protobuf(request.body, kind.api_version, kind.kind), []
     yaml = is_yaml(request)
     if not request.body:
         raise decode.unrecognized(
@@ -143,6 +147,15 @@ def _parsed(request: Request, kind: Kind) -> tuple[Any, list[str]]:
         why = f"couldn't get version/kind; json parse error: {error}"
         raise decode.unrecognized(request.body, kind.kind, why) from None
     return value, repeats()
+
+
+def from_protobuf(body: bytes, api_version: str, kind: str) -> Object:
+    """The object of a protobuf body, of the kind given if it states none. Raises ApiError 400."""
+    try:
+        return envelope.read(envelope.opened(body), api_version, kind)
+    except ProtobufError as error:
+        why = f"the object provided is unrecognized (must be of type {kind}): {error} ({body[:32].hex()})"
+        raise Errors.bad_request(why) from None
 
 
 def _bytes(request: Request) -> bytes:

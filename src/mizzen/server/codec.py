@@ -1,4 +1,4 @@
-"""Objects to bytes and back: what leaves is JSON or YAML, pretty or compressed when asked for."""
+"""Objects to bytes and back: what leaves is JSON, YAML or protobuf, pretty or compressed when asked for."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -8,7 +8,8 @@ import yaml
 from isal import igzip
 
 from mizzen.machinery.errors import ApiError, Object
-from mizzen.server.media import JSON, PLAIN, PROTOBUF, YAML, Media
+from mizzen.machinery.protobuf import envelope
+from mizzen.server.media import JSON, PLAIN, PROTOBUF, YAML, Media, negotiate_status
 from mizzen.wire.message import Request, Response
 
 COMPRESS_FROM: Final = 128 << 10
@@ -36,12 +37,14 @@ def encode_yaml(obj: Any) -> bytes:
 def respond(
     request: Request, body: bytes | Sequence[bytes], media: Media = PLAIN, status: int = 200, headers: Any = None
 ) -> Response:
-    """Answer JSON bytes (or pieces of them) in the representation's format."""
+    """Answer JSON bytes (or pieces of them) in the representation's format; protobuf may come as it is."""
     simple = media is PLAIN and headers is None and not request.query
     if simple and isinstance(body, bytes) and len(body) < COMPRESS_FROM and not _is_browser(request):
         return Response(status, dict(_JSON_HEADERS), body)
     answered: dict[str, str] = {"content-type": media.content_type, **(headers or {})}
-    if media.type == YAML:
+    if media.type == PROTOBUF:
+        body = _as_protobuf(_joined(body))
+    elif media.type == YAML:
         body = encode_yaml(orjson.loads(_joined(body)))
     elif _wants_pretty(request):
         body = orjson.dumps(orjson.loads(_joined(body)), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
@@ -62,7 +65,12 @@ def compressed(request: Request, response: Response) -> Response:
 def respond_status(request: Request, error: ApiError) -> Response:
     """Answer a failure."""
     headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
-    return respond(request, encode(error.status()), PLAIN, error.code, headers)
+    media = negotiate_status(request.headers.get("accept", ""))
+    return respond(request, encode(error.status()), media, error.code, headers)
+
+
+def _as_protobuf(body: bytes) -> bytes:
+    return body if envelope.is_protobuf(body) else envelope.write(orjson.loads(body))
 
 
 def _joined(body: bytes | Sequence[bytes]) -> bytes:

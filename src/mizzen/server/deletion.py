@@ -4,13 +4,17 @@ Ref: https://kubernetes.io/docs/concepts/architecture/garbage-collection/
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mizzen.api.kind import Kind
 from mizzen.machinery import times
 from mizzen.machinery.errors import Errors, Object
 from mizzen.server.metadata import FOREGROUND, ORPHAN
 from mizzen.server.options import DeleteOptions
+
+
+DEFINITION_CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
+"""The finalizer of definitions of kinds, which holds them until their instances are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +98,10 @@ def _definition(obj: Object, kind: Kind, options: DeleteOptions, now: float) -> 
     """A definition of a kind says that it is going, and goes when its instances are gone."""
     meta = obj["metadata"]
     _set_finalizers(meta, kind, options)
-    if not meta.get("finalizers"):
-        return Remove(obj)
     if meta.get("deletionTimestamp"):
-        return Mark(obj)
+        return Mark(obj) if meta.get("finalizers") else Remove(obj)
+    if DEFINITION_CLEANUP not in meta.get("finalizers", ()):
+        meta["finalizers"] = [*meta.get("finalizers", ()), DEFINITION_CLEANUP]
     when = meta["deletionTimestamp"] = times.format(now)
     status = obj.setdefault("status", {})
     pending = {

@@ -1,4 +1,4 @@
-"""Which representation a client wants: JSON or YAML; whole, as a Table, or metadata alone.
+"""Which representation a client wants: JSON, YAML or protobuf; whole, as a Table, or metadata alone.
 
 Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#alternate-representations-of-resources
 """
@@ -47,7 +47,7 @@ def negotiate(accept: str, *, listing: bool, builtin: bool = True) -> Media:
     """The best offer for an Accept header of a resource request. Raises ApiError 406."""
     if accept in ("", JSON, "*/*"):
         return PLAIN
-    found = _negotiate(accept, True)
+    found = _negotiate(accept, True, builtin)
     if found is None:
         raise not_acceptable(listing=listing, builtin=builtin)
     return found
@@ -55,7 +55,7 @@ def negotiate(accept: str, *, listing: bool, builtin: bool = True) -> Media:
 
 def negotiate_discovery(accept: str) -> Media:
     """The same for discovery documents, which may be asked for aggregated. Raises ApiError 406."""
-    found = _negotiate(accept, False)
+    found = _negotiate(accept, False, True)
     if found is None:
         raise not_acceptable(listing=False, builtin=True)
     return found
@@ -69,19 +69,32 @@ def not_acceptable(*, listing: bool, builtin: bool) -> ApiError:
 
 
 @lru_cache(maxsize=512)
-def _negotiate(accept: str, of_resource: bool) -> Media | None:
+def negotiate_status(accept: str) -> Media:
+    """How a client that sent an Accept header wants to hear of a failure: in protobuf, or plainly."""
+    clauses = sorted(_clauses(accept), key=lambda clause: -clause[1])
+    offered = next((name for name, _, _ in clauses if name in (JSON, YAML, PROTOBUF, "*/*")), JSON)
+    return Media(PROTOBUF) if offered == PROTOBUF else PLAIN
+
+
+@lru_cache(maxsize=512)
+def _negotiate(accept: str, of_resource: bool, builtin: bool) -> Media | None:
     if not accept.strip():
         return PLAIN
     clauses = sorted(_clauses(accept), key=lambda clause: -clause[1])
     convertible = _META_VERSIONS if of_resource else _DISCOVERY_VERSIONS
     group = "meta.k8s.io" if of_resource else "apidiscovery.k8s.io"
     for name, _, parameters in clauses:
-        if name not in (JSON, YAML, "*/*"):
+        if name not in (JSON, YAML, PROTOBUF, "*/*"):
             continue
-        media = _converted(YAML if name == YAML else JSON, parameters, convertible, group)
-        if media is not None:
+        media = _converted(JSON if name == "*/*" else name, parameters, convertible, group)
+        if media is not None and (media.type != PROTOBUF or (of_resource and _in_protobuf(media, builtin))):
             return media
     return None
+
+
+def _in_protobuf(media: Media, builtin: bool) -> bool:
+    """Whether there are messages for it: of metadata always, of Tables never, of whole objects for built-in kinds."""
+    return media.convert.startswith("Partial") or (builtin and not media.convert)
 
 
 def _converted(

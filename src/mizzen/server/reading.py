@@ -9,7 +9,7 @@ from mizzen.server import codec, listing, options, representation, selection
 from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call
 from mizzen.server.deadlines import Deadlines
-from mizzen.server.media import JSON, YAML, not_acceptable
+from mizzen.server.media import JSON, PROTOBUF, YAML, not_acceptable
 from mizzen.server.options import ListOptions
 from mizzen.server.storage import object_key
 from mizzen.server.watch import Watch
@@ -93,7 +93,8 @@ class Reading:
             asked.bookmarks,
             initial_end=bool(asked.initial),
         )
-        return Response(200, {"content-type": JSON, "cache-control": "no-cache, private"}, stream=watch.stream())
+        streamed = f"{PROTOBUF};stream=watch" if shown.binary else JSON
+        return Response(200, {"content-type": streamed, "cache-control": "no-cache, private"}, stream=watch.stream())
 
     def _revision(self) -> int:
         return self._cacher.revision

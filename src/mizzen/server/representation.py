@@ -10,8 +10,9 @@ import orjson
 
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server import tables
-from mizzen.server.media import Media
-from mizzen.server.served import ListMeta, Served
+from mizzen.server.binary import Binary, BinaryPartial
+from mizzen.server.media import PROTOBUF, Media
+from mizzen.server.served import Lines, ListMeta, Served
 from mizzen.server.watchcache import decode_tail
 from mizzen.wire.message import Request
 
@@ -21,6 +22,8 @@ class Representation(Protocol):
 
     shares_lines: bool
     """Whether events look the same to every watcher that asks for this kind."""
+    binary: bool
+    """Whether it is protobuf."""
 
     def one(self, tail: bytes) -> bytes:
         """A single object."""
@@ -29,10 +32,13 @@ class Representation(Protocol):
         """A list."""
 
     def event(self, type: str, tail: bytes) -> bytes:
-        """One watch event, a line."""
+        """One watch event: a line, or a frame."""
+
+    def notice(self, type: str, obj: Object) -> bytes:
+        """One watch event about the watch itself: a bookmark, an error."""
 
 
-class Partial:
+class Partial(Lines):
     """Metadata alone."""
 
     shares_lines = False
@@ -60,7 +66,7 @@ class Partial:
         return tables.metadata_only(decode_tail(tail), self._api_version)
 
 
-class Tabular:
+class Tabular(Lines):
     """Rows of cells, as kubectl shows them; only the first event of a watch carries the columns."""
 
     shares_lines = False
@@ -93,7 +99,7 @@ def choose(
 ) -> Representation:
     """The representation that was negotiated. Raises ApiError 406 for one that does not fit."""
     if not media.convert:
-        return served.whole
+        return served.whole if media.type != PROTOBUF else Binary(served.kind, served.list_kind, served.decode)
     if media.convert == "Table":
         return Tabular(_shape(request, served, media), served.decode, now)
     if media.convert == "PartialObjectMetadataList" and not listing:
@@ -104,7 +110,7 @@ def choose(
     if media.convert == "PartialObjectMetadata" and listing and not request.parameter("watch"):
         text = "you requested PartialObjectMetadata, but the requested object is a list"
         raise ApiError(406, "NotAcceptable", f"{text} (*{served.kind.group or 'core'}.{served.list_kind})")
-    return Partial(media.version)
+    return Partial(media.version) if media.type != PROTOBUF else BinaryPartial(media.version)
 
 
 def _shape(request: Request, served: Served, media: Media) -> tables.Shape:

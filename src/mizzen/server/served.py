@@ -31,7 +31,16 @@ class ListMeta:
         return meta
 
 
-class Whole:
+class Lines:
+    """What all JSON representations say of a watch itself."""
+
+    binary = False
+
+    def notice(self, type: str, obj: Object) -> bytes:
+        return orjson.dumps({"type": type, "object": obj}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class Whole(Lines):
     """Objects as they are."""
 
     def __init__(self, kind: Kind, list_kind: str, *, typed: bool) -> None:

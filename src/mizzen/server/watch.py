@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from mizzen.machinery.errors import Errors
 from mizzen.server.bell import Bell
 from mizzen.server.deadlines import Deadlines
@@ -56,7 +54,7 @@ class Watch:
             try:
                 position = self.cache.position(self.after)
             except Expired as expired:
-                yield _too_old(self.after, expired.oldest)
+                yield self._too_old(self.after, expired.oldest)
                 return
         async for chunk in self._follow(position):
             yield chunk
@@ -114,9 +112,14 @@ class Watch:
         return lines[0] if len(lines) == 1 else b"".join(lines)
 
     def _shared_line(self, event: Event) -> bytes:
-        line = event.line
+        binary = self.representation.binary
+        line = event.frame if binary else event.line
         if line is None:
-            line = event.line = self.representation.event(event.type, event.tail)
+            line = self.representation.event(event.type, event.tail)
+            if binary:
+                event.frame = line
+            else:
+                event.line = line
         return line
 
     def _selected_line(self, event: Event) -> bytes:
@@ -136,9 +139,8 @@ class Watch:
         if initial_end:
             meta["annotations"] = {"k8s.io/initial-events-end": "true"}
         marker = {"kind": self.kind, "apiVersion": self.api_version, "metadata": meta}
-        return orjson.dumps({"type": "BOOKMARK", "object": marker}, option=orjson.OPT_APPEND_NEWLINE)
+        return self.representation.notice("BOOKMARK", marker)
 
-
-def _too_old(asked: int, oldest: int) -> bytes:
-    error = Errors.expired(f"too old resource version: {asked} ({oldest})")
-    return orjson.dumps({"type": "ERROR", "object": error.status()}, option=orjson.OPT_APPEND_NEWLINE)
+    def _too_old(self, asked: int, oldest: int) -> bytes:
+        error = Errors.expired(f"too old resource version: {asked} ({oldest})")
+        return self.representation.notice("ERROR", error.status())

@@ -51,13 +51,14 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Event(msgspec.Struct, gc=False):
-    """One change: `entry` is what is there now (None: deleted), `previous` what was. `line` is the encoded event."""
+    """One change: `entry` is what is there now (None: deleted), `previous` what was; the event in JSON and protobuf."""
 
     revision: int
     key: str
     entry: Entry | None
     previous: Entry | None
     line: bytes | None = None
+    frame: bytes | None = None
 
     @property
     def type(self) -> str:
@@ -195,7 +196,8 @@ class WatchCache:
         if event.previous is not None:
             self._kept_bytes += len(event.previous.tail)
         if len(self._events) > LINES_KEPT:
-            self._events[-LINES_KEPT - 1].line = None
+            late = self._events[-LINES_KEPT - 1]
+            late.line = late.frame = None
         if len(self._events) > EVENT_LIMIT or self._kept_bytes > BYTES_LIMIT:
             self._trim()
 

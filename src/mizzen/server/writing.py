@@ -10,6 +10,7 @@ from mizzen.machinery.parse import ParseError
 from mizzen.server import bodies, codec, listing, options, patching, representation, selection
 from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call, Write
+from mizzen.server.media import PROTOBUF
 from mizzen.server.options import DeleteOptions, WriteOptions
 from mizzen.server.registry import Registry, Written
 from mizzen.wire.message import Response
@@ -231,6 +232,8 @@ def _delete_body(call: Call) -> Object | None:
     if not isinstance(request.body, bytes):
         given: Object = request.body
         return given
+    if codec.content_type(request) == PROTOBUF:
+        return bodies.from_protobuf(request.body, "v1", "DeleteOptions")
     yaml = bodies.is_yaml(request)
     try:
         value, _ = decode.parse(request.body, yaml)

@@ -11,7 +11,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,8 @@ Object = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def own_namespaces() -> None:
-    """Move this process out of the machine's sight."""
+def own_namespaces(busybox: bytes) -> None:
+    """Move this process out of the machine's sight, once what must be fetched has been."""
     namespaces.enter_mounts(Path("/nonexistent"))
     syscalls.unshare(syscalls.CLONE_NEWNET)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
@@ -97,14 +97,22 @@ class Node:
 
     config: AgentConfig
     client: Client
-    new_client: Callable[[str], Client]
     network: RoutedNetwork
+    new_client: Callable[[str], Client] | None = None
     running: agent.Agent | None = None
     task: "asyncio.Task[None] | None" = None
-    created: list[str] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, root: Path, image_root: Path, client: Client, name: str = "node-1") -> "Node":
+        """A node whose directories are below `root`."""
+        config = AgentConfig(name, root / "node", image_root, (NODE_IP,), cluster_dns=("10.96.0.10",))
+        (root / "network").mkdir()
+        network = RoutedNetwork(root / "network", IPv4Network("10.210.0.0/24"), IPv4Address(NODE_IP))
+        return cls(config, client, network)
 
     async def start(self) -> None:
         """Start the agent, and wait until it has seen its pods."""
+        assert self.new_client is not None
         ready = asyncio.Event()
 
         def told(started: agent.Agent) -> None:
@@ -246,6 +254,17 @@ def waiting(reason: str, name: str = "c") -> Callable[[Object], bool]:
     return lambda pod: container(pod, name).get("state", {}).get("waiting", {}).get("reason") == reason
 
 
+async def server_in_memory() -> Server:
+    """An API server with the namespaces that a node needs."""
+    server = Server(MemoryStore(), SystemClock())
+    await server.start()
+    client = Client(InProcessTransport(server.handle, Identity("setup", groups=(MASTERS,))))
+    for name in ("default", "kube-node-lease"):
+        with contextlib.suppress(ApiError):
+            await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return server
+
+
 async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
     """Look again and again until there is something true to see."""
     async with asyncio.timeout(seconds):
@@ -258,29 +277,21 @@ async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10) ->
 async def node(image_root: Path, tmp_path: Path) -> AsyncIterator[Node]:
     """A running node; afterwards nothing of it may be left."""
     log.set_level("error")
-    clock = SystemClock()
-    server = Server(MemoryStore(), clock)
-    await server.start()
+    server = await server_in_memory()
 
     def new_client(user: str) -> Client:
         return Client(InProcessTransport(server.handle, Identity(user, groups=(MASTERS,))), field_manager=user)
 
-    client = new_client("tester")
-    for name in ("default", "kube-node-lease"):
-        with contextlib.suppress(ApiError):
-            await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    config = AgentConfig("node-1", tmp_path / "node", image_root, (NODE_IP,), cluster_dns=("10.96.0.10",))
-    network = RoutedNetwork(tmp_path / "network", IPv4Network("10.210.0.0/24"), IPv4Address(NODE_IP))
-    (tmp_path / "network").mkdir()
-    here = Node(config, client, new_client, network)
+    here = Node.at(tmp_path, image_root, new_client("tester"))
+    here.new_client = new_client
     await here.start()
     try:
         yield here
     finally:
         await here.stop()
-        await embedded.purge(config, network)
+        await embedded.purge(here.config, here.network)
         await server.close()
-    assert_nothing_left(config)
+    assert_nothing_left(here.config)
 
 
 def assert_nothing_left(config: AgentConfig) -> None:

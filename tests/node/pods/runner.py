@@ -33,5 +33,3 @@ if __name__ == "__main__":
     here = Path(sys.argv[2])
     print("adopted" if namespaces.enter_mounts(here) else "fresh", flush=True)
     uvloop.run(main(int(sys.argv[1]), here, Path(sys.argv[3]), Path(sys.argv[4])))
-
-

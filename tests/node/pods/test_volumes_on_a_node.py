@@ -97,3 +97,29 @@ async def test_the_downward_api_shows_labels_and_limits_as_files(node: Node) -> 
     }
     await node.create("downward", one, volumes=volumes, restartPolicy="Never")
     assert node.log(await node.until("downward", phase("Succeeded"))) == 'app="downward"250'
+
+
+async def test_a_deleted_local_path_volume_takes_its_directory_along(node: Node, tmp_path: Path) -> None:
+    path = tmp_path / "pvc-1"
+    (path / "data").mkdir(parents=True)
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}]}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": "pvc-1", "finalizers": ["mizzen.io/local-path"]},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Delete",
+            "local": {"path": str(path)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
+        },
+    }
+    await node.client.create(PERSISTENT_VOLUMES, volume)
+    await node.client.delete(PERSISTENT_VOLUMES, "pvc-1")
+
+    async def is_gone() -> bool:
+        return not (await node.client.list(PERSISTENT_VOLUMES, view=dict)).items
+
+    assert await eventually(is_gone)
+    assert not path.exists()

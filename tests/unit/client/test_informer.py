@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from tests.sim.api import FakeApi
 
 from mizzen.api.views.core import Pod
 from mizzen.api.views.meta import ObjectMeta, Partial
@@ -14,7 +16,6 @@ from mizzen.client.cache import BY_LABEL, Cache, Table
 from mizzen.client.client import Client
 from mizzen.client.informer import Informer, decoded, follow, synced
 from mizzen.client.resources import PODS, SECRETS
-from tests.sim.api import FakeApi
 
 WHERE = ("", "pods")
 
@@ -27,10 +28,14 @@ def api() -> FakeApi:
     return FakeApi(lambda: 0.0, random.Random(1))
 
 
-async def until(claim: Any) -> None:
+async def until(table: Table[Any], claim: Callable[[], bool]) -> None:
+    """Return once a change of the table makes the claim true."""
+    changed = asyncio.Event()
+    table.subscribe(lambda _old, _new: changed.set())
     async with asyncio.timeout(5):
         while not claim():
-            await asyncio.sleep(0.005)
+            changed.clear()
+            await changed.wait()
 
 
 def names(table: Table[Any]) -> set[str]:
@@ -46,13 +51,13 @@ async def test_an_informer_lists_watches_and_resumes_after_expiry(streams: bool)
     informer = Informer(Client(server), table, SystemClock(), random.Random(1))
     running = asyncio.create_task(informer.run())
     try:
-        await until(lambda: table.has_synced)
+        await until(table, lambda: table.has_synced)
         assert names(table) == {"a"}
         server.create(WHERE, pod("b"))
-        await until(lambda: names(table) == {"a", "b"})
+        await until(table, lambda: names(table) == {"a", "b"})
         server.break_watches(expire=True)
         server.delete(WHERE, "d", "a")
-        await until(lambda: names(table) == {"b"})
+        await until(table, lambda: names(table) == {"b"})
     finally:
         running.cancel()
 
@@ -66,7 +71,7 @@ async def test_tables_opened_later_are_followed_and_closed_ones_forgotten() -> N
     try:
         await synced(cache)
         secrets = cache.of(SECRETS, Partial)
-        await until(lambda: secrets.has_synced)
+        await until(secrets, lambda: secrets.has_synced)
         assert names(secrets) == {"s"}
         cache.close(SECRETS)
         assert len(secrets) == 0

@@ -3,10 +3,11 @@
 import asyncio
 import random
 
+from tests.sim.api import FakeApi
+
 from mizzen.base.clock import VirtualClock
 from mizzen.client.client import Client
 from mizzen.client.leases import Candidate, Election
-from tests.sim.api import FakeApi
 
 
 async def test_the_second_candidate_leads_only_after_the_first_lets_go() -> None:

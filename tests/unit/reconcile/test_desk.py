@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from tests.sim.api import FakeApi
 
 from mizzen.api.views.core import ConfigMap
 from mizzen.base.clock import SystemClock
@@ -19,7 +20,6 @@ from mizzen.reconcile.desk import Desk
 from mizzen.reconcile.hands import Hands
 from mizzen.reconcile.plan import NOTHING, Create, Delete, Note, Patch, Plan, Reference
 from mizzen.wire.message import Request, Response
-from tests.sim.api import FakeApi
 
 WHERE = ("", "configmaps")
 

@@ -21,7 +21,7 @@ from mizzen.reconcile.plan import Action, Create, Delete, Note, Patch, Plan
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A deployment, the ReplicaSets it has or could adopt, whoever else has the new one's name, and old pods (Recreate)."""
+    """A deployment, the ReplicaSets it has or could adopt, who has the new one's name, and whether old pods run."""
 
     deployment: Deployment
     sets: tuple[ReplicaSet, ...]
@@ -45,9 +45,16 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
 
 
 def _old_pods_run(cache: Cache, deployment: Deployment, sets: tuple[ReplicaSet, ...]) -> bool:
+    """Whether old pods run or end; the pods' watch may lag, so the ReplicaSets must say so too."""
     pods = cache.of(PODS, Pod)
     old = revision.rollout(deployment, sets).old
-    return any(not is_finished(pod) for one in old for pod in pods.by(BY_CONTROLLER, one.metadata.uid))
+    return any(
+        one.status.replicas
+        or one.status.terminatingReplicas
+        or one.status.observedGeneration < one.metadata.generation
+        or any(not is_finished(pod) for pod in pods.by(BY_CONTROLLER, one.metadata.uid))
+        for one in old
+    )
 
 
 def reconcile(seen: Snapshot, now: float) -> Plan:

@@ -15,7 +15,7 @@ from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from mizzen.controllers.ownership import about
 from mizzen.controllers.status import status_patch
 from mizzen.controllers.volumes import classes
-from mizzen.controllers.volumes.classes import CLAIM, VOLUME
+from mizzen.controllers.volumes.classes import CLAIM
 from mizzen.machinery.errors import Object
 from mizzen.reconcile.controller import Controller, Watch, own, split
 from mizzen.reconcile.plan import NOTHING, Action, Note, Patch, Plan
@@ -119,10 +119,14 @@ def _provision(seen: Claimant) -> Plan:
     if provisioner == "kubernetes.io/no-provisioner":
         text = "no persistent volumes available for this claim"
         return Plan(_phase(claim, "Pending"), (Note(subject, "FailedBinding", text),), requeue_after=15.0)
-    marks = {key: provisioner for key in (classes.PROVISIONER, classes.BETA_PROVISIONER)}
+    marks = dict.fromkeys((classes.PROVISIONER, classes.BETA_PROVISIONER), provisioner)
     if any(claim.metadata.annotations.get(key) != value for key, value in marks.items()):
         return Plan((*_phase(claim, "Pending"), _patch(claim, {"metadata": {"annotations": marks}}, at_revision=False)))
-    text = f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered."
+    text = (
+        f"Waiting for a volume to be created either by the external provisioner '{provisioner}' or manually by the "
+        "system administrator. If volume creation is delayed, please verify that the provisioner is running and "
+        "correctly registered."
+    )
     return Plan(_phase(claim, "Pending"), (Note(subject, "ExternalProvisioning", text),), requeue_after=15.0)
 
 

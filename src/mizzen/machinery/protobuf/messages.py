@@ -29,13 +29,15 @@ class Field:
     form: str
     many: str
     """`*` for a list, `%` for a map of strings, else empty."""
+    union: bool
+    """JSON has the value of one of the message's fields instead of the message."""
     pointer: bool
     omitempty: bool
     omitzero: bool
 
     @property
     def is_message(self) -> bool:
-        return "." in self.form
+        return "." in self.form and not self.union
 
 
 @cache
@@ -50,10 +52,14 @@ def _packed() -> dict[str, list[tuple[int, str, str, str]]]:
 
 def fields(name: str) -> Sequence[Field]:
     """The fields of a message. Raises: LookupError."""
-    return tuple(
-        Field(number, json, form.lstrip("*%"), form[0] if form[0] in "*%" else "", "p" in flags, "o" in flags, "z" in flags)
-        for number, json, form, flags in _packed()[name]
-    )
+    return tuple(_field(number, json, form, flags) for number, json, form, flags in _packed()[name])
+
+
+def _field(number: int, json: str, form: str, flags: str) -> Field:
+    many = form[0] if form[0] in "*%" else ""
+    inner = form.removeprefix(many)
+    union = inner.startswith("|")
+    return Field(number, json, inner.removeprefix("|"), many, union, "p" in flags, "o" in flags, "z" in flags)
 
 
 def names() -> Sequence[str]:
@@ -65,7 +71,21 @@ def names() -> Sequence[str]:
 def message_of(api_version: str, kind: str) -> str | None:
     """The message of a kind; None for kinds that protobuf does not carry."""
     group, _, version = api_version.rpartition("/")
-    if group == "meta.k8s.io" and kind in _REDUCED:
+    if kind == "DeleteOptions" or (group == "meta.k8s.io" and kind in _REDUCED):
         return _META + kind
     name = registry.name_of(group, version, kind)
     return name if name is not None and name in _packed() else None
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Which field of a union holds a boolean, a list, a message; empty where none does."""
+
+    boolean: str = ""
+    list: str = ""
+    message: str = ""
+
+    @staticmethod
+    def of(name: str) -> "Places":
+        found = {"list" if field.many else "message" if field.is_message else "boolean": field.name for field in fields(name)}
+        return Places(**found)

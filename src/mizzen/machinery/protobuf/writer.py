@@ -10,14 +10,14 @@ from functools import cache
 from typing import Any, Final
 
 from mizzen.machinery.protobuf import varint
-from mizzen.machinery.protobuf.forms import FORMS, RawForm
-from mizzen.machinery.protobuf.messages import Field, fields
+from mizzen.machinery.protobuf.forms import FORMS
+from mizzen.machinery.protobuf.messages import Field, Places, fields
 from mizzen.machinery.protobuf.varint import BYTES, FIXED64, VARINT
 
 Body = Callable[[Any], bytes | bytearray]
 """A value of the wire type BYTES, without its length."""
 
-_STRING, _MESSAGE, _BODY, _INT, _BOOL, _DOUBLE, _MESSAGES, _BODIES, _INTS, _MAP = range(10)
+_STRING, _MESSAGE, _BODY, _INT, _BOOL, _DOUBLE, _MESSAGES, _BODIES, _VARINTS, _MAP = range(10)
 _SCALARS: Final = {"int": _INT, "bool": _BOOL, "double": _DOUBLE}
 _KEY: Final = b"\n"
 _VALUE: Final = b"\x12"
@@ -100,9 +100,9 @@ def _entry(field: Field) -> tuple[int, bytes, Any]:
     scalar = _SCALARS.get(field.form)
     if scalar is not None:
         wire = FIXED64 if scalar == _DOUBLE else VARINT
-        if field.many == "%" or (field.many and scalar != _INT):
+        if field.many == "%" or (field.many and scalar == _DOUBLE):
             raise NotImplementedError(f"{field.name}: {field.many}{field.form}")
-        return (_INTS if field.many else scalar), varint.tag(field.number, wire), None
+        return (_VARINTS if field.many else scalar), varint.tag(field.number, wire), None
     tag, body = varint.tag(field.number, BYTES), _body(field)
     if field.many == "%":
         return _MAP, tag, body
@@ -116,8 +116,21 @@ def _entry(field: Field) -> tuple[int, bytes, Any]:
 def _body(field: Field) -> Body:
     if field.is_message:
         return writer_of(field.form).write
-    form = FORMS.get(field.form)
-    return form.write if form is not None else RawForm
+    return _union(field.form) if field.union else FORMS[field.form].write
+
+
+def _union(name: str) -> Body:
+    """The writer of a message that JSON shows as the value of one of its fields."""
+    writer, places = writer_of(name), Places.of(name)
+
+    def write(value: Any) -> bytearray:
+        if isinstance(value, bool):
+            return writer.write({places.boolean: value})
+        if isinstance(value, list):
+            return writer.write({places.list: value})
+        return writer.write({places.boolean: True, places.message: value})
+
+    return write
 
 
 def _write_map(out: bytearray, tag: bytes, values: dict[str, Any], inner: Body) -> None:

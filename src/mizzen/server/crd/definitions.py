@@ -14,11 +14,11 @@ from mizzen.base.clock import Clock
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server.crd.kinds import served_versions
+from mizzen.server.deletion import DEFINITION_CLEANUP as CLEANUP
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.served import Served
 
 _log = log.get("crd")
-CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 _RETRY_SECONDS: Final = 1.0
 _TERMINATING: Final = ("InstanceDeletionInProgress", "CustomResource deletion is in progress")
 

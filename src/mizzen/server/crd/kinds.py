@@ -60,6 +60,7 @@ def _served(definition: Object, version: Object, storage: str) -> Served:
         table=_table(version.get("additionalPrinterColumns") or ()),
         selectable=_selectable(version.get("selectableFields") or ()),
         unconditional_update=False,
+        revalidates_metadata=False,
         to_stored=_converted(f"{spec['group']}/{storage}") if storage != version["name"] else None,
     )
     return Served(kind, builtin=False, list_kind=names.get("listKind") or "", schema=schema, document=source)

@@ -1,0 +1,155 @@
+"""What the API server does in a second, beside what the original did on this class of machine.
+
+`python bench/api.py [--seconds 2] [--rounds 3] [--only NAME] [--connections 1,32,256]`: starts `mizzen server
+--no-controllers` in a directory of its own, asks it through wrk over TLS with a bearer token, and stops it. wrk shares
+the machine's cores with the server, as the original's load generator did.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import fanout
+import objects
+import process
+from process import Running
+
+NAMESPACE = "/api/v1/namespaces/bench"
+PODS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One kind of request. `original` is the original's rate at 32 connections, 0 where it was not measured.
+
+    In `path` and `body`, `@` stands for a name that no other request of the run has.
+    """
+
+    name: str
+    method: str
+    path: str
+    body: str = ""
+    content_type: str = "application/json"
+    original: float = 0
+
+
+_MAP = json.dumps(objects.config_map("@"), separators=(",", ":"))
+_SHARED = json.dumps(objects.config_map("shared"), separators=(",", ":"))
+CASES = (
+    Case("GET ConfigMap 3 KB", "GET", f"{NAMESPACE}/configmaps/shared", original=2560),
+    Case("LIST 2,000 pods", "GET", "/api/v1/namespaces/pods/pods", original=21),
+    Case("LIST pods limit=500", "GET", "/api/v1/namespaces/pods/pods?limit=500", original=45),
+    Case("CREATE ConfigMap", "POST", f"{NAMESPACE}/configmaps", _MAP, original=976),
+    Case("CREATE pod", "POST", f"{NAMESPACE}/pods", json.dumps(objects.pod("@"), separators=(",", ":")), original=716),
+    Case("UPDATE ConfigMap", "PUT", f"{NAMESPACE}/configmaps/shared", _SHARED.replace('"bench"', '"@"', 1)),
+    Case(
+        "PATCH ConfigMap",
+        "PATCH",
+        f"{NAMESPACE}/configmaps/shared",
+        '{"metadata":{"labels":{"app":"@"}}}',
+        "application/merge-patch+json",
+    ),
+)
+_SCRIPT = """
+local method, path, body, prefix, count = %s, %s, %s, "", 0
+wrk.headers["Authorization"], wrk.headers["Content-Type"] = "Bearer %s", %s
+function init(args) prefix = "w" .. args[1] .. "-" end
+function request()
+  count = count + 1
+  local name = prefix .. count
+  return wrk.format(method, path, nil, body ~= "" and body:gsub("@", name) or nil)
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Requests in a second, and two percentiles in milliseconds."""
+
+    rate: float
+    p50: float
+    p99: float
+
+
+def main() -> None:
+    """Print a line a measurement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="cases whose name holds this text")
+    parser.add_argument("--connections", default="1,32,256")
+    asked = parser.parse_args()
+    with process.server("--no-controllers") as running:
+        idle = process.resident_bytes(running.pid)
+        print(f"ready after {running.ready_seconds:.2f} s (original 3.1), {idle / 1e6:.0f} MB idle (original 280)")
+        _fill(running)
+        rows = [("request", "connections", "per second", "ratio", "p50 ms", "p99 ms")]
+        for case in CASES:
+            if asked.only.lower() in case.name.lower():
+                connections = [int(number) for number in asked.connections.split(",")]
+                rows += _measured(running, case, connections, asked.seconds, asked.rounds)
+        process.table(rows)
+        print(f"{process.resident_bytes(running.pid) / 1e6:.0f} MB after this load (original 1,500)")
+        if asked.only.lower() in "watch":
+            fanout.main(running)
+
+
+def _fill(running: Running) -> None:
+    for name in ("bench", "pods"):
+        running.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        account = {"metadata": {"name": "default"}}
+        running.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
+    connection = process.connect(running.port)
+    process.ask(connection, "POST", f"{NAMESPACE}/configmaps", objects.config_map("shared"))
+    for number in range(PODS):
+        process.ask(connection, "POST", "/api/v1/namespaces/pods/pods", objects.pod(f"pod-{number:05d}"))
+    connection.close()
+
+
+def _measured(
+    running: Running, case: Case, connections: list[int], seconds: int, rounds: int
+) -> Iterator[tuple[str, ...]]:
+    for count in connections:
+        runs = [_wrk(running, case, count, seconds, f"c{count}r{turn}") for turn in range(rounds)]
+        rate = statistics.median(run.rate for run in runs)
+        middle = next(run for run in runs if run.rate == rate) if rounds % 2 else runs[0]
+        ratio = f"×{rate / case.original:.1f}" if case.original and count == 32 else ""
+        yield case.name, str(count), f"{rate:,.0f}", ratio, f"{middle.p50:.2f}", f"{middle.p99:.2f}"
+
+
+def _wrk(running: Running, case: Case, connections: int, seconds: int, salt: str) -> Measured:
+    quoted = [_lua(text) for text in (case.method, case.path, case.body)]
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(_SCRIPT % (*quoted, process.TOKEN, _lua(case.content_type)))
+        script.flush()
+        argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", script.name, running.url, "--"]
+        found = subprocess.run([*argv, salt + _slug(case.name)], capture_output=True, text=True, check=True)
+    text = found.stdout
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise RuntimeError(f"{case.name}: {text}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
+    assert rate is not None
+    return Measured(float(rate[1]), _latency(text, "50%"), _latency(text, "99%"))
+
+
+def _latency(text: str, name: str) -> float:
+    found = re.search(rf"{name}\s+([\d.]+)(us|ms|s)", text)
+    assert found is not None
+    return float(found[1]) * {"us": 1e-3, "ms": 1, "s": 1e3}[found[2]]
+
+
+def _lua(text: str) -> str:
+    return f"[==[{text}]==]"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+if __name__ == "__main__":
+    main()

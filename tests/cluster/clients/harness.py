@@ -1,0 +1,132 @@
+"""The server under test as a process, and the commands that are run against it."""
+
+import json
+import os
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
+CACHE = ROOT / ".cache"
+KUBECTLS = ("v37", "v32", "v28")
+NOT_OURS = {501, 503, 504}
+"""Answers past 500 that Kubernetes documents: not implemented, try later, a version from the future."""
+
+
+class Failed(AssertionError):
+    """A command that should have worked did not."""
+
+
+@dataclass
+class Server:
+    """The running server; `lines` grows with its log, one event a line."""
+
+    process: subprocess.Popen[bytes]
+    data_dir: Path
+    lines: list[str] = field(default_factory=list)
+    ready: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.data_dir / "admin.kubeconfig"
+
+    @property
+    def url(self) -> str:
+        return str(yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+
+    def follow(self) -> None:
+        """Read the log until the process ends."""
+        assert self.process.stderr is not None
+        for raw in self.process.stderr:
+            self.lines.append(raw.decode(errors="replace").rstrip())
+            if '"event":"ready"' in self.lines[-1]:
+                self.ready.set()
+        self.ready.set()
+
+    def events(self, since: int = 0) -> list[dict[str, Any]]:
+        """What was logged after line `since`, as fields; lines that are none come as {"event": line}."""
+        return [_event(line) for line in self.lines[since:]]
+
+    def requests(self, since: int = 0) -> list[dict[str, Any]]:
+        """The requests that clients made."""
+        return [one for one in self.events(since) if one["event"] == "request"]
+
+    def complaints(self, since: int = 0) -> list[str]:
+        """Errors of the server's own: failures it logged, and answers that blame itself."""
+        return [
+            json.dumps(one)
+            for one in self.events(since)
+            if one.get("level") == "error" or (one.get("status", 0) >= 500 and one["status"] not in NOT_OURS)
+        ]
+
+
+def _event(line: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {"event": line}
+    return event if isinstance(event, dict) and "event" in event else {"event": line}
+
+
+def binary(version: str, name: str) -> Path:
+    """A client's program; a test without it fails and says what to do."""
+    path = CACHE / "clients" / version / name
+    if not path.exists():
+        pytest.fail(f"{path.relative_to(ROOT)} is missing: run `make test` once, it fetches the clients", pytrace=False)
+    return path
+
+
+def run(
+    command: list[str], *, stdin: str | None = None, timeout: float = 60, env: dict[str, str] | None = None, ok: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """A finished command. Raises Failed when it was to work and did not."""
+    done = subprocess.run(
+        command, input=stdin, text=True, capture_output=True, timeout=timeout, check=False, env={**os.environ, **(env or {})}
+    )
+    if ok and done.returncode:
+        raise Failed(f"{' '.join(command[3:])}: status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+@dataclass
+class Kubectl:
+    """One version of kubectl in one namespace; a call answers what it printed. Raises Failed."""
+
+    version: str
+    kubeconfig: Path
+    namespace: str
+    cache: Path
+
+    def __call__(self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
+        return self.run(*arguments, stdin=stdin, env=env).stdout
+
+    def run(
+        self, *arguments: str, stdin: str | None = None, env: dict[str, str] | None = None, ok: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """The finished command."""
+        return run(self.command(*arguments), stdin=stdin, env=env, ok=ok)
+
+    def refused(self, *arguments: str, stdin: str | None = None) -> str:
+        """What a command complained about that has to fail."""
+        done = self.run(*arguments, stdin=stdin, ok=False)
+        assert done.returncode, f"kubectl {' '.join(arguments)} should have failed: {done.stdout}"
+        return done.stderr
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line, for whoever runs it in a way of his own."""
+        flags = (f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", f"--cache-dir={self.cache}")
+        # Plugins and completion come before flags, everything else takes them first.
+        if arguments[0] == "__complete":
+            return [str(binary(self.version, "kubectl")), "__complete", *flags, *arguments[1:]]
+        return [str(binary(self.version, "kubectl")), *flags, *arguments]
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self("get", *arguments, "-o", "json"))
+
+    def apply(self, manifest: str, *flags: str) -> str:
+        return self("apply", "-f", "-", *flags, stdin=manifest)
