@@ -13,6 +13,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import build_schema
 import clients
 import go_types
 from go_types import Field, Program
@@ -23,9 +24,12 @@ PINNED = ROOT / "requirements" / "kubectl.txt"
 PACKAGES = ("k8s.io/api/", "k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apiextensions-apiserver/pkg/apis/")
 
 Message = list[list[Any]]
-"""Fields as `[number, JSON name, type, flags]`. The type is a scalar's or special form's name or another message's,
-after `|` where JSON has the value of one of its fields instead, after `*` in a list and `%` as the values of a map of strings. Flags: `p` present or not (a pointer), `o` left out of
-JSON when empty, `z` also when it is a message of zeros, `i` its fields stand in the JSON object around it."""
+"""Fields as `[number, JSON name, type, flags]`.
+
+The type is a scalar's or special form's name or another message's, the latter after `|` where JSON has the value of
+one of its fields instead; before all that stands `*` for a list and `%` for the values of a map of strings.
+Flags: `p` present or not (a pointer), `o` left out of JSON when empty, `z` also when it is a message of zeros, `i` its
+fields stand in the JSON object around it."""
 
 _META = "k8s.io/apimachinery/pkg/apis/meta/v1"
 _EXTENSIONS = "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -184,8 +188,9 @@ def served(messages: Mapping[str, Message], definitions: Mapping[str, Any]) -> d
     return kept
 
 
-def build(definitions: Mapping[str, Any], target: Path = TARGET) -> None:
+def build(target: Path = TARGET) -> None:
     """Pack the messages of the published definitions."""
+    definitions = json.loads(build_schema.newest_definitions().read_text())["$defs"]
     clients.main([str(PINNED)])
     (version,) = clients.versions(PINNED)
     messages = Messages(Program(clients.CLIENTS / version / "helm")).collect() | _AGGREGATOR
@@ -194,7 +199,5 @@ def build(definitions: Mapping[str, Any], target: Path = TARGET) -> None:
 
 
 if __name__ == "__main__":
-    import build_schema
-
-    build(json.loads(build_schema.newest_definitions().read_text())["$defs"])
+    build()
     print(f"{TARGET.relative_to(ROOT)}  {TARGET.stat().st_size} bytes")

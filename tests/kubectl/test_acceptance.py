@@ -126,8 +126,8 @@ def test_a_service_reaches_every_replica_and_outlives_them(kubectl: Kubectl) -> 
     kubectl.rolled_out("deployment/web")
     kubectl("expose", "deployment", "web", "--port=80", "--target-port=8080")
     client_pod(kubectl)
-    eventually(lambda: kubectl.in_pod("client", "wget", "-qO-", "-T", "2", "http://web/"))
-    loop = "for i in $(seq 100); do wget -qO- -T 2 http://web/; done"
+    eventually(lambda: kubectl.in_pod("client", "wget", "-qO-", "http://web/"))
+    loop = "for i in $(seq 100); do wget -qO- http://web/; done"
     answered = kubectl.in_pod("client", "sh", "-c", loop).split()
     assert len(answered) == 100
     assert set(answered) == set(names(kubectl, "app=web"))
@@ -135,7 +135,7 @@ def test_a_service_reaches_every_replica_and_outlives_them(kubectl: Kubectl) -> 
     kubectl("delete", "pods", "-l", "app=web")
     kubectl.rolled_out("deployment/web")
     assert kubectl.json("service", "web")["spec"]["clusterIP"] == before
-    assert eventually(lambda: kubectl.in_pod("client", "wget", "-qO-", "-T", "2", "http://web/").strip()) in names(
+    assert eventually(lambda: kubectl.in_pod("client", "wget", "-qO-", "http://web/").strip()) in names(
         kubectl, "app=web"
     )
 

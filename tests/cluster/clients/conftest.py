@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -87,15 +88,21 @@ def kubectls(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 
 @pytest.fixture
-def namespace(
-    server: Server, kubectls: Callable[[str, str], Kubectl], request: pytest.FixtureRequest
-) -> Iterator[str]:
-    """A namespace of the test's own."""
-    name = f"test-{len(server.lines)}-{request.node.originalname.replace('_', '-')[:40].rstrip('-')}"
-    admin = kubectls("v37", name)
-    admin("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
+def namespace(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A namespace of the test's own, settled: its ServiceAccount and trust bundle are there."""
+    name = f"t{len(server.lines)}-{request.node.originalname.removeprefix('test_').replace('_', '-')[:40].rstrip('-')}"
+    with made(server, name):
+        yield name
+
+
+@contextmanager
+def made(server: Server, name: str) -> Iterator[str]:
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    assert server.request("POST", "/api/v1/namespaces", body)[0] == 201
+    for kind, awaited in (("serviceaccounts", "default"), ("configmaps", "kube-root-ca.crt")):
+        server.wait_for(f"/api/v1/namespaces/{name}/{kind}?fieldSelector=metadata.name={awaited}")
     yield name
-    admin("delete", "namespace", name, "--wait=false")
+    assert server.request("DELETE", f"/api/v1/namespaces/{name}")[0] == 200
 
 
 @pytest.fixture

@@ -1,10 +1,14 @@
 """The server under test as a process, and the commands that are run against it."""
 
+import base64
+import http.client
 import json
 import os
+import ssl
 import subprocess
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,47 @@ class Server:
     @property
     def url(self) -> str:
         return str(yaml.safe_load(self.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """The administrator's certificate, and trust in the cluster's own authority."""
+        config = yaml.safe_load(self.kubeconfig.read_text())
+        user, cluster = config["users"][0]["user"], config["clusters"][0]["cluster"]
+        authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
+        pair = self.data_dir.parent / "admin.pem"
+        pair.write_bytes(b"".join(base64.b64decode(user[f"client-{part}-data"]) for part in ("certificate", "key")))
+        context = ssl.create_default_context(cadata=authority)
+        context.load_cert_chain(pair)
+        return context
+
+    def connect(self, timeout: float = 20) -> http.client.HTTPSConnection:
+        """A connection of the administrator's, for what is about bytes on the wire."""
+        host, port = self.url.removeprefix("https://").split(":")
+        return http.client.HTTPSConnection(host, int(port), timeout=timeout, context=self.tls)
+
+    def request(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Status and decoded answer of one request; header names take underscores."""
+        connection = self.connect()
+        try:
+            content = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
+            connection.request(method, path, json.dumps(body) if body is not None else None, content)
+            response = connection.getresponse()
+            data = response.read()
+            return response.status, json.loads(data) if data[:1] in (b"{", b"[") else data.decode()
+        finally:
+            connection.close()
+
+    def wait_for(self, collection: str) -> dict[str, Any]:
+        """The first object that a watch of a collection tells of, from what is there on."""
+        connection = self.connect()
+        try:
+            connection.request("GET", f"{collection}{'&' if '?' in collection else '?'}watch=1&timeoutSeconds=15")
+            line = connection.getresponse().readline()
+            assert line, f"nothing appeared in {collection}"
+            found: dict[str, Any] = json.loads(line)["object"]
+            return found
+        finally:
+            connection.close()
 
     def follow(self) -> None:
         """Read the log until the process ends."""

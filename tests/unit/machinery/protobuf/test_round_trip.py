@@ -4,12 +4,14 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.machinery.protobuf.objects import lost, made_up
 
 from mizzen.api.kinds import KINDS
 from mizzen.machinery.protobuf import envelope
 from mizzen.machinery.protobuf.messages import message_of, names
+from mizzen.machinery.protobuf.reader import reader_of
+from mizzen.machinery.protobuf.writer import writer_of
 from mizzen.machinery.schema import registry
-from tests.unit.machinery.protobuf.objects import lost, made_up
 
 
 def test_every_built_in_kind_has_a_message() -> None:
@@ -22,7 +24,7 @@ def test_every_built_in_list_has_a_message() -> None:
     assert [kind.kind for kind in listed if message_of(kind.api_version, kind.kind + "List") is None] == []
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=st.integers(min_value=0))
 def test_an_object_of_any_kind_survives_the_wire(seed: int) -> None:
     rng = Random(seed)
@@ -53,9 +55,6 @@ def test_a_cut_or_garbled_message_is_refused_or_read_but_never_crashes(seed: int
 
 
 def test_all_messages_can_be_written_and_read() -> None:
-    from mizzen.machinery.protobuf.reader import reader_of
-    from mizzen.machinery.protobuf.writer import writer_of
-
     for name in names():
         body = bytes(writer_of(name).write({}))
         reader_of(name).read(body, 0, len(body))
