@@ -38,9 +38,13 @@ from mizzen.reconcile.shell import run_controllers
 from mizzen.scheduler import shell as scheduler
 from mizzen.server import encryption
 from mizzen.server.config import Config
+from mizzen.server.metricsapi.kinds import NODE_METRICS, POD_METRICS
+from mizzen.server.metricsapi.scraper import Scraper
+from mizzen.server.metricsapi.serving import MetricsApi
 from mizzen.server.sealedstore import SealedStore
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.security import Security, Settings
+from mizzen.server.served import Served
 from mizzen.server.server import Server
 from mizzen.server.subresources.nodes import Nodes
 from mizzen.store.sqlite import SqliteStore
@@ -95,6 +99,8 @@ class ControlPlane:
         self._store = SqliteStore(cluster.data_dir / "store.db")
         sealed = SealedStore(self._store, encryption.generated(cluster.data_dir / "encryption.key"))
         self.server = Server(sealed, clock, self._compose)
+        for kind in (NODE_METRICS, POD_METRICS):
+            self.server.add_kind(Served(kind, builtin=False))
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -117,6 +123,7 @@ class ControlPlane:
             await listener.accept()
         self._write_credentials(port)
         self._supervise("security", self._security.follow(ca.certificate.read_text()))
+        self._supervise("metrics", self._scraper.run())
         if options.controllers:
             self._run_components(ca.certificate.read_text())
         return port
@@ -144,7 +151,10 @@ class ControlPlane:
         )
         self._security = Security(settings, reader, writer, self._clock, self._rng)
         config = self._security.config()
-        Nodes(reader, self._kubelet_tls, self._rng).register(config.handlers)
+        nodes = Nodes(reader, self._kubelet_tls, self._rng)
+        nodes.register(config.handlers)
+        self._scraper = Scraper(reader, nodes.ask, self._clock)
+        MetricsApi(reader, self._scraper, self._clock).register(config.handlers)
         return config
 
     @functools.cache  # noqa: B019 - one control plane a process

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Mint = Callable[[str, str, str, str, str], str]
-"""Signs a long-lived token for (namespace, account name, account uid, secret name, secret uid)."""
-Sign = Callable[[str, bytes, tuple[str, ...], int], bytes]
-"""Signs a certificate request: (signer name, PEM request, usages, seconds) -> PEM certificate. Raises ValueError."""
+Sign = Callable[[bytes, tuple[str, ...], int], bytes]
+"""Signs a certificate request: (PEM request, usages, seconds) -> PEM certificate. Raises ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Settings; a seam that is None switches off the controller that needs it."""
+    """Settings; without `sign` nothing signs certificate requests."""
 
     root_ca: str = ""
     """PEM of the certificate authority that signed the API server's certificate."""
@@ -21,7 +19,6 @@ class Config:
     load_balancer_pool: tuple[str, ...] = ()
     """Addresses, ranges (a-b) or CIDRs for Services of type LoadBalancer; empty: the addresses of the nodes."""
     local_path: str = "/var/lib/mizzen/volumes"
-    mint: Mint | None = None
     sign: Sign | None = None
     certificate_seconds: int = 365 * 86400
     node_grace_seconds: float = 40.0

@@ -210,16 +210,26 @@ class Registry:
 
     def _list(self, source: Mapping[str, Any]) -> Schema:
         inner = self._node(source["items"])
+        keys = tuple(source.get("x-kubernetes-list-map-keys", ()))
+        _default_keys(inner, keys)
         return Schema(
             Form.LIST,
             items=inner,
             list_type=source.get("x-kubernetes-list-type", "atomic"),
-            map_keys=tuple(source.get("x-kubernetes-list-map-keys", ())),
+            map_keys=keys,
             patch_strategy=_strategy(source),
             merge_key=source.get("x-kubernetes-patch-merge-key", ""),
             type_name=f"[]{inner.type_name}",
             source=source,
         )
+
+
+def _default_keys(item: Schema, keys: tuple[str, ...]) -> None:
+    """A required key that is left out counts as empty: which it is, is for validation to complain about."""
+    for key in keys:
+        known = item.properties.get(key)
+        if known is not None and known.default is None and key in item.required:
+            item.properties[key] = replace(known, default="" if known.form is Form.STRING else 0)
 
 
 def _strategy(source: Mapping[str, Any]) -> tuple[str, ...]:

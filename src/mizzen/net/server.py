@@ -8,13 +8,17 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, cast
 from urllib.parse import parse_qsl, unquote
 
 import httptools
+import orjson
 
 from mizzen.base import log
+from mizzen.net import transports
+from mizzen.machinery.errors import ApiError
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
 from mizzen.wire.message import Request, Response
 
@@ -23,6 +27,7 @@ MAX_BODY: Final = 8 * 1024 * 1024
 """Bodies past this many bytes are refused before they are read; the API's own limit is lower."""
 MAX_HEADERS: Final = 64 * 1024
 REFUSAL_SECONDS: Final = 2.0
+SLICE: Final = 256 * 1024
 
 _LOG = log.get("net")
 _HEADS: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
@@ -44,16 +49,7 @@ class Listener:
 
     async def bind(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
         """Take the address, whose port is answered; nobody is let in before `accept`. Raises OSError when it is taken."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self._dispatch, self),
-            host,
-            port,
-            ssl=tls,
-            backlog=1024,
-            reuse_address=True,
-            start_serving=False,
-        )
+        self._server = await transports.create_server(lambda: Connection(self._dispatch, self), host, port, tls)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
@@ -127,6 +123,10 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._early = data[upgrade.args[0] :]
+        except httptools.HttpParserInvalidMethodError:
+            text = "the server does not allow this method on the requested resource"
+            refusal = ApiError(405, "MethodNotAllowed", text).status()
+            self._refuse(405, orjson.dumps(refusal).decode(), "application/json")
         except httptools.HttpParserError:
             self._refuse(400, "Bad Request")
 
@@ -199,12 +199,12 @@ class Connection(asyncio.Protocol):
         """End the connection now."""
         self._transport.abort()
 
-    def _refuse(self, status: int, text: str) -> None:
+    def _refuse(self, status: int, text: str, media: str = "text/plain") -> None:
         """Answer a request that cannot be read, and drop what is still on its way, so that the answer is seen."""
         if self._refused or self._transport.is_closing():
             return
         self._refused = True
-        response = Response(status, {"content-type": "text/plain", "connection": "close"}, text.encode())
+        response = Response(status, {"content-type": media, "connection": "close"}, text.encode())
         self._write(response, keep=True)
         asyncio.get_running_loop().call_later(REFUSAL_SECONDS, self._transport.close)
 
@@ -249,11 +249,26 @@ class Connection(asyncio.Protocol):
     def _write(self, response: Response, keep: bool) -> None:
         if self._transport.is_closing():
             return
-        body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-        head = _head(response, keep) + b"content-length: %d\r\n\r\n" % len(body)
-        self._transport.write(head + body)
+        body = response.body
+        size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+        head = b"%bcontent-length: %d\r\n\r\n" % (_head(response, keep), size)
+        if size < SLICE:
+            self._transport.write(head + (body if isinstance(body, bytes) else b"".join(body)))
+        else:
+            self._transport.write(head)
+            for piece in (body,) if isinstance(body, bytes) else body:
+                self._write_sliced(piece)
         if not keep:
             self._transport.close()
+
+    def _write_sliced(self, piece: bytes) -> None:
+        """Write a big piece so that each slice is encrypted and sent while it is in the processor's cache."""
+        if len(piece) <= SLICE:
+            self._transport.write(piece)
+            return
+        view = memoryview(piece)
+        for start in range(0, len(piece), SLICE):
+            self._transport.write(view[start : start + SLICE])
 
     async def _stream(self, response: Response, keep: bool) -> None:
         assert response.stream is not None
@@ -293,8 +308,13 @@ async def _discard(response: Response) -> None:
 
 
 def _head(response: Response, keep: bool, *, upgraded: bool = False) -> bytes:
-    lines = [_HEADS.get(response.status) or b"HTTP/1.1 %d Unknown\r\n" % response.status]
-    lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in response.headers.items()]
-    if not keep and not upgraded:
+    return _encoded_head(response.status, tuple(response.headers.items()), keep or upgraded)
+
+
+@lru_cache(maxsize=256)
+def _encoded_head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> bytes:
+    lines = [_HEADS.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status]
+    lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in headers]
+    if not keep:
         lines.append(b"connection: close\r\n")
     return b"".join(lines)

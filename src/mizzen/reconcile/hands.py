@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, assert_never
 
+import orjson
+
 from mizzen.api.views.meta import Partial
 from mizzen.client.client import Client, Resource
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.reconcile.fence import Written
-from mizzen.reconcile.plan import Action, Answer, Create, Delete, DeleteAll, Evict, Get, Note, Patch, Plan, Update
+from mizzen.reconcile.plan import Action, Answer, Create, Delete, DeleteAll, Evict, Get, Note, Patch, Plan, Review, Update
 
 Together = Callable[[Sequence[Awaitable[Any]]], Awaitable[list[Any]]]
 """Wait for several calls; handed in, because simulations run without an event loop."""
@@ -84,7 +86,10 @@ class Hands:
 
     async def _answer(self, question: Get) -> Answer:
         try:
-            body = await self._client.raw("GET", question.path, question.query)
+            if isinstance(question, Review):
+                body = await self._client.raw("POST", question.path, question.query, orjson.loads(question.body))
+            else:
+                body = await self._client.raw("GET", question.path, question.query)
         except ApiError as error:
             return Answer(error.code, error.message)
         except ConnectionError as error:

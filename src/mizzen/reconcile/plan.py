@@ -149,6 +149,13 @@ class Get:
 
 
 @dataclass(frozen=True, slots=True)
+class Review(Get):
+    """A question put by creating a review, which is answered and never stored; `body` is its JSON."""
+
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the API said: an HTTP status and the body; status 0 when nobody answered."""
 

@@ -137,7 +137,7 @@ def _parsed(request: Request, kind: Kind, typed: bool) -> tuple[Any, list[str]]:
     if typed and content_type(request) == PROTOBUF:
         return from_protobuf(request.body, kind.api_version, kind.kind), []
     yaml = is_yaml(request)
-    if not request.body:
+    if not request.body and not yaml:
         raise decode.unrecognized(
             b"", kind.kind, "couldn't get version/kind; json parse error: unexpected end of JSON input"
         )

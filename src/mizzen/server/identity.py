@@ -31,8 +31,9 @@ class Identification:
         """The user on whose behalf to act. Raises ApiError 401, 403."""
         user = request.user or self._authenticated(request)
         headers = request.headers
-        if "impersonate-user" in headers or any(name.startswith("impersonate-") for name in headers):
-            return self._impersonated(user, request)
+        for name in headers:
+            if name.startswith("impersonate-"):
+                return self._impersonated(user, request)
         return user
 
     def _authenticated(self, request: Request) -> Identity:

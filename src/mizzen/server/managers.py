@@ -56,7 +56,9 @@ def writer_of(write: Write, now: float) -> Writer:
         reset = _ALL_BUT_STATUS if write.served.builtin else _CUSTOM_BUT_STATUS
     elif kind.has_status and not write.subresource:
         reset = _STATUS
-    return Writer(manager[:_MANAGER_LIMIT], kind.api_version, timestamp(int(now)), write.subresource, reset)
+    # What is owned through scale is recorded without a time.
+    time = "" if write.subresource == "scale" else timestamp(int(now))
+    return Writer(manager[:_MANAGER_LIMIT], kind.api_version, time, write.subresource, reset)
 
 
 def _is_untracked(write: Write) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mizzen.machinery.errors import ApiError, Cause, Errors, FieldError, Object, forbidden, not_supported
+from mizzen.machinery.errors import ApiError, Cause, Errors, FieldError, Object, forbidden, invalid, not_supported
 from mizzen.wire.message import Request
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+\Z")
@@ -273,6 +273,25 @@ def _deletion_query(request: Request) -> Mapping[str, Any]:
         elif key == "propagationPolicy":
             given[key] = value
     return given
+
+
+def check_log_options(request: Request, pod: str) -> None:
+    """What a reader of logs may ask for. Raises ApiError 400, 422."""
+    numbers = {}
+    for name in ("tailLines", "limitBytes", "sinceSeconds"):
+        if text := request.parameter(name):
+            numbers[name] = integer(text)
+    errors = []
+    if numbers.get("tailLines", 0) < 0:
+        errors.append(invalid("tailLines", numbers["tailLines"], "must be greater than or equal to 0"))
+    if numbers.get("limitBytes", 1) < 1:
+        errors.append(invalid("limitBytes", numbers["limitBytes"], "must be greater than 0"))
+    if "sinceSeconds" in numbers and request.parameter("sinceTime"):
+        errors.append(forbidden("[]", "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+    elif numbers.get("sinceSeconds", 1) < 1:
+        errors.append(invalid("sinceSeconds", numbers["sinceSeconds"], "must be greater than 0"))
+    if errors:
+        raise Errors.invalid("", "PodLogOptions", pod, errors)
 
 
 def too_large_revision(asked: int, current: int) -> ApiError:

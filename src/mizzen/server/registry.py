@@ -4,8 +4,6 @@ Stages return or raise; an update that the store refuses because somebody was fa
 there now, unless the client named the revision it meant.
 """
 
-import secrets
-import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +11,7 @@ from typing import Final
 from mizzen.api.kind import Kind, Subresource
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import ApiError, Cause, Errors, FieldError, Object
-from mizzen.server import deletion, metadata, requestor
+from mizzen.server import deletion, fresh, metadata, requestor
 from mizzen.server.admit import Chain, admission
 from mizzen.server.allocation import Allocations
 from mizzen.server.call import Write
@@ -64,7 +62,7 @@ class Registry:
             prefix = ""
         for _ in range(_NAME_TRIES if prefix else 1):
             if prefix:
-                meta["name"] = metadata.generate_name(prefix, secrets.randbelow(1 << 40))
+                meta["name"] = metadata.generate_name(prefix, fresh.number())
             write.name = meta.get("name") or ""
             key = object_key(kind, write.namespace, write.name)
             async with self._storage.locks.hold(f"{kind.storage}/{key}"):
@@ -84,7 +82,7 @@ class Registry:
         admitted = admission("CREATE", write, obj, None, _options(write))
         await self._chain.mutate(admitted)
         obj = admitted.object if admitted.object is not None else obj
-        metadata.begin(obj["metadata"], str(uuid.uuid4()), metadata.timestamp(int(now)))
+        metadata.begin(obj["metadata"], fresh.uid(), metadata.timestamp(int(now)))
         if kind.has_generation:
             obj["metadata"]["generation"] = 1
         if kind.has_status and kind.prepare is None:

@@ -28,8 +28,8 @@ class Representation(Protocol):
     def one(self, tail: bytes) -> bytes:
         """A single object."""
 
-    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
-        """A list."""
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes | Sequence[bytes]:
+        """A list, in one piece or several."""
 
     def event(self, type: str, tail: bytes) -> bytes:
         """One watch event: a line, or a frame."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from mizzen.api.kind import Kind
-from mizzen.machinery.errors import ApiError
+from mizzen.machinery.errors import ApiError, Errors
 from mizzen.server.requestinfo import RequestInfo
 from mizzen.server.served import Served
 
@@ -99,6 +99,8 @@ class Routes:
         self._check_place(kind, info, served.builtin)
         verbs = subresource_verbs(kind, info.subresource) if info.subresource else kind.verbs
         if info.subresource:
+            if not verbs and not served.builtin:
+                raise Errors.not_found(kind.group, kind.plural, info.name)
             if not verbs:
                 raise resource_not_found()
             if info.rest and info.subresource != "proxy":
@@ -123,15 +125,20 @@ class Routes:
 
     @staticmethod
     def _check_place(kind: Kind, info: RequestInfo, builtin: bool) -> None:
-        """A namespaced object needs its namespace, a cluster one has none."""
+        """A namespaced object needs its namespace, a cluster one has none.
+
+        Raises: ApiError 404 or 405; of a custom resource PathNotFound, since nothing serves it there.
+        """
         if kind.plural == "namespaces" and not kind.group:
             return
         if kind.namespaced and not info.namespace and (info.name or info.verb in ("create", "deletecollection")):
             if info.verb in ("list", "watch"):
                 return
-            raise method_not_allowed() if not info.name and builtin else resource_not_found()
+            if not builtin:
+                raise PathNotFound()
+            raise resource_not_found() if info.name else method_not_allowed()
         if not kind.namespaced and info.namespace:
-            raise resource_not_found()
+            raise resource_not_found() if builtin else PathNotFound()
 
 
 def version_priority(version: str) -> tuple[int, int, int, str]:

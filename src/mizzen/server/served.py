@@ -1,5 +1,6 @@
 """A kind as this server serves it: its name for lists, its schema, and its objects spliced from stored bytes."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -31,6 +32,31 @@ class ListMeta:
         return meta
 
 
+class RecentLists:
+    """The latest big lists, joined: clients that start together ask for the same one again."""
+
+    def __init__(self) -> None:
+        self._known: deque[tuple[bytes, Sequence[bytes], bytes]] = deque(maxlen=4)
+
+    def joined(self, separator: bytes, tails: Sequence[bytes]) -> bytes:
+        """The tails with the separator between them."""
+        if len(tails) < _RECENT_FROM:
+            return separator.join(tails)
+        for known in self._known:
+            # Unchanged tails are the same objects, so that comparing them is comparing pointers.
+            if known[0] == separator and known[1] == tails:
+                return known[2]
+        made = separator.join(tails)
+        if len(made) <= _RECENT_BYTES:
+            self._known.append((separator, tails, made))
+        return made
+
+
+_RECENT_FROM: Final = 50
+_RECENT_BYTES: Final = 8 << 20
+_recent: Final = RecentLists()
+
+
 class Lines:
     """What all JSON representations say of a watch itself."""
 
@@ -60,7 +86,7 @@ class Whole(Lines):
     def one(self, tail: bytes) -> bytes:
         return self._prefix + (tail if self._convert is None else self._convert(tail))
 
-    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes | Sequence[bytes]:
         shown = meta.as_object()
         if not self._typed:
             # Lists of custom resources always say where they go on, be it nowhere.
@@ -70,7 +96,7 @@ class Whole(Lines):
             return head + b',"items":[]}'
         if self._convert is not None:
             tails = [self._convert(tail) for tail in tails]
-        return b"".join((head, b',"items":[', self._item, self._separator.join(tails), b"]}"))
+        return (head, b',"items":[', self._item, _recent.joined(self._separator, tails), b"]}")
 
     def event(self, type: str, tail: bytes) -> bytes:
         if self._convert is not None:

@@ -127,6 +127,8 @@ class CacheReader:
     def list(self, kind: Kind, namespace: str = "") -> Iterator[Object]:
         """All objects of a kind, or those of one namespace."""
         cache = self._cacher.cache(kind.storage)
+        if not cache.entries:
+            return
         for entry in list(cache.current().range(namespace)):
             yield _served(kind, cache.decoded(entry, kind.kind, kind.api_version))
 

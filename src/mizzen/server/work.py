@@ -27,6 +27,8 @@ class Handlers:
     """Anything else on a subresource: `("pods", "log")`."""
     virtual: dict[str, Review] = field(default_factory=dict)
     """Kinds that are not stored, by storage name: `authorization.k8s.io/subjectaccessreviews`."""
+    unstored: dict[str, Connect] = field(default_factory=dict)
+    """Kinds whose objects are made when they are read, by storage name: `metrics.k8s.io/pods`."""
     changes: dict[str, Connect] = field(default_factory=dict)
     """Subresources by name that read and change any object in a form of their own: scale."""
 
@@ -43,10 +45,14 @@ class Work:
         info = call.info
         if info.subresource:
             return self._subresource(call)
-        review = self._handlers.virtual.get(call.kind.storage)
+        storage = call.kind.storage
+        review = self._handlers.virtual.get(storage)
         if review is not None:
             return self._virtual(call, review)
-        post = self._handlers.posts.get((call.kind.storage, ""))
+        made = self._handlers.unstored.get(storage)
+        if made is not None:
+            return made(call)
+        post = self._handlers.posts.get((storage, ""))
         if post is not None:
             return self._post(call, post)
         if info.verb in _READS:

@@ -13,6 +13,10 @@ USER_ID = "1.3.6.1.4.1.57683.2"
 _SEQUENCE = 0x30
 _EXPLICIT_VERSION = 0xA0
 _BMP_STRING = 0x1E
+_EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
+_ALTERNATIVE_NAMES = "2.5.29.17"
+_IP_NAME = 0x87
+_NAME_TAGS = {0x81: "email", 0x82: "dns", 0x86: "uri", _IP_NAME: "ip"}
 
 
 def subject(certificate: bytes) -> list[tuple[str, str]]:
@@ -43,6 +47,32 @@ def request_subject(request: bytes) -> list[tuple[str, str]]:
         return list(_attributes(list(_parts(body))[1][1]))
     except IndexError as error:
         raise ValueError("not a certificate signing request") from error
+
+
+def request_names(request: bytes) -> list[tuple[str, str]]:
+    """The alternative names a certificate signing request asks for, as (email | dns | uri | ip | other, value).
+
+    Raises: ValueError for anything that is none.
+    """
+    try:
+        _, outer, _ = _read(request, 0)
+        _, body, _ = _read(outer, 0)
+        attributes = next((value for tag, value in _parts(body) if tag == _EXPLICIT_VERSION), b"")
+        return [name for _, attribute in _parts(attributes) for name in _requested_names(attribute)]
+    except IndexError as error:
+        raise ValueError("not a certificate signing request") from error
+
+
+def _requested_names(attribute: bytes) -> Iterator[tuple[str, str]]:
+    (_, oid), (_, values) = list(_parts(attribute))[:2]
+    if _dotted(oid) != _EXTENSION_REQUEST:
+        return
+    for _, extensions in _parts(values):
+        for _, extension in _parts(extensions):
+            (_, kind), *_, (_, value) = list(_parts(extension))
+            if _dotted(kind) == _ALTERNATIVE_NAMES:
+                for tag, name in _parts(_read(value, 0)[1]):
+                    yield _NAME_TAGS.get(tag, "other"), name.hex() if tag == _IP_NAME else name.decode("latin-1")
 
 
 def from_pem(pem: bytes) -> bytes:

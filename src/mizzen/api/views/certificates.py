@@ -11,7 +11,9 @@ class CertificateSigningRequestSpec(View, frozen=True, gc=False):
     expirationSeconds: int | None = None
     usages: tuple[str, ...] = ()
     username: str = ""
+    uid: str = ""
     groups: tuple[str, ...] = ()
+    extra: dict[str, tuple[str, ...]] = {}
 
 
 class CertificateSigningRequestStatus(View, frozen=True, gc=False):

@@ -100,6 +100,7 @@ CLUSTER_ROLES: Final = (
         ),
         aggregate_to="view",
     ),
+    Role("system:aggregated-metrics-reader", (rule("metrics.k8s.io", "nodes pods", READ),), aggregate_to="view"),
     Role(
         "system:auth-delegator",
         (

@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
+from mizzen.api.apiregistration.apiservice import API_SERVICE
 from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.core.endpoints import ENDPOINTS
 from mizzen.api.core.namespace import NAMESPACE
@@ -51,6 +52,7 @@ def batches(facts: Facts) -> tuple[Batch, ...]:
         *((PRIORITY_CLASS, _priority_class(*named)) for named in _PRIORITY_CLASSES),
         *((PRIORITY_LEVEL_CONFIGURATION, level) for level in PRIORITY_LEVELS),
         *((FLOW_SCHEMA, schema) for schema in FLOW_SCHEMAS),
+        (API_SERVICE, _metrics_service()),
         *((CLUSTER_ROLE, role.as_object()) for role in (*CLUSTER_ROLES, *CONTROLLER_ROLES)),
         *((CLUSTER_ROLE_BINDING, bound.as_object()) for bound in (*CLUSTER_BINDINGS, *CONTROLLER_BINDINGS)),
     )
@@ -73,6 +75,17 @@ _PRIORITY_CLASSES: Final = (
     ),
     ("system-node-critical", 2_000_001_000, "For what a node depends on; it must not be moved to another node."),
 )
+
+
+def _metrics_service() -> Object:
+    """The server answers for metrics.k8s.io itself; tools look for this object to learn whether there are metrics."""
+    spec = {"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100}
+    return {
+        "apiVersion": "apiregistration.k8s.io/v1",
+        "kind": "APIService",
+        "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "spec": spec,
+    }
 
 
 def _namespace(name: str) -> Object:

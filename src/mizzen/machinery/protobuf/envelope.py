@@ -90,7 +90,7 @@ def wrapped(api_version: str, kind: str, raw: bytes | bytearray) -> bytes:
 def listed(api_version: str, kind: str, meta: Object, messages: Sequence[bytes | bytearray]) -> bytes:
     """A list in its envelope, of objects that are messages already."""
     list_meta = writer_of(_LIST_META).write(meta)
-    parts = [b"\n", varint.sized(list_meta)]
+    parts: list[bytes | bytearray] = [b"\n", varint.sized(list_meta)]
     for one in messages:
         parts += (b"\x12", varint.write(len(one)), one)
     return wrapped(api_version, kind, b"".join(parts))

@@ -87,5 +87,7 @@ class Places:
 
     @staticmethod
     def of(name: str) -> "Places":
-        found = {"list" if field.many else "message" if field.is_message else "boolean": field.name for field in fields(name)}
+        found = {
+            "list" if field.many else "message" if field.is_message else "boolean": field.name for field in fields(name)
+        }
         return Places(**found)

@@ -61,7 +61,7 @@ class Reader:
                     out.update(inner(data, at, stop))
                 elif op == _FORM:
                     value = inner(data, at, stop)
-                    if value or keeps:
+                    if value or (keeps and value is not None):
                         out[name] = value
                 else:
                     found = out.get(name)
@@ -127,7 +127,7 @@ def _entry(field: Field, keeps: bool) -> tuple[int, str, Any, bool]:
     if not field.name:
         return _INLINE, "", reader_of(field.form).read, True
     if field.is_message and field.omitzero and not field.many and not field.pointer:
-        return _FORM, field.name, reader_of(field.form).read_unless_zero, False
+        return _FORM, field.name, reader_of(field.form).read_unless_zero, True
     read = _read_of(field)
     if field.many == "%":
         return _MAP, field.name, read, True
@@ -137,7 +137,7 @@ def _entry(field: Field, keeps: bool) -> tuple[int, str, Any, bool]:
         return _MESSAGE, field.name, read, True
     if field.form == "string":
         return _STRING, field.name, None, keeps
-    return _FORM, field.name, read, keeps and field.form not in ("time", "micro-time", "raw")
+    return _FORM, field.name, read, keeps if field.form == "bytes" else field.form != "strings"
 
 
 def _read_of(field: Field) -> Read:

@@ -17,7 +17,7 @@ from mizzen.machinery.protobuf.varint import BYTES, FIXED64, VARINT
 Body = Callable[[Any], bytes | bytearray]
 """A value of the wire type BYTES, without its length."""
 
-_STRING, _MESSAGE, _BODY, _INT, _BOOL, _DOUBLE, _MESSAGES, _BODIES, _VARINTS, _MAP = range(10)
+_STRING, _MESSAGE, _BODY, _MESSAGES, _BODIES, _INT, _BOOL, _DOUBLE, _VARINTS, _MAP = range(10)
 _SCALARS: Final = {"int": _INT, "bool": _BOOL, "double": _DOUBLE}
 _KEY: Final = b"\n"
 _VALUE: Final = b"\x12"
@@ -51,7 +51,7 @@ class Writer:
                 else:
                     out += varint.write(size)
                 out += body
-            elif op == _MESSAGES or op == _BODIES:
+            elif op <= _BODIES:
                 for each in value:
                     body = inner(each)
                     out += tag

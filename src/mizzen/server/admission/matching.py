@@ -224,4 +224,6 @@ VARIABLES: Final = _VARIABLES
 
 def configured(reader: Reader, kind: Kind) -> Iterator[Object]:
     """Webhook configurations or policies, by name."""
-    yield from sorted(reader.list(kind), key=lambda found: str(found["metadata"]["name"]))
+    found = list(reader.list(kind))
+    if found:
+        yield from sorted(found, key=lambda one: str(one["metadata"]["name"]))

@@ -3,12 +3,12 @@
 Ref: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#service-account-admission-controller
 """
 
-import secrets
 from collections.abc import Iterator
 from typing import Final
 
 from mizzen.api.core.serviceaccount import SERVICE_ACCOUNT
 from mizzen.machinery.errors import Object
+from mizzen.server import fresh
 from mizzen.server.admission.plugin import CREATE, Plugin, refusal
 from mizzen.server.seams import Admission, Reader
 
@@ -18,7 +18,6 @@ MIRROR: Final = "kubernetes.io/config.mirror"
 ENFORCE_SECRETS: Final = "kubernetes.io/enforce-mountable-secrets"
 TOKEN_SECONDS: Final = 3607
 _VOLUME_PREFIX: Final = "kube-api-access-"
-_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class ServiceAccount(Plugin):
@@ -121,7 +120,7 @@ def _mount_token(spec: Object) -> None:
     name = next((known for known in names if known.startswith(_VOLUME_PREFIX)), "")
     is_new = not name
     while not name or (is_new and name in names):
-        name = _VOLUME_PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(5))
+        name = _VOLUME_PREFIX + fresh.letters(5)
     mounted = False
     for field in ("initContainers", "containers"):
         for container in spec.get(field) or ():

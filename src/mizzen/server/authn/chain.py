@@ -72,7 +72,8 @@ class Chain:
                 problems.append(str(error))
                 continue
             if found is not None:
-                return replace(found, user=_known(found.user))
+                user = _known(found.user)
+                return found if user is found.user else replace(found, user=user)
         if problems:
             raise BadToken("[" + ", ".join(problems) + "]" if len(problems) > 1 else problems[0])
         return None

@@ -7,7 +7,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from mizzen.machinery.identity import Identity
+from mizzen.machinery.identity import AUTHENTICATED, Identity
 from mizzen.server.authn.chain import Authenticated
 
 
@@ -40,5 +40,5 @@ def parse(lines: Iterable[str]) -> Mapping[str, Identity]:
         if len(row) < 3 or not row[0]:
             raise ValueError("a line of a token file needs a token, a user name and a uid")
         groups = tuple(group.strip() for group in row[3].split(",") if group.strip()) if len(row) > 3 else ()
-        users[row[0]] = Identity(row[1], uid=row[2], groups=groups)
+        users[row[0]] = Identity(row[1], uid=row[2], groups=(*groups, AUTHENTICATED))
     return users

@@ -19,6 +19,7 @@ from mizzen.api.discovery.endpointslice import ENDPOINT_SLICE
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.tls import unverified_context
+from mizzen.server import options
 from mizzen.server.call import Call
 from mizzen.server.seams import Reader
 from mizzen.server.work import Handlers
@@ -51,6 +52,7 @@ class Nodes:
     async def log(self, call: Call) -> Response:
         """The log of one container. Raises ApiError 400 when none or an unknown one is named among several."""
         pod = self._pod(call)
+        options.check_log_options(call.request, call.info.name)
         container = _container(pod, call.request.parameter("container"))
         if not pod["spec"].get("nodeName"):
             return Response(204)
@@ -105,6 +107,13 @@ class Nodes:
             address = self._node(name).host
             return await self._proxied(call, Endpoint(address, int(port), _tls(scheme)))
         return await self._proxied(call, self._node(name))
+
+    async def ask(self, node: str, path: str) -> bytes:
+        """The body of a path of a node's own server. Raises ApiError."""
+        response = await self._call(node, Request("GET", path))
+        if response.status != 200:
+            raise _told(response)
+        return response.body if isinstance(response.body, bytes) else b"".join(response.body)
 
     # --- where things are
 

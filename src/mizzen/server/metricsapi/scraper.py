@@ -1,0 +1,82 @@
+"""Asks every node for its counters again and again, and keeps the latest usage."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from mizzen.api.core.node import NODE
+from mizzen.base import log
+from mizzen.base.clock import Clock
+from mizzen.machinery.errors import ApiError, Object
+from mizzen.server.metricsapi import samples
+from mizzen.server.metricsapi.usage import Reading, Usage, read
+from mizzen.server.seams import Reader
+
+PERIOD: Final = 15.0
+SOON: Final = 1.0
+"""How soon a node that was seen for the first time is asked again, since usage needs two samples."""
+ANSWER_SECONDS: Final = 10.0
+_AT_ONCE: Final = 32
+
+Ask = Callable[[str, str], Awaitable[bytes]]
+"""The body of a path of a node's own server. Raises ApiError."""
+
+_log = log.get("metrics")
+
+
+class Scraper:
+    """The usage of nodes and pods, as of the last round."""
+
+    def __init__(self, reader: Reader, ask: Ask, clock: Clock) -> None:
+        self._reader = reader
+        self._ask = ask
+        self._clock = clock
+        self._readings: dict[str, Reading] = {}
+        self._seats = asyncio.Semaphore(_AT_ONCE)
+
+    def node(self, name: str) -> Usage | None:
+        """What a node uses; None while that is not known."""
+        reading = self._readings.get(name)
+        return reading.machine if reading is not None else None
+
+    def pod(self, node: str, namespace: str, name: str) -> dict[str, Usage]:
+        """What the containers of a pod on a node use; empty while that is not known."""
+        reading = self._readings.get(node)
+        return dict(reading.pods.get((namespace, name), {})) if reading is not None else {}
+
+    async def run(self) -> None:
+        """Ask in rounds until cancelled; new nodes are looked for, and asked twice, in between."""
+        due = self._clock.monotonic()
+        while True:
+            names = {node["metadata"]["name"] for node in self._reader.list(NODE) if _is_served(node)}
+            for gone in self._readings.keys() - names:
+                del self._readings[gone]
+            everyone = self._clock.monotonic() >= due
+            if everyone:
+                due = self._clock.monotonic() + PERIOD
+            chosen = names if everyone else {name for name in names if self.node(name) is None}
+            await asyncio.gather(*(self._scrape(name) for name in sorted(chosen)))
+            rest = due - self._clock.monotonic()
+            await self._clock.sleep(max(0.0, min(rest, SOON) if self._is_learning(names) else rest))
+
+    def _is_learning(self, names: set[str]) -> bool:
+        """Whether there are nodes that answered once, or none at all yet."""
+        first = [name for name in names if (seen := self._readings.get(name)) is not None and seen.machine is None]
+        return bool(first) or not self._readings
+
+    async def _scrape(self, name: str) -> None:
+        try:
+            async with self._seats, asyncio.timeout(ANSWER_SECONDS):
+                body = await self._ask(name, "/metrics/resource")
+        except (ApiError, ConnectionError, TimeoutError) as error:
+            _log.debug("node does not answer", node=name, error=str(error))
+            self._readings.pop(name, None)
+            return
+        sample = samples.parse(body.decode("utf-8", "replace"), self._clock.now())
+        self._readings[name] = read(self._readings.get(name, Reading()), sample)
+
+
+def _is_served(node: Object) -> bool:
+    """Whether a node has told where its own server listens; simulated ones have none."""
+    endpoint = (node.get("status") or {}).get("daemonEndpoints") or {}
+    return bool((endpoint.get("kubeletEndpoint") or {}).get("Port"))
