@@ -26,7 +26,7 @@ $(STAMP)/venv: requirements/dev.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	@mkdir -p $(STAMP) && touch $@
 
-$(STAMP)/setup: $(STAMP)/venv pyproject.toml hatch_build.py tools/build_schema.py
+$(STAMP)/setup: $(STAMP)/venv pyproject.toml hatch_build.py tools/build_schema.py tools/build_protobuf.py tools/go_types.py requirements/kubectl.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q src/mizzen
 	@touch $@

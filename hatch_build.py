@@ -1,4 +1,4 @@
-"""Build hook: pack the API schema before a wheel or an editable install is made."""
+"""Build hook: pack the API schema and its wire format before a wheel or an editable install is made."""
 
 import runpy
 from pathlib import Path
@@ -11,4 +11,5 @@ class SchemaHook(BuildHookInterface):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        runpy.run_path(str(Path(self.root) / "tools" / "build_schema.py"))["build"]()
+        for name in ("build_schema.py", "build_protobuf.py"):
+            runpy.run_path(str(Path(self.root) / "tools" / name))["build"]()

@@ -27,7 +27,7 @@ PODS = 2_000
 class Case:
     """One kind of request. `original` is the original's rate at 32 connections, 0 where it was not measured.
 
-    In `path` and `body`, `@` stands for a name that no other request of the run has.
+    In path and body `@` stands for a name that no other request of the run has, `#` for a number below 100.
     """
 
     name: str
@@ -39,18 +39,18 @@ class Case:
 
 
 _MAP = json.dumps(objects.config_map("@"), separators=(",", ":"))
-_SHARED = json.dumps(objects.config_map("shared"), separators=(",", ":"))
+_SHARED = json.dumps(objects.config_map("shared-#"), separators=(",", ":"))
 CASES = (
     Case("GET ConfigMap 3 KB", "GET", f"{NAMESPACE}/configmaps/shared", original=2560),
     Case("LIST 2,000 pods", "GET", "/api/v1/namespaces/pods/pods", original=21),
     Case("LIST pods limit=500", "GET", "/api/v1/namespaces/pods/pods?limit=500", original=45),
     Case("CREATE ConfigMap", "POST", f"{NAMESPACE}/configmaps", _MAP, original=976),
     Case("CREATE pod", "POST", f"{NAMESPACE}/pods", json.dumps(objects.pod("@"), separators=(",", ":")), original=716),
-    Case("UPDATE ConfigMap", "PUT", f"{NAMESPACE}/configmaps/shared", _SHARED.replace('"bench"', '"@"', 1)),
+    Case("UPDATE ConfigMap", "PUT", f"{NAMESPACE}/configmaps/shared-#", _SHARED.replace('"bench"', '"@"', 1)),
     Case(
         "PATCH ConfigMap",
         "PATCH",
-        f"{NAMESPACE}/configmaps/shared",
+        f"{NAMESPACE}/configmaps/shared-#",
         '{"metadata":{"labels":{"app":"@"}}}',
         "application/merge-patch+json",
     ),
@@ -62,7 +62,9 @@ function init(args) prefix = "w" .. args[1] .. "-" end
 function request()
   count = count + 1
   local name = prefix .. count
-  return wrk.format(method, path, nil, body ~= "" and body:gsub("@", name) or nil)
+  local number = tostring(count %% 100)
+  local sent = body ~= "" and body:gsub("@", name):gsub("#", number) or nil
+  return wrk.format(method, (path:gsub("#", number)), nil, sent)
 end
 """
 
@@ -105,7 +107,8 @@ def _fill(running: Running) -> None:
         account = {"metadata": {"name": "default"}}
         running.request("POST", f"/api/v1/namespaces/{name}/serviceaccounts", account)
     connection = process.connect(running.port)
-    process.ask(connection, "POST", f"{NAMESPACE}/configmaps", objects.config_map("shared"))
+    for name in ("shared", *(f"shared-{number}" for number in range(100))):
+        process.ask(connection, "POST", f"{NAMESPACE}/configmaps", objects.config_map(name))
     for number in range(PODS):
         process.ask(connection, "POST", "/api/v1/namespaces/pods/pods", objects.pod(f"pod-{number:05d}"))
     connection.close()

@@ -10,9 +10,10 @@ import multiprocessing
 import time
 from multiprocessing.queues import Queue
 
+import uvloop
+
 import objects
 import process
-import uvloop
 from process import Running
 
 WATCHERS, PROCESSES, RATE, SECONDS = 1_000, 2, 100, 8

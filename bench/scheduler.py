@@ -144,8 +144,12 @@ def node(number: int) -> Object:
 async def create_all(client: Client, bodies: Iterator[Object], namespace: str = "default", writers: int = 64) -> None:
     async def writer() -> None:
         for body in bodies:
-            resource = NODES if body["kind"] == "Node" else PODS
-            await client.create(resource, body, namespace if body["kind"] == "Pod" else "")
+            if body["kind"] == "Pod":
+                await client.create(PODS, body, namespace)
+                continue
+            await client.create(NODES, body)
+            # New nodes are tainted until the node lifecycle controller, which does not run here, sees them Ready.
+            await client.patch(NODES, body["metadata"]["name"], {"spec": {"taints": None}})
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(writers):

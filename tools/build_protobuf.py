@@ -1,7 +1,7 @@
-"""Pack the wire format of the built-in kinds into `src/mizzen/_schema/protobuf.json.gz`, from helm's executable.
+"""Pack the wire format of the built-in kinds into `src/mizzen/_schema/protobuf.json.gz`, from kubectl and helm.
 
 The API's Go structs carry their protobuf field numbers as tags, and a Go program keeps the tags of what it can
-decode; the helm of the newest client package knows every kind of this API version. `tools/clients.py` fetches it.
+decode: helm knows every kind of its API version, kubectl the metrics as well. `tools/clients.py` fetches both.
 """
 
 import gzip
@@ -21,7 +21,9 @@ from go_types import Field, Program
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "src" / "mizzen" / "_schema" / "protobuf.json.gz"
 PINNED = ROOT / "requirements" / "kubectl.txt"
-PACKAGES = ("k8s.io/api/", "k8s.io/apimachinery/pkg/apis/meta/v1", "k8s.io/apiextensions-apiserver/pkg/apis/")
+_METRICS = "k8s.io/metrics/pkg/apis/metrics/v1beta1"
+_META = "k8s.io/apimachinery/pkg/apis/meta/v1"
+PACKAGES = ("k8s.io/api/", _META, "k8s.io/apiextensions-apiserver/pkg/apis/", _METRICS)
 
 Message = list[list[Any]]
 """Fields as `[number, JSON name, type, flags]`.
@@ -31,7 +33,6 @@ one of its fields instead; before all that stands `*` for a list and `%` for the
 Flags: `p` present or not (a pointer), `o` left out of JSON when empty, `z` also when it is a message of zeros, `i` its
 fields stand in the JSON object around it."""
 
-_META = "k8s.io/apimachinery/pkg/apis/meta/v1"
 _EXTENSIONS = "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 _SPECIAL = {
     "k8s.io/apimachinery/pkg/api/resource.Quantity": "quantity",
@@ -173,11 +174,11 @@ def tag_value(tag: str, key: str) -> str:
 
 
 def served(messages: Mapping[str, Message], definitions: Mapping[str, Any]) -> dict[str, Message]:
-    """The messages of the published kinds and those of apimachinery, with all that they consist of."""
+    """The messages of the published kinds, of apimachinery and of metrics, with all that they consist of."""
     kept: dict[str, Message] = {}
-    meta = published_name(_META)
+    always = (published_name(_META), published_name(_METRICS))
     published = [name for name, one in definitions.items() if "x-kubernetes-group-version-kind" in one]
-    todo = [*(name for name in messages if name.startswith(meta)), *(name for name in published if name in messages)]
+    todo = [*(name for name in messages if name.startswith(always)), *(name for name in published if name in messages)]
     while todo:
         name = todo.pop()
         if name in kept:
@@ -193,7 +194,9 @@ def build(target: Path = TARGET) -> None:
     definitions = json.loads(build_schema.newest_definitions().read_text())["$defs"]
     clients.main([str(PINNED)])
     (version,) = clients.versions(PINNED)
-    messages = Messages(Program(clients.CLIENTS / version / "helm")).collect() | _AGGREGATOR
+    messages = dict(_AGGREGATOR)
+    for name in ("kubectl", "helm"):
+        messages |= Messages(Program(clients.CLIENTS / version / name)).collect()
     text = json.dumps(served(messages, definitions), separators=(",", ":"), sort_keys=True).encode()
     target.write_bytes(gzip.compress(text, mtime=0))
 

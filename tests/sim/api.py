@@ -83,7 +83,7 @@ class FakeApi:
         """Nothing to give up."""
 
     async def _watch(self, request: Request) -> AsyncIterator[bytes]:
-        where = _target(request.path).where
+        where = addressed(request.path).where
         since = int(request.parameter("resourceVersion") or 0)
         if request.parameter("sendInitialEvents"):
             if not self.streams:
@@ -120,7 +120,7 @@ class FakeApi:
     # -- requests ----------------------------------------------------------------------------------------------
 
     def _serve(self, request: Request) -> Object:
-        target = _target(request.path)
+        target = addressed(request.path)
         self.requests.append(request)
         body = request.body if isinstance(request.body, dict) else None
         match request.method:
@@ -209,7 +209,7 @@ class FakeApi:
 
     def _write(self, target: _Target, old: Object, new: Object) -> Object:
         if target.subresource == "status":
-            new = {**old, "status": new.get("status", {})}
+            new = {**old, "metadata": new["metadata"], "status": new.get("status", {})}
         elif "status" in old:
             new = {**new, "status": old["status"]}
         meta = new["metadata"] = {**new["metadata"]}
@@ -302,7 +302,8 @@ def _line(kind: str, body: Object) -> bytes:
     return orjson.dumps({"type": kind, "object": body}) + b"\n"
 
 
-def _target(path: str) -> _Target:
+def addressed(path: str) -> _Target:
+    """What a path addresses."""
     parts = path.strip("/").split("/")
     group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
     namespace = ""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.sim.story import check
 from tests.sim.world import Kubelet, World, add_nodes
 
 from mizzen.client.resources import DAEMON_SETS, JOBS, NODES, PODS
@@ -30,8 +31,7 @@ def ends(world: World, pod: Object) -> str:
 
 
 def test_a_job_counts_every_pod_once_and_never_runs_too_many(seeds: range) -> None:
-    for seed in seeds:
-        run(seed)
+    check(seeds, run)
 
 
 def run(seed: int) -> None:
@@ -74,12 +74,11 @@ def run(seed: int) -> None:
 
 
 def test_a_daemon_set_runs_on_every_node_that_wants_it(seeds: range) -> None:
-    for seed in seeds:
-        spread(seed)
+    check(seeds, spread)
 
 
 def spread(seed: int) -> None:
-    world = World(seed, (daemonset.CONTROLLER,), kubelet=_Pinned())
+    world = World(seed, (daemonset.CONTROLLER,), kubelet=Pinned())
     add_nodes(world, ("n1", "n2", "n3"))
     strategy: Object = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
     if world.rng.random() < 0.4:
@@ -105,7 +104,7 @@ def spread(seed: int) -> None:
     assert not any(world.plans(daemonset.CONTROLLER, ["d/d"])), f"seed {seed}"
 
 
-class _Pinned(Kubelet):
+class Pinned(Kubelet):
     """Schedules daemon pods where their affinity says."""
 
     def advance(self, world: World, pod: Object) -> bool:

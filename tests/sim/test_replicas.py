@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.sim.story import check
 from tests.sim.world import Kubelet, World
 
 from mizzen.api.views.apps import Deployment
@@ -32,32 +33,35 @@ def active(world: World) -> list[Object]:
 
 
 def test_a_replica_set_reaches_its_size_whatever_happens(seeds: range) -> None:
-    for seed in seeds:
-        world = World(seed, (REPLICA_SET,), kubelet=Kubelet())
-        world.api.create(("apps", "replicasets"), replica_set(world.rng.randrange(4)))
-        stranger = {"metadata": {"name": "stranger", "namespace": "d", "labels": {"app": "other"}}, "spec": {}}
-        orphan = {"metadata": {"name": "orphan", "namespace": "d", "labels": APP}, "spec": {}}
-        world.api.create(("", "pods"), stranger)
-        world.api.create(("", "pods"), orphan)
-        size = world.rng.randrange(5)
-        world.users = (lambda w, size=size: _scale(w, REPLICA_SETS, size), _delete_a_pod)
-        most = 0
+    check(seeds, resize)
 
-        def watch(where: Any, _old: Any, _new: Any, world: World = world) -> None:
-            nonlocal most
-            if where == ("", "pods"):
-                most = max(most, len([p for p in active(world) if p["metadata"]["labels"] == APP]))
 
-        world.api.changed = watch
-        world.live(80)
-        mine = [pod for pod in active(world) if pod["metadata"]["labels"] == APP]
-        [rs] = world.all(REPLICA_SETS)
-        assert len(mine) == size, f"seed {seed}"
-        assert rs["status"].get("readyReplicas", 0) == size, f"seed {seed}"
-        assert rs["status"]["replicas"] == size, f"seed {seed}"
-        assert world.api.get(("", "pods"), "d", "stranger")["metadata"].get("ownerReferences") is None
-        assert most <= 5, f"seed {seed}: never more pods than the largest size"
-        assert not any(world.plans(REPLICA_SET, ["d/web"])), f"seed {seed}"
+def resize(seed: int) -> None:
+    world = World(seed, (REPLICA_SET,), kubelet=Kubelet())
+    world.api.create(("apps", "replicasets"), replica_set(world.rng.randrange(4)))
+    stranger = {"metadata": {"name": "stranger", "namespace": "d", "labels": {"app": "other"}}, "spec": {}}
+    orphan = {"metadata": {"name": "orphan", "namespace": "d", "labels": APP}, "spec": {}}
+    world.api.create(("", "pods"), stranger)
+    world.api.create(("", "pods"), orphan)
+    size = world.rng.randrange(5)
+    world.users = (lambda w, size=size: _scale(w, REPLICA_SETS, size), _delete_a_pod)
+    most = 0
+
+    def watch(where: Any, _old: Any, _new: Any, world: World = world) -> None:
+        nonlocal most
+        if where == ("", "pods"):
+            most = max(most, len([p for p in active(world) if p["metadata"]["labels"] == APP]))
+
+    world.api.changed = watch
+    world.live(80)
+    mine = [pod for pod in active(world) if pod["metadata"]["labels"] == APP]
+    [rs] = world.all(REPLICA_SETS)
+    assert len(mine) == size, f"seed {seed}"
+    assert rs["status"].get("readyReplicas", 0) == size, f"seed {seed}"
+    assert rs["status"]["replicas"] == size, f"seed {seed}"
+    assert world.api.get(("", "pods"), "d", "stranger")["metadata"].get("ownerReferences") is None
+    assert most <= 5, f"seed {seed}: never more pods than the largest size"
+    assert not any(world.plans(REPLICA_SET, ["d/web"])), f"seed {seed}"
 
 
 def deployment_of(replicas: int, surge: Any, unavailable: Any, kind: str) -> Object:
@@ -75,8 +79,7 @@ def deployment_of(replicas: int, surge: Any, unavailable: Any, kind: str) -> Obj
 
 
 def test_a_rollout_stays_within_its_bounds_and_completes(seeds: range) -> None:
-    for seed in seeds:
-        roll(seed)
+    check(seeds, roll)
 
 
 def roll(seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.sim.story import check
 from tests.sim.world import Kubelet, World
 
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
@@ -29,8 +30,7 @@ def stateful_set(replicas: int, policy: str) -> Object:
 
 
 def test_a_stateful_set_keeps_one_pod_per_ordinal_and_its_order(seeds: range) -> None:
-    for seed in seeds:
-        live(seed)
+    check(seeds, live)
 
 
 def live(seed: int) -> None:

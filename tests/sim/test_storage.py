@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from tests.sim.story import check
 from tests.sim.world import Kubelet, World, add_nodes
 
 from mizzen.client.resources import LEASES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
-from mizzen.controllers import node_ranges, nodes, podgc, taint_eviction
+from mizzen.controllers import node_evictions, node_ranges, nodes, podgc, taint_eviction
 from mizzen.controllers.config import Config
 from mizzen.controllers.volumes import binder, localpath, protection
 from mizzen.machinery import times
@@ -38,8 +39,7 @@ def volume(name: str, size: str) -> Object:
 
 
 def test_every_claim_gets_one_volume_of_its_own(seeds: range) -> None:
-    for seed in seeds:
-        bind(seed)
+    check(seeds, bind)
 
 
 def bind(seed: int) -> None:
@@ -87,14 +87,14 @@ def _delete_local(world: World, seed: int, name: str) -> None:
 
 
 def test_pods_leave_a_silent_node_after_their_toleration_and_not_before(seeds: range) -> None:
-    for seed in seeds:
-        silence(seed)
+    check(seeds, silence)
 
 
 def silence(seed: int) -> None:
     config = Config()
     controllers = (
         nodes.lifecycle(config),
+        node_evictions.CONTROLLER,
         taint_eviction.CONTROLLER,
         node_ranges.ranges(config),
         podgc.controller(config),

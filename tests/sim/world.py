@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from tests.sim.api import FakeApi
+from tests.sim.api import FakeApi, addressed
+from tests.sim.story import Decision, Told
 
 from mizzen.api.views.meta import Partial
 from mizzen.client.cache import Cache, Table
@@ -163,11 +164,15 @@ class World:
             if key is None:
                 continue
             try:
-                _run(desk.round(key, self._hands))
+                _run(desk.round(key, self._hands, self._trace))
             except Crash:
                 self._start()
             return True
         return False
+
+    def _trace(self, controller: Controller, _key: str, snapshot: Any, plan: Plan) -> None:
+        if plan:
+            Told.decisions.append(Decision(controller, snapshot, self.clock.now(), plan))
 
     def deliver(self, table: Table[Any], limit: int) -> bool:
         """Let a table fold in the next events of its watch."""
@@ -181,6 +186,11 @@ class World:
             else:
                 table.put(msgspec.json.decode(event.body, type=table.view))
         return bool(events)
+
+    def resume(self) -> None:
+        """Bring the faults back after `settle`, so that what is judged begins in good order."""
+        self._line.faults = self.faults
+        self.api.requests.clear()
 
     def settle(self, horizon: float = 100_000.0) -> None:
         """No more faults: run until nobody has anything to do before the horizon."""
@@ -208,6 +218,10 @@ class World:
 
     def all(self, resource: Resource) -> list[Object]:
         return self.api.all(resource)
+
+    def writes(self) -> set[str]:
+        """What the controllers have written to, as `VERB plural` or `VERB plural/subresource`."""
+        return {written(one) for one in self.api.requests if one.method != "GET"}
 
 
 @dataclass
@@ -273,6 +287,13 @@ class Kubelet:
     def settle(self, world: World) -> bool:
         """Move every pod on; answers whether any moved."""
         return sum(self.advance(world, pod) for pod in world.all(PODS)) > 0
+
+
+def written(request: Request) -> str:
+    """What a request writes to, without names."""
+    where = addressed(request.path)
+    plural = f"{where.where[1]}/{where.subresource}" if where.subresource else where.where[1]
+    return f"{request.method} {plural}"
 
 
 def add_nodes(world: World, names: Iterable[str]) -> None:

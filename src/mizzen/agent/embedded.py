@@ -24,19 +24,25 @@ def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:
     return CrunRuntime(config.root, images.store, cgroups.find(config.cgroup_parent), machine.find_programs())
 
 
-async def purge(config: AgentConfig, network: PodNetwork) -> None:
-    """End every container of a node and remove all that it keeps on the machine, its directory included."""
+async def purge(config: AgentConfig, network: PodNetwork | None, *, grace: float = 0.0) -> None:
+    """End every container of a node and remove all that it keeps on the machine, its directory included.
+
+    Containers have `grace` seconds to end by themselves.
+    """
     if not config.root.exists():
         return
     images = images_of(config)
     runtime = runtime_of(config, images)
     seen = await runtime.observe()
+    if grace:
+        await asyncio.gather(*(runtime.stop(one.id, grace) for one in seen.containers if one.state == "running"))
     for container in seen.containers:
         await runtime.remove(container.id)
     pods = config.root / "pods"
     uids = {one.uid for one in seen.sandboxes} | {path.name for path in (pods.iterdir() if pods.exists() else ())}
     for uid in sorted(uids):
-        await network.detach(uid)
+        if network is not None:
+            await network.detach(uid)
         await runtime.close_sandbox(uid)
     await runtime.close()
     groups = cgroups.find(config.cgroup_parent)

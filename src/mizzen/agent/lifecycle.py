@@ -296,9 +296,10 @@ class _Planner:
         return any(one.phase in {"pulling", "starting", "running"} for one in self.life.containers.values())
 
     def _stop_all(self, why: str, deadline: float) -> None:
-        """Ask every running container to end: main ones at once, side-cars once those are gone, the last one first."""
-        if any(one.phase == "starting" for one in self.life.containers.values()):
-            pass  # it is stopped as soon as it has landed
+        """Ask every running container to end: main ones at once, side-cars once those are gone, the last one first.
+
+        One that is starting is stopped as soon as it has landed.
+        """
         for one in self._ordered():
             if one.phase == "running":
                 self._request_stop(one, why, deadline)

@@ -57,5 +57,6 @@ STANDARD: Final[Mapping[Resource, type[Any]]] = {
     resources.IP_ADDRESSES: resource.IPAddress,
     resources.CERTIFICATE_SIGNING_REQUESTS: certificates.CertificateSigningRequest,
     resources.STORAGE_CLASSES: storage.StorageClass,
+    resources.STORAGE_VERSION_MIGRATIONS: resource.StorageVersionMigration,
     resources.VOLUME_ATTACHMENTS: storage.VolumeAttachment,
 }

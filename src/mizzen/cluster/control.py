@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +22,13 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.informer import follow
 from mizzen.client.inprocess import InProcessTransport
-from mizzen.cluster import addons
+from mizzen.cluster import addons, simulation
 from mizzen.cluster.bootstrap import reconcile as bootstrap
 from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES
 from mizzen.cluster.bootstrap.objects import Facts
 from mizzen.cluster.config import ClusterConfig
 from mizzen.cluster.pki import Pki
+from mizzen.cluster.signing import Authority
 from mizzen.controllers.all import controllers
 from mizzen.controllers.config import Config as ControllersConfig
 from mizzen.ingress import shell as ingress
@@ -49,6 +50,7 @@ from mizzen.server.server import Server
 from mizzen.server.subresources.nodes import Nodes
 from mizzen.store.sqlite import SqliteStore
 
+_COLLECT_AFTER: Final = (20_000, 20, 50)
 ADMIN: Final = "kubernetes-admin"
 _log = log.get("control")
 
@@ -63,6 +65,8 @@ class Options:
     token_file: Path | None = None
     audit_policy: Path | None = None
     controllers: bool = True
+    simulated: simulation.Settings | None = None
+    """The nodes to simulate; None: as many as the cluster has, when its runtime is `simulated`."""
 
 
 def serve(options: Options) -> None:
@@ -79,9 +83,11 @@ async def _serve(options: Options) -> None:
     try:
         port = await plane.start()
         _log.info("ready", port=port)
-        # What lives this long lives until the end: keep the collector from walking over it again and again.
+        # What lives this long lives until the end: keep the collector from walking over it again and again. Requests
+        # leave hardly any cycles behind, so that it may come seldom.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*_COLLECT_AFTER)
         await stopped.wait()
     finally:
         await plane.close()
@@ -200,18 +206,46 @@ class ControlPlane:
 
     def _run_components(self, ca: str) -> None:
         cache = Cache()
-        settings = ControllersConfig(root_ca=ca, cluster_cidrs=(self._options.cluster.pod_cidr,))
+        authority = Authority(self._pki.ca(), self._clock.now)
+        cluster = self._options.cluster
+        settings = ControllersConfig(
+            root_ca=ca,
+            cluster_cidrs=(cluster.pod_cidr,),
+            sign=authority.sign,
+            local_path=str(cluster.data_dir / "volumes"),
+        )
         manager = self.client("system:kube-controller-manager", "kube-controller-manager")
         scheduling = self.client("system:kube-scheduler", "kube-scheduler")
         working = controllers(settings)
         self._supervise("controllers", run_controllers(manager, cache, working, self._clock, self._rng))
         self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng))
+        simulated = self._simulated()
+        if simulated is not None:
+            self._supervise("simulation", self._simulate(cache, simulated))
         if self._options.cluster.nodes:
             self._supervise(
                 "ingress", ingress.run(cache, self._ingress_client(), self._clock, self._ingress_settings())
             )
         self._supervise("addons", addons.run(manager, cache, self._clock, self._options.cluster.dns_address))
         self._supervise("informers", follow(manager, cache, self._clock, self._rng))
+
+    def _simulated(self) -> simulation.Settings | None:
+        cluster = self._options.cluster
+        if self._options.simulated is not None or cluster.runtime != "simulated" or not cluster.nodes:
+            return self._options.simulated
+        return simulation.Settings(tuple(cluster.node_name(number) for number in range(1, cluster.nodes + 1)))
+
+    async def _simulate(self, cache: Cache, settings: simulation.Settings) -> None:
+        """Simulated nodes, and the one server that answers for all of them that there are no containers."""
+        pair = self._pki.serving((), self._options.cluster.kubernetes_address)
+        listener = Listener(simulation.refuse)
+        self._listeners.append(listener)
+        port = await listener.listen(simulation.HOST_IP, 0, server_context(pair.certificate, pair.key))
+        client = self.client("system:mizzen:simulator", "mizzen-simulator")
+        self.simulator = simulation.Simulator(
+            client, cache, self._clock, self._rng, replace(settings, kubelet_port=port)
+        )
+        await self.simulator.run()
 
     def _ingress_client(self) -> Client:
         return self.client("system:mizzen:ingress", "mizzen-ingress")

@@ -21,6 +21,7 @@ from typing import Final
 import uvloop
 
 from mizzen.agent import agent as agents
+from mizzen.agent import embedded
 from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
@@ -140,28 +141,11 @@ async def _run(options: Options, dial: Dial | None) -> None:
 
 
 async def _purge(options: Options) -> None:
-    config = _agent_config(options, options.address or "127.0.0.1")
-    runtime = _runtime(options, config, _images(options))
-    seen = await runtime.observe()
-    await asyncio.gather(*(runtime.stop(one.id, PURGE_GRACE) for one in seen.containers if one.state == "running"))
-    for container in seen.containers:
-        await runtime.remove(container.id)
-    for sandbox in seen.sandboxes:
-        await runtime.close_sandbox(sandbox.id)
-    if options.pod_cidr:
+    network = None
+    if options.pod_cidr:  # else its links go with its namespaces
         own = ipaddress.IPv4Address(options.address)
-        RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(options.pod_cidr), own).keep(())
-    _unmount_below(options.data_dir)
-    cgroups.find(config.cgroup_parent).remove(config.cgroup_parent)
-    await runtime.close()
-
-
-def _unmount_below(directory: Path) -> None:
-    """Unmount everything under a directory, the innermost first."""
-    targets = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for target in sorted((one for one in targets if one.startswith(f"{directory}/")), reverse=True):
-        with contextlib.suppress(OSError):
-            syscalls.unmount(target)
+        network = RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(options.pod_cidr), own)
+    await embedded.purge(_agent_config(options, options.address or "127.0.0.1"), network, grace=PURGE_GRACE)
 
 
 def _agent_config(options: Options, address: str) -> AgentConfig:

@@ -108,7 +108,7 @@ class Pki:
     def _leaf(self, file: str, subject: Subject, issuer: KeyPair) -> KeyPair:
         pair = self._pair(file)
         if not self._is_current(file, subject, issuer):
-            self._keep(file, _issue(subject, _load(issuer), self._now, LEAF_SECONDS), issuer)
+            self._keep(file, _issue(subject, load(issuer), self._now, LEAF_SECONDS), issuer)
         return pair
 
     def _pair(self, file: str) -> KeyPair:
@@ -179,7 +179,8 @@ def _private_pem(key: "ec.EllipticCurvePrivateKey") -> bytes:
     )
 
 
-def _load(pair: KeyPair) -> "tuple[x509.Certificate, ec.EllipticCurvePrivateKey]":
+def load(pair: KeyPair) -> "tuple[x509.Certificate, ec.EllipticCurvePrivateKey]":
+    """A certificate and its key from their files. Raises ValueError for another sort of key."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec

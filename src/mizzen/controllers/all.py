@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mizzen.controllers import (
     accounts,
     autoscaler,
+    bootstrap_tokens,
     budgets,
     certificates,
     cronjob,
@@ -16,6 +17,7 @@ from mizzen.controllers import (
     job,
     loadbalancers,
     namespaces,
+    node_evictions,
     node_ranges,
     nodes,
     podgc,
@@ -25,8 +27,8 @@ from mizzen.controllers import (
     roles,
     service_ranges,
     statefulset,
+    storage_migration,
     taint_eviction,
-    tokens,
 )
 from mizzen.controllers.config import Config
 from mizzen.controllers.volumes import attach, binder, localpath, protection
@@ -52,6 +54,7 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     service_ranges.CONTROLLER,
     # nodes
     nodes.lifecycle,
+    node_evictions.CONTROLLER,
     node_ranges.ranges,
     node_ranges.NODE_TTL,
     taint_eviction.CONTROLLER,
@@ -74,8 +77,9 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     accounts.root_ca,
     roles.CONTROLLER,
     quotas.CONTROLLER,
-    tokens.controller,
-    tokens.TOKEN_CLEANER,
+    bootstrap_tokens.SIGNER,
+    bootstrap_tokens.CLEANER,
+    storage_migration.CONTROLLER,
     certificates.APPROVING,
     certificates.signing,
     certificates.CLEANING,

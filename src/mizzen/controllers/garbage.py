@@ -10,14 +10,16 @@ from typing import Any
 
 from mizzen.api.views.core import Namespace
 from mizzen.api.views.meta import ObjectMeta, OwnerReference, plain
-from mizzen.client.cache import BY_OWNER, Cache
+from mizzen.client.cache import BY_OWNER, BY_UID, Cache
 from mizzen.client.client import Resource
 from mizzen.client.resources import NAMESPACES
 from mizzen.reconcile.controller import Controller, Watch
-from mizzen.reconcile.plan import NOTHING, Action, Answer, Delete, Get, Patch, Plan
+from mizzen.reconcile.plan import NOTHING, Action, Answer, Delete, Get, Note, Patch, Plan, Reference
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
+_LOOK_AGAIN = 30.0
+"""Seconds until an owner is asked for again whose kind is not served (yet), or whose server did not answer."""
 
 
 class OwnerState(Enum):
@@ -27,7 +29,8 @@ class OwnerState(Enum):
     WAITING = "waits for its dependents"
     ABSENT = "absent"
     UNSURE = "not in the cache"
-    UNKNOWN = "of an unknown kind"
+    UNKNOWN = "cannot be told now"
+    IMPOSSIBLE = "in a namespace, of an object that is in none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Owner:
     reference: OwnerReference
     state: OwnerState
     question: Get | None = None
+    elsewhere: bool = False
+    """An object with that uid is in another namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,8 @@ class Snapshot:
     """One object with its owners and dependents."""
 
     resource: Resource
+    api_version: str
+    kind: str
     metadata: ObjectMeta
     owners: tuple[Owner, ...]
     dependents: tuple[Dependent, ...]
@@ -99,7 +106,8 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
         return None
     meta = seen.metadata
     owners = tuple(_owner(cache, meta, reference) for reference in meta.ownerReferences)
-    return Snapshot(table.resource, meta, owners, tuple(dependents(cache, meta.uid)))
+    api_version, kind = next((one for one, found in cache.kinds.items() if found == table.resource), ("", ""))
+    return Snapshot(table.resource, api_version, kind, meta, owners, tuple(dependents(cache, meta.uid)))
 
 
 def _owner(cache: Cache, meta: ObjectMeta, reference: OwnerReference) -> Owner:
@@ -107,12 +115,15 @@ def _owner(cache: Cache, meta: ObjectMeta, reference: OwnerReference) -> Owner:
     if resource is None:
         return Owner(reference, OwnerState.UNKNOWN)
     if resource.namespaced and not meta.namespace:
-        return Owner(reference, OwnerState.UNKNOWN)
+        return Owner(reference, OwnerState.IMPOSSIBLE)
     namespace = meta.namespace if resource.namespaced else ""
     table = cache.find(resource)
     found = table.get(namespace, reference.name) if table is not None else None
     if found is None or found.metadata.uid != reference.uid:
-        return Owner(reference, OwnerState.UNSURE, Get(resource.path(namespace, reference.name)))
+        elsewhere = table is not None and any(
+            one.metadata.namespace != namespace for one in table.by(BY_UID, reference.uid)
+        )
+        return Owner(reference, OwnerState.UNSURE, Get(resource.path(namespace, reference.name)), elsewhere)
     waiting = found.metadata.deleting and FOREGROUND in found.metadata.finalizers
     return Owner(reference, OwnerState.WAITING if waiting else OwnerState.SOLID)
 
@@ -148,14 +159,16 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     questions = tuple(owner.question for owner in seen.owners if owner.question is not None)
     if questions:
         return Plan(ask=questions)
-    return _judge(seen)
+    return replace(_judge(seen), notes=_misplaced(seen))
 
 
 def _judge(seen: Snapshot) -> Plan:
     """Keep, disown or delete an object by the state of its owners."""
     by_state = {state: [o.reference for o in seen.owners if o.state is state] for state in OwnerState}
     if by_state[OwnerState.UNKNOWN]:
-        return Plan(requeue_after=30.0) if len(by_state[OwnerState.UNKNOWN]) < len(seen.owners) else NOTHING
+        return Plan(requeue_after=_LOOK_AGAIN)
+    if by_state[OwnerState.IMPOSSIBLE]:
+        return NOTHING
     lost = [*by_state[OwnerState.ABSENT], *by_state[OwnerState.WAITING]]
     if by_state[OwnerState.SOLID]:
         return Plan((_disown(seen.resource, seen.metadata, {one.uid for one in lost}),)) if lost else NOTHING
@@ -165,6 +178,23 @@ def _judge(seen: Snapshot) -> Plan:
         if finalizer in seen.metadata.finalizers:
             return Plan((_delete(seen, propagation),))
     return Plan((_delete(seen, "Background"),))
+
+
+def _misplaced(seen: Snapshot) -> tuple[Note, ...]:
+    """A word on every owner that cannot be where the reference says: owners live in the same namespace, or in none."""
+    subject = Reference(seen.api_version, seen.kind, seen.metadata.namespace, seen.metadata.name, seen.metadata.uid)
+    return tuple(
+        Note(
+            subject,
+            "OwnerRefInvalidNamespace",
+            f"ownerRef [{one.reference.apiVersion}/{one.reference.kind}, namespace: {seen.metadata.namespace}, "
+            f"name: {one.reference.name}, uid: {one.reference.uid}] does not exist in namespace "
+            f'"{seen.metadata.namespace}"',
+            "Warning",
+        )
+        for one in seen.owners
+        if one.state is OwnerState.IMPOSSIBLE or one.elsewhere
+    )
 
 
 def _delete(seen: Snapshot, propagation: str) -> Delete:

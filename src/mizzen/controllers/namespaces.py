@@ -10,14 +10,15 @@ from typing import Any
 
 import msgspec
 
+from mizzen.api.views.apiextensions import APIService
 from mizzen.api.views.core import Namespace
-from mizzen.api.views.meta import Condition, ObjectMeta, plain
+from mizzen.api.views.meta import Condition, ObjectMeta, is_true, plain
 from mizzen.client.cache import BY_NAMESPACE, Cache
 from mizzen.client.client import Resource
-from mizzen.client.resources import EVENTS, NAMESPACES, PODS
+from mizzen.client.resources import API_SERVICES, EVENTS, NAMESPACES, PODS
 from mizzen.controllers.status import status_patch, with_condition
 from mizzen.reconcile.controller import Controller, Watch, own
-from mizzen.reconcile.plan import NOTHING, Action, Answer, DeleteAll, Get, Plan, Update
+from mizzen.reconcile.plan import NOTHING, Action, Answer, DeleteAll, Get, Patch, Plan, Update
 
 _PATIENCE = 5.0
 
@@ -40,6 +41,8 @@ class Snapshot:
     namespace: Namespace
     kinds: tuple[Resource, ...]
     contents: tuple[Content, ...]
+    silent: tuple[str, ...] = ()
+    """Aggregated group/versions whose servers do not answer: what they hold cannot be told."""
     failure: str = ""
     verified: bool = False
 
@@ -56,7 +59,12 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
         objects = [seen.metadata for seen in table.by(BY_NAMESPACE, key)] if table is not None else []
         if objects:
             contents.append(_content(resource, objects))
-    return Snapshot(namespace, ordered, tuple(contents))
+    silent = (
+        f"{one.spec.group}/{one.spec.version}"
+        for one in cache.of(API_SERVICES, APIService)
+        if one.spec.service is not None and not is_true(one.status.conditions, "Available")
+    )
+    return Snapshot(namespace, ordered, tuple(contents), tuple(sorted(silent)))
 
 
 def _order(resource: Resource) -> tuple[bool, str, str, str]:
@@ -89,23 +97,30 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         return NOTHING
     if not seen.contents and not seen.verified:
         return Plan(ask=tuple(_list(resource, seen) for resource in seen.kinds))
-    if not seen.contents and not seen.failure:
+    if not seen.contents and not seen.failure and not seen.silent:
         return Plan((_finalize(namespace),))
-    deletions = _deletions(seen)
+    told = _told(seen, now)
+    return Plan((*_deletions(seen, now), *told), requeue_after=_PATIENCE)
+
+
+def _told(seen: Snapshot, now: float) -> tuple[Patch, ...]:
+    namespace = seen.namespace
     status = msgspec.structs.replace(namespace.status, conditions=_conditions(seen, now))
-    told = status_patch(NAMESPACES, namespace.metadata, namespace.status, status)
-    return Plan((*deletions, *told), requeue_after=_PATIENCE)
+    return status_patch(NAMESPACES, namespace.metadata, namespace.status, status)
 
 
 def _list(resource: Resource, seen: Snapshot) -> Get:
     return Get(resource.path(seen.namespace.metadata.name), (("limit", "500"),))
 
 
-def _deletions(seen: Snapshot) -> tuple[Action, ...]:
+def _deletions(seen: Snapshot, now: float) -> tuple[Action, ...]:
     """Pods go before everything else, so that they do not outlive the policies and secrets they run under."""
     name = seen.namespace.metadata.name
     pods = [content for content in seen.contents if content.resource == PODS]
-    return tuple(DeleteAll(content.resource, name) for content in pods or seen.contents if content.deletable)
+    refused = _told(replace(seen, failure="Failed to delete all resource types, 1 remaining: {error}"), now)
+    return tuple(
+        DeleteAll(content.resource, name, otherwise=refused) for content in pods or seen.contents if content.deletable
+    )
 
 
 def _finalize(namespace: Namespace) -> Update:
@@ -125,7 +140,14 @@ def _conditions(seen: Snapshot, now: float) -> tuple[Condition, ...]:
         totals.update(content.finalizers)
     held = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(totals.items()))
     verdicts = (
-        ("NamespaceDeletionDiscoveryFailure", "", "ResourcesDiscovered", "All resources successfully discovered"),
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            f"Discovery failed for some groups, {len(seen.silent)} failing: {', '.join(seen.silent)}"
+            if seen.silent
+            else "",
+            "DiscoveryFailed" if seen.silent else "ResourcesDiscovered",
+            "All resources successfully discovered",
+        ),
         (
             "NamespaceDeletionGroupVersionParsingFailure",
             "",
@@ -177,7 +199,7 @@ def _keys(cache: Cache, _resource: Resource, seen: Any) -> tuple[str, ...]:
 
 CONTROLLER = Controller(
     name="namespace",
-    watches=(Watch(NAMESPACES, Namespace, own),),
+    watches=(Watch(NAMESPACES, Namespace, own), Watch(API_SERVICES, APIService)),
     observe=observe,
     reconcile=reconcile,
     informed=informed,

@@ -146,7 +146,9 @@ def _taints(node: Node, conditions: tuple[Condition, ...], now: float) -> Iterab
     state = condition(conditions, "Ready")
     if state is not None and state.status != "True":
         key = NOT_READY if state.status == "False" else UNREACHABLE
-        wanted += [(key, "NoSchedule"), (key, "NoExecute")]
+        wanted.append((key, "NoSchedule"))
+        if any(taint.key in (NOT_READY, UNREACHABLE) and taint.effect == "NoExecute" for taint in node.spec.taints):
+            wanted.append((key, "NoExecute"))  # its pods leave already; who begins is paced by `node_evictions`
     wanted += [
         (key, "NoSchedule")
         for kind, key in _PRESSURE.items()

@@ -57,10 +57,18 @@ class SocketTransport:
 
     async def call(self, request: Request) -> Response:
         """Send and answer; watches and followed logs come as a stream. Raises ConnectionError."""
+        return await self._exchange(request, whole=not _is_stream(request))
+
+    async def open(self, request: Request) -> Response:
+        """Send and answer; every answer of status 200 comes as a stream, however long it is. Raises ConnectionError."""
+        return await self._exchange(request, whole=False)
+
+    async def _exchange(self, request: Request, *, whole: bool) -> Response:
+        bodiless = request.method == "HEAD"
         while True:
             connection, fresh = await self._connection()
             try:
-                response = await connection.exchange(self._encoded(request), whole=not _is_stream(request))
+                response = await connection.exchange(self._encoded(request), whole=whole, bodiless=bodiless)
             except ConnectionError:
                 # A kept connection may have been closed by the server meanwhile; nothing was answered.
                 if fresh:
@@ -163,8 +171,8 @@ class _Connection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self._lost and not self._busy and not self._transport.is_closing()
 
-    async def exchange(self, data: bytes, *, whole: bool) -> Response:
-        """Send a request and await its answer; as a stream unless `whole`, or unless it failed."""
+    async def exchange(self, data: bytes, *, whole: bool, bodiless: bool = False) -> Response:
+        """Send a request and await its answer; as a stream unless `whole`, or unless it failed. HEAD is bodiless."""
         if self._lost:
             raise ConnectionResetError("the connection is closed")
         self._reset()
@@ -176,6 +184,9 @@ class _Connection(asyncio.Protocol):
             status: int = self._parser.get_status_code()
             headers = self._headers
             if status == 101:
+                return Response(status, headers)
+            if bodiless:
+                self.close()  # the parser cannot know that the announced body does not come
                 return Response(status, headers)
             if whole or status != 200:
                 body = b"".join([chunk async for chunk in self._body()])
@@ -232,7 +243,7 @@ class _Connection(asyncio.Protocol):
         self._lost = True
         self._flow.end()
         if self._duplex is not None:
-            self._duplex.feed_end()
+            self._duplex.feed_lost()
         if self._head is not None and not self._head.done():
             self._head.set_exception(ConnectionResetError("the server closed the connection"))
         if not self._ends_by_length():

@@ -1,10 +1,14 @@
 """A raw connection in both directions, with flow control: what is left of HTTP after an upgrade."""
 
 import asyncio
+import select
 from typing import Final
 
 BUFFER_LIMIT: Final = 1024 * 1024
 """How many bytes wait in each direction before the other side is made to wait."""
+
+LOOK_SECONDS: Final = 1.0
+"""How often a connection that is not read for now is looked at for its end."""
 
 
 class Flow:
@@ -45,17 +49,25 @@ class TransportDuplex:
         self._size = 0
         self._ended = False
         self._arrived = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._look: asyncio.TimerHandle | None = None
 
     def feed(self, data: bytes) -> None:
         self._chunks.append(data)
         self._size += len(data)
         if self._size > BUFFER_LIMIT:
             self._transport.pause_reading()
+            self._look_later()
         self._arrived.set()
 
     def feed_end(self) -> None:
         self._ended = True
         self._arrived.set()
+
+    def feed_lost(self) -> None:
+        self.feed_end()
+        self._lost.set()
+        self._stop_looking()
 
     async def read(self) -> bytes:
         while not self._chunks:
@@ -67,8 +79,31 @@ class TransportDuplex:
         self._chunks.clear()
         if self._size > BUFFER_LIMIT and not self._transport.is_closing():
             self._transport.resume_reading()
+            self._stop_looking()
         self._size = 0
         return data
+
+    async def lost(self) -> None:
+        await self._lost.wait()
+
+    def _look_later(self) -> None:
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look_now)
+
+    def _look_now(self) -> None:
+        """A transport that does not read hears of no end: ask the socket itself."""
+        self._look = None
+        if self._transport.is_closing():
+            return
+        if _has_hung_up(self._transport):
+            self._transport.abort()
+        else:
+            self._look_later()
+
+    def _stop_looking(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     async def write(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -78,3 +113,16 @@ class TransportDuplex:
 
     def close(self) -> None:
         self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+
+def _has_hung_up(transport: asyncio.Transport) -> bool:
+    """Whether the other side is gone; under TLS also when it merely sends no more, since that is the same there."""
+    socket = transport.get_extra_info("socket")
+    if socket is None:
+        return False
+    poll = select.poll()
+    poll.register(socket.fileno(), select.POLLRDHUP if transport.get_extra_info("ssl_object") is not None else 0)
+    return bool(poll.poll(0))

@@ -7,7 +7,7 @@ others run as one task per request, cancelled when the client goes away.
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, cast
@@ -17,8 +17,8 @@ import httptools
 import orjson
 
 from mizzen.base import log
-from mizzen.net import transports
 from mizzen.machinery.errors import ApiError
+from mizzen.net import transports
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
 from mizzen.wire.message import Request, Response
 
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         self._listener.connections.discard(self)
         self._flow.end()
         if self._duplex is not None:
-            self._duplex.feed_end()
+            self._duplex.feed_lost()
         elif self._task is not None:
             self._task.cancel()
         self._waiting.clear()
@@ -211,7 +211,10 @@ class Connection(asyncio.Protocol):
     def _answer(self, request: Request, keep: bool) -> None:
         answer = self._dispatch(request)
         if isinstance(answer, Response) and answer.stream is None and answer.upgrade is None:
-            self._write(answer, keep)
+            if request.method == "HEAD":
+                self._write_bodiless(answer, keep)
+            else:
+                self._write(answer, keep)
             return
         self._task = asyncio.get_running_loop().create_task(self._finish(answer, request, keep))
 
@@ -223,6 +226,9 @@ class Connection(asyncio.Protocol):
             elif response.upgrade is not None and response.status == 101:
                 await self._upgrade(response)
                 return
+            elif request.method == "HEAD":
+                await _discard(response)
+                self._write_bodiless(response, keep)
             elif response.stream is not None:
                 await self._stream(response, keep)
             else:
@@ -258,6 +264,17 @@ class Connection(asyncio.Protocol):
             self._transport.write(head)
             for piece in (body,) if isinstance(body, bytes) else body:
                 self._write_sliced(piece)
+        if not keep:
+            self._transport.close()
+
+    def _write_bodiless(self, response: Response, keep: bool) -> None:
+        """Answer HEAD: as GET would be answered, without the body."""
+        if self._transport.is_closing():
+            return
+        head = _head(response, keep)
+        if "content-length" not in response.headers and response.stream is None:
+            head += b"content-length: %d\r\n" % len(_whole(response.body))
+        self._transport.write(head + b"\r\n")
         if not keep:
             self._transport.close()
 
@@ -298,6 +315,10 @@ class Connection(asyncio.Protocol):
             _LOG.debug("upgraded connection lost", remote=self._remote)
         finally:
             self._duplex.close()
+
+
+def _whole(body: bytes | Sequence[bytes]) -> bytes:
+    return body if isinstance(body, bytes) else b"".join(body)
 
 
 async def _discard(response: Response) -> None:

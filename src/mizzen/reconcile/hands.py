@@ -12,7 +12,20 @@ from mizzen.api.views.meta import Partial
 from mizzen.client.client import Client, Resource
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.reconcile.fence import Written
-from mizzen.reconcile.plan import Action, Answer, Create, Delete, DeleteAll, Evict, Get, Note, Patch, Plan, Review, Update
+from mizzen.reconcile.plan import (
+    Action,
+    Answer,
+    Create,
+    Delete,
+    DeleteAll,
+    Evict,
+    Get,
+    Note,
+    Patch,
+    Plan,
+    Review,
+    Update,
+)
 
 Together = Callable[[Sequence[Awaitable[Any]]], Awaitable[list[Any]]]
 """Wait for several calls; handed in, because simulations run without an event loop."""

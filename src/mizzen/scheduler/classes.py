@@ -47,6 +47,7 @@ class _Rule:
     rule: DomainRule
     local: bool
     eligible: Counter[str | int]
+    weight: float
 
     def least(self) -> int:
         """The smallest number among eligible domains; 0 when there are fewer of them than minDomains."""
@@ -97,7 +98,7 @@ class PodClass:
             if plugin.score and (scorer := plugin.score(pod, snapshot)):
                 self._scores.append((plugin.weight, scorer))
             for rule in plugin.domains(pod, snapshot) if plugin.domains else ():
-                self._rules.append(_Rule(rule, rule.key == HOSTNAME, Counter()))
+                self._rules.append(_Rule(rule, rule.key == HOSTNAME, Counter(), plugin.weight * rule.weight))
         self._seen: dict[str, _Seen] = {}
         self._heaps: dict[Group, list[tuple[float, float, str, int]]] = {}
         self._version = 0
@@ -129,6 +130,19 @@ class PodClass:
             if reject is not None:
                 found[name] = reject
         return found
+
+    def feasible(self) -> dict[str, float]:
+        """Every node that can take the class's next pod, with its whole score; extenders choose among them."""
+        self._refresh()
+        leasts = [one.least() for one in self._rules]
+        groups = [group for group in self._heaps if self._group_reject(group, leasts) is None]
+        bonus = dict(zip(groups, self._bonuses(groups, leasts), strict=True)) if groups else {}
+        return {
+            name: bonus[group] - minus
+            for group in groups
+            for minus, _, name, version in self._heaps[group]
+            if (seen := self._seen.get(name)) is not None and seen.version == version
+        }
 
     def check(self, node: NodeInfo) -> Reject | None:
         """The verdict on one node as it is now, past everything remembered; preemption asks this."""
@@ -220,7 +234,7 @@ class PodClass:
             low, high = min(raw), max(raw)
             if high > low:
                 for position, value in enumerate(raw):
-                    totals[position] += one.rule.weight * 100.0 * (value - low) / (high - low)
+                    totals[position] += one.weight * 100.0 * (value - low) / (high - low)
         return totals
 
 

@@ -34,7 +34,8 @@ class DomainRule:
 
     `filter` and `score` are given that number and, for spreading, the smallest number among eligible domains.
     `missing` is the verdict on nodes without the label (None: such nodes pass and score 0). Scores are normalised
-    to 0…100 over the domains in question, then weighed.
+    to 0…100 over the domains in question, then weighed (by
+    the plugin too).
     """
 
     tally: Tally

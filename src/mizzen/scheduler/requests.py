@@ -7,7 +7,7 @@ Ref: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#reso
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mizzen.api.views.core import Container, Pod, PodSpec, Quantity
+from mizzen.api.views.core import Container, ContainerStatus, Pod, PodSpec, Quantity
 from mizzen.machinery import quantity
 
 Amounts = Mapping[str, int]
@@ -40,22 +40,58 @@ def amounts(values: Mapping[str, Quantity]) -> dict[str, int]:
     return {name: amount(name, value) for name, value in values.items()}
 
 
-def requested(spec: PodSpec) -> dict[str, int]:
-    """The pod's effective request: side-cars run beside everything after them, other init containers one by one."""
+def requested(pod: Pod) -> dict[str, int]:
+    """The pod's effective request: side-cars run beside everything after them, other init containers one by one.
+
+    A resize counts at the larger of what is wanted and what the node still holds; requests of the whole pod replace
+    the sums of its containers.
+    """
+    spec = pod.spec
+    held = {one.name: one for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)}
+    refused = any(one.type == "PodResizePending" and one.reason == "Infeasible" for one in pod.status.conditions)
     running: dict[str, int] = {}
     peak: dict[str, int] = {}
     for container in spec.initContainers:
-        own = amounts(container.resources.requests)
+        own = _held(container, held.get(container.name), refused=refused)
         if container.restartPolicy == "Always":
             _add(running, own)
             _raise(peak, running)
         else:
             _raise(peak, {name: running.get(name, 0) + value for name, value in own.items()})
     for container in spec.containers:
-        _add(running, amounts(container.resources.requests))
+        _add(running, _held(container, held.get(container.name), refused=refused))
     _raise(peak, running)
+    if spec.resources is not None:
+        peak |= {name: value for name, value in amounts(spec.resources.requests).items() if is_of_the_pod(name)}
     _add(peak, amounts(spec.overhead))
     return peak
+
+
+def is_of_the_pod(resource: str) -> bool:
+    """Whether a pod may ask for this resource as a whole."""
+    return resource in ("cpu", "memory") or resource.startswith("hugepages-")
+
+
+def is_resized(pod: Pod) -> bool:
+    """Whether what the node holds for the pod is reported, so that its status matters for its request."""
+    return any(
+        one.allocatedResources or one.resources is not None
+        for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
+    )
+
+
+def _held(container: Container, status: ContainerStatus | None, *, refused: bool) -> dict[str, int]:
+    """What a container takes: what it wants, or what it has where that is more; a refused resize wants nothing."""
+    wanted = amounts(container.resources.requests)
+    if status is None or not (status.allocatedResources or status.resources is not None):
+        return wanted
+    has = amounts(status.allocatedResources)
+    if status.resources is not None:
+        _raise(has, amounts(status.resources.requests))
+    if refused:
+        return has
+    _raise(has, wanted)
+    return has
 
 
 def scored(spec: PodSpec) -> tuple[int, int]:
@@ -69,7 +105,11 @@ def scored(spec: PodSpec) -> tuple[int, int]:
 
     pairs = [of(container) for container in spec.containers]
     pairs += [of(container) for container in spec.initContainers if container.restartPolicy == "Always"]
-    return sum(cpu for cpu, _ in pairs), sum(memory for _, memory in pairs)
+    cpu, memory = sum(cpu for cpu, _ in pairs), sum(memory for _, memory in pairs)
+    if spec.resources is not None:
+        whole = amounts(spec.resources.requests)
+        cpu, memory = whole.get("cpu", cpu), whole.get("memory", memory)
+    return cpu, memory
 
 
 def host_ports(pod: Pod) -> tuple[HostPort, ...]:

@@ -13,7 +13,8 @@ from mizzen.api.views.storage import StorageClass
 from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.client.cache import Cache, Index
-from mizzen.client.client import STRATEGIC, Client
+from mizzen.client.client import STRATEGIC, Client, Resource
+from mizzen.client.informer import synced
 from mizzen.client.resources import (
     NAMESPACES,
     NODES,
@@ -81,6 +82,17 @@ class Tables:
         )
 
 
+_FOLLOWED: Final[dict[Resource, type[Any]]] = {
+    NODES: Node,
+    PODS: Pod,
+    NAMESPACES: Namespace,
+    PERSISTENT_VOLUMES: PersistentVolume,
+    PERSISTENT_VOLUME_CLAIMS: PersistentVolumeClaim,
+    POD_DISRUPTION_BUDGETS: PodDisruptionBudget,
+    STORAGE_CLASSES: StorageClass,
+}
+
+
 class Scheduler:
     """One scheduler, by its name in `spec.schedulerName`."""
 
@@ -108,6 +120,9 @@ class Scheduler:
 
     async def run(self) -> None:
         """Schedule until cancelled."""
+        for resource, view in _FOLLOWED.items():
+            self._cache.of(resource, view)
+        await synced(self._cache)
         self._subscribe()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._recorder.run())

@@ -10,7 +10,7 @@ from typing import Final
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.storage import StorageClass
-from mizzen.scheduler.requests import HostPort, amounts, host_ports, requested, scored
+from mizzen.scheduler.requests import HostPort, amounts, host_ports, is_resized, requested, scored
 from mizzen.scheduler.terms import OwnedTerm, Tally, Term, owned_terms
 
 HOSTNAME: Final = "kubernetes.io/hostname"
@@ -124,7 +124,7 @@ class Snapshot:
             return
         known = where.pods.get(info.key)
         if known is not None:
-            if known.pod.spec is info.pod.spec and known.pod.metadata.labels == info.pod.metadata.labels:
+            if _counts_alike(known, info):
                 where.pods[info.key] = info
                 return
             self._take(where, known)
@@ -221,7 +221,29 @@ class Snapshot:
 
 def pod_info(pod: Pod) -> PodInfo:
     """Compute once what decisions need of a pod."""
-    return PodInfo(pod, requested(pod.spec), scored(pod.spec), host_ports(pod), owned_terms(pod))
+    return PodInfo(pod, requested(pod), scored(pod.spec), host_ports(pod), owned_terms(pod))
+
+
+def refreshed(info: PodInfo, pod: Pod) -> PodInfo:
+    """What is computed of a pod's new state, taken over from the old one where nothing of it has changed."""
+    old = info.pod.spec
+    same = old.containers == pod.spec.containers and old.initContainers == pod.spec.initContainers
+    if not same or old.affinity != pod.spec.affinity or is_resized(pod) or is_resized(info.pod):
+        return pod_info(pod)
+    return PodInfo(pod, info.requests, info.scored, info.ports, info.terms)
+
+
+def _counts_alike(one: PodInfo, other: PodInfo) -> bool:
+    """Whether two states of a placed pod weigh the same in every sum and tally."""
+    before, after = one.pod.metadata, other.pod.metadata
+    return (
+        one.requests == other.requests
+        and one.scored == other.scored
+        and one.ports == other.ports
+        and one.terms == other.terms
+        and before.labels == after.labels
+        and before.deleting == after.deleting
+    )
 
 
 def _alike(one: Node, other: Node) -> bool:

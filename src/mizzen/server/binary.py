@@ -13,8 +13,9 @@ from mizzen.server import tables
 from mizzen.server.served import ListMeta
 from mizzen.server.watchcache import decode_tail
 
-KEPT_BYTES: Final = 16 << 20
-"""Tails and messages that are kept, over all kinds; the oldest go first."""
+KEPT_BYTES: Final = 8 << 20
+"""Messages that are kept, over all kinds, enough for some 5,000 pods; the oldest go first. Most of the tails that they
+were made of are in memory anyway."""
 
 
 class Kept:
@@ -30,10 +31,9 @@ class Kept:
         known = self._messages.get(key)
         if known is None:
             known = self._messages[key] = make()
-            self._size += len(key[2]) + len(known)
+            self._size += len(known)
             while self._size > self._limit and len(self._messages) > 1:
-                oldest = next(iter(self._messages))
-                self._size -= len(oldest[2]) + len(self._messages.pop(oldest))
+                self._size -= len(self._messages.pop(next(iter(self._messages))))
         return known
 
 

@@ -12,7 +12,6 @@ from mizzen.machinery.errors import Errors, Object
 from mizzen.server.metadata import FOREGROUND, ORPHAN
 from mizzen.server.options import DeleteOptions
 
-
 DEFINITION_CLEANUP: Final = "customresourcecleanup.apiextensions.k8s.io"
 """The finalizer of definitions of kinds, which holds them until their instances are gone."""
 

@@ -56,6 +56,8 @@ def negotiate(accept: str, *, listing: bool, builtin: bool = True) -> Media:
 def negotiate_discovery(accept: str) -> Media:
     """The same for discovery documents, which may be asked for aggregated. Raises ApiError 406."""
     found = _negotiate(accept, False, True)
+    if found is None and PROTOBUF in accept:
+        return Media(PROTOBUF)
     if found is None:
         raise not_acceptable(listing=False, builtin=True)
     return found

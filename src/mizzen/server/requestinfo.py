@@ -4,8 +4,9 @@ Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from mizzen.wire.message import Request
 
@@ -14,8 +15,7 @@ _NAMESPACE_SUBRESOURCES: Final = frozenset({"status", "finalize"})
 _NO_WATCH: Final = frozenset({"", "0", "false"})
 
 
-@dataclass(slots=True)
-class RequestInfo:
+class RequestInfo(msgspec.Struct):
     """A parsed request line; `resource` is empty for paths that name none. `rest` follows the subresource."""
 
     verb: str

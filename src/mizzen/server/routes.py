@@ -105,7 +105,8 @@ class Routes:
                 raise resource_not_found()
             if info.rest and info.subresource != "proxy":
                 raise resource_not_found()
-            allowed = info.verb in verbs
+            # A proxied request may have any method: OPTIONS has no verb of its own.
+            allowed = info.verb in verbs or info.subresource == "proxy"
         else:
             allowed = info.verb in verbs and info.verb in (_NAMED_VERBS if info.name else _COLLECTION_VERBS)
             allowed = allowed or (info.verb in ("list", "watch") and info.verb in verbs)

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import Identity
@@ -16,8 +18,7 @@ from mizzen.wire.message import Request
 Operation = Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(msgspec.Struct, frozen=True, gc=False):
     """What is asked of the authorizer; `path` alone for requests that name no resource."""
 
     user: Identity

@@ -39,8 +39,14 @@ class Duplex(Protocol):
     async def write(self, data: bytes) -> None:
         """Send bytes, waiting while the client is behind. Raises ConnectionError when it is gone."""
 
+    async def lost(self) -> None:
+        """Return when the connection is gone altogether, even while nobody reads."""
+
     def close(self) -> None:
-        """End the connection."""
+        """End the connection, once what was written has been sent."""
+
+    def abort(self) -> None:
+        """End the connection now; what was written may be lost."""
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ SPDY_PROTOCOLS: Final = (
     "channel.k8s.io",
 )
 PORT_FORWARD: Final = "portforward.k8s.io"
+FORWARD_PROTOCOLS: Final = ("v4.channel.k8s.io", PORT_FORWARD, "")
 TUNNEL: Final = "SPDY/3.1+portforward.k8s.io"
 
 
@@ -60,6 +61,6 @@ def window(payload: bytes) -> tuple[int, int] | None:
     try:
         size = orjson.loads(payload)
         columns, rows = int(size["Width"]), int(size["Height"])
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     return (columns, rows) if 0 < columns < 65536 and 0 < rows < 65536 else None

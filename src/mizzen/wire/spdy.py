@@ -35,7 +35,11 @@ DICTIONARY: Final = (
 
 _SYN_STREAM, _SYN_REPLY, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _HEADERS, _WINDOW_UPDATE = 1, 2, 3, 4, 6, 7, 8, 9
 _FIN: Final = 1
+_SHORTEST: Final = {_SYN_STREAM: 10, _SYN_REPLY: 4, _RST_STREAM: 8, _PING: 4, _GOAWAY: 4, _HEADERS: 4}
+"""The bytes that a control frame must have for its fixed fields."""
 MAX_FRAME: Final = 16 * 1024 * 1024
+MAX_HEADERS: Final = 64 * 1024
+"""How large the headers of one stream may be once they are unpacked."""
 
 
 class ProtocolError(Exception):
@@ -109,12 +113,13 @@ class Connection:
                 yield DataReceived(first & 0x7FFFFFFF, body, bool(flags & _FIN))
 
     def _control(self, kind: int, flags: int, body: bytes) -> Iterator[Event]:
+        if len(body) < _SHORTEST.get(kind, 0):
+            raise ProtocolError(f"control frame {kind} is too short")
         match kind:
             case 1:
-                stream = struct.unpack_from("!I", body)[0] & 0x7FFFFFFF
-                yield StreamOpened(stream, self._headers(body[10:]), bool(flags & _FIN))
+                yield StreamOpened(_stream_of(body), self._headers(body[10:]), bool(flags & _FIN))
             case 3:
-                yield StreamReset(struct.unpack_from("!I", body)[0] & 0x7FFFFFFF)
+                yield StreamReset(_stream_of(body))
             case 6:
                 yield Pinged(_control_frame(_PING, 0, body))
             case 7:
@@ -125,7 +130,9 @@ class Connection:
 
     def _headers(self, block: bytes) -> dict[str, str]:
         try:
-            plain = self._inflate.decompress(block)
+            plain = self._inflate.decompress(block, MAX_HEADERS)
+            if self._inflate.unconsumed_tail:
+                raise ProtocolError("headers too large")
             count, at = struct.unpack_from("!I", plain)[0], 4
             headers: dict[str, str] = {}
             for _ in range(count):
@@ -138,10 +145,16 @@ class Connection:
 
     def reply(self, stream: int, headers: Mapping[str, str] | None = None) -> bytes:
         """Accept a stream."""
-        pairs = tuple((headers or {}).items())
+        return _control_frame(_SYN_REPLY, 0, struct.pack("!I", stream) + self._block(headers or {}))
+
+    def open(self, stream: int, headers: Mapping[str, str]) -> bytes:
+        """Open a stream, as a client does; its number is odd and larger than those before."""
+        return _control_frame(_SYN_STREAM, 0, struct.pack("!IIH", stream, 0, 0) + self._block(headers))
+
+    def _block(self, headers: Mapping[str, str]) -> bytes:
+        pairs = tuple(headers.items())
         plain = struct.pack("!I", len(pairs)) + b"".join(_packed(part) for pair in pairs for part in pair)
-        block = self._deflate.compress(plain) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
-        return _control_frame(_SYN_REPLY, 0, struct.pack("!I", stream) + block)
+        return self._deflate.compress(plain) + self._deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
 def data(stream: int, payload: bytes, *, end: bool = False) -> bytes:
@@ -154,13 +167,18 @@ def reset(stream: int, status: int = 5) -> bytes:
     return _control_frame(_RST_STREAM, 0, struct.pack("!II", stream, status))
 
 
-def goaway(last_stream: int = 0) -> bytes:
-    """The connection ends in good order."""
-    return _control_frame(_GOAWAY, 0, struct.pack("!II", last_stream, 0))
+def goaway(last_stream: int = 0, status: int = 0) -> bytes:
+    """The connection ends: in good order, or with status 1 because the other side broke the protocol."""
+    return _control_frame(_GOAWAY, 0, struct.pack("!II", last_stream, status))
 
 
 def _control_frame(kind: int, flags: int, body: bytes) -> bytes:
     return struct.pack("!HHI", 0x8003, kind, flags << 24 | len(body)) + body
+
+
+def _stream_of(body: bytes) -> int:
+    number: int = struct.unpack_from("!I", body)[0]
+    return number & 0x7FFFFFFF
 
 
 def _packed(text: str) -> bytes:
@@ -169,4 +187,6 @@ def _packed(text: str) -> bytes:
 
 def _text(plain: bytes, at: int) -> tuple[str, int]:
     size = struct.unpack_from("!I", plain, at)[0]
+    if at + 4 + size > len(plain):
+        raise ProtocolError("headers are cut off")
     return plain[at + 4 : at + 4 + size].decode("utf-8", "replace"), at + 4 + size

@@ -78,13 +78,19 @@ def close_frame(code: int = 1000, reason: str = "") -> bytes:
     return frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode()[:123])
 
 
+def close_code(message: Message) -> int:
+    """The code that a CLOSE message gives; 1005 when it gives none."""
+    return int.from_bytes(message.data[:2], "big") if len(message.data) >= 2 else 1005
+
+
 class Reader:
-    """Joins bytes to frames and frames to messages."""
+    """Joins bytes to frames and frames to messages; clients must mask theirs."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._parts: list[bytes] = []
-        self._opcode = Opcode.CONTINUATION
+        self._size = 0
+        self._opcode: Opcode | None = None
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """The messages that are complete now. Raises ProtocolError."""
@@ -94,19 +100,25 @@ class Reader:
             if opcode >= Opcode.CLOSE:
                 yield Message(opcode, payload)
                 continue
-            if opcode is not Opcode.CONTINUATION:
-                self._opcode, self._parts = opcode, []
+            if (opcode is Opcode.CONTINUATION) != (self._opcode is not None):
+                raise ProtocolError("a message begins inside another, or goes on without a beginning")
+            first = opcode if self._opcode is None else self._opcode
             self._parts.append(payload)
-            if sum(map(len, self._parts)) > MAX_MESSAGE:
+            self._size += len(payload)
+            if self._size > MAX_MESSAGE:
                 raise ProtocolError("message too large")
             if final:
-                yield Message(self._opcode, b"".join(self._parts))
-                self._parts = []
+                whole = b"".join(self._parts) if len(self._parts) > 1 else payload
+                self._parts, self._size, self._opcode = [], 0, None
+                yield Message(first, whole)
+            else:
+                self._opcode = first
 
     def _frame(self) -> tuple[bool, Opcode, bytes] | None:
         buffer = self._buffer
         if len(buffer) < 2:
             return None
+        final, opcode = _checked_head(buffer[0], buffer[1])
         size, at = buffer[1] & 0x7F, 2
         if size >= 126:
             width = 2 if size == 126 else 8
@@ -115,20 +127,28 @@ class Reader:
             size, at = int.from_bytes(buffer[at : at + width], "big"), at + width
         if size > MAX_MESSAGE:
             raise ProtocolError("frame too large")
-        masked = bool(buffer[1] & 0x80)
-        end = at + (4 if masked else 0) + size
+        end = at + 4 + size
         if len(buffer) < end:
             return None
-        payload = bytes(buffer[at + 4 : end]) if masked else bytes(buffer[at:end])
-        if masked and size:
-            payload = _unmasked(payload, bytes(buffer[at : at + 4]))
-        try:
-            opcode = Opcode(buffer[0] & 0x0F)
-        except ValueError as error:
-            raise ProtocolError(f"unknown opcode {buffer[0] & 0x0F}") from error
-        final = bool(buffer[0] & 0x80)
+        payload = _unmasked(bytes(buffer[at + 4 : end]), bytes(buffer[at : at + 4]))
         del buffer[:end]
         return final, opcode, payload
+
+
+def _checked_head(first: int, second: int) -> tuple[bool, Opcode]:
+    """Whether a frame ends its message, and what it carries. Raises ProtocolError."""
+    try:
+        opcode = Opcode(first & 0x0F)
+    except ValueError as error:
+        raise ProtocolError(f"unknown opcode {first & 0x0F}") from error
+    final = bool(first & 0x80)
+    if first & 0x70:
+        raise ProtocolError("extensions were not agreed on")
+    if not second & 0x80:
+        raise ProtocolError("a client's frame is not masked")
+    if opcode >= Opcode.CLOSE and (not final or second & 0x7F > 125):
+        raise ProtocolError("a control frame is too long or fragmented")
+    return final, opcode
 
 
 def _unmasked(data: bytes, mask: bytes) -> bytes:

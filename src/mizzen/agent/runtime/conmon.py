@@ -5,15 +5,16 @@ The monitor leaves the agent's process tree at once, so containers, logs and exi
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from mizzen.agent.runtime import spawn
+from mizzen.agent.runtime import spawn, syscalls
 from mizzen.agent.runtime.base import RuntimeFailure
+from mizzen.agent.runtime.namespaces import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,7 @@ class Monitor:
             f"--runtime-arg=--root={self.state}", *flags,
         ]  # fmt: skip
         try:
-            pid = spawn.start(
-                argv, descriptors={0: null, 1: null, 2: null, 3: theirs}, env={**spawn.PATH, "_OCI_SYNCPIPE": "3"}
-            )
+            pid = _start_in(bundle, argv, {0: null, 1: null, 2: null, 3: theirs})
         except OSError as error:
             os.close(ours)
             raise RuntimeFailure("CreateContainerError", f"cannot start {self.conmon}: {error}") from error
@@ -58,6 +57,17 @@ class Monitor:
         if created <= 0:
             raise RuntimeFailure("RunContainerError", _readable(answer.get("message") or "container creation failed"))
         return created
+
+
+def _start_in(directory: Path, argv: Sequence[str], descriptors: Mapping[int, int]) -> int:
+    """Start in a directory, where the monitor leaves a file when the container runs out of memory."""
+
+    def body() -> int:
+        syscalls.unshare(syscalls.CLONE_FS)
+        os.chdir(directory)
+        return spawn.start(argv, descriptors=descriptors, env={**spawn.PATH, "_OCI_SYNCPIPE": "3"})
+
+    return in_thread(body)
 
 
 def reopen_log(bundle: Path) -> None:

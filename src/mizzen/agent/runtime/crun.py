@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -35,10 +35,13 @@ from mizzen.agent.runtime.cgroups import Cgroups
 from mizzen.agent.runtime.exits import Exits
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.runtime.streams import attach_to, execute
+from mizzen.agent.volumes import teardown
 from mizzen.base import log
 
 _log = log.get("runtime")
 _KILL_PATIENCE = 10.0
+_IDS = 1 << 16
+"""How many ids a pod with a user namespace has."""
 
 
 class Unpacked(Protocol):
@@ -72,6 +75,7 @@ class _SandboxRecord(msgspec.Struct, frozen=True):
     spec: SandboxSpec
     cgroup: str
     created_at: float
+    id_map: tuple[int, int] | None = None
 
 
 class CrunRuntime:
@@ -100,7 +104,9 @@ class CrunRuntime:
             return self._as_sandbox(known)
         home.mkdir(parents=True, exist_ok=True)
         group = self._cgroups.pod(spec.qos, spec.uid)
-        record = _SandboxRecord(spec, group, time.time())
+        record = _SandboxRecord(spec, group, time.time(), None if spec.host_users else self._free_ids())
+        if record.id_map is not None:
+            _write(home / "record.json", record)  # nobody else may take these ids from now on
         try:
             self._cgroups.make(group, spec.limits)
             # The UTS namespace is the pod's own unless the host's network shows the host's name.
@@ -110,6 +116,7 @@ class CrunRuntime:
                 ipc=not spec.host_ipc,
                 hostname=spec.hostname,
                 sysctls=spec.sysctls,
+                id_map=record.id_map,
             )
             if not spec.host_ipc:
                 self._mount_shm(home / "shm", spec.shm_bytes)
@@ -154,7 +161,9 @@ class CrunRuntime:
             raise RuntimeFailure("CreateContainerError", f"image {spec.image} is not on this node") from error
         try:
             self._images.hold(spec.image_id, container)
-            self._mount_root(home, layers)
+            with self._user_namespace(shared) as users_fd:
+                self._mount_root(home, layers, shared.id_map, users_fd)
+                spec = _with_mapped_mounts(home, spec, users_fd)
             record, config = self._prepared(home, container, shared, spec, image)
             (home / "config.json").write_bytes(orjson.dumps(config))
             _write(home / "record.json", record)
@@ -203,6 +212,11 @@ class CrunRuntime:
             self._images.release(record.spec.image_id, container)
         self._exits.forget(container)
         self._seen_exits.pop(container, None)
+        if (home / "mapped").exists():
+            try:
+                teardown.unmount_below(home / "mapped")
+            except OSError as error:
+                raise RuntimeFailure("KillContainerError", str(error)) from error
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
     async def update(self, container: str, limits: Limits) -> None:
@@ -289,6 +303,8 @@ class CrunRuntime:
     def _namespaces(self, shared: _SandboxRecord, spec: ContainerSpec) -> dict[str, str]:
         bound = self._root / "sandboxes" / shared.spec.uid / "ns"
         paths = {"uts": str(bound / "uts")}
+        if shared.id_map is not None:
+            paths["user"] = str(bound / "user")
         if not shared.spec.host_network:
             paths["net"] = str(bound / "net")
         if not shared.spec.host_ipc:
@@ -309,11 +325,35 @@ class CrunRuntime:
                 return _read_pid(self._root / "containers" / container / "pid")
         return 0
 
-    def _mount_root(self, home: Path, layers: tuple[str, ...]) -> None:
+    def _mount_root(self, home: Path, layers: tuple[str, ...], ids: namespaces.IdMap | None, users_fd: int) -> None:
         for part in ("rootfs", "upper", "work"):
             (home / part).mkdir(parents=True, exist_ok=True)
         (home / "upper").chmod(0o755)
+        if ids is not None:
+            os.chown(home / "upper", ids[0], ids[0])
+            layers = tuple(_mapped(home, f"layer{index}", layer, users_fd) for index, layer in enumerate(layers))
         syscalls.mount_overlay(layers, str(home / "upper"), str(home / "work"), str(home / "rootfs"))
+        for layer in layers if ids is not None else ():
+            syscalls.unmount(layer)  # the overlay has its own reference
+
+    @contextlib.contextmanager
+    def _user_namespace(self, shared: _SandboxRecord) -> Iterator[int]:
+        """A descriptor of the pod's user namespace; -1 when it has none of its own."""
+        if shared.id_map is None:
+            yield -1
+            return
+        fd = os.open(self._root / "sandboxes" / shared.spec.uid / "ns" / "user", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _free_ids(self) -> namespaces.IdMap:
+        """A range of host ids that no other pod of this node has."""
+        records = (self._sandbox(home.name) for home in (self._root / "sandboxes").iterdir())
+        taken = {one.id_map[0] for one in records if one is not None and one.id_map is not None}
+        first = next(first for first in range(_IDS, 1 << 32, _IDS) if first not in taken)
+        return first, _IDS
 
     def _mount_shm(self, path: Path, size: int) -> None:
         path.mkdir(exist_ok=True)
@@ -414,6 +454,26 @@ def container_id(root: str, spec: ContainerSpec) -> str:
     """The same id for the same attempt on the same node, so that a repeated create finds the first one's traces."""
     text = f"{root}\0{spec.pod_uid}\0{spec.name}\0{spec.attempt}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _mapped(home: Path, name: str, source: str, users_fd: int) -> str:
+    """Another view of a path, with the owners that a user namespace sees. Raises OSError."""
+    view = home / "mapped" / name
+    view.parent.mkdir(exist_ok=True)
+    view.mkdir(exist_ok=True) if Path(source).is_dir() else view.touch()
+    syscalls.bind_mapped(source, str(view), users_fd)
+    return str(view)
+
+
+def _with_mapped_mounts(home: Path, spec: ContainerSpec, users_fd: int) -> ContainerSpec:
+    """The specification with a view of its own in place of each mount's source, in a pod with a user namespace."""
+    if users_fd < 0:
+        return spec
+    mounts = tuple(
+        replace(mount, source=_mapped(home, f"mount{index}", mount.source, users_fd))
+        for index, mount in enumerate(spec.mounts)
+    )
+    return replace(spec, mounts=mounts)
 
 
 def _flags(spec: ContainerSpec) -> list[str]:

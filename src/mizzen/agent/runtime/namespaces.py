@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from mizzen.agent.runtime import syscalls
+from mizzen.agent.runtime import spawn, syscalls
 
 T = TypeVar("T")
+IdMap = tuple[int, int]
+"""First id on the host, and count: a container's ids from 0 on are shifted there."""
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 
 
@@ -38,20 +40,30 @@ def in_thread(work: Callable[[], T]) -> T:
     return outcome[0]
 
 
-def make(directory: Path, *, net: bool, ipc: bool, hostname: str, sysctls: Mapping[str, str]) -> None:
-    """Make the pod's namespaces and bind them to `directory/net`, `ipc`, `uts`. Raises OSError."""
+def make(
+    directory: Path, *, net: bool, ipc: bool, hostname: str, sysctls: Mapping[str, str], id_map: IdMap | None = None
+) -> None:
+    """Make the pod's namespaces and bind them to `directory/net`, `ipc`, `uts`, with an id map `user`. Raises OSError.
+
+    Those of a pod with a user namespace belong to that, so that its root may govern them.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     kinds = (
         ("net", syscalls.CLONE_NEWNET, net),
         ("ipc", syscalls.CLONE_NEWIPC, ipc),
         ("uts", syscalls.CLONE_NEWUTS, True),
     )
+    if id_map is not None:
+        _bind_owned(directory, [name for name, _, wanted in kinds if wanted], id_map)
 
     def body() -> None:
         flags = 0
-        for _, flag, wanted in kinds:
+        for name, flag, wanted in kinds:
             flags |= flag if wanted else 0
-        syscalls.unshare(flags)
+            if wanted and id_map is not None:
+                _enter(directory / name, flag)
+        if id_map is None:
+            syscalls.unshare(flags)
         if net:
             _loopback_up()
         for name, value in sysctls.items():
@@ -59,7 +71,7 @@ def make(directory: Path, *, net: bool, ipc: bool, hostname: str, sysctls: Mappi
         if hostname:
             socket.sethostname(hostname)
         for name, _, wanted in kinds:
-            if wanted:
+            if wanted and id_map is None:
                 target = directory / name
                 target.touch()
                 syscalls.mount(f"/proc/thread-self/ns/{name}", str(target), "", syscalls.MS_BIND)
@@ -67,9 +79,47 @@ def make(directory: Path, *, net: bool, ipc: bool, hostname: str, sysctls: Mappi
     in_thread(body)
 
 
+def _bind_owned(directory: Path, names: list[str], id_map: IdMap) -> None:
+    """A process with one thread must make a user namespace: a helper does, and waits while its namespaces are bound."""
+    first, count = id_map
+    ours, theirs = os.pipe2(os.O_CLOEXEC)
+    waits, goes = os.pipe2(os.O_CLOEXEC)
+    try:
+        flags = [f"--{name}" for name in ["user", *names]]
+        argv = ["/usr/bin/unshare", *flags, "--", "/bin/sh", "-c", "echo made; read rest"]
+        pid = spawn.start(argv, descriptors={0: waits, 1: theirs, 2: theirs})
+        os.close(theirs)
+        theirs = -1
+        try:
+            said = os.read(ours, 4096)
+            if said != b"made\n":
+                raise OSError(f"no user namespace: {said.decode(errors='replace').strip()}")
+            for kind in ("uid", "gid"):
+                Path(f"/proc/{pid}/{kind}_map").write_text(f"0 {first} {count}\n")
+            for name in ["user", *names]:
+                (directory / name).touch()
+                syscalls.mount(f"/proc/{pid}/ns/{name}", str(directory / name), "", syscalls.MS_BIND)
+        finally:
+            os.close(goes)
+            goes = -1
+            os.waitpid(pid, 0)
+    finally:
+        for fd in (ours, theirs, waits, goes):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _enter(path: Path, kind: int) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.setns(fd, kind)
+    finally:
+        os.close(fd)
+
+
 def remove(directory: Path) -> None:
     """Unbind the pod's namespaces; the kernel frees them with their last process."""
-    for name in ("net", "ipc", "uts"):
+    for name in ("net", "ipc", "uts", "user"):
         path = directory / name
         with contextlib.suppress(OSError):
             syscalls.unmount(str(path))

@@ -116,9 +116,6 @@ class Place:
     device_nodes: Mapping[str, tuple[str, int, int]]
     """Path on the host → (`c` or `b`, major, minor)."""
     has_hugetlb: bool = False
-    id_map: tuple[int, int] | None = None
-    """First host id and count, when the pod has a user namespace."""
-    id_map_path: str = ""
 
 
 def config(
@@ -186,7 +183,7 @@ def config(
     }
 
 
-_NAMESPACE_TYPES = {"net": "network", "ipc": "ipc", "uts": "uts", "pid": "pid"}
+_NAMESPACE_TYPES = {"net": "network", "ipc": "ipc", "uts": "uts", "pid": "pid", "user": "user"}
 
 
 def arguments(spec: ContainerSpec, image: Mapping[str, Any]) -> list[str]:
@@ -283,7 +280,7 @@ def _system_mounts(spec: ContainerSpec, place: Place) -> list[dict[str, Any]]:
         _system("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", writable),
         _system("/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", writable),
     ]
-    if "net" not in place.namespaces or place.id_map:
+    if "net" not in place.namespaces:
         # A new sysfs shows the network namespace it is mounted from; the host's needs the host's own.
         mounts[4] = {"destination": "/sys", "type": "bind", "source": "/sys", "options": ["rbind", "nosuid", writable]}
         del mounts[5]

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -24,7 +25,10 @@ def start(
     env: Mapping[str, str] = PATH,
     session: bool = False,
 ) -> int:
-    """Start a program with exactly these descriptors (child's number → ours); answers its pid. Raises OSError."""
+    """Start a program with exactly these descriptors (child's number → ours); answers its pid. Raises OSError.
+
+    It starts in the working directory of the calling thread.
+    """
     actions: list[tuple[int, ...]] = []
     # Targets may collide with sources: move every source above the targets first.
     high = max([*descriptors.values(), *descriptors.keys(), 9]) + 1
@@ -56,6 +60,24 @@ async def exit_of(pid: int) -> int:
         loop.remove_reader(fd)
         os.close(fd)
     return _reaped(pid)
+
+
+def descendants(pid: int) -> tuple[int, ...]:
+    """The processes that descend from one, children before grandchildren."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            # The name in parentheses may hold anything; the parent is the second field behind it.
+            parent = int((entry / "stat").read_bytes().rpartition(b")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, ())
+    return tuple(found[1:])
 
 
 def _reaped(pid: int) -> int:

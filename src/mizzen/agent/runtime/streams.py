@@ -22,6 +22,8 @@ from mizzen.agent.runtime.exits import Exits
 
 _CHUNK = 65536
 _STDERR = 3
+_PACKETS = 64
+"""How many packets of an attached container wait for a slow reader before the container does."""
 _PROCESS_FD = 3
 
 
@@ -156,8 +158,10 @@ class PipedExec:
 
     async def close(self) -> None:
         if not self._ending.done():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+            # The OCI runtime only watches over the command: killed alone, it would leave the command behind.
+            for pid in (*spawn.descendants(self._pid), self._pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         await asyncio.wait({self._ending}, timeout=5)
         if self._terminal is None and self._stdin is not None:
             os.close(self._stdin)
@@ -189,11 +193,14 @@ class Attachment:
         self._home = home
         self._exits = exits
         self._container = container
-        self._queues: dict[str, asyncio.Queue[bytes]] = {"stdout": asyncio.Queue(64), "stderr": asyncio.Queue(64)}
+        self._queues: dict[str, asyncio.Queue[bytes]] = {"stdout": asyncio.Queue(), "stderr": asyncio.Queue()}
+        self._room = {name: asyncio.Semaphore(_PACKETS) for name in self._queues}
         self._pump = asyncio.ensure_future(self._receive())
 
     async def read(self, stream: Literal["stdout", "stderr"]) -> bytes:
-        return await self._queues[stream].get()
+        packet = await self._queues[stream].get()
+        self._room[stream].release()
+        return packet
 
     async def write(self, data: bytes) -> None:
         loop = asyncio.get_running_loop()
@@ -222,13 +229,13 @@ class Attachment:
             while packet := await loop.sock_recv(self._connection, _CHUNK):
                 stream = "stderr" if packet[0] == _STDERR else "stdout"
                 if len(packet) > 1:
-                    await self._queues[stream].put(packet[1:])
+                    await self._room[stream].acquire()
+                    self._queues[stream].put_nowait(packet[1:])
         except OSError:
             return  # the container has ended
         finally:
             for queue in self._queues.values():
-                with contextlib.suppress(asyncio.QueueFull):
-                    queue.put_nowait(b"")
+                queue.put_nowait(b"")
 
 
 async def _readable(fd: int) -> None:

@@ -25,16 +25,20 @@ MS_SHARED: Final = 1 << 20
 MNT_DETACH: Final = 2
 UMOUNT_NOFOLLOW: Final = 8
 
+CLONE_FS: Final = 0x00000200
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWUTS: Final = 0x04000000
 CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWNET: Final = 0x40000000
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_MOVE_MOUNT = 430, 431, 432, 429
+_SYS_OPEN_TREE, _SYS_MOUNT_SETATTR = 428, 442
 _SYS_OPENAT2 = 437
 _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
+_OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC, _AT_EMPTY_PATH = 1, 0o2000000, 0x1000
+_MOUNT_ATTR_IDMAP = 0x00100000
 _AT_FDCWD = -100
 
 IN_CLOSE_WRITE: Final = 0x8
@@ -60,6 +64,22 @@ def bind(source: str, target: str, *, read_only: bool = False) -> None:
     mount(source, target, "", MS_BIND | MS_REC)
     if read_only:
         mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY)
+
+
+def bind_mapped(source: str, target: str, user_namespace: int) -> None:
+    """Bind a file or directory over another, its owners shifted as the user namespace behind a descriptor maps them."""
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
+    tree = _checked(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, source.encode(), flags), f"open_tree {source}")
+    try:
+        attributes = struct.pack("=QQQQ", _MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+        set_call = _libc.syscall(_SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, attributes, len(attributes))
+        _checked(set_call, f"map the owners of {source}")
+        moved = _libc.syscall(
+            _SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, target.encode(), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)
+        )
+        _checked(moved, f"move_mount {target}")
+    finally:
+        os.close(tree)
 
 
 def unmount(target: str, flags: int = MNT_DETACH | UMOUNT_NOFOLLOW) -> None:

@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Literal
+from typing import Final, Literal
 
 from mizzen.agent.runtime.base import Exec, RuntimeFailure
+from mizzen.agent.streams.inbox import Inbox
 from mizzen.agent.streams.sessions import Input, Session, SpdySession, Wanted, WebSocketSession
+from mizzen.base import log
 from mizzen.wire import remotecommand, websocket
 from mizzen.wire.message import Duplex, Request, Response
 from mizzen.wire.remotecommand import STDERR, STDOUT
 
 Begin = Callable[[], Awaitable[Exec]]
+PARTING_SECONDS: Final = 1.0
+"""How long a client may take to close after it was told how its command ended."""
+_log = log.get("streams")
 _CHANNELS: tuple[tuple[Literal["stdout", "stderr"], int], ...] = (("stdout", STDOUT), ("stderr", STDERR))
 
 
@@ -52,7 +57,7 @@ def wanted_of(request: Request) -> Wanted:
 
 async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bool) -> None:
     """Join the session and the command until either ends; the command ends with its client, an attached one goes on."""
-    arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+    inbox = Inbox()
     sizes: list[tuple[int, int]] = []
     command: Exec | None = None
 
@@ -61,70 +66,88 @@ async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bo
         if command is not None:
             command.resize(columns, rows)
 
-    into = Input(arrived.put_nowait, lambda: arrived.put_nowait(None), resize)
-    receiving = asyncio.create_task(session.receive(into))
+    receiving = asyncio.create_task(_received(session, Input(inbox.put, inbox.end, resize)))
     try:
-        if isinstance(session, SpdySession):
-            await session.ready()
-        else:
-            # An empty message tells the client that the connection stands.
-            await session.send(STDOUT, b"")
+        await session.ready()
         command = await begin()
         for size in sizes:
             command.resize(*size)
-        code = await _pumped(session, command, wanted, arrived, receiving)
-        if code is not None:
-            await session.finish(remotecommand.exit_status(0 if attach else code))
+        code = await _pumped(session, command, wanted, inbox, receiving)
+        if code is None:
+            return
+        await session.finish(remotecommand.exit_status(0 if attach else code))
     except RuntimeFailure as failure:
         await session.finish(remotecommand.failure_status(failure.message))
     finally:
-        receiving.cancel()
         if command is not None:
             await command.close()
+        await _parted(inbox, receiving)
+
+
+async def _received(session: Session, into: Input) -> None:
+    """Take what the client sends until it has ended, or is gone while its input waits for the command."""
+    receiving = asyncio.create_task(session.receive(into))
+    lost = asyncio.create_task(session.lost())
+    try:
+        await asyncio.wait({receiving, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if receiving.done():
+            receiving.result()
+    except ConnectionError as error:
+        _log.debug("client lost", error=str(error))
+    finally:
+        for task in (receiving, lost):
+            task.cancel()
+        await asyncio.gather(receiving, lost, return_exceptions=True)
+
+
+async def _parted(inbox: Inbox, receiving: "asyncio.Task[None]") -> None:
+    """Let the client close first: closing on data that it still sends would destroy the answer on its way."""
+    inbox.discard()
+    await asyncio.wait({receiving}, timeout=PARTING_SECONDS)
+    receiving.cancel()
+    await asyncio.gather(receiving, return_exceptions=True)
 
 
 async def _pumped(
-    session: Session,
-    command: Exec,
-    wanted: Wanted,
-    arrived: "asyncio.Queue[bytes | None]",
-    receiving: "asyncio.Task[None]",
+    session: Session, command: Exec, wanted: Wanted, inbox: Inbox, receiving: "asyncio.Task[None]"
 ) -> int | None:
     """Move bytes until the command has ended and its output is sent; None when the client left first."""
-    writing = asyncio.create_task(_feed(command, arrived)) if wanted.stdin else None
+    writing = asyncio.create_task(_feed(command, inbox)) if wanted.stdin else None
     outputs = [
-        asyncio.create_task(_forward(session, command, name, channel))
+        asyncio.create_task(_forward(session, command, name, channel if getattr(wanted, name) else None))
         for name, channel in _CHANNELS
-        if getattr(wanted, name) and not (name == "stderr" and wanted.tty)
     ]
     ending = asyncio.ensure_future(_ended(command, outputs))
     try:
         await asyncio.wait({ending, receiving}, return_when=asyncio.FIRST_COMPLETED)
         return ending.result() if ending.done() else None
     finally:
-        for task in (writing, ending, *outputs):
-            if task is not None:
-                task.cancel()
+        tasks = [task for task in (writing, ending, *outputs) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _ended(command: Exec, outputs: "list[asyncio.Task[None]]") -> int:
-    if outputs:
-        await asyncio.gather(*outputs)
+    await asyncio.gather(*outputs)
     return await command.wait()
 
 
-async def _feed(command: Exec, arrived: "asyncio.Queue[bytes | None]") -> None:
-    while (data := await arrived.get()) is not None:
+async def _feed(command: Exec, inbox: Inbox) -> None:
+    while data := await inbox.get():
         try:
             await command.write(data)
-        except (BrokenPipeError, ConnectionError):
+        except OSError:
+            inbox.discard()  # nobody reads it; the client shall not wait for that
             return
     command.close_stdin()
 
 
-async def _forward(session: Session, command: Exec, name: Literal["stdout", "stderr"], channel: int) -> None:
+async def _forward(session: Session, command: Exec, name: Literal["stdout", "stderr"], channel: int | None) -> None:
+    """Send one output; what the client did not ask for is read all the same, or the command would get stuck."""
     while data := await command.read(name):
-        await session.send(channel, data)
+        if channel is not None:
+            await session.send(channel, data)
 
 
 def _refused(text: str) -> Response:

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+import binascii
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -29,7 +30,7 @@ class Wanted:
 class Input:
     """Where a session puts what the client sends."""
 
-    data: Callable[[bytes], None]
+    data: Callable[[bytes], Awaitable[None]]
     end: Callable[[], None]
     resize: Callable[[int, int], None]
 
@@ -38,7 +39,13 @@ class Session(Protocol):
     """One client's channels."""
 
     async def receive(self, into: Input) -> None:
-        """Take what the client sends until it is gone."""
+        """Take what the client sends until it is gone. Raises ConnectionError, also for what makes no sense."""
+
+    async def lost(self) -> None:
+        """Return when the client is gone altogether, even while nothing is received from it."""
+
+    async def ready(self) -> None:
+        """Return when every channel is open. Raises ConnectionError when they never are."""
 
     async def send(self, channel: int, payload: bytes) -> None:
         """Send output. Raises ConnectionError when the client is gone."""
@@ -57,19 +64,33 @@ class WebSocketSession:
         self._reader = websocket.Reader()
 
     async def receive(self, into: Input) -> None:
-        while data := await self._duplex.read():
-            for message in self._reader.feed(data):
-                if message.opcode is websocket.Opcode.CLOSE:
-                    return
-                if message.opcode is websocket.Opcode.PING:
-                    await self._duplex.write(websocket.frame(websocket.Opcode.PONG, message.data))
-                elif message.opcode in (websocket.Opcode.BINARY, websocket.Opcode.TEXT) and message.data:
-                    self._take(message.data, into)
+        try:
+            while data := await self._duplex.read():
+                for message in self._reader.feed(data):
+                    if message.opcode is websocket.Opcode.CLOSE:
+                        return
+                    await self._handle(message, into)
+        except (websocket.ProtocolError, binascii.Error) as error:
+            await self._duplex.write(websocket.close_frame(1002, str(error)))
+            raise ConnectionResetError(str(error)) from error
 
-    def _take(self, data: bytes, into: Input) -> None:
+    async def _handle(self, message: websocket.Message, into: Input) -> None:
+        if message.opcode is websocket.Opcode.PING:
+            await self._duplex.write(websocket.frame(websocket.Opcode.PONG, message.data))
+        elif message.opcode in (websocket.Opcode.BINARY, websocket.Opcode.TEXT) and message.data:
+            await self._take(message.data, into)
+
+    async def lost(self) -> None:
+        await self._duplex.lost()
+
+    async def ready(self) -> None:
+        # An empty message tells the client that the connection stands.
+        await self.send(STDOUT, b"")
+
+    async def _take(self, data: bytes, into: Input) -> None:
         channel, payload = (data[0] - 48, base64.b64decode(data[1:])) if self._text else (data[0], data[1:])
-        if channel == STDIN:
-            into.data(payload)
+        if channel == STDIN and payload:
+            await into.data(payload)
         elif channel == RESIZE and (size := remotecommand.window(payload)):
             into.resize(*size)
         elif channel == CLOSE and payload[:1] == bytes([STDIN]):
@@ -105,10 +126,15 @@ class SpdySession:
         self._needed |= {STDERR} if wanted.stderr and not wanted.tty else set()
 
     async def receive(self, into: Input) -> None:
-        while data := await self._duplex.read():
-            for event in self._connection.feed(data):
-                await self._handle(event, into)
-        self._opened.set()
+        try:
+            while data := await self._duplex.read():
+                for event in self._connection.feed(data):
+                    await self._handle(event, into)
+        except spdy.ProtocolError as error:
+            await self._duplex.write(spdy.goaway(status=1))
+            raise ConnectionResetError(str(error)) from error
+        finally:
+            self._opened.set()
 
     async def _handle(self, event: spdy.Event, into: Input) -> None:
         match event:
@@ -118,7 +144,7 @@ class SpdySession:
                 channel = self._streams.get(stream)
                 if channel == STDIN:
                     if data:
-                        into.data(data)
+                        await into.data(data)
                     if ended:
                         into.end()
                 elif channel == RESIZE and (size := remotecommand.window(data)):
@@ -142,13 +168,17 @@ class SpdySession:
         if self._needed <= self._numbers.keys():
             self._opened.set()
 
+    async def lost(self) -> None:
+        await self._duplex.lost()
+
     async def ready(self) -> None:
-        """Return when every channel is open. Raises ConnectionError when they never are."""
         try:
             async with asyncio.timeout(STREAM_SECONDS):
                 await self._opened.wait()
         except TimeoutError as error:
             raise ConnectionResetError("the client opened too few streams") from error
+        if not self._needed <= self._numbers.keys():
+            raise ConnectionResetError("the client has left")
 
     async def send(self, channel: int, payload: bytes) -> None:
         stream = self._numbers.get(channel)

@@ -97,6 +97,7 @@ API_SERVICE = Kind(
     namespaced=False,
     singular="apiservice",
     categories=("api-extensions",),
+    check_name=names.path_segment,
     default=default,
     prepare=prepare,
     validate=validate,

@@ -162,6 +162,7 @@ class PodSpec(View, frozen=True, gc=False):
     containers: tuple[Container, ...] = ()
     initContainers: tuple[Container, ...] = ()
     overhead: dict[str, Quantity] = {}
+    resources: ResourceRequirements | None = None
     volumes: tuple[Volume, ...] = ()
     resourceClaims: tuple[PodResourceClaim, ...] = ()
     readinessGates: tuple[PodReadinessGate, ...] = ()
@@ -194,6 +195,8 @@ class ContainerStatus(View, frozen=True, gc=False):
     ready: bool = False
     restartCount: int = 0
     state: ContainerState = ContainerState()
+    allocatedResources: dict[str, Quantity] = {}
+    resources: ResourceRequirements | None = None
 
 
 class PodIP(View, frozen=True, gc=False):

@@ -48,3 +48,23 @@ class ServiceCIDR(View, frozen=True, gc=False):
 
 class IPAddress(View, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
+
+
+class GroupResource(View, frozen=True, gc=False):
+    group: str = ""
+    resource: str = ""
+
+
+class StorageVersionMigrationSpec(View, frozen=True, gc=False):
+    resource: GroupResource = GroupResource()
+
+
+class StorageVersionMigrationStatus(View, frozen=True, gc=False):
+    conditions: tuple[Condition, ...] = ()
+    resourceVersion: str = ""
+
+
+class StorageVersionMigration(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: StorageVersionMigrationSpec = StorageVersionMigrationSpec()
+    status: StorageVersionMigrationStatus = StorageVersionMigrationStatus()

@@ -294,6 +294,8 @@ CLUSTER_ROLES: Final = (
             rule("core", "services endpoints nodes namespaces pods", READ),
             rule("discovery.k8s.io", "endpointslices", READ),
             rule("networking.k8s.io", "networkpolicies ingresses ingressclasses servicecidrs", READ),
+            # To give back the directories of deleted volumes; admission limits what a node may change of them.
+            rule("core", "persistentvolumes", "list patch watch"),
         ),
     ),
 )

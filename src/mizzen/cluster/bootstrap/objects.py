@@ -19,6 +19,7 @@ from mizzen.api.rbac.clusterrolebinding import CLUSTER_ROLE_BINDING
 from mizzen.api.rbac.role import ROLE
 from mizzen.api.rbac.rolebinding import ROLE_BINDING
 from mizzen.api.scheduling.priorityclass import PRIORITY_CLASS
+from mizzen.cluster.bootstrap.apiservices import api_services
 from mizzen.cluster.bootstrap.bindings import BINDINGS, CLUSTER_BINDINGS
 from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES, ROLES
 from mizzen.cluster.bootstrap.controllerroles import CONTROLLER_BINDINGS, CONTROLLER_ROLES
@@ -53,6 +54,7 @@ def batches(facts: Facts) -> tuple[Batch, ...]:
         *((PRIORITY_LEVEL_CONFIGURATION, level) for level in PRIORITY_LEVELS),
         *((FLOW_SCHEMA, schema) for schema in FLOW_SCHEMAS),
         (API_SERVICE, _metrics_service()),
+        *((API_SERVICE, service) for service in api_services()),
         *((CLUSTER_ROLE, role.as_object()) for role in (*CLUSTER_ROLES, *CONTROLLER_ROLES)),
         *((CLUSTER_ROLE_BINDING, bound.as_object()) for bound in (*CLUSTER_BINDINGS, *CONTROLLER_BINDINGS)),
     )

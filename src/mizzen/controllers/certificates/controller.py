@@ -139,9 +139,7 @@ def _with_condition(
 
 
 _WATCHES = (Watch(CERTIFICATE_SIGNING_REQUESTS, CertificateSigningRequest, own),)
-APPROVING = Controller(
-    name="csrapproving", watches=_WATCHES, observe=observe, reconcile=approve, informed=informed
-)
+APPROVING = Controller(name="csrapproving", watches=_WATCHES, observe=observe, reconcile=approve, informed=informed)
 CLEANING = Controller(name="csrcleaner", watches=_WATCHES, observe=_of, reconcile=clean)
 
 

@@ -110,11 +110,12 @@ def _begin(seen: Snapshot, rollout: Rollout, now: float) -> Plan:
 
 
 def _number_deployment(deployment: Deployment, number: str) -> tuple[Patch, ...]:
+    """The revision, written by way of the status: that alone leaves the deployment's generation as its user made it."""
     if deployment.metadata.annotations.get(revision.REVISION) == number:
         return ()
     patch = {"metadata": {"annotations": {revision.REVISION: number}}}
     meta = deployment.metadata
-    return (Patch(DEPLOYMENTS, meta.namespace, meta.name, patch, uid=meta.uid),)
+    return (Patch(DEPLOYMENTS, meta.namespace, meta.name, patch, subresource="status", uid=meta.uid),)
 
 
 def _renumbered(seen: Rollout) -> tuple[Action, ...]:

@@ -70,7 +70,7 @@ def read(envelope: Envelope, api_version: str, kind: str) -> Object:
 
 def write(obj: Object) -> bytes:
     """A whole object in its envelope. Raises: LookupError for a kind that has no protobuf form."""
-    api_version, kind = obj["apiVersion"], obj["kind"]
+    api_version, kind = obj.get("apiVersion") or "v1", obj["kind"]
     return wrapped(api_version, kind, message(obj, api_version, kind))
 
 

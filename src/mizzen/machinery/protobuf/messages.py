@@ -11,8 +11,9 @@ import orjson
 from mizzen.machinery.schema import registry
 
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_METRICS = "io.k8s.metrics.pkg.apis.metrics"
 _REDUCED = ("PartialObjectMetadata", "PartialObjectMetadataList")
-"""Kinds of meta.k8s.io, which the published definitions leave out."""
+"""Kinds of meta.k8s.io, which the published definitions leave out, as they do metrics."""
 
 
 class ProtobufError(ValueError):
@@ -73,7 +74,10 @@ def message_of(api_version: str, kind: str) -> str | None:
     group, _, version = api_version.rpartition("/")
     if kind == "DeleteOptions" or (group == "meta.k8s.io" and kind in _REDUCED):
         return _META + kind
-    name = registry.name_of(group, version, kind)
+    if group == "metrics.k8s.io":
+        name: str | None = f"{_METRICS}.{version}.{kind}"
+    else:
+        name = registry.name_of(group, version, kind)
     return name if name is not None and name in _packed() else None
 
 

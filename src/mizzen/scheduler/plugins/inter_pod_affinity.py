@@ -64,7 +64,7 @@ def _of_others(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
 
 
 def _attraction(tally: Tally, weight: int) -> DomainRule:
-    return DomainRule(tally, score=lambda count, least: float(weight * count), weight=2)
+    return DomainRule(tally, score=lambda count, least: float(weight * count))
 
 
 def matching(pod: PodInfo, snapshot: Snapshot) -> tuple[OwnedTerm, ...]:

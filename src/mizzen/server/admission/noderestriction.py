@@ -19,11 +19,13 @@ _RESOURCES: Final = frozenset(
         ("", "pods"),
         ("", "nodes"),
         ("", "persistentvolumeclaims"),
+        ("", "persistentvolumes"),
         ("coordination.k8s.io", "leases"),
         ("storage.k8s.io", "csinodes"),
         ("resource.k8s.io", "resourceslices"),
     }
 )
+LOCAL_PATH_FINALIZER: Final = "mizzen.io/local-path"
 _RESTRICTED_PREFIX: Final = "node-restriction.kubernetes.io"
 _OWN_LABELS: Final = frozenset(
     {
@@ -65,6 +67,8 @@ class NodeRestriction(Plugin):
                 self._node(admission, node)
             case "persistentvolumeclaims":
                 self._claim(admission, node)
+            case "persistentvolumes":
+                self._volume(admission, node)
             case "leases":
                 self._lease(admission, node)
             case "csinodes":
@@ -72,6 +76,20 @@ class NodeRestriction(Plugin):
                     raise refusal(admission, "can only access CSINode with the same name as the requesting node")
             case "resourceslices":
                 self._slice(admission, node)
+
+    @staticmethod
+    def _volume(admission: Admission, node: str) -> None:
+        """A node lets go of a deleted volume on its own disk, and changes nothing else of any volume."""
+        old, new = admission.old, admission.object
+        if admission.operation != "UPDATE" or admission.subresource or old is None or new is None:
+            raise refusal(admission, f'node "{node}" can only release local volumes')
+        kept = [one for one in old["metadata"].get("finalizers") or () if one != LOCAL_PATH_FINALIZER]
+        released = (new["metadata"].get("finalizers") or []) == kept
+        unchanged = all(
+            old["metadata"].get(key) == new["metadata"].get(key) for key in ("labels", "annotations", "ownerReferences")
+        )
+        if not (released and unchanged and old.get("spec") == new.get("spec") and _is_on(old, node)):
+            raise refusal(admission, f'node "{node}" can only release local volumes of its own that are being deleted')
 
     def _pod(self, admission: Admission, node: str) -> None:
         if admission.subresource in ("status", "eviction"):
@@ -169,3 +187,18 @@ def _may_set(key: str) -> bool:
     if not any(domain == own or domain.endswith("." + own) for own in ("kubernetes.io", "k8s.io")):
         return True
     return any(domain == own or domain.endswith("." + own) for own in _OWN_PREFIXES)
+
+
+def _is_on(volume: Object, node: str) -> bool:
+    """Whether a volume is being deleted and its data is on this node alone."""
+    if not volume["metadata"].get("deletionTimestamp") or "local" not in volume["spec"]:
+        return False
+    required = ((volume["spec"].get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms") or ()
+    hosts = {
+        host
+        for term in required
+        for one in term.get("matchExpressions") or ()
+        if one.get("key") == "kubernetes.io/hostname" and one.get("operator") == "In"
+        for host in one.get("values") or ()
+    }
+    return hosts == {node}

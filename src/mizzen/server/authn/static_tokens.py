@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/reference/access-authn-authz/authentication/#sta
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mizzen.machinery.identity import AUTHENTICATED, Identity
@@ -15,7 +16,7 @@ class StaticTokens:
     """Knows the tokens of one file, read at start."""
 
     def __init__(self, users: Mapping[str, Identity], audiences: Sequence[str] = ()) -> None:
-        self._users = users
+        self._users = {token: replace(user, groups=(*user.groups, AUTHENTICATED)) for token, user in users.items()}
         self._audiences = tuple(audiences)
 
     @classmethod
@@ -40,5 +41,5 @@ def parse(lines: Iterable[str]) -> Mapping[str, Identity]:
         if len(row) < 3 or not row[0]:
             raise ValueError("a line of a token file needs a token, a user name and a uid")
         groups = tuple(group.strip() for group in row[3].split(",") if group.strip()) if len(row) > 3 else ()
-        users[row[0]] = Identity(row[1], uid=row[2], groups=(*groups, AUTHENTICATED))
+        users[row[0]] = Identity(row[1], uid=row[2], groups=groups)
     return users

@@ -19,7 +19,6 @@ from mizzen.server.work import Handlers
 from mizzen.wire.message import Response
 
 
-
 class MetricsApi:
     """The two resources of metrics.k8s.io."""
 

@@ -33,9 +33,9 @@ class Reading:
 
 def read(before: Reading, sample: Sample) -> Reading:
     """Fold a new sample in. A pod shows only when all of its containers can be measured."""
-    if before.sample.machine is not None and sample.machine is not None:
-        if sample.machine.at - before.sample.machine.at < SHORTEST_SECONDS:
-            return before
+    last = before.sample.machine
+    if last is not None and sample.machine is not None and sample.machine.at - last.at < SHORTEST_SECONDS:
+        return before
     pods: dict[tuple[str, str], dict[str, Usage]] = {}
     unmeasured: set[tuple[str, str]] = set()
     for key, point in sample.containers.items():

@@ -8,9 +8,10 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlencode, urlsplit
 
 from mizzen.api.core.node import NODE
 from mizzen.api.core.pod import POD
@@ -26,6 +27,8 @@ from mizzen.server.work import Handlers
 from mizzen.wire.message import Duplex, Request, Response
 
 _KUBELET_PORT: Final = 10250
+_PARTING_SECONDS: Final = 2.0
+"""How long what is still on its way may take after one side of a joined connection is gone."""
 _HOP_BY_HOP: Final = frozenset({"authorization", "host", "content-length", "transfer-encoding", "keep-alive", "te"})
 _UPGRADE: Final = frozenset({"connection", "upgrade"})
 
@@ -57,7 +60,7 @@ class Nodes:
         if not pod["spec"].get("nodeName"):
             return Response(204)
         path = f"/containerLogs/{call.info.namespace}/{call.info.name}/{container}"
-        response = await self._call(pod["spec"]["nodeName"], Request("GET", path, call.request.query))
+        response = await self._opened(pod["spec"]["nodeName"], Request("GET", path, call.request.query))
         if response.status >= 400:
             raise _told(response)
         return Response(response.status, {"content-type": "text/plain"}, response.body, response.stream)
@@ -162,14 +165,25 @@ class Nodes:
 
     async def _call(self, node: str, request: Request) -> Response:
         endpoint = self._node(node)
+        try:
+            return await self._transport(endpoint).call(request)
+        except ConnectionError as error:
+            raise _unreachable(endpoint, error) from error
+
+    async def _opened(self, node: str, request: Request) -> Response:
+        """The same for answers of any length: they come as a stream."""
+        endpoint = self._node(node)
+        try:
+            return await self._transport(endpoint).open(request)
+        except ConnectionError as error:
+            raise _unreachable(endpoint, error) from error
+
+    def _transport(self, endpoint: Endpoint) -> SocketTransport:
         key = (endpoint.host, endpoint.port)
         transport = self._transports.get(key)
         if transport is None:
             transport = self._transports[key] = SocketTransport(endpoint)
-        try:
-            return await transport.call(request)
-        except ConnectionError as error:
-            raise _unreachable(endpoint, error) from error
+        return transport
 
     async def _joined(self, endpoint: Endpoint, request: Request, path: str) -> Response:
         """Ask for the same upgrade at the other end and, once it has it, join both connections."""
@@ -186,27 +200,34 @@ class Nodes:
 
     async def _proxied(self, call: Call, endpoint: Endpoint) -> Response:
         """Hand a request on, whatever it is, and its answer back."""
-        path = "/" + "/".join(call.info.rest)
         request = call.request
+        path = "/" + "/".join(call.info.rest)
         if request.path.endswith("/") and not path.endswith("/"):
             path += "/"
         if "upgrade" in request.headers.get("connection", "").lower():
             return await self._joined(endpoint, request, path)
+        if not call.info.rest and not request.path.endswith("/") and request.method in ("GET", "HEAD"):
+            # Relative links in what is shown must lead to below this path.
+            query = f"?{urlencode(request.query)}" if request.query else ""
+            return Response(301, {"location": f"{request.path}/{query}"})
         headers = {k: v for k, v in request.headers.items() if k not in _HOP_BY_HOP | _UPGRADE}
         headers |= {"x-forwarded-uri": request.path, "x-forwarded-host": request.headers.get("host", "")}
         transport = SocketTransport(endpoint)
         try:
-            response = await transport.call(Request(request.method, path, request.query, headers, request.body))
+            response = await transport.open(Request(request.method, path, request.query, headers, request.body))
         except ConnectionError as error:
             raise Errors.unavailable(f"error trying to reach service: {error}") from error
-        finally:
+        if response.stream is None:
             await transport.close()
-        kept = {k: v for k, v in response.headers.items() if k not in _HOP_BY_HOP | _UPGRADE}
-        return Response(response.status, kept, response.body)
+        dropped = _HOP_BY_HOP | _UPGRADE if request.method != "HEAD" else _UPGRADE
+        kept = {name: value for name, value in response.headers.items() if name not in dropped}
+        if location := kept.get("location"):
+            kept["location"] = _relocated(location, endpoint, request.path, call.info.rest)
+        return Response(response.status, kept, response.body, response.stream)
 
 
 async def _splice(one: Duplex, other: Duplex) -> None:
-    """Move bytes both ways until either side ends."""
+    """Move bytes both ways until either side ends; one that is gone ends the other soon, however slow that is."""
 
     async def pump(source: Duplex, target: Duplex) -> None:
         with contextlib.suppress(ConnectionError):
@@ -214,19 +235,38 @@ async def _splice(one: Duplex, other: Duplex) -> None:
                 await target.write(data)
 
     pumps = {asyncio.create_task(pump(one, other)), asyncio.create_task(pump(other, one))}
+    losses = {asyncio.create_task(one.lost()), asyncio.create_task(other.lost())}
     try:
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(pumps | losses, return_when=asyncio.FIRST_COMPLETED)
+        if not done & pumps:
+            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED, timeout=_PARTING_SECONDS)
+            if not done:
+                # The side that is left takes nothing: it would never come to see the end.
+                one.abort()
+                other.abort()
     finally:
-        for task in pumps:
+        for task in pumps | losses:
             task.cancel()
+        await asyncio.gather(*pumps, *losses, return_exceptions=True)
         one.close()
         other.close()
+
+
+def _relocated(location: str, endpoint: Endpoint, path: str, rest: Sequence[str]) -> str:
+    """A redirect of the proxied server, as the client reaches its target: below the proxy's own path."""
+    target = urlsplit(location)
+    if not target.path.startswith("/") or target.netloc not in ("", f"{endpoint.host}:{endpoint.port}"):
+        return location
+    base = path.rstrip("/")
+    if rest:
+        base = base.removesuffix("/" + "/".join(rest).rstrip("/"))
+    return base + target.path + (f"?{target.query}" if target.query else "")
 
 
 def _container(pod: Object, wanted: str, *, first: bool = False) -> str:
     """The container that is meant. Raises ApiError 400 in the words that kubectl shows."""
     spec, name = pod["spec"], pod["metadata"]["name"]
-    main = [one["name"] for one in spec.get("containers") or ()]
+    main: list[str] = [one["name"] for one in spec.get("containers") or ()]
     others = [one["name"] for key in ("initContainers", "ephemeralContainers") for one in spec.get(key) or ()]
     if wanted:
         if wanted not in (*main, *others):

@@ -47,7 +47,11 @@ class Scales:
         entry = self._reading.entry(call)
         if entry is None:
             raise Errors.not_found(call.kind.group, f"{call.kind.plural}/scale", call.info.name)
-        return self._respond(call, call.served.decode(entry.tail))
+        obj = call.served.decode(entry.tail)
+        path = _scale(call.kind).replicas
+        if not call.served.builtin and paths.get(obj, path) is None:
+            raise Errors.bad_request(f'the spec replicas field ".{path}" does not exist')
+        return self._respond(call, obj)
 
     async def _change(self, call: Call) -> Response:
         what = "UpdateOptions" if call.info.verb == "update" else "PatchOptions"

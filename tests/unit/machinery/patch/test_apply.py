@@ -1,13 +1,14 @@
 """Server-side apply: ownership, conflicts, giving up, and the tracking of other writes."""
 
 import copy
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.machinery.errors import ApiError
-from mizzen.machinery.patch.apply import Writer, apply, entries, record_create, record_update, sets, walk
+from mizzen.machinery.patch.apply import Writer, apply, entries, lastapplied, record_create, record_update, sets, walk
 from mizzen.machinery.schema import DEDUCED, Form, Schema, registry
 
 CONFIG_MAP = registry.find("", "v1", "ConfigMap")
@@ -271,3 +272,25 @@ def test_what_changed_and_what_vanished_account_for_the_whole_difference(old, ne
 def test_entries_survive_writing_and_reading(data, manager):
     managed = record_create(tile(**data), writer(manager), CONFIG_MAP)
     assert entries.write(entries.read(managed) or {}) == managed
+
+
+def client_side(**data: str) -> dict:
+    """What kubectl's client-side apply leaves: its manifest in an annotation, itself as an updater."""
+    note = {lastapplied.ANNOTATION: json.dumps(tile(**data))}
+    return record({**tile(**data), "metadata": {"name": "tile", "annotations": note}}, "kubectl-client-side-apply")
+
+
+def test_kubectl_takes_over_what_it_applied_on_the_client_side():
+    live = client_side(a="1", b="1")
+    applied = apply(live, tile(a="2", b="1"), writer("kubectl"), CONFIG_MAP)
+    assert applied["data"] == {"a": "2", "b": "1"}
+    assert json.loads(applied["metadata"]["annotations"][lastapplied.ANNOTATION]) == tile(a="2", b="1")
+    with pytest.raises(ApiError, match=r'conflict with "kubectl-client-side-apply" using v1: \.data\.a'):
+        apply(live, tile(a="2"), writer("another"), CONFIG_MAP)
+
+
+def test_kubectl_does_not_take_over_what_others_changed_since():
+    live = client_side(a="1", b="1")
+    live["data"]["a"] = "rival"
+    with pytest.raises(ApiError, match=r"1 conflict: .*: \.data\.a"):
+        apply(live, tile(a="2", b="2"), writer("kubectl"), CONFIG_MAP)

@@ -172,3 +172,13 @@ def test_messages_have_exactly_the_published_fields() -> None:
 
 def test_kinds_of_custom_resources_have_no_message() -> None:
     assert message_of("example.com/v1", "Gizmo") is None
+
+
+def test_metrics_have_messages_although_they_are_published_nowhere() -> None:
+    metrics = {
+        "metadata": {"name": "n"},
+        "timestamp": "2026-01-02T03:04:05Z",
+        "window": "1m0.5s",
+        "usage": {"cpu": "5m", "memory": "1Mi"},
+    }
+    assert there_and_back("metrics.k8s.io/v1beta1", "NodeMetrics", metrics) == metrics

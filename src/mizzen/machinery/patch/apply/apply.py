@@ -4,7 +4,7 @@ import orjson
 
 from mizzen.machinery import decode
 from mizzen.machinery.errors import ApiError, Errors, Object
-from mizzen.machinery.patch.apply import combine, sets, walk
+from mizzen.machinery.patch.apply import combine, lastapplied, sets, walk
 from mizzen.machinery.patch.apply.entries import APPLY, UPDATE, Entries, Entry, Writer, read, without, write
 from mizzen.machinery.patch.apply.sets import EMPTY, Fields
 from mizzen.machinery.schema import Form, Schema
@@ -32,7 +32,8 @@ def apply(live: Object | None, applied: Object, writer: Writer, schema: Schema, 
     merged = combine.prune(merged, last.fields if last is not None else EMPTY, owned, schema)
     changed, removed = walk.compare(before, merged, schema)
     if not force:
-        _refuse_conflicts(entries, changed)
+        contested = sets.difference(changed, lastapplied.conceded(before, writer.manager, schema))
+        _refuse_conflicts(entries, contested)
     entries = without(entries, changed, removed)
     unchanged = not changed and not removed
     if unchanged:
@@ -40,7 +41,7 @@ def apply(live: Object | None, applied: Object, writer: Writer, schema: Schema, 
         merged = {**before, "metadata": merged.get("metadata")}
     if wanted:
         entries[mine.identity] = _timed(mine, last, unchanged)
-    return _with_entries(merged, entries, applied)
+    return _with_entries(lastapplied.noted(merged, applied, writer.manager), entries, applied)
 
 
 def _timed(mine: Entry, last: Entry | None, unchanged: bool) -> Entry:

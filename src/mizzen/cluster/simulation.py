@@ -1,0 +1,308 @@
+"""Simulated nodes: Nodes with heartbeats and pods as state machines, thousands of them in one task.
+
+Everything goes through the API as with real nodes: registration, Leases, pod status, deletion. What there is no
+machine for (logs, exec) is answered with an error that says so.
+"""
+
+import asyncio
+import heapq
+import itertools
+import random
+from collections.abc import Awaitable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from mizzen import KUBERNETES_VERSION
+from mizzen.api.views.core import Pod
+from mizzen.base import log
+from mizzen.base.clock import Clock
+from mizzen.client.cache import Cache
+from mizzen.client.client import STRATEGIC, Client
+from mizzen.client.resources import LEASES, NODES, PODS
+from mizzen.cluster.stages import Move, Stage, next_step, status_after
+from mizzen.machinery import times
+from mizzen.machinery.errors import ApiError, Object
+from mizzen.wire.message import Request, Response
+
+LEASE_NAMESPACE: Final = "kube-node-lease"
+HEARTBEAT_SECONDS: Final = 10.0
+LEASE_SECONDS: Final = 40
+WRITERS: Final = 64
+"""Requests under way at once."""
+ZONES: Final = 3
+HOST_IP: Final = "127.0.0.1"
+_log = log.get("simulation")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is simulated. `node_loss`: the chance of each node to fall silent in a minute, for `outage` seconds."""
+
+    nodes: tuple[str, ...]
+    stages: tuple[Stage, ...] = ()
+    node_loss: float = 0.0
+    outage: float = 120.0
+    cpu: str = "32"
+    memory: str = "256Gi"
+    pods: str = "110"
+    kubelet_port: int = 0
+
+
+@dataclass(order=True, slots=True)
+class _Due:
+    when: float
+    sequence: int
+    key: tuple[str, str] = field(compare=False)
+    uid: str = field(compare=False)
+    move: Move = field(compare=False)
+
+
+class Simulator:
+    """The nodes of a cluster and the pods on them; `run` until cancelled. `registered` is set when all nodes are in."""
+
+    def __init__(self, client: Client, cache: Cache, clock: Clock, rng: random.Random, settings: Settings) -> None:
+        self._client = client
+        self._pods = cache.of(PODS, Pod)
+        self._clock = clock
+        self._rng = rng
+        self._settings = settings
+        self._numbers = {name: number for number, name in enumerate(settings.nodes)}
+        self._lost: dict[str, float] = {}
+        self._due: list[_Due] = []
+        self._planned: dict[str, tuple[str, Move]] = {}
+        self._sequence = itertools.count(1)
+        self._woken = asyncio.Event()
+        self.registered = asyncio.Event()
+
+    async def run(self) -> None:
+        """Register the nodes, keep them alive, and move their pods on."""
+        self._pods.subscribe(self._changed)
+        try:
+            await _in_parallel(self._register(name) for name in self._settings.nodes)
+            self.registered.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._heartbeats())
+                tasks.create_task(self._move_pods())
+        finally:
+            self._pods.unsubscribe(self._changed)
+
+    # --- nodes
+
+    async def _register(self, name: str) -> None:
+        body = self._node(name)
+        try:
+            await self._client.create(NODES, body)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            await self._report(name)
+        meta = {"name": name, "namespace": LEASE_NAMESPACE}
+        spec = {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": self._now()}
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
+        try:
+            await self._client.create(LEASES, lease, LEASE_NAMESPACE)
+        except ApiError as error:
+            if error.code != 409:
+                raise
+            await self._renew(name)
+
+    async def _report(self, name: str) -> None:
+        await self._client.patch(NODES, name, {"status": self._node(name)["status"]}, subresource="status")
+
+    async def _renew(self, name: str) -> None:
+        try:
+            await self._client.patch(LEASES, name, {"spec": {"renewTime": self._now()}}, LEASE_NAMESPACE)
+        except (ApiError, ConnectionError) as error:
+            _log.warning("heartbeat lost", node=name, error=str(error))
+
+    def _now(self) -> str:
+        return times.format_micro(self._clock.now())
+
+    async def _heartbeats(self) -> None:
+        """Renew a tenth of the Leases every second; nodes that are lost stay silent."""
+        names = self._settings.nodes
+        share = HEARTBEAT_SECONDS
+        turn = 0
+        while True:
+            await self._clock.sleep(1.0)
+            turn += 1
+            group = names[turn % int(share) :: int(share)]
+            await self._lose_and_recover()
+            await _in_parallel(self._renew(name) for name in group if name not in self._lost)
+
+    async def _lose_and_recover(self) -> None:
+        now = self._clock.monotonic()
+        back = [name for name, until in self._lost.items() if until <= now]
+        for name in back:
+            del self._lost[name]
+            _log.info("node is back", node=name)
+            await self._renew(name)
+            await self._report(name)
+        if not self._settings.node_loss:
+            return
+        chance = self._settings.node_loss / 60
+        for name in self._settings.nodes:
+            if name not in self._lost and self._rng.random() < chance:
+                self.lose(name)
+
+    def lose(self, name: str) -> None:
+        """Let a node fall silent, its pods with it."""
+        _log.info("node is lost", node=name)
+        self._lost[name] = self._clock.monotonic() + self._settings.outage
+
+    def _node(self, name: str) -> Object:
+        zone = f"zone-{self._numbers[name] % ZONES + 1}"
+        labels = {
+            "kubernetes.io/hostname": name,
+            "kubernetes.io/os": "linux",
+            "kubernetes.io/arch": "amd64",
+            "topology.kubernetes.io/zone": zone,
+            "mizzen.dev/simulated": "true",
+        }
+        capacity = {"cpu": self._settings.cpu, "memory": self._settings.memory, "pods": self._settings.pods}
+        stamp = times.format(self._clock.now())
+        fine = {"MemoryPressure": "False", "DiskPressure": "False", "PIDPressure": "False", "Ready": "True"}
+        conditions = [
+            {
+                "type": kind,
+                "status": status,
+                "reason": "KubeletReady" if kind == "Ready" else f"KubeletHasNo{kind}",
+                "message": "the node is simulated",
+                "lastHeartbeatTime": stamp,
+                "lastTransitionTime": stamp,
+            }
+            for kind, status in fine.items()
+        ]
+        status: Object = {
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": conditions,
+            "addresses": [{"type": "InternalIP", "address": HOST_IP}, {"type": "Hostname", "address": name}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._settings.kubelet_port}},
+            "nodeInfo": _node_info(name),
+        }
+        meta = {"name": name, "labels": labels}
+        return {"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {}, "status": status}
+
+    # --- pods
+
+    def _changed(self, old: Pod | None, new: Pod | None) -> None:
+        if new is None:
+            if old is not None:
+                self._planned.pop(old.metadata.uid, None)
+            return
+        if new.spec.nodeName not in self._numbers:
+            return
+        self._plan(new)
+
+    def _plan(self, pod: Pod) -> None:
+        """Set the alarm for a pod's next step, unless it is set."""
+        meta = pod.metadata
+        stage = f"{pod.status.phase} {meta.deleting} {len(pod.status.conditions)} {_readiness(pod)}"
+        known = self._planned.get(meta.uid)
+        if known is not None and known[0] == stage:
+            return
+        step = next_step(pod, self._settings.stages, self._rng)
+        if step is None:
+            self._planned.pop(meta.uid, None)
+            return
+        self._planned[meta.uid] = (stage, step.move)
+        when = self._clock.monotonic() + step.after
+        due = _Due(when, next(self._sequence), (meta.namespace, meta.name), meta.uid, step.move)
+        heapq.heappush(self._due, due)
+        if self._due[0] is due:
+            self._woken.set()
+
+    async def _move_pods(self) -> None:
+        while True:
+            ripe = self._ripe()
+            if ripe:
+                await _in_parallel(self._move(one) for one in ripe)
+                continue
+            self._woken.clear()
+            pause = self._due[0].when - self._clock.monotonic() if self._due else None
+            await self._wait(pause)
+
+    async def _wait(self, pause: float | None) -> None:
+        waiting = [asyncio.ensure_future(self._woken.wait())]
+        if pause is not None:
+            waiting.append(asyncio.ensure_future(self._clock.sleep(max(0.005, pause))))
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
+
+    def _ripe(self) -> list[_Due]:
+        now = self._clock.monotonic()
+        ripe: list[_Due] = []
+        while self._due and self._due[0].when <= now and len(ripe) < 1024:
+            ripe.append(heapq.heappop(self._due))
+        return ripe
+
+    async def _move(self, due: _Due) -> None:
+        pod = self._pods.get(*due.key)
+        planned = self._planned.get(due.uid)
+        if pod is None or pod.metadata.uid != due.uid or planned is None or planned[1] != due.move:
+            return
+        if pod.spec.nodeName in self._lost:
+            due.when = self._lost[pod.spec.nodeName]
+            heapq.heappush(self._due, due)
+            return
+        try:
+            await self._carry_out(pod, due.move)
+        except (ApiError, ConnectionError) as error:
+            gone = isinstance(error, ApiError) and error.code in (404, 409)
+            if not gone:
+                _log.warning("pod did not move", pod=due.key, move=due.move, error=str(error))
+                due.when = self._clock.monotonic() + 1.0
+                heapq.heappush(self._due, due)
+
+    async def _carry_out(self, pod: Pod, move: Move) -> None:
+        meta = pod.metadata
+        if move == "remove":
+            await self._client.delete(PODS, meta.name, meta.namespace, uid=meta.uid, grace_seconds=0)
+            return
+        number = next(self._sequence)
+        ip = f"10.{128 + (number >> 16) % 127}.{number >> 8 & 255}.{number & 255}"
+        status = status_after(pod, move, ip, HOST_IP, self._clock.now())
+        patch = {"metadata": {"uid": meta.uid}, "status": status}
+        await self._client.patch(PODS, meta.name, patch, meta.namespace, type=STRATEGIC, subresource="status")
+
+
+def refuse(request: Request) -> Response:
+    """What a simulated node answers to whoever asks for logs or a command."""
+    what = "runs its pods as state machines only: there are no containers, no logs, and nothing to run commands in"
+    return Response(405, {"content-type": "text/plain"}, f"the simulated node {what}".encode())
+
+
+def _readiness(pod: Pod) -> str:
+    return "".join(f"{one.type}{one.status}" for one in pod.status.conditions)
+
+
+def _node_info(name: str) -> Object:
+    return {
+        "machineID": name,
+        "systemUUID": name,
+        "bootID": name,
+        "kernelVersion": "simulated",
+        "osImage": "simulated",
+        "containerRuntimeVersion": "simulated://1",
+        "kubeletVersion": f"v{KUBERNETES_VERSION}",
+        "kubeProxyVersion": "",
+        "operatingSystem": "linux",
+        "architecture": "amd64",
+    }
+
+
+async def _in_parallel(work: Iterable[Awaitable[None]]) -> None:
+    """Await all of it, so many at a time."""
+    left: Iterator[Awaitable[None]] = iter(work)
+
+    async def worker() -> None:
+        for one in left:
+            await one
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(WRITERS):
+            tasks.create_task(worker())

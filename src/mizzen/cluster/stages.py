@@ -1,0 +1,178 @@
+"""The life of a simulated pod: how long it takes to start, how long it runs and how it ends, as the stages say.
+
+A file of stages is YAML: `stages:` with entries of `selector` (a label selector, absent: every pod), `startup`,
+`jitter`, `runs`, `exitCode` and `failureRate`; the first that selects a pod is its own.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, assert_never
+
+import msgspec
+import yaml
+
+from mizzen.api.views.core import Pod
+from mizzen.api.views.meta import LabelSelector, View, condition, is_true
+from mizzen.cluster.config import ConfigError
+from mizzen.machinery import quantity, times
+from mizzen.machinery.errors import Object
+
+STOP_SECONDS: Final = 0.1
+"""How long a pod that is deleted takes to end; never longer than its grace period."""
+BRIEF_SECONDS: Final = 1.0
+"""How long a pod runs that ends by itself, where no stage says so."""
+Move = Literal["start", "complete", "fail", "restart", "remove"]
+
+
+class Stage(View, frozen=True, gc=False):
+    """How pods that the selector selects behave; seconds. `failureRate`: the share of starts that end in failure."""
+
+    selector: LabelSelector | None = None
+    startup: float | str = 0.5
+    jitter: float = 0.5
+    runs: float | str | None = None
+    exitCode: int = 0
+    failureRate: float = 0.0
+
+    def selects(self, pod: Pod) -> bool:
+        return self.selector is None or self.selector.matches(pod.metadata.labels)
+
+
+class _Document(View, frozen=True, gc=False, forbid_unknown_fields=True):
+    stages: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a pod does next, and in how many seconds."""
+
+    move: Move
+    after: float
+
+
+def load(path: Path) -> tuple[Stage, ...]:
+    """The stages of a file. Raises ConfigError when it cannot be understood."""
+    try:
+        document = msgspec.convert(yaml.safe_load(path.read_text()) or {}, _Document)
+        for stage in document.stages:
+            seconds(stage.startup)
+            seconds(stage.runs or 0)
+    except (OSError, yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
+        raise ConfigError(f"{path} holds no stages that can be understood: {error}") from error
+    return document.stages
+
+
+def seconds(value: float | str) -> float:
+    """`0.5`, `"500ms"`, `"2s"` or `"1m"` in seconds. Raises ValueError."""
+    if not isinstance(value, str):
+        return float(value)
+    for unit, factor in (("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)):
+        if value.endswith(unit):
+            return float(value.removesuffix(unit)) * factor
+    return quantity.parse(value).milli / 1000
+
+
+def next_step(pod: Pod, stages: Sequence[Stage], rng: random.Random) -> Step | None:
+    """What a pod on a node does next by itself; None when it just goes on."""
+    meta = pod.metadata
+    if meta.deleting:
+        return Step("remove", min(STOP_SECONDS, float(meta.deletionGracePeriodSeconds or 0)))
+    if pod.status.phase in ("Succeeded", "Failed"):
+        return None
+    stage = next((one for one in stages if one.selects(pod)), Stage())
+    if pod.status.phase != "Running" or not is_true(pod.status.conditions, "Ready"):
+        return Step("start", seconds(stage.startup) * rng.uniform(1 - stage.jitter, 1 + stage.jitter))
+    return _ending(pod, stage, rng)
+
+
+def _ending(pod: Pod, stage: Stage, rng: random.Random) -> Step | None:
+    """How and when a running pod ends."""
+    policy = pod.spec.restartPolicy
+    fails = stage.exitCode != 0 or rng.random() < stage.failureRate
+    if stage.runs is None and policy == "Always" and not fails:
+        return None
+    after = seconds(stage.runs) if stage.runs is not None else BRIEF_SECONDS
+    if policy == "Always" or (policy == "OnFailure" and fails):
+        return Step("restart", after)
+    return Step("fail" if fails else "complete", after)
+
+
+def status_after(pod: Pod, move: Move, ip: str, host_ip: str, now: float) -> Object:
+    """The status, as a strategic merge patch, of a pod that has made a move."""
+    stamp = times.format(now)
+    match move:
+        case "start":
+            restarts = pod.status.containerStatuses[0].restartCount if pod.status.containerStatuses else 0
+            return _running(pod, ip, host_ip, stamp, restarts)
+        case "restart":
+            count = 1 + max((one.restartCount for one in pod.status.containerStatuses), default=0)
+            return {
+                "conditions": _conditions(pod, "False", stamp),
+                "containerStatuses": [_container(pod, one.name, stamp, count, ready=False) for one in _containers(pod)],
+            }
+        case "complete" | "fail":
+            return _ended(pod, stamp, 0 if move == "complete" else 1)
+        case "remove":
+            return {}
+        case _:
+            assert_never(move)
+
+
+def _running(pod: Pod, ip: str, host_ip: str, stamp: str, restarts: int) -> Object:
+    address = pod.status.podIP or (host_ip if pod.spec.hostNetwork else ip)
+    return {
+        "phase": "Running",
+        "hostIP": host_ip,
+        "hostIPs": [{"ip": host_ip}],
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "startTime": pod.status.startTime or stamp,
+        "conditions": _conditions(pod, "True", stamp),
+        "containerStatuses": [_container(pod, one.name, stamp, restarts, ready=True) for one in _containers(pod)],
+    }
+
+
+def _ended(pod: Pod, stamp: str, code: int) -> Object:
+    reason = "Error" if code else "Completed"
+    state = {"terminated": {"exitCode": code, "reason": reason, "startedAt": stamp, "finishedAt": stamp}}
+    containers = [
+        {**_container(pod, one.name, stamp, 0, ready=False), "started": False, "state": state}
+        for one in _containers(pod)
+    ]
+    return {
+        "phase": "Failed" if code else "Succeeded",
+        "conditions": _conditions(pod, "False", stamp, "" if code else "PodCompleted"),
+        "containerStatuses": containers,
+    }
+
+
+def _containers(pod: Pod) -> Sequence[Any]:
+    return pod.spec.containers
+
+
+def _container(pod: Pod, name: str, stamp: str, restarts: int, *, ready: bool) -> Object:
+    image = next(one.image for one in pod.spec.containers if one.name == name)
+    return {
+        "name": name,
+        "image": image,
+        "imageID": "",
+        "containerID": f"simulated://{pod.metadata.uid}-{name}-{restarts}",
+        "ready": ready,
+        "started": True,
+        "restartCount": restarts,
+        "state": {"running": {"startedAt": stamp}},
+    }
+
+
+def _conditions(pod: Pod, ready: str, stamp: str, reason: str = "") -> list[Mapping[str, Any]]:
+    """The kubelet's conditions; with a change of Ready its time."""
+    states = {"PodReadyToStartContainers": "True", "Initialized": "True", "Ready": ready, "ContainersReady": ready}
+    found: list[Mapping[str, Any]] = []
+    for kind, status in states.items():
+        known = condition(pod.status.conditions, kind)
+        if known is not None and known.status == status:
+            continue
+        found.append({"type": kind, "status": status, "lastTransitionTime": stamp, "reason": reason or None})
+    return [{key: value for key, value in one.items() if value is not None} for one in found]
