@@ -22,7 +22,7 @@ $(STAMP)/venv: requirements/dev.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || tools/system.sh ensurepip:python3-venv
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
+	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
 	@mkdir -p $(STAMP) && touch $@
 
@@ -68,7 +68,7 @@ bench: setup system clients ## every benchmark, each prints ratios
 	@for one in bench/*.py; do echo "== $$one"; $(BIN)/python $$one || exit 1; done
 
 lock: ## compile the requirements again
-	@for one in runtime build dev; do $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	@for one in uv runtime build dev; do $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url requirements/$$one.in --output-file requirements/$$one.txt; done
 	@for one in kubectl clients; do $(BIN)/uv pip compile --quiet --upgrade --no-deps --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-emit-index-url requirements/$$one.in --output-file requirements/$$one.txt; done

@@ -9,17 +9,18 @@ from hypothesis import strategies as st
 from mizzen.wire.message import Request
 
 DEPTH = 4
-NAMES = ("a", "b", "c", "default", "kubernetes", "system:node", "x y", "Ä", "..", "a" * 300, "-", "")
-NAMESPACES = ("fuzz", "fuzz", "fuzz", "default", "none", "Ä", "a b", "")
+DEFINITION = "things.x.example.com"
+NOT_STORED = {"APIService", "Binding", "CertificateSigningRequest", "Eviction", "IPAddress", "Scale", "TokenRequest"}
+NAMES = ("a", "a", "a", "b", "b", "c", DEFINITION, "kubernetes", "system:node", "x y", "Ä", "..", "a" * 300, "")
+NAMESPACES = ("fuzz", "fuzz", "fuzz", "fuzz", "fuzz", "fuzz", "default", "none", "Ä", "")
 PATCHES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
     "application/strategic-merge-patch+json": "merge",
     "application/apply-patch+yaml": "merge",
 }
-TYPES = ("application/json", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf", "text/plain", "")
+TYPES = ("application/yaml", "application/vnd.kubernetes.protobuf", "text/plain", "")
 ACCEPTED = (
-    "application/json",
     "*/*",
     "application/yaml",
     "application/vnd.kubernetes.protobuf",
@@ -102,26 +103,43 @@ class Drawing:
         self.operations = [one for document in documents for one in operations(document)]
         self._examples = examples
 
+    def examples(self) -> list[Request]:
+        """Requests that create every example once, under the name `a`."""
+        found = {}
+        for one in self.operations:
+            kind = (one.kind or {}).get("kind", "")
+            if one.method == "POST" and "{name}" not in one.path and kind in self._examples and kind not in NOT_STORED:
+                name = DEFINITION if kind == "CustomResourceDefinition" else "a"
+                example = self._examples[kind]
+                body = {**example, "metadata": {**example.get("metadata", {}), "name": example.get("name", name)}}
+                path = one.path.replace("{namespace}", "fuzz")
+                found[kind] = Request("POST", path, (), {"content-type": "application/json"}, orjson.dumps(body))
+        return list(found.values())
+
     def request(self, draw: st.DrawFn) -> Request:
         """One request."""
         operation = draw(st.sampled_from(self.operations))
         method = operation.method
-        if draw(st.integers(0, 19)) == 0:
+        if _seldom(draw, 20):
             method = draw(st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]))
         path = operation.path.replace("{name}", draw(st.sampled_from(NAMES)))
         path = path.replace("{namespace}", draw(st.sampled_from(NAMESPACES)))
-        if draw(st.integers(0, 39)) == 0:
+        if _seldom(draw, 40):
             path += draw(st.sampled_from(["/", "//", "/x", "/status", "/scale", "/log/x", "/proxy/../..", "/\x00"]))
-        query = draw(st.lists(st.sampled_from(sorted(QUERIES)).flatmap(_pair), max_size=3)) if draw(st.booleans()) else []
-        headers = {"accept": draw(st.sampled_from(ACCEPTED)), "content-type": draw(st.sampled_from(TYPES))}
-        if draw(st.integers(0, 19)) == 0:
+        query = draw(st.lists(st.sampled_from(sorted(QUERIES)).flatmap(_pair), max_size=3)) if _seldom(draw, 3) else []
+        headers = {"accept": "application/json", "content-type": "application/json"}
+        if _seldom(draw, 4):
+            headers["accept"] = draw(st.sampled_from(ACCEPTED))
+        if _seldom(draw, 9):
+            headers["content-type"] = draw(st.sampled_from(TYPES))
+        if _seldom(draw, 20):
             headers |= {"impersonate-user": draw(st.sampled_from(["jane", "system:node:a", ""])), "accept-encoding": "gzip"}
         return Request(method, path, query, headers, self._body(draw, operation, method, headers))
 
     def _body(self, draw: st.DrawFn, operation: Operation, method: str, headers: dict[str, str]) -> bytes:
         if method in ("GET", "HEAD"):
             return b""
-        if draw(st.integers(0, 14)) == 0:
+        if _seldom(draw, 15):
             return draw(st.sampled_from([b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b"k8s\x00\x0a\x01", b"- a: [", b"{" * 3000]))
         if method == "PATCH":
             headers["content-type"] = draw(st.sampled_from([*PATCHES, *PATCHES, "application/json"]))
@@ -133,23 +151,23 @@ class Drawing:
         """An example that was bent a little, or a value made from the schema."""
         name = (operation.kind or {}).get("kind", "")
         example = self._examples.get(name)
-        if example is not None and draw(st.integers(0, 3)):
+        if example is not None and not _seldom(draw, 5):
             obj = orjson.loads(orjson.dumps(example))
-            for _ in range(draw(st.integers(0, 3))):
+            for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 4]))):
                 _bend(draw, obj)
         else:
             obj = self._value(draw, operation.schema or {}, DEPTH)
-        if isinstance(obj, dict) and draw(st.integers(0, 5)):
+        if isinstance(obj, dict) and not _seldom(draw, 8):
             kind = operation.kind or {}
             group, version = kind.get("group", ""), kind.get("version", "v1")
             obj |= {"kind": name, "apiVersion": f"{group}/{version}" if group else version}
             meta = obj.get("metadata") if isinstance(obj.get("metadata"), dict) else {}
-            obj["metadata"] = {**meta, "name": draw(st.sampled_from(NAMES))}
+            obj["metadata"] = {**meta, "name": DEFINITION if "Definition" in name else draw(st.sampled_from(NAMES))}
         return obj
 
     def _value(self, draw: st.DrawFn, schema: Mapping[str, Any], depth: int) -> Any:
         schema = self._resolved(schema)
-        if depth == 0 or draw(st.integers(0, 24)) == 0:
+        if depth == 0 or _seldom(draw, 25):
             return draw(JUNK)
         if properties := schema.get("properties"):
             wanted = draw(st.lists(st.sampled_from(sorted(properties)), max_size=4, unique=True))
@@ -177,6 +195,11 @@ class Drawing:
         return resolved
 
 
+def _seldom(draw: st.DrawFn, times: int) -> bool:
+    """Once in so many times."""
+    return draw(st.integers(1, times)) == times
+
+
 def _pair(name: str) -> st.SearchStrategy[tuple[str, str]]:
     return st.tuples(st.just(name), st.sampled_from(QUERIES[name]))
 
@@ -194,7 +217,7 @@ def _bend(draw: st.DrawFn, obj: Any) -> None:
         keys = sorted(obj) if isinstance(obj, dict) else list(range(len(obj)))
         key = draw(st.sampled_from(keys))
         inner = obj[key]
-        if not isinstance(inner, dict | list) or not inner or draw(st.integers(0, 3)) == 0:
+        if not isinstance(inner, dict | list) or not inner or _seldom(draw, 4):
             match draw(st.integers(0, 3)):
                 case 0:
                     del obj[key]

@@ -47,7 +47,11 @@ class Fuzzing:
         ]
         await self.api.call("POST", "/api/v1/namespaces", {"metadata": {"name": "fuzz"}})
         await self.api.call("POST", "/api/v1/namespaces/fuzz/serviceaccounts", {"metadata": {"name": "default"}})
-        return Drawing(documents, EXAMPLES)
+        drawing = Drawing(documents, EXAMPLES)
+        for request in drawing.examples():
+            response = await self.api.send(request)
+            assert response.status == 201, _told(request, response)
+        return drawing
 
     def send(self, requests: list[Request]) -> None:
         """Send one after another; raises AssertionError with the first answer that may not be."""

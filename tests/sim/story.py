@@ -27,20 +27,18 @@ class Decision:
     plan: Plan
 
 
-class Told:
-    """The latest decisions of the world that runs now."""
-
-    decisions: deque[Decision] = deque(maxlen=_TOLD)
+TOLD: deque[Decision] = deque(maxlen=_TOLD)
+"""The latest decisions of the world that runs now."""
 
 
 def check(seeds: Iterable[int], live: Callable[[int], None]) -> None:
     """Live through every seed; the first that fails tells its story."""
     for seed in seeds:
-        Told.decisions.clear()
+        TOLD.clear()
         try:
             live(seed)
         except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise AssertionError(f"{error}\n\n{story(seed, live, Told.decisions)}") from error
+            raise AssertionError(f"{error}\n\n{story(seed, live, TOLD)}") from error
 
 
 def story(seed: int, live: Callable[[int], None], decisions: Iterable[Decision]) -> str:

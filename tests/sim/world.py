@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from tests.sim.api import FakeApi, addressed
-from tests.sim.story import Decision, Told
+from tests.sim.story import TOLD, Decision
 
 from mizzen.api.views.meta import Partial
 from mizzen.client.cache import Cache, Table
@@ -172,7 +172,7 @@ class World:
 
     def _trace(self, controller: Controller, _key: str, snapshot: Any, plan: Plan) -> None:
         if plan:
-            Told.decisions.append(Decision(controller, snapshot, self.clock.now(), plan))
+            TOLD.append(Decision(controller, snapshot, self.clock.now(), plan))
 
     def deliver(self, table: Table[Any], limit: int) -> bool:
         """Let a table fold in the next events of its watch."""

@@ -38,10 +38,13 @@ from mizzen.net.tls import server_context, unverified_context
 from mizzen.reconcile.shell import run_controllers
 from mizzen.scheduler import shell as scheduler
 from mizzen.server import encryption
+from mizzen.server.aggregation.aggregator import Aggregator
+from mizzen.server.aggregation.remote import FrontProxy
 from mizzen.server.config import Config
 from mizzen.server.metricsapi.kinds import NODE_METRICS, POD_METRICS
 from mizzen.server.metricsapi.scraper import Scraper
 from mizzen.server.metricsapi.serving import MetricsApi
+from mizzen.server.endpoints import resolver
 from mizzen.server.sealedstore import SealedStore
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.security import Security, Settings
@@ -130,6 +133,7 @@ class ControlPlane:
         self._write_credentials(port)
         self._supervise("security", self._security.follow(ca.certificate.read_text()))
         self._supervise("metrics", self._scraper.run())
+        self._supervise("aggregation", self._aggregator.run())
         if options.controllers:
             self._run_components(ca.certificate.read_text())
         return port
@@ -161,7 +165,13 @@ class ControlPlane:
         nodes.register(config.handlers)
         self._scraper = Scraper(reader, nodes.ask, self._clock)
         MetricsApi(reader, self._scraper, self._clock).register(config.handlers)
+        self._aggregator = Aggregator(reader, writer, self._clock, resolver(reader), self._front_proxy)
+        config.remotes = self._aggregator
         return config
+
+    def _front_proxy(self) -> FrontProxy:
+        pair = self._pki.front_proxy_client()
+        return FrontProxy(pair.certificate, pair.key)
 
     @functools.cache  # noqa: B019 - one control plane a process
     def _kubelet_tls(self) -> ssl.SSLContext:

@@ -139,7 +139,8 @@ class SocketTransport:
         headers = {"host": f"{host}:{where.port}", **where.headers, **request.headers}
         if body or request.method in ("POST", "PUT", "PATCH"):
             headers["content-length"] = str(len(body))
-        lines = [f"{request.method} {target} HTTP/1.1\r\n", *(f"{k}: {v}\r\n" for k, v in headers.items()), "\r\n"]
+        pairs = (*headers.items(), *request.repeated)
+        lines = [f"{request.method} {target} HTTP/1.1\r\n", *(f"{k}: {v}\r\n" for k, v in pairs), "\r\n"]
         return "".join(lines).encode("latin-1", "replace") + body
 
 

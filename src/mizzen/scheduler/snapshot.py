@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
-from mizzen.api.views.storage import StorageClass
+from mizzen.api.views.meta import LabelSelector
+from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
+from mizzen.api.views.storage import CSINode, StorageClass
 from mizzen.scheduler.requests import HostPort, amounts, host_ports, is_resized, requested, scored
 from mizzen.scheduler.terms import OwnedTerm, Tally, Term, owned_terms
 
@@ -68,6 +70,13 @@ class Lookups:
     storage_class: Callable[[str], StorageClass | None] = lambda _name: None
     namespace: Callable[[str], Namespace | None] = lambda _name: None
     claim_users: Callable[[str, str], Iterable[str]] = lambda _namespace, _name: ()
+    csi_node: Callable[[str], CSINode | None] = lambda _name: None
+    siblings: Callable[[Pod], LabelSelector | None] = lambda _pod: None
+    """The selector of the pods of the same Services and workload; None for a pod of none."""
+    resource_claim: Callable[[str, str], ResourceClaim | None] = lambda _namespace, _name: None
+    resource_claims: Callable[[], Iterable[ResourceClaim]] = tuple
+    device_class: Callable[[str], DeviceClass | None] = lambda _name: None
+    resource_slices: Callable[[], Iterable[ResourceSlice]] = tuple
 
 
 class Snapshot:

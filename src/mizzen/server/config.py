@@ -7,6 +7,7 @@ from typing import Protocol
 from mizzen.api.kind import Kind
 from mizzen.api.kinds import KINDS
 from mizzen.machinery.identity import Identity
+from mizzen.server.aggregation.remote import Remote
 from mizzen.server.allocation import Allocator
 from mizzen.server.requestinfo import RequestInfo
 from mizzen.server.seams import AdmissionPlugin, Authenticator, Authorizer, Reader, Writer
@@ -38,6 +39,14 @@ class Auditor(Protocol):
         """A request was answered."""
 
 
+class Remotes(Protocol):
+    """Versions of groups that other servers answer."""
+
+    versions: dict[tuple[str, str], Remote]
+    generation: int
+    """Grows when what they serve has changed."""
+
+
 @dataclass(slots=True)
 class Config:
     """The stages of a server; empty tuples leave a stage out."""
@@ -50,6 +59,7 @@ class Config:
     handlers: Handlers = field(default_factory=Handlers)
     fairness: Fairness | None = None
     auditor: Auditor | None = None
+    remotes: Remotes | None = None
 
 
 Compose = Callable[[Reader, Writer], Config]

@@ -8,15 +8,18 @@ from typing import Final
 from mizzen.base.clock import Clock
 
 _FIRST_PRUNE: Final = 256
+_BEFORE_END: Final = 2.0
+"""Seconds before its end that a watch gets a last bookmark, so that its client resumes from near there."""
 
 
 class Deadline:
     """When a watch ends and when it is due a bookmark; wakes the watcher's current listener."""
 
-    __slots__ = ("_tick", "cancelled", "listener", "over", "period")
+    __slots__ = ("_tick", "cancelled", "last", "listener", "over", "period")
 
-    def __init__(self, period: float) -> None:
+    def __init__(self, period: float, last: float) -> None:
         self.period = period
+        self.last = last
         self.over = False
         self.cancelled = False
         self.listener: asyncio.Future[None] | None = None
@@ -54,14 +57,14 @@ class Deadlines:
         self._prune_at = _FIRST_PRUNE
 
     def start(self, timeout: float, period: float) -> Deadline:
-        """A deadline after `timeout` seconds, with a bookmark every `period` (0: none)."""
-        deadline = Deadline(period)
+        """A deadline after `timeout` seconds, with a bookmark every `period` (0: none) and one shortly before the end."""
+        now = self._clock.monotonic()
+        deadline = Deadline(period, now + timeout - _BEFORE_END)
         if len(self._due) >= self._prune_at:
             self._prune()
-        now = self._clock.monotonic()
         self._push(now + timeout, deadline, end=True)
-        if period and period < timeout:
-            self._push(now + period, deadline, end=False)
+        if period and now < deadline.last:
+            self._push(min(now + period, deadline.last), deadline, end=False)
         return deadline
 
     def close(self) -> None:
@@ -96,6 +99,7 @@ class Deadlines:
                 continue
             heapq.heappop(self._due)
             deadline.strike(end=end)
-            if not end:
-                heapq.heappush(self._due, (when + deadline.period, next(self._sequence), deadline, False))
+            if not end and when < deadline.last:
+                after = min(when + deadline.period, deadline.last)
+                heapq.heappush(self._due, (after, next(self._sequence), deadline, False))
         self._task = None

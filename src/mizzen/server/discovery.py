@@ -12,6 +12,8 @@ import orjson
 
 from mizzen.machinery.errors import Object
 from mizzen.server import codec, media
+from mizzen.server.aggregation import documents
+from mizzen.server.config import Remotes
 from mizzen.server.routes import Routes, resource_not_found, subresource_verbs
 from mizzen.server.served import Served
 from mizzen.wire.message import Request, Response
@@ -41,14 +43,23 @@ _FIRST_GROUPS: Final = (
 """The order in which clients see the groups; it decides which group a bare resource name means."""
 _RANKS: Final = {group: rank for rank, group in enumerate(_FIRST_GROUPS)}
 
+_HASHED: Final = {
+    "events.k8s.io/v1/Event": "/v1/Event",
+    "autoscaling/v1/HorizontalPodAutoscaler": "autoscaling/v2/HorizontalPodAutoscaler",
+    "apiextensions.k8s.io/v1/CustomResourceDefinition": "apiextensions.k8s.io/v1beta1/CustomResourceDefinition",
+    "discovery.k8s.io/v1/EndpointSlice": "discovery.k8s.io/v1beta1/EndpointSlice",
+}
+"""What stands for the stored form of a kind in its hash, where that is not the form that is served."""
+
 
 class Discovery:
     """Answers /api, /apis and what is below them."""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, remotes: Remotes | None = None) -> None:
         self._routes = routes
+        self._remotes = remotes
         self._documents: dict[tuple[str, str], tuple[bytes, str]] = {}
-        self._generation = -1
+        self._generation = (-1, -1)
 
     def answer(self, request: Request) -> Response | None:
         """The document of a path; None when the path is none of discovery's. Raises ApiError 404, 406."""
@@ -61,7 +72,7 @@ class Discovery:
             case ["api", version]:
                 return self._resources(request, "", version)
             case ["apis", group]:
-                if not self._routes.versions(group):
+                if not self._versions(group):
                     return None
                 return self._plain(request, f"group {group}", lambda: self._group(group, top=True))
             case ["apis", group, version]:
@@ -71,7 +82,17 @@ class Discovery:
     def groups(self) -> tuple[str, ...]:
         """Named groups in the order of their priority."""
         named = [group for group in self._routes.groups() if group]
-        return tuple(sorted(named, key=lambda group: (_RANKS.get(group, len(_RANKS)), group)))
+        own = tuple(sorted(named, key=lambda group: (_RANKS.get(group, len(_RANKS)), group)))
+        return own + tuple(group for group in documents.groups(self._remote_versions()) if group not in named)
+
+    def _remote_versions(self) -> documents.Versions:
+        return self._remotes.versions if self._remotes is not None else {}
+
+    def _versions(self, group: str) -> tuple[str, ...]:
+        """Versions of a group, the server's own first."""
+        own = self._routes.versions(group)
+        others = documents.versions_of(self._remote_versions(), group)
+        return own + tuple(version for version in others if version not in own)
 
     def _root(self, request: Request, name: str, groups: Iterable[str], plain: Callable[[], Object]) -> Response:
         wanted = media.negotiate_discovery(request.headers.get("accept", ""))
@@ -86,9 +107,10 @@ class Discovery:
         return self._document(request, name, make, media.Media(wanted.type))
 
     def _document(self, request: Request, name: str, make: Callable[[], Object], shown: media.Media) -> Response:
-        if self._generation != self._routes.generation:
+        generation = (self._routes.generation, self._remotes.generation if self._remotes is not None else 0)
+        if self._generation != generation:
             self._documents.clear()
-            self._generation = self._routes.generation
+            self._generation = generation
         known = self._documents.get((name, ""))
         if known is None:
             body = orjson.dumps(make())
@@ -112,9 +134,7 @@ class Discovery:
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
     def _group(self, group: str, *, top: bool = False) -> Object:
-        versions = [
-            {"groupVersion": f"{group}/{version}", "version": version} for version in self._routes.versions(group)
-        ]
+        versions = [{"groupVersion": f"{group}/{version}", "version": version} for version in self._versions(group)]
         head = {"kind": "APIGroup", "apiVersion": "v1"} if top else {}
         return {**head, "name": group, "versions": versions, "preferredVersion": versions[0]}
 
@@ -137,15 +157,15 @@ class Discovery:
     def _aggregated_group(self, group: str) -> Object:
         return {
             "metadata": {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None},
-            "versions": [
-                {
-                    "version": version,
-                    "resources": [_aggregated(served) for served in self._routes.resources(group, version)],
-                    "freshness": "Current",
-                }
-                for version in self._routes.versions(group)
-            ],
+            "versions": [self._aggregated_version(group, version) for version in self._versions(group)],
         }
+
+    def _aggregated_version(self, group: str, version: str) -> Object:
+        remote = self._remote_versions().get((group, version))
+        if remote is not None:
+            return documents.aggregated(remote)
+        resources = [_aggregated(served) for served in self._routes.resources(group, version)]
+        return {"version": version, "resources": resources, "freshness": "Current"}
 
 
 def _resource_list(group: str, version: str, kinds: Iterable[Served]) -> Object:
@@ -168,7 +188,8 @@ def _resources_of(served: Served) -> Iterator[Object]:
     if kind.categories:
         resource["categories"] = list(kind.categories)
     if "list" in kind.verbs and "create" in kind.verbs:
-        resource["storageVersionHash"] = _version_hash(f"{kind.group}/{kind.version}/{kind.kind}")
+        own = f"{kind.group}/{kind.version}/{kind.kind}"
+        resource["storageVersionHash"] = _version_hash(_HASHED.get(own, own))
     yield resource
     for name, verbs, answer in subresources(served):
         sub: Object = {

@@ -7,6 +7,7 @@ from typing import Final
 from mizzen import __version__
 from mizzen.machinery.identity import Identity
 from mizzen.server import codec, media
+from mizzen.server.config import Remotes
 from mizzen.server.discovery import Discovery
 from mizzen.server.health import PATHS, Health
 from mizzen.server.metrics import Metrics
@@ -23,9 +24,10 @@ Extra = Callable[[Request, Identity], Response | Awaitable[Response]]
 class NonResource:
     """Answers them; `extra` holds paths that others serve (`/openid/v1/jwks`)."""
 
-    def __init__(self, routes: Routes, metrics: Metrics) -> None:
-        self.discovery = Discovery(routes)
-        self.openapi = OpenApi(routes)
+    def __init__(self, routes: Routes, metrics: Metrics, remotes: Remotes | None = None) -> None:
+        self.discovery = Discovery(routes, remotes)
+        self.openapi = OpenApi(routes, remotes)
+        self._remotes = remotes.versions if remotes is not None else {}
         self.health = Health({"ping": lambda: "", "log": lambda: ""})
         self.extra: dict[str, Extra] = {}
         self._routes = routes
@@ -54,6 +56,11 @@ class NonResource:
             return codec.compressed(request, Response(200, {"content-type": "text/plain; version=0.0.4"}, body))
         if path.startswith("/openapi"):
             return self.openapi.answer(request)
+        parts = path.split("/")
+        if self._remotes and len(parts) == 4 and parts[1] == "apis":
+            remote = self._remotes.get((parts[2], parts[3]))
+            if remote is not None:
+                return remote.forward(request, user)
         return self.health.answer(request) or self.discovery.answer(request)
 
     def _index(self, request: Request) -> Response:

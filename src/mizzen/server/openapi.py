@@ -13,6 +13,7 @@ import orjson
 
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server import codec, media, openapi_protobuf
+from mizzen.server.config import Remotes
 from mizzen.server.openapi_paths import paths_of, version_two_paths
 from mizzen.server.openapi_schemas import Collected
 from mizzen.server.routes import Routes
@@ -24,17 +25,19 @@ _V2_TYPES: Final = ("application/json", "*/*", "application/*", "")
 class OpenApi:
     """Answers /openapi/v2, /openapi/v3 and /openapi/v3/…"""
 
-    def __init__(self, routes: Routes) -> None:
+    def __init__(self, routes: Routes, remotes: Remotes | None = None) -> None:
         self._routes = routes
-        self._generation = -1
+        self._remotes = remotes
+        self._generation = (-1, -1)
         self._documents: dict[str, tuple[bytes, str]] = {}
 
     def answer(self, request: Request) -> Response | None:
         """The document of a path; None for a path that there is none of. Raises ApiError 406."""
         path = request.path.strip("/")
-        if self._generation != self._routes.generation:
+        generation = (self._routes.generation, self._remotes.generation if self._remotes is not None else 0)
+        if self._generation != generation:
             self._documents.clear()
-            self._generation = self._routes.generation
+            self._generation = generation
         if path == "openapi/v3":
             return codec.respond(request, orjson.dumps(self._index()), media.PLAIN)
         if path == "openapi/v2":
@@ -52,7 +55,16 @@ class OpenApi:
             for version in self._routes.versions(group):
                 name = f"apis/{group}/{version}" if group else f"api/{version}"
                 found.append((name, (group, version)))
+        known = {place for _, place in found}
+        if self._remotes is not None:
+            for place, remote in self._remotes.versions.items():
+                if remote.openapi is not None and place not in known:
+                    found.append((f"apis/{place[0]}/{place[1]}", place))
         return found
+
+    def _remote_document(self, place: tuple[str, str]) -> Object | None:
+        remote = self._remotes.versions.get(place) if self._remotes is not None else None
+        return remote.openapi if remote is not None else None
 
     def _index(self) -> Object:
         paths = {}
@@ -64,7 +76,7 @@ class OpenApi:
         """A hash that changes with the document, without making the document of a built-in group."""
         group, version = dict(self._group_versions())[name]
         served = self._routes.resources(group, version)
-        if all(one.builtin for one in served):
+        if served and all(one.builtin for one in served):
             text = ",".join(f"{one.kind.plural}" for one in served)
             return hashlib.sha256(f"{name} {text}".encode()).hexdigest().upper()
         return self._kept(name, lambda: self._document(name))[1]
@@ -80,7 +92,10 @@ class OpenApi:
         return known
 
     def _document(self, name: str) -> Object:
-        group, version = dict(self._group_versions())[name]
+        group, version = place = dict(self._group_versions())[name]
+        remote = self._remote_document(place)
+        if remote is not None:
+            return remote
         collected = Collected("#/components/schemas/")
         paths: Object = {}
         for served in self._routes.resources(group, version):

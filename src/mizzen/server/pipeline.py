@@ -46,6 +46,7 @@ class Pipeline:
         self._observe = observe
         self._fairness = config.fairness
         self._auditor = config.auditor
+        self._remotes = config.remotes.versions if config.remotes is not None else {}
 
     def dispatch(self, request: Request) -> Answer:
         """The answer to a request, at once or later; never raises but for cancellation."""
@@ -93,6 +94,10 @@ class Pipeline:
         self.check(_attributes(request, info, user))
         if not info.resource:
             return self._paths(request, info, user)
+        if self._remotes:
+            remote = self._remotes.get((info.group, info.version))
+            if remote is not None:
+                return remote.forward(request, user)
         served = self._routes.resolve(info)
         accept = request.headers.get("accept", "")
         listing = info.verb in ("list", "watch")

@@ -62,6 +62,9 @@ class Partial(Lines):
     def event(self, type: str, tail: bytes) -> bytes:
         return orjson.dumps({"type": type, "object": self._reduced(tail)}, option=orjson.OPT_APPEND_NEWLINE)
 
+    def notice(self, type: str, obj: Object) -> bytes:
+        return super().notice(type, obj if obj["kind"] == "Status" else tables.metadata_only(obj, self._api_version))
+
     def _reduced(self, tail: bytes) -> Object:
         return tables.metadata_only(decode_tail(tail), self._api_version)
 

@@ -64,7 +64,7 @@ class Server:
             writer=self.writer,
             clock=clock,
         )
-        self.nonresource = NonResource(self.routes, self.metrics)
+        self.nonresource = NonResource(self.routes, self.metrics, config.remotes)
         work = Work(reading, writing, self.handlers)
         self._pipeline = Pipeline(self.routes, config, work, self.nonresource, self.metrics.observe)
         self._index(config.kinds)

@@ -24,6 +24,8 @@ class Request:
     user: Identity | None = None
     peer_certificate: bytes | None = None
     remote: str = ""
+    repeated: Sequence[tuple[str, str]] = ()
+    """Headers to send beside `headers`, of which one name may stand several times."""
 
     def parameter(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

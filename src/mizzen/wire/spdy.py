@@ -121,7 +121,9 @@ class Connection:
             case 3:
                 yield StreamReset(_stream_of(body))
             case 6:
-                yield Pinged(_control_frame(_PING, 0, body))
+                # Clients count in odd numbers: an even one answers a ping of ours.
+                if body[3] % 2:
+                    yield Pinged(_control_frame(_PING, 0, body))
             case 7:
                 yield GoneAway()
             case 2 | 8:
@@ -165,6 +167,11 @@ def data(stream: int, payload: bytes, *, end: bool = False) -> bytes:
 def reset(stream: int, status: int = 5) -> bytes:
     """Give a stream up; 5 is CANCEL."""
     return _control_frame(_RST_STREAM, 0, struct.pack("!II", stream, status))
+
+
+def ping() -> bytes:
+    """Ask for a sign of life."""
+    return _control_frame(_PING, 0, struct.pack("!I", 2))
 
 
 def goaway(last_stream: int = 0, status: int = 0) -> bytes:

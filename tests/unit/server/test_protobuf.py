@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from tests.unit.server.conftest import Caller
 
@@ -166,6 +167,21 @@ async def test_a_watch_of_the_current_state_ends_it_with_a_bookmark(api: Caller)
     partial = f"{PROTOBUF};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
     reduced = await frames(api, f"{CONFIG_MAPS}?{query}", 2, partial)
     assert [obj["kind"] for _, obj in reduced] == ["PartialObjectMetadata", "PartialObjectMetadata"]
+
+
+async def test_a_bookmark_is_metadata_alone_too_for_who_watches_that_in_json(api: Caller) -> None:
+    await api.call("POST", CONFIG_MAPS, config_map("a"))
+    query = "watch=1&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan"
+    accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    response = await api.raw("GET", f"{CONFIG_MAPS}?{query}", accept=accept)
+    assert response.stream is not None
+    events: list[Any] = []
+    async for chunk in response.stream:
+        events += [orjson.loads(line) for line in chunk.splitlines()]
+        if len(events) == 2:
+            break
+    await response.stream.aclose()  # type: ignore[attr-defined]
+    assert [event["object"]["kind"] for event in events] == ["PartialObjectMetadata", "PartialObjectMetadata"]
 
 
 async def test_metadata_alone_comes_in_protobuf_for_custom_resources_too(api: Caller) -> None:

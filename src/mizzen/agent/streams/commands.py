@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
 from mizzen.agent.runtime.base import Exec, RuntimeFailure
-from mizzen.agent.streams.inbox import Inbox
+from mizzen.agent.streams.inbox import PROBE_SECONDS, Inbox
 from mizzen.agent.streams.sessions import Input, Session, SpdySession, Wanted, WebSocketSession
 from mizzen.base import log
 from mizzen.wire import remotecommand, websocket
@@ -66,7 +66,7 @@ async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bo
         if command is not None:
             command.resize(columns, rows)
 
-    receiving = asyncio.create_task(_received(session, Input(inbox.put, inbox.end, resize)))
+    receiving = asyncio.create_task(_received(session, inbox, Input(inbox.put, inbox.end, resize)))
     try:
         await session.ready()
         command = await begin()
@@ -84,12 +84,15 @@ async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bo
         await _parted(inbox, receiving)
 
 
-async def _received(session: Session, into: Input) -> None:
+async def _received(session: Session, inbox: Inbox, into: Input) -> None:
     """Take what the client sends until it has ended, or is gone while its input waits for the command."""
     receiving = asyncio.create_task(session.receive(into))
     lost = asyncio.create_task(session.lost())
     try:
-        await asyncio.wait({receiving, lost}, return_when=asyncio.FIRST_COMPLETED)
+        while not receiving.done() and not lost.done():
+            await asyncio.wait({receiving, lost}, timeout=PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if inbox.is_full:
+                await session.ping()
         if receiving.done():
             receiving.result()
     except ConnectionError as error:

@@ -5,6 +5,9 @@ from collections import deque
 from typing import Final
 
 LIMIT: Final = 1 << 20
+PROBE_SECONDS: Final = 5.0
+"""How often a client that is made to wait is probed: nothing else tells that it is gone, for its end is stuck behind
+what it sent."""
 
 
 class Inbox:
@@ -18,6 +21,11 @@ class Inbox:
         self._discarding = False
         self._changed = asyncio.Event()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the client is made to wait."""
+        return self._size > self._limit
+
     async def put(self, data: bytes) -> None:
         """Add bytes, then wait while more than the limit are on their way."""
         if self._ended or self._discarding:
@@ -25,7 +33,7 @@ class Inbox:
         self._chunks.append(data)
         self._size += len(data)
         self._changed.set()
-        while self._size > self._limit and not self._discarding:
+        while self.is_full and not self._discarding:
             self._changed.clear()
             await self._changed.wait()
 

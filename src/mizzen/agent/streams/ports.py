@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from mizzen.agent.streams.inbox import Inbox
+from mizzen.agent.streams.inbox import PROBE_SECONDS, Inbox
 from mizzen.base import log
 from mizzen.wire import remotecommand, spdy, websocket
 from mizzen.wire.message import Duplex, Request, Response
@@ -127,7 +127,10 @@ class Forwarding:
         receiving = asyncio.create_task(self._receive())
         lost = asyncio.create_task(self._duplex.lost())
         try:
-            await asyncio.wait({receiving, lost}, return_when=asyncio.FIRST_COMPLETED)
+            while not receiving.done() and not lost.done():
+                await asyncio.wait({receiving, lost}, timeout=PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                if any(pair.inbox.is_full for pair in self._by_data.values()):
+                    await self._duplex.write(spdy.ping())
         finally:
             await _cancelled({receiving, lost, *self._tasks})
 

@@ -41,6 +41,9 @@ class Session(Protocol):
     async def receive(self, into: Input) -> None:
         """Take what the client sends until it is gone. Raises ConnectionError, also for what makes no sense."""
 
+    async def ping(self) -> None:
+        """Send what a client that is gone refuses. Raises ConnectionError."""
+
     async def lost(self) -> None:
         """Return when the client is gone altogether, even while nothing is received from it."""
 
@@ -79,6 +82,9 @@ class WebSocketSession:
             await self._duplex.write(websocket.frame(websocket.Opcode.PONG, message.data))
         elif message.opcode in (websocket.Opcode.BINARY, websocket.Opcode.TEXT) and message.data:
             await self._take(message.data, into)
+
+    async def ping(self) -> None:
+        await self._duplex.write(websocket.frame(websocket.Opcode.PING, b""))
 
     async def lost(self) -> None:
         await self._duplex.lost()
@@ -167,6 +173,9 @@ class SpdySession:
         await self._duplex.write(self._connection.reply(stream))
         if self._needed <= self._numbers.keys():
             self._opened.set()
+
+    async def ping(self) -> None:
+        await self._duplex.write(spdy.ping())
 
     async def lost(self) -> None:
         await self._duplex.lost()

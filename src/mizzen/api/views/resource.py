@@ -19,6 +19,7 @@ class ResourceClaimStatus(View, frozen=True, gc=False):
 
 class ResourceClaim(View, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
+    spec: dict[str, Any] = {}
     status: ResourceClaimStatus = ResourceClaimStatus()
 
 
@@ -30,6 +31,16 @@ class ClaimTemplateSpec(View, frozen=True, gc=False):
 class ResourceClaimTemplate(View, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
     spec: ClaimTemplateSpec = ClaimTemplateSpec()
+
+
+class DeviceClass(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: dict[str, Any] = {}
+
+
+class ResourceSlice(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: dict[str, Any] = {}
 
 
 class ServiceCIDRSpec(View, frozen=True, gc=False):

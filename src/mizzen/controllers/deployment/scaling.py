@@ -19,9 +19,11 @@ def first_size(seen: Rollout) -> int:
 
 
 def _grown(seen: Rollout, have: int) -> int:
-    """How far the new ReplicaSet may grow within the surge."""
+    """How far the new ReplicaSet may grow within the surge; pods of others count until they are gone."""
     wanted = seen.deployment.spec.replicas
-    room = wanted + seen.max_surge - total(seen.all)
+    if any(one.status.observedGeneration < one.metadata.generation for one in seen.old):
+        return have  # one that has not seen its new size may still make pods for the old one
+    room = wanted + seen.max_surge - sum(max(one.spec.replicas, one.status.replicas) for one in seen.all)
     return have + max(0, min(room, wanted - have))
 
 
@@ -31,6 +33,11 @@ def total(sets: tuple[ReplicaSet, ...]) -> int:
 
 def available(sets: tuple[ReplicaSet, ...]) -> int:
     return sum(one.status.availableReplicas for one in sets)
+
+
+def _lasting(one: ReplicaSet) -> int:
+    """Available pods that are not about to go: the status may lag behind a size that was lowered already."""
+    return min(one.spec.replicas, one.status.availableReplicas)
 
 
 def roll_up(seen: Rollout) -> Sizes:
@@ -48,7 +55,7 @@ def roll_down(seen: Rollout) -> Sizes:
     if new is None or not old:
         return {}
     floor = seen.deployment.spec.replicas - seen.max_unavailable
-    new_missing = new.spec.replicas - new.status.availableReplicas
+    new_missing = new.spec.replicas - _lasting(new)
     spare = total(seen.all) - floor - new_missing
     if spare <= 0:
         return {}
@@ -57,7 +64,7 @@ def roll_down(seen: Rollout) -> Sizes:
         broken = min(spare, max(0, one.spec.replicas - one.status.availableReplicas))
         sizes[one.metadata.name] -= broken
         spare -= broken
-    droppable = available(seen.all) - floor
+    droppable = sum(_lasting(one) for one in seen.all) - floor
     for one in old:
         down = max(0, min(droppable, sizes[one.metadata.name]))
         sizes[one.metadata.name] -= down

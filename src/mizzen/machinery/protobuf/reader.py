@@ -27,7 +27,7 @@ class Reader:
         self._table: dict[int, tuple[int, str, Any, bool]] | None = None
         self._defaults: dict[str, Any] = {}
 
-    def read(self, data: bytes, at: int, end: int) -> dict[str, Any]:
+    def read(self, data: bytes, at: int, end: int) -> dict[str, Any]:  # shape: one loop, a call per field costs double
         """The JSON object of the bytes between two positions. Raises: ProtobufError, IndexError."""
         table = self._table if self._table is not None else self._build()
         out = self._defaults.copy()

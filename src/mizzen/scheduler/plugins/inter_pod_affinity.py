@@ -3,7 +3,9 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from mizzen.scheduler.framework import DomainRule, Plugin, Reject
 from mizzen.scheduler.snapshot import PodInfo, Snapshot
@@ -12,11 +14,22 @@ from mizzen.scheduler.terms import OwnedTerm, Tally
 _FAR = Reject("node(s) didn't match pod affinity rules", resolvable=False)
 _NEAR = Reject("node(s) didn't match pod anti-affinity rules")
 _UNWANTED = Reject("node(s) didn't satisfy existing pods anti-affinity rules")
-_HARD_AFFINITY_WEIGHT = 1
 
 
-def domains(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
-    return (*_own(pod, snapshot), *_of_others(pod, snapshot))
+@dataclass(frozen=True, slots=True)
+class Args:
+    """InterPodAffinityArgs."""
+
+    hard_weight: int = 1
+    ignores_wishes_of_others: bool = False
+
+
+def parse(document: Mapping[str, Any]) -> Args:
+    """The arguments as a configuration file holds them. Raises ValueError."""
+    weight = int(document.get("hardPodAffinityWeight", 1))
+    if not 0 <= weight <= 100:
+        raise ValueError("hardPodAffinityWeight: must be between 0 and 100")
+    return Args(weight, bool(document.get("ignorePreferredTermsOfExistingPods")))
 
 
 def _own(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
@@ -48,18 +61,18 @@ def _own(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
                 yield _attraction(tally, -owned.weight)
 
 
-def _of_others(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
+def _of_others(pod: PodInfo, snapshot: Snapshot, args: Args) -> Iterator[DomainRule]:
     """The terms of placed pods that speak of this one."""
     for owned in matching(pod, snapshot):
         tally = snapshot.owned[owned]
         match owned.role:
             case "anti-required":
                 yield DomainRule(tally, filter=lambda count, least: _UNWANTED if count else None)
-            case "affinity-required":
-                yield _attraction(tally, _HARD_AFFINITY_WEIGHT)
-            case "affinity-preferred":
+            case "affinity-required" if args.hard_weight:
+                yield _attraction(tally, args.hard_weight)
+            case "affinity-preferred" if not args.ignores_wishes_of_others:
                 yield _attraction(tally, owned.weight)
-            case "anti-preferred":
+            case "anti-preferred" if not args.ignores_wishes_of_others:
                 yield _attraction(tally, -owned.weight)
 
 
@@ -82,9 +95,19 @@ def signature(pod: PodInfo, snapshot: Snapshot) -> Hashable:
     return own, themselves, matching(pod, snapshot) if snapshot.owned else ()
 
 
-PLUGIN = Plugin(
-    "InterPodAffinity",
-    domains=domains,
-    signature=signature,
-    wakes_on=frozenset({"node added", "node changed", "pod gone", "pod added", "namespace"}),
-)
+def plugin(args: Args) -> Plugin:
+    """The plugin with other arguments."""
+
+    def domains(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
+        return (*_own(pod, snapshot), *_of_others(pod, snapshot, args))
+
+    return Plugin(
+        "InterPodAffinity",
+        domains=domains,
+        signature=signature,
+        weight=2,
+        wakes_on=frozenset({"node added", "node changed", "pod gone", "pod added", "namespace"}),
+    )
+
+
+PLUGIN = plugin(Args())

@@ -1,32 +1,70 @@
 """PodTopologySpread: the numbers of matching pods in different domains may differ by maxSkew at most.
 
+Pods of a Service or a workload without constraints of their own are spread softly over hosts and zones.
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 from mizzen.api.views.core import TopologySpreadConstraint
 from mizzen.scheduler.framework import DomainRule, Plugin, Reject
 from mizzen.scheduler.plugins import node_affinity
-from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
-from mizzen.scheduler.terms import spread_term
+from mizzen.scheduler.snapshot import HOSTNAME, NodeInfo, PodInfo, Snapshot
+from mizzen.scheduler.terms import Term, spread_term
 
+ZONE = "topology.kubernetes.io/zone"
 _SKEWED = Reject("node(s) didn't match pod topology spread constraints")
 _MISSING = Reject("node(s) didn't match pod topology spread constraints (missing required label)", resolvable=False)
+_SYSTEM = (
+    TopologySpreadConstraint(maxSkew=3, topologyKey=ZONE, whenUnsatisfiable="ScheduleAnyway"),
+    TopologySpreadConstraint(maxSkew=5, topologyKey=HOSTNAME, whenUnsatisfiable="ScheduleAnyway"),
+)
 
 
-def domains(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
-    constraints = pod.pod.spec.topologySpreadConstraints
-    return tuple(_rule(constraint, pod, snapshot) for constraint in constraints)
+@dataclass(frozen=True, slots=True)
+class Args:
+    """PodTopologySpreadArgs: the constraints of pods that have none."""
+
+    defaults: tuple[TopologySpreadConstraint, ...] = _SYSTEM
 
 
-def _rule(constraint: TopologySpreadConstraint, pod: PodInfo, snapshot: Snapshot) -> DomainRule:
-    term = spread_term(constraint.labelSelector, constraint.topologyKey, constraint.matchLabelKeys, pod.pod)
+def parse(document: Mapping[str, Any]) -> Args:
+    """The arguments as a configuration file holds them. Raises ValueError."""
+    listed = document.get("defaultConstraints") or ()
+    kind = document.get("defaultingType") or "System"
+    if kind == "System":
+        if listed:
+            raise ValueError("defaultConstraints: must be empty when defaultingType is System")
+        return Args()
+    return Args(tuple(msgspec.convert(one, TopologySpreadConstraint) for one in listed))
+
+
+def _defaulted(pod: PodInfo, snapshot: Snapshot, args: Args) -> tuple[tuple[TopologySpreadConstraint, Term], ...]:
+    """The default constraints that say anything about a pod: those whose pods are placed already."""
+    if not args.defaults or pod.pod.spec.topologySpreadConstraints:
+        return ()
+    selector = snapshot.lookups.siblings(pod.pod)
+    if selector is None:
+        return ()
+    found = []
+    for constraint in args.defaults:
+        term = spread_term(selector, constraint.topologyKey, (), pod.pod)
+        # As long as nobody is counted all domains are alike, and the pod is decided with the pods of other workloads.
+        if constraint.whenUnsatisfiable == "DoNotSchedule" or snapshot.tally(term).total:
+            found.append((constraint, term))
+    return tuple(found)
+
+
+def _rule(constraint: TopologySpreadConstraint, term: Term, pod: PodInfo, snapshot: Snapshot) -> DomainRule:
     tally = snapshot.tally(term)
     meta = pod.pod.metadata
     own = 1 if term.selects(meta.namespace, meta.labels, snapshot.namespace_labels) else 0
     if constraint.whenUnsatisfiable == "ScheduleAnyway":
-        return DomainRule(tally, score=lambda count, least: -float(count), weight=2)
+        return DomainRule(tally, score=lambda count, least: -float(count))
 
     def verdict(count: int, least: int) -> Reject | None:
         return _SKEWED if count + own - least > constraint.maxSkew else None
@@ -36,7 +74,6 @@ def _rule(constraint: TopologySpreadConstraint, pod: PodInfo, snapshot: Snapshot
         missing=_MISSING,
         filter=verdict,
         score=lambda count, least: -float(count),
-        weight=2,
         eligible=_eligible(constraint, pod),
         min_domains=constraint.minDomains or 0,
     )
@@ -58,8 +95,27 @@ def _eligible(constraint: TopologySpreadConstraint, pod: PodInfo) -> Callable[[N
     return eligible
 
 
-PLUGIN = Plugin(
-    "PodTopologySpread",
-    domains=domains,
-    wakes_on=frozenset({"node added", "node changed", "pod gone", "pod added"}),
-)
+def plugin(args: Args) -> Plugin:
+    """The plugin with other default constraints."""
+
+    def domains(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
+        own = tuple(
+            (one, spread_term(one.labelSelector, one.topologyKey, one.matchLabelKeys, pod.pod))
+            for one in pod.pod.spec.topologySpreadConstraints
+        )
+        chosen = own or _defaulted(pod, snapshot, args)
+        return tuple(_rule(constraint, term, pod, snapshot) for constraint, term in chosen)
+
+    def signature(pod: PodInfo, snapshot: Snapshot) -> Hashable:
+        return tuple(term for _, term in _defaulted(pod, snapshot, args))
+
+    return Plugin(
+        "PodTopologySpread",
+        domains=domains,
+        signature=signature,
+        weight=2,
+        wakes_on=frozenset({"node added", "node changed", "pod gone", "pod added"}),
+    )
+
+
+PLUGIN = plugin(Args())

@@ -1,4 +1,4 @@
-"""VolumeBinding, VolumeZone and VolumeRestrictions: a pod goes where its volumes can be.
+"""VolumeBinding and VolumeRestrictions: a pod goes where its volumes can be.
 
 Bound claims tie it to their volume's nodes; claims that wait for their first consumer must have a class that can
 provide, or a fitting free volume, on the node; a ReadWriteOncePod claim has one user.
@@ -29,6 +29,13 @@ def claims(pod: PodInfo) -> tuple[str, ...]:
         elif volume.ephemeral is not None:
             names.append(f"{pod.pod.metadata.name}-{volume.name}")
     return tuple(names)
+
+
+def bound_volumes(pod: PodInfo, snapshot: Snapshot) -> tuple[PersistentVolume, ...]:
+    """The volumes that the pod's claims are bound to."""
+    found = (snapshot.lookups.claim(pod.pod.metadata.namespace, name) for name in claims(pod))
+    volumes = (snapshot.lookups.volume(one.spec.volumeName) for one in found if one is not None)
+    return tuple(one for one in volumes if one is not None)
 
 
 def waits(claim: PersistentVolumeClaim, snapshot: Snapshot) -> bool:
@@ -62,7 +69,7 @@ def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
     ]
     if not wanted:
         return None
-    bound = [volume for claim in wanted if (volume := snapshot.lookups.volume(claim.spec.volumeName)) is not None]
+    bound = bound_volumes(pod, snapshot)
     unbound = [claim for claim in wanted if not claim.spec.volumeName]
 
     def verdict(node: NodeInfo) -> Reject | None:
@@ -129,7 +136,8 @@ def _facts(pod: PodInfo, names: tuple[str, ...], snapshot: Snapshot) -> Iterator
             yield name
         elif claim.spec.volumeName:
             volume = snapshot.lookups.volume(claim.spec.volumeName)
-            yield msgspec.json.encode(volume.spec.nodeAffinity) if volume else claim.spec.volumeName
+            facts = (volume.spec.nodeAffinity, sorted(volume.metadata.labels.items())) if volume else None
+            yield msgspec.json.encode(facts) if facts else claim.spec.volumeName
         else:
             yield claim.metadata.uid, claim.spec.storageClassName
 

@@ -4,8 +4,6 @@ Upgraded connections are joined byte by byte: the node speaks WebSocket and SPDY
 Ref: https://kubernetes.io/docs/concepts/architecture/control-plane-node-communication/
 """
 
-import asyncio
-import contextlib
 import random
 import ssl
 from collections.abc import Callable, Sequence
@@ -22,15 +20,14 @@ from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.tls import unverified_context
 from mizzen.server import options
 from mizzen.server.call import Call
+from mizzen.server.carry import HOP_BY_HOP, UPGRADE, splice, wants_upgrade
 from mizzen.server.seams import Reader
 from mizzen.server.work import Handlers
-from mizzen.wire.message import Duplex, Request, Response
+from mizzen.wire.message import Request, Response
 
 _KUBELET_PORT: Final = 10250
 _PARTING_SECONDS: Final = 2.0
 """How long what is still on its way may take after one side of a joined connection is gone."""
-_HOP_BY_HOP: Final = frozenset({"authorization", "host", "content-length", "transfer-encoding", "keep-alive", "te"})
-_UPGRADE: Final = frozenset({"connection", "upgrade"})
 
 
 @dataclass(slots=True)
@@ -187,7 +184,7 @@ class Nodes:
 
     async def _joined(self, endpoint: Endpoint, request: Request, path: str) -> Response:
         """Ask for the same upgrade at the other end and, once it has it, join both connections."""
-        headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        headers = {name: value for name, value in request.headers.items() if name not in HOP_BY_HOP}
         try:
             asked = Request(request.method, path, request.query, headers)
             response, duplex = await SocketTransport(endpoint).upgrade(asked)
@@ -196,7 +193,7 @@ class Nodes:
         if duplex is None:
             raise _told(response)
         answered = {name: value for name, value in response.headers.items() if name != "date"}
-        return Response(101, answered, upgrade=lambda client: _splice(client, duplex))
+        return Response(101, answered, upgrade=lambda client: splice(client, duplex))
 
     async def _proxied(self, call: Call, endpoint: Endpoint) -> Response:
         """Hand a request on, whatever it is, and its answer back."""
@@ -204,13 +201,13 @@ class Nodes:
         path = "/" + "/".join(call.info.rest)
         if request.path.endswith("/") and not path.endswith("/"):
             path += "/"
-        if "upgrade" in request.headers.get("connection", "").lower():
+        if wants_upgrade(request.headers):
             return await self._joined(endpoint, request, path)
         if not call.info.rest and not request.path.endswith("/") and request.method in ("GET", "HEAD"):
             # Relative links in what is shown must lead to below this path.
             query = f"?{urlencode(request.query)}" if request.query else ""
             return Response(301, {"location": f"{request.path}/{query}"})
-        headers = {k: v for k, v in request.headers.items() if k not in _HOP_BY_HOP | _UPGRADE}
+        headers = {k: v for k, v in request.headers.items() if k not in HOP_BY_HOP | UPGRADE}
         headers |= {"x-forwarded-uri": request.path, "x-forwarded-host": request.headers.get("host", "")}
         transport = SocketTransport(endpoint)
         try:
@@ -219,48 +216,11 @@ class Nodes:
             raise Errors.unavailable(f"error trying to reach service: {error}") from error
         if response.stream is None:
             await transport.close()
-        dropped = _HOP_BY_HOP | _UPGRADE if request.method != "HEAD" else _UPGRADE
+        dropped = HOP_BY_HOP | UPGRADE if request.method != "HEAD" else UPGRADE
         kept = {name: value for name, value in response.headers.items() if name not in dropped}
         if location := kept.get("location"):
             kept["location"] = _relocated(location, endpoint, request.path, call.info.rest)
         return Response(response.status, kept, response.body, response.stream)
-
-
-async def _splice(one: Duplex, other: Duplex) -> None:
-    """Move bytes both ways until either side ends; one that is gone ends the other soon, however slow that is."""
-
-    async def pump(source: Duplex, target: Duplex) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read():
-                await target.write(data)
-
-    pumps = {asyncio.create_task(pump(one, other)), asyncio.create_task(pump(other, one))}
-    losses = {asyncio.create_task(one.lost()), asyncio.create_task(other.lost())}
-    try:
-        done, _ = await asyncio.wait(pumps | losses, return_when=asyncio.FIRST_COMPLETED)
-        if not done & pumps:
-            done, _ = await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED, timeout=_PARTING_SECONDS)
-            if not done:
-                # The side that is left takes nothing: it would never come to see the end.
-                one.abort()
-                other.abort()
-    finally:
-        for task in pumps | losses:
-            task.cancel()
-        await asyncio.gather(*pumps, *losses, return_exceptions=True)
-        one.close()
-        other.close()
-
-
-def _relocated(location: str, endpoint: Endpoint, path: str, rest: Sequence[str]) -> str:
-    """A redirect of the proxied server, as the client reaches its target: below the proxy's own path."""
-    target = urlsplit(location)
-    if not target.path.startswith("/") or target.netloc not in ("", f"{endpoint.host}:{endpoint.port}"):
-        return location
-    base = path.rstrip("/")
-    if rest:
-        base = base.removesuffix("/" + "/".join(rest).rstrip("/"))
-    return base + target.path + (f"?{target.query}" if target.query else "")
 
 
 def _container(pod: Object, wanted: str, *, first: bool = False) -> str:

@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from mizzen.api.core.service import SERVICE
-from mizzen.api.discovery.endpointslice import ENDPOINT_SLICE
 from mizzen.machinery.errors import Object
 from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.tls import client_context
+from mizzen.server.endpoints import Unresolved, resolver
 from mizzen.server.seams import Reader
 from mizzen.wire.message import Request
 
@@ -37,7 +36,7 @@ class HttpCaller:
     """Keeps connections to webhooks open between calls."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+        self._resolve = resolver(reader)
         self._transports: dict[tuple[str, int, str, str], SocketTransport] = {}
 
     async def post(self, config: Object, review: Object) -> Object:
@@ -80,29 +79,11 @@ class HttpCaller:
         namespace, name = service.get("namespace", ""), service.get("name", "")
         port, path = service.get("port") or DEFAULT_PORT, service.get("path") or "/"
         server_name = f"{name}.{namespace}.svc"
-        host, target = self._endpoint(namespace, name, port)
+        try:
+            host, target = self._resolve(namespace, name, port)
+        except Unresolved as error:
+            raise Unreachable(f"failed to call webhook: {error}") from error
         return f"https://{server_name}:{port}{path}", host, target, path, server_name
-
-    def _endpoint(self, namespace: str, name: str, port: int) -> tuple[str, int]:
-        service = self._reader.get(SERVICE, namespace, name)
-        if service is None:
-            raise Unreachable(f'failed to call webhook: service "{name}" not found')
-        if service["spec"].get("type") == "ExternalName":
-            return service["spec"]["externalName"], port
-        wanted = next((known for known in service["spec"].get("ports") or () if known["port"] == port), None)
-        if wanted is None:
-            raise Unreachable(f'failed to call webhook: no service port {port} found for service "{name}"')
-        for found in self._reader.list(ENDPOINT_SLICE, namespace):
-            labels = found["metadata"].get("labels") or {}
-            if labels.get("kubernetes.io/service-name") != name:
-                continue
-            ports = [
-                known["port"] for known in found.get("ports") or () if known.get("name", "") == wanted.get("name", "")
-            ]
-            for endpoint in found.get("endpoints") or ():
-                if ports and (endpoint.get("conditions") or {}).get("ready") is not False:
-                    return endpoint["addresses"][0], ports[0]
-        raise Unreachable(f'failed to call webhook: no endpoints available for service "{name}"')
 
     def _transport(self, host: str, port: int, name: str, ca_bundle: str) -> SocketTransport:
         key = (host, port, name, ca_bundle)

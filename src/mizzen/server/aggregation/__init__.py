@@ -1,0 +1,1 @@
+"""Aggregation: versions of groups that other servers behind a Service answer."""
