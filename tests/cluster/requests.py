@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import orjson
-from hypothesis import strategies as st
 from mizzen.wire.message import Request
 
 DEPTH = 4
@@ -56,16 +56,15 @@ QUERIES: Mapping[str, Sequence[str]] = {
     "includeObject": ("None", "Object", "x"),
     "Ä": ("ö",),
 }
-SCALARS = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.sampled_from([0, 1, -1, 2**31, 2**63, 80, 1.5, 1e300]),
-    st.sampled_from(["", "a", "b", "100m", "1Gi", "-5", "http", "2024-01-01T00:00:00Z", "10.96.0.9", "::1", "Ä\n", "x" * 300]),
+SCALARS: Sequence[Any] = (
+    *(None, True, False, 0, 1, -1, 80, 2**31, 2**63, 1.5, 1e300),
+    *("", "a", "b", "100m", "1Gi", "-5", "http", "2024-01-01T00:00:00Z", "10.96.0.9", "::1", "Ä\n", "x" * 300),
 )
-JUNK = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "name", "$patch", "metadata", ""]), inner, max_size=3),
-    max_leaves=6,
+KEYS = ("a", "name", "$patch", "metadata", "")
+NONSENSE = (b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b"k8s\x00\x0a\x01", b"- a: [", b"{" * 3000)
+POINTERS = (
+    *("/metadata/labels", "/metadata/labels/a", "/spec", "/spec/containers/0", "/spec/replicas", "/data/a"),
+    *("", "x", "/-", "/~2", "/metadata"),
 )
 
 
@@ -105,7 +104,7 @@ class Drawing:
 
     def examples(self) -> list[Request]:
         """Requests that create every example once, under the name `a`."""
-        found = {}
+        found: dict[str, Request] = {}
         for one in self.operations:
             kind = (one.kind or {}).get("kind", "")
             if one.method == "POST" and "{name}" not in one.path and kind in self._examples and kind not in NOT_STORED:
@@ -113,79 +112,86 @@ class Drawing:
                 example = self._examples[kind]
                 body = {**example, "metadata": {**example.get("metadata", {}), "name": example.get("name", name)}}
                 path = one.path.replace("{namespace}", "fuzz")
-                found[kind] = Request("POST", path, (), {"content-type": "application/json"}, orjson.dumps(body))
+                found.setdefault(kind, Request("POST", path, (), {"content-type": "application/json"}, orjson.dumps(body)))
         return list(found.values())
 
-    def request(self, draw: st.DrawFn) -> Request:
+    def request(self, rng: Random) -> Request:
         """One request."""
-        operation = draw(st.sampled_from(self.operations))
-        method = operation.method
-        if _seldom(draw, 20):
-            method = draw(st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"]))
-        path = operation.path.replace("{name}", draw(st.sampled_from(NAMES)))
-        path = path.replace("{namespace}", draw(st.sampled_from(NAMESPACES)))
-        if _seldom(draw, 40):
-            path += draw(st.sampled_from(["/", "//", "/x", "/status", "/scale", "/log/x", "/proxy/../..", "/\x00"]))
-        query = draw(st.lists(st.sampled_from(sorted(QUERIES)).flatmap(_pair), max_size=3)) if _seldom(draw, 3) else []
+        operation = rng.choice(self.operations)
+        method, name = operation.method, rng.choice(NAMES)
+        if _seldom(rng, 20):
+            method = rng.choice(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE"))
+        path = operation.path.replace("{name}", name).replace("{namespace}", rng.choice(NAMESPACES))
+        if _seldom(rng, 40):
+            path += rng.choice(("/", "//", "/x", "/status", "/scale", "/log/x", "/proxy/../..", "/\x00"))
+        query = [_parameter(rng) for _ in range(rng.randint(1, 3))] if _seldom(rng, 3) else []
         headers = {"accept": "application/json", "content-type": "application/json"}
-        if _seldom(draw, 4):
-            headers["accept"] = draw(st.sampled_from(ACCEPTED))
-        if _seldom(draw, 9):
-            headers["content-type"] = draw(st.sampled_from(TYPES))
-        if _seldom(draw, 20):
-            headers |= {"impersonate-user": draw(st.sampled_from(["jane", "system:node:a", ""])), "accept-encoding": "gzip"}
-        return Request(method, path, query, headers, self._body(draw, operation, method, headers))
+        if _seldom(rng, 4):
+            headers["accept"] = rng.choice(ACCEPTED)
+        if _seldom(rng, 12):
+            headers |= {"impersonate-user": rng.choice(("jane", "system:node:a", "")), "accept-encoding": "gzip"}
+        body = self._body(rng, operation, method, name, headers)
+        if headers["content-type"].startswith("application/apply") and not _seldom(rng, 5):
+            query.append(("fieldManager", rng.choice(("me", "you"))))
+        return Request(method, path, query, headers, body)
 
-    def _body(self, draw: st.DrawFn, operation: Operation, method: str, headers: dict[str, str]) -> bytes:
+    def _body(self, rng: Random, operation: Operation, method: str, name: str, headers: dict[str, str]) -> bytes:
         if method in ("GET", "HEAD"):
             return b""
-        if _seldom(draw, 15):
-            return draw(st.sampled_from([b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b"k8s\x00\x0a\x01", b"- a: [", b"{" * 3000]))
-        if method == "PATCH":
-            headers["content-type"] = draw(st.sampled_from([*PATCHES, *PATCHES, "application/json"]))
-            if PATCHES.get(headers["content-type"]) == "json":
-                return orjson.dumps(draw(st.lists(_json_operation, max_size=3)))
-        return orjson.dumps(self._object(draw, operation), default=str, option=orjson.OPT_NON_STR_KEYS)
+        if _seldom(rng, 9):
+            headers["content-type"] = rng.choice(TYPES)
+        if _seldom(rng, 15):
+            return rng.choice(NONSENSE)
+        if method == "DELETE":
+            return orjson.dumps(self._options(rng))
+        if method == "PATCH" and not _seldom(rng, 20):
+            headers["content-type"] = rng.choice(tuple(PATCHES))
+            if PATCHES[headers["content-type"]] == "json":
+                return orjson.dumps([_json_operation(rng) for _ in range(rng.randint(0, 3))])
+        return orjson.dumps(self._object(rng, operation, name))
 
-    def _object(self, draw: st.DrawFn, operation: Operation) -> Any:
+    def _options(self, rng: Random) -> Any:
+        name = next(name for name in self._schemas if name.endswith("meta.v1.DeleteOptions"))
+        value = self._value(rng, self._schemas[name], DEPTH)
+        return {**value, "kind": "DeleteOptions", "apiVersion": "v1"} if isinstance(value, dict) else value
+
+    def _object(self, rng: Random, operation: Operation, name: str) -> Any:
         """An example that was bent a little, or a value made from the schema."""
-        name = (operation.kind or {}).get("kind", "")
-        example = self._examples.get(name)
-        if example is not None and not _seldom(draw, 5):
+        about = operation.kind or {}
+        kind, group, version = about.get("kind", ""), about.get("group", ""), about.get("version", "v1")
+        example = self._examples.get(kind)
+        if example is not None and not _seldom(rng, 5):
             obj = orjson.loads(orjson.dumps(example))
-            for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2, 4]))):
-                _bend(draw, obj)
+            for _ in range(rng.choice((0, 0, 1, 1, 2, 4))):
+                _bend(rng, obj)
         else:
-            obj = self._value(draw, operation.schema or {}, DEPTH)
-        if isinstance(obj, dict) and not _seldom(draw, 8):
-            kind = operation.kind or {}
-            group, version = kind.get("group", ""), kind.get("version", "v1")
-            obj |= {"kind": name, "apiVersion": f"{group}/{version}" if group else version}
+            obj = self._value(rng, operation.schema or {}, DEPTH)
+        if isinstance(obj, dict) and not _seldom(rng, 12):
+            obj |= {"kind": kind, "apiVersion": f"{group}/{version}" if group else version}
             meta = obj.get("metadata") if isinstance(obj.get("metadata"), dict) else {}
-            obj["metadata"] = {**meta, "name": DEFINITION if "Definition" in name else draw(st.sampled_from(NAMES))}
+            named = DEFINITION if kind == "CustomResourceDefinition" else name
+            obj["metadata"] = {**meta, "name": rng.choice(NAMES) if _seldom(rng, 8) else named}
         return obj
 
-    def _value(self, draw: st.DrawFn, schema: Mapping[str, Any], depth: int) -> Any:
+    def _value(self, rng: Random, schema: Mapping[str, Any], depth: int) -> Any:
         schema = self._resolved(schema)
-        if depth == 0 or _seldom(draw, 25):
-            return draw(JUNK)
+        if depth == 0 or _seldom(rng, 25):
+            return _junk(rng)
         if properties := schema.get("properties"):
-            wanted = draw(st.lists(st.sampled_from(sorted(properties)), max_size=4, unique=True))
-            names = {*wanted, *(schema.get("required") or ())}
-            return {name: self._value(draw, properties.get(name, {}), depth - 1) for name in sorted(names)}
+            wanted = {rng.choice(list(properties)) for _ in range(rng.randint(0, 4))} | set(schema.get("required") or ())
+            return {name: self._value(rng, properties.get(name, {}), depth - 1) for name in sorted(wanted)}
         match schema.get("type"):
             case "array":
-                return [self._value(draw, schema.get("items", {}), depth - 1) for _ in range(draw(st.integers(0, 2)))]
+                return [self._value(rng, schema.get("items", {}), depth - 1) for _ in range(rng.randint(0, 2))]
             case "object" if isinstance(schema.get("additionalProperties"), dict):
-                key = draw(st.sampled_from(["a", "app", "x/y", "Ä", ""]))
-                return {key: self._value(draw, schema["additionalProperties"], depth - 1)}
+                return {rng.choice(("a", "app", "x/y", "Ä", "")): self._value(rng, schema["additionalProperties"], depth - 1)}
             case "integer":
-                return draw(st.sampled_from([0, 1, 2, -1, 80, 2**31, 2**63]))
+                return rng.choice((0, 1, 2, -1, 80, 2**31, 2**63))
             case "boolean":
-                return draw(st.booleans())
+                return rng.random() < 0.5
             case "string":
-                return draw(st.sampled_from(["a", "b", "app", "", "100m", "2024-01-01T00:00:00Z", "None", "x" * 64, "Ä", "1.2.3.4"]))
-        return draw(JUNK)
+                return rng.choice(("a", "b", "app", "", "100m", "2024-01-01T00:00:00Z", "None", "x" * 64, "Ä", "1.2.3.4"))
+        return _junk(rng)
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         if one := schema.get("allOf"):
@@ -195,35 +201,44 @@ class Drawing:
         return resolved
 
 
-def _seldom(draw: st.DrawFn, times: int) -> bool:
+def _seldom(rng: Random, times: int) -> bool:
     """Once in so many times."""
-    return draw(st.integers(1, times)) == times
+    return rng.random() * times < 1
 
 
-def _pair(name: str) -> st.SearchStrategy[tuple[str, str]]:
-    return st.tuples(st.just(name), st.sampled_from(QUERIES[name]))
+def _parameter(rng: Random) -> tuple[str, str]:
+    name = rng.choice(tuple(QUERIES))
+    return name, rng.choice(QUERIES[name])
 
 
-_POINTERS = ("/metadata/labels", "/metadata/labels/a", "/spec", "/spec/containers/0", "/spec/replicas", "/data/a", "", "x", "/-", "/~2", "/metadata")
-_json_operation = st.fixed_dictionaries(
-    {"op": st.sampled_from(["add", "remove", "replace", "move", "copy", "test", "x"]), "path": st.sampled_from(_POINTERS)},
-    optional={"value": JUNK, "from": st.sampled_from(_POINTERS)},
-)
+def _junk(rng: Random, depth: int = 2) -> Any:
+    if depth == 0 or rng.random() < 0.6:
+        return rng.choice(SCALARS)
+    if rng.random() < 0.5:
+        return [_junk(rng, depth - 1) for _ in range(rng.randint(0, 3))]
+    return {rng.choice(KEYS): _junk(rng, depth - 1) for _ in range(rng.randint(0, 3))}
 
 
-def _bend(draw: st.DrawFn, obj: Any) -> None:
+def _json_operation(rng: Random) -> dict[str, Any]:
+    operation = {"op": rng.choice(("add", "remove", "replace", "move", "copy", "test", "x")), "path": rng.choice(POINTERS)}
+    if not _seldom(rng, 3):
+        operation["value"] = _junk(rng)
+    return operation if rng.random() < 0.5 else {**operation, "from": rng.choice(POINTERS)}
+
+
+def _bend(rng: Random, obj: Any) -> None:
     """Change something somewhere in an object."""
     while isinstance(obj, dict | list) and obj:
-        keys = sorted(obj) if isinstance(obj, dict) else list(range(len(obj)))
-        key = draw(st.sampled_from(keys))
+        key = rng.choice(list(obj) if isinstance(obj, dict) else range(len(obj)))
         inner = obj[key]
-        if not isinstance(inner, dict | list) or not inner or _seldom(draw, 4):
-            match draw(st.integers(0, 3)):
-                case 0:
-                    del obj[key]
-                case 1 if isinstance(obj, dict):
-                    obj[draw(st.sampled_from(["x", "$patch", "name", "", "$retainKeys"]))] = draw(JUNK)
-                case _:
-                    obj[key] = draw(JUNK)
-            return
-        obj = inner
+        if isinstance(inner, dict | list) and inner and not _seldom(rng, 4):
+            obj = inner
+            continue
+        match rng.randint(0, 3):
+            case 0:
+                del obj[key]
+            case 1 if isinstance(obj, dict):
+                obj[rng.choice(("x", "$patch", "name", "", "$retainKeys"))] = _junk(rng)
+            case _:
+                obj[key] = _junk(rng)
+        return

@@ -113,8 +113,8 @@ class World:
         client = Client(self._line)
         self.desks = [Desk(one, self.cache, self.clock, lambda: None) for one in self.controllers]
         self._hands = Hands(client, self.rng, self.notes.append, _in_turn)
+        self.cache.learn(built_in())
         if self.all_kinds:
-            self.cache.learn(built_in())
             for resource in self.cache.kinds.values():
                 self.cache.of(resource, Partial)
         self._cursors: dict[Resource, int] = {}

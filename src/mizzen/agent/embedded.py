@@ -4,19 +4,21 @@ import asyncio
 import contextlib
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.http import Dial
 from mizzen.agent.images.policy import StoredImages
 from mizzen.agent.images.pull import Puller
 from mizzen.agent.images.store import ImageStore
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.runtime import cgroups, machine
+from mizzen.agent.runtime.base import Runtime
 from mizzen.agent.runtime.crun import CrunRuntime
 from mizzen.agent.volumes import teardown
 
 
-def images_of(config: AgentConfig) -> StoredImages:
-    """The machine's images."""
+def images_of(config: AgentConfig, dial: Dial | None = None) -> StoredImages:
+    """The machine's images; `dial` reaches registries."""
     store = ImageStore(config.images_root)
-    return StoredImages(store, Puller(store, config.mirrors))
+    return StoredImages(store, Puller(store, config.mirrors, dial))
 
 
 def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:
@@ -24,15 +26,16 @@ def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:
     return CrunRuntime(config.root, images.store, cgroups.find(config.cgroup_parent), machine.find_programs())
 
 
-async def purge(config: AgentConfig, network: PodNetwork | None, *, grace: float = 0.0) -> None:
+async def purge(
+    config: AgentConfig, network: PodNetwork | None, *, grace: float = 0.0, runtime: Runtime | None = None
+) -> None:
     """End every container of a node and remove all that it keeps on the machine, its directory included.
 
-    Containers have `grace` seconds to end by themselves.
+    Containers have `grace` seconds to end by themselves; `runtime` is the embedded one unless given.
     """
     if not config.root.exists():
         return
-    images = images_of(config)
-    runtime = runtime_of(config, images)
+    runtime = runtime or runtime_of(config, images_of(config))
     seen = await runtime.observe()
     if grace:
         await asyncio.gather(*(runtime.stop(one.id, grace) for one in seen.containers if one.state == "running"))

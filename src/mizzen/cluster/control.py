@@ -1,14 +1,15 @@
 """The control plane in one process: store, API server, controllers, scheduler and ingress, composed."""
 
 import asyncio
-import contextlib
 import functools
 import gc
 import random
 import signal
 import socket
 import ssl
-from collections.abc import Coroutine
+import time
+import traceback
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,7 @@ from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES
 from mizzen.cluster.bootstrap.objects import Facts
 from mizzen.cluster.config import ClusterConfig
 from mizzen.cluster.pki import Pki
+from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.signing import Authority
 from mizzen.controllers.all import controllers
 from mizzen.controllers.config import Config as ControllersConfig
@@ -41,10 +43,10 @@ from mizzen.server import encryption
 from mizzen.server.aggregation.aggregator import Aggregator
 from mizzen.server.aggregation.remote import FrontProxy
 from mizzen.server.config import Config
+from mizzen.server.endpoints import resolver
 from mizzen.server.metricsapi.kinds import NODE_METRICS, POD_METRICS
 from mizzen.server.metricsapi.scraper import Scraper
 from mizzen.server.metricsapi.serving import MetricsApi
-from mizzen.server.endpoints import resolver
 from mizzen.server.sealedstore import SealedStore
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.security import Security, Settings
@@ -73,11 +75,14 @@ class Options:
 
 
 def serve(options: Options) -> None:
-    """Run the control plane until SIGTERM or SIGINT."""
-    uvloop.run(_serve(options))
+    """Run the control plane until SIGTERM or SIGINT; should a part of it crash, it starts anew with a clean slate."""
+    began = time.monotonic()
+    if uvloop.run(_serve(options)):
+        start_anew(time.monotonic() - began)
 
 
-async def _serve(options: Options) -> None:
+async def _serve(options: Options) -> bool:
+    """Serve until a signal comes or a component crashes; tells whether one did."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,9 +96,11 @@ async def _serve(options: Options) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_COLLECT_AFTER)
+        plane.on_crash(stopped.set)
         await stopped.wait()
     finally:
         await plane.close()
+    return plane.crashed
 
 
 class ControlPlane:
@@ -112,6 +119,8 @@ class ControlPlane:
             self.server.add_kind(Served(kind, builtin=False))
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._crash: Callable[[], None] = lambda: None
+        self.crashed = False
 
     async def start(self) -> int:
         """Serve, and run everything else beside it; answers the port. Raises OSError when it is taken."""
@@ -270,8 +279,14 @@ class ControlPlane:
             published=(cluster.gateway,),
         )
 
+    def on_crash(self, call: Callable[[], None]) -> None:
+        """Call this when a component crashes."""
+        self._crash = call
+        if self.crashed:
+            call()
+
     def _supervise(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run a component; should it crash, the whole process ends, to be started again with a clean slate."""
+        """Run a component; should it crash, what it knows cannot be trusted, and the whole process starts anew."""
 
         async def watched() -> None:
             try:
@@ -279,10 +294,10 @@ class ControlPlane:
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
-                _log.error("component crashed", component=name, error=repr(error))
-                with contextlib.suppress(ProcessLookupError):
-                    signal.raise_signal(signal.SIGTERM)
-                raise
+                trace = "".join(traceback.format_exception(error)[-8:])
+                _log.error("component crashed", component=name, error=repr(error), trace=trace)
+                self.crashed = True
+                self._crash()
 
         self._tasks.append(asyncio.get_running_loop().create_task(watched(), name=name))
 

@@ -5,7 +5,6 @@ namespace of their own, which the monitors of its containers keep for the next s
 """
 
 import asyncio
-import contextlib
 import gc
 import ipaddress
 import os
@@ -13,6 +12,8 @@ import random
 import signal
 import socket
 import ssl
+import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +22,16 @@ from typing import Final
 import uvloop
 
 from mizzen.agent import agent as agents
-from mizzen.agent import embedded
+from mizzen.agent import embedded, external
 from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
-from mizzen.agent.images.policy import StoredImages
-from mizzen.agent.images.pull import Puller
-from mizzen.agent.images.store import ImageStore
+from mizzen.agent.images.policy import Images
 from mizzen.agent.network import routes
 from mizzen.agent.network.nodes import add_local_address, prepare_node
 from mizzen.agent.network.routed import RoutedNetwork
-from mizzen.agent.runtime import cgroups, machine, namespaces, syscalls
-from mizzen.agent.runtime.crun import CrunRuntime
+from mizzen.agent.runtime import namespaces, syscalls
+from mizzen.agent.runtime.base import Runtime, RuntimeFailure
 from mizzen.api.views.core import Node
 from mizzen.base import log
 from mizzen.base.clock import SystemClock
@@ -42,6 +41,7 @@ from mizzen.client.informer import follow
 from mizzen.client.resources import NODES
 from mizzen.cluster.config import ConfigError, RuntimeName
 from mizzen.cluster.pki import Pki
+from mizzen.cluster.restarts import start_anew
 from mizzen.dns import shell as dns
 from mizzen.machinery.errors import ApiError
 from mizzen.net.client import Endpoint, SocketTransport
@@ -51,6 +51,7 @@ from mizzen.proxy import shell as proxy
 
 PURGE_GRACE: Final = 10.0
 """How many seconds containers have to end by themselves when a cluster goes down."""
+_MACHINE_NET: Final = "MIZZEN_MACHINE_NET"
 _log = log.get("node")
 
 
@@ -76,11 +77,28 @@ class Options:
 
 
 def run(options: Options) -> None:
-    """Run the node until SIGTERM or SIGINT; its containers keep running."""
-    machine_net = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    """Run the node until SIGTERM or SIGINT; its containers keep running. Should a part crash, it starts anew."""
+    machine_net = _machine_network()
     _enter(options)
-    with contextlib.suppress(asyncio.CancelledError):
+    began = time.monotonic()
+    try:
         uvloop.run(_run(options, _dialer(machine_net) if options.netns is not None else None))
+    except (asyncio.CancelledError, ConfigError):
+        raise
+    except BaseException as error:
+        _log.error(
+            "node crashed", node=options.name, error=repr(error), trace="".join(traceback.format_exception(error))
+        )
+        start_anew(time.monotonic() - began)
+
+
+def _machine_network() -> int:
+    """The machine's own network namespace, as an open file that a process started anew inherits."""
+    known = os.environ.get(_MACHINE_NET)
+    fd = int(known) if known else os.open("/proc/self/ns/net", os.O_RDONLY)
+    os.set_inheritable(fd, True)
+    os.environ[_MACHINE_NET] = str(fd)
+    return fd
 
 
 def purge(options: Options) -> None:
@@ -98,7 +116,8 @@ def _enter(options: Options) -> None:
         fd = os.open(options.netns, os.O_RDONLY | os.O_CLOEXEC)
         syscalls.setns(fd, syscalls.CLONE_NEWNET)
         os.close(fd)
-    namespaces.enter_mounts(options.data_dir)
+    if options.runtime != "cri":  # a runtime of its own must see what the agent mounts for it
+        namespaces.enter_mounts(options.data_dir)
     prepare_node()
     # The cluster's DNS answers on every node, so its address is local everywhere and nothing needs translating.
     add_local_address(options.cluster_dns)
@@ -113,7 +132,7 @@ async def _run(options: Options, dial: Dial | None) -> None:
     address = options.address or _address_towards(options.url)
     client = Client(SocketTransport(_endpoint(options)), user_agent="mizzen-agent", field_manager="kubelet")
     config = _agent_config(options, address)
-    images = _images(options, dial)
+    runtime, images = await _runtime(options, config, dial)
     cidr = options.pod_cidr or await _assigned_cidr(client, options.name)
     network = RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(cidr), ipaddress.IPv4Address(address))
     cache = Cache()
@@ -131,7 +150,6 @@ async def _run(options: Options, dial: Dial | None) -> None:
         gc.freeze()
 
     async with asyncio.TaskGroup() as group:
-        runtime = _runtime(options, config, images)
         working = agents.run(config, client, network=network, runtime=runtime, images=images, clock=clock, ready=ready)
         group.create_task(working, name="agent")
         group.create_task(proxy.run(cache, options.name, clock, unserved=[options.cluster_dns]), name="proxy")
@@ -145,7 +163,9 @@ async def _purge(options: Options) -> None:
     if options.pod_cidr:  # else its links go with its namespaces
         own = ipaddress.IPv4Address(options.address)
         network = RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(options.pod_cidr), own)
-    await embedded.purge(_agent_config(options, options.address or "127.0.0.1"), network, grace=PURGE_GRACE)
+    config = _agent_config(options, options.address or "127.0.0.1")
+    runtime, _ = await _runtime(options, config, None)
+    await embedded.purge(config, network, grace=PURGE_GRACE, runtime=runtime)
 
 
 def _agent_config(options: Options, address: str) -> AgentConfig:
@@ -159,11 +179,6 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
         port=options.port,
         cluster_dns=(options.cluster_dns,),
     )
-
-
-def _images(options: Options, dial: Dial | None = None) -> StoredImages:
-    store = ImageStore(options.images_dir)
-    return StoredImages(store, Puller(store, dial=dial))
 
 
 def _dialer(namespace: int) -> Dial:
@@ -181,8 +196,15 @@ def _dialer(namespace: int) -> Dial:
     return dial
 
 
-def _runtime(options: Options, config: AgentConfig, images: StoredImages) -> CrunRuntime:
-    return CrunRuntime(options.data_dir, images.store, cgroups.find(config.cgroup_parent), machine.find_programs())
+async def _runtime(options: Options, config: AgentConfig, dial: Dial | None) -> tuple[Runtime, Images]:
+    """What runs the containers and has their images. Raises ConfigError."""
+    try:
+        if options.runtime == "cri":
+            return await external.connect(config, dial)
+        images = embedded.images_of(config, dial)
+        return embedded.runtime_of(config, images), images
+    except RuntimeFailure as error:
+        raise ConfigError(error.message) from error
 
 
 async def _assigned_cidr(client: Client, name: str) -> str:

@@ -89,6 +89,8 @@ class Snapshot:
         self.owned: dict[OwnedTerm, Tally] = {}
         self.owned_version = 0
         self.changed: Callable[[str], None] = lambda _name: None
+        self.assumed_devices: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {}
+        """Devices about to be allocated: by the claim's uid, for which pod, and which."""
         self._homeless: dict[str, dict[str, PodInfo]] = {}
         self._matched: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Tally, ...]] = {}
 

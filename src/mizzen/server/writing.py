@@ -7,6 +7,8 @@ from mizzen.base.clock import Clock
 from mizzen.machinery import decode
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.parse import ParseError
+from mizzen.machinery.schema import DELETE_OPTIONS
+from mizzen.machinery.schema import registry as schemas
 from mizzen.server import bodies, codec, listing, options, patching, representation, selection
 from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call, Write
@@ -246,4 +248,8 @@ def _delete_body(call: Call) -> Object | None:
     if value.get("kind") not in (None, "", "DeleteOptions"):
         text = f'no kind "{value["kind"]}" is registered for version "{value.get("apiVersion", "")}"'
         raise Errors.bad_request(text)
-    return value
+    try:
+        checked, _ = bodies.checked_types(value, schemas.definition(DELETE_OPTIONS), typed=True)
+    except decode.DecodeError as error:
+        raise Errors.bad_request(str(error)) from None
+    return checked

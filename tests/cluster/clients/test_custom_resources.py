@@ -99,7 +99,7 @@ def test_printer_columns_short_names_and_categories_show(kubectl: Kubectl) -> No
     assert head.split() == ["NAME", "COLOR", "REPLICAS", "AGE"]
     assert row.split()[:3] == ["w", "red", "3"]
     assert "HIDDEN" in kubectl("get", "widgets.v1.tests.example", "-o", "wide")
-    assert "widget.tests.example/w" in kubectl("get", "gadgets")
+    assert kubectl("get", "gadgets", "-o", "name").split() == ["widget.tests.example/w"]
     assert "widget.tests.example/w" in kubectl("get", "all")
     assert "Color:" in kubectl("describe", "widget", "w")
 

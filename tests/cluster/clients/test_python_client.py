@@ -1,5 +1,6 @@
 """The official Python client: typed, dynamic, watching, applying, paging."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -42,9 +43,9 @@ def test_typed_objects_round_trip(api: client.ApiClient, core: client.CoreV1Api,
     apps = client.AppsV1Api(api)
     web = apps.create_namespaced_deployment(namespace, deployment("web"))
     assert web.spec.strategy.rolling_update.max_surge == "25%"
-    scale = apps.read_namespaced_deployment_scale("web", namespace)
-    scale.spec.replicas = 0
-    assert apps.replace_namespaced_deployment_scale("web", namespace, scale).spec.replicas == 0
+    assert apps.read_namespaced_deployment_scale("web", namespace).spec.replicas == 1
+    assert apps.patch_namespaced_deployment_scale("web", namespace, {"spec": {"replicas": 3}}).spec.replicas == 3
+    assert apps.read_namespaced_deployment("web", namespace).metadata.generation == 2
     assert core.delete_namespaced_config_map("a", namespace).status == "Success"
     with pytest.raises(ApiException) as caught:
         core.read_namespaced_config_map("a", namespace)
@@ -97,20 +98,23 @@ def test_lists_come_in_pages(core: client.CoreV1Api, namespace: str) -> None:
     assert core.list_namespaced_config_map(namespace, label_selector="app=web").items == []
 
 
-def test_watch_streams_and_resumes_after_expiry(core: client.CoreV1Api, namespace: str) -> None:
+def test_a_watch_goes_on_from_a_list_once_its_version_expired(core: client.CoreV1Api, namespace: str) -> None:
     core.create_namespaced_config_map(namespace, configmap("a"))
+    follow = partial(core.list_namespaced_config_map, namespace, label_selector="app=web")
+    with pytest.raises(ApiException) as caught:
+        list(watch.Watch().stream(follow, resource_version="1", timeout_seconds=20))
+    assert (caught.value.status, caught.value.reason.partition(":")[0]) == (410, "Expired")
+    version = follow().metadata.resource_version
+    core.create_namespaced_config_map(namespace, configmap("b"))
     seen = []
     watching = watch.Watch()
-    # Version 1 is long gone: the client is told 410, lists anew and goes on.
-    for event in watching.stream(core.list_namespaced_config_map, namespace, resource_version="1", label_selector="app=web", timeout_seconds=20):
+    for event in watching.stream(follow, resource_version=version, timeout_seconds=20):
         seen.append((event["type"], event["object"].metadata.name))
-        if len(seen) == 1:
-            core.create_namespaced_config_map(namespace, configmap("b"))
-        elif len(seen) == 2:
-            core.delete_namespaced_config_map("b", namespace)
-        else:
+        if event["type"] == "DELETED":
             watching.stop()
-    assert seen == [("ADDED", "a"), ("ADDED", "b"), ("DELETED", "b")]
+        else:
+            core.delete_namespaced_config_map("b", namespace)
+    assert seen == [("ADDED", "b"), ("DELETED", "b")]
 
 
 def test_the_dynamic_client_discovers_applies_and_patches(api: client.ApiClient, namespace: str) -> None:

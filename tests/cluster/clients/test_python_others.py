@@ -73,14 +73,14 @@ def test_lightkube_applies_patches_lists_and_scales(light: Client) -> None:
     assert light.apply(web(1)).spec.replicas == 1
     assert light.apply(web(2)).metadata.generation == 2
     assert light.patch(Deployment, "web", {"spec": {"replicas": 0}}, patch_type=PatchType.MERGE).spec.replicas == 0
-    assert light.get(Deployment.Scale, "web").spec.replicas == 0
+    assert light.patch(Deployment.Scale, "web", {"spec": {"replicas": 3}}).spec.replicas == 3
+    assert light.get(Deployment, "web").spec.replicas == 3
     assert [one.metadata.name for one in light.list(Deployment, labels={"app": "none"})] == []
     assert "default" in {one.metadata.name for one in light.list(Namespace, chunk_size=2)}
     with pytest.raises(ApiError) as caught:
         light.get(Pod, "none")
     assert (caught.value.status.code, caught.value.status.reason) == (404, "NotFound")
     light.delete(Deployment, "web")
-    light.wait  # the method exists for conditions; deployments never become ready without nodes
 
 
 def test_lightkube_watches_configmaps(light: Client) -> None:
@@ -107,6 +107,7 @@ async def test_lightkube_uses_custom_resources_generically(server: Server, names
         await light.close()
 
 
+@pytest.mark.filterwarnings("ignore:Kubernetes version .* is not supported")  # kr8s knows 1.35 at most
 async def test_kr8s_finds_creates_scales_and_waits(server: Server, namespace: str) -> None:
     api = await kr8s.asyncio.api(kubeconfig=str(server.kubeconfig), namespace=namespace)
     assert (await api.version())["minor"] == "37"

@@ -32,6 +32,19 @@ async def test_a_bookmark_is_due_every_period_and_taken_once() -> None:
     deadlines.close()
 
 
+async def test_a_last_bookmark_is_due_shortly_before_the_end() -> None:
+    clock = VirtualClock()
+    deadlines = Deadlines(clock)
+    long, short = deadlines.start(70, 60), deadlines.start(2, 60)
+    await asyncio.sleep(0)
+    for moment, due in ((2, False), (58, True), (8, True)):
+        await clock.advance(moment)
+        await asyncio.sleep(0)
+        assert (long.take_tick(), short.take_tick()) == (due, False)
+    assert (short.over, long.over) == (True, False)
+    deadlines.close()
+
+
 async def test_watches_that_ended_early_are_forgotten() -> None:
     deadlines = Deadlines(VirtualClock())
     for _ in range(5_000):

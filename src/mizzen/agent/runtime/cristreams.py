@@ -73,7 +73,10 @@ class RemoteExec:
     async def read(self, stream: Literal["stdout", "stderr"]) -> bytes:
         if stream == "stderr" and self._tty:
             return b""
-        return await self._queues[_STDOUT if stream == "stdout" else _STDERR].get()
+        queue = self._queues[_STDOUT if stream == "stdout" else _STDERR]
+        if self._pump.done() and queue.empty():
+            return b""
+        return await queue.get()
 
     async def write(self, data: bytes) -> None:
         if not self._has_stdin:
@@ -122,7 +125,7 @@ class RemoteExec:
             return  # the command has ended, or its connection; `wait` says how
         finally:
             for queue in self._queues.values():
-                with contextlib.suppress(asyncio.QueueFull):
+                with contextlib.suppress(asyncio.QueueFull):  # then the reader sees the end after what is left
                     queue.put_nowait(b"")
 
     async def _take(self, number: int, data: bytes) -> None:

@@ -75,12 +75,12 @@ _DEFAULT = tuple(
         "AUDIT_WRITE",
     )
 )
-_MASKED = [
+MASKED = [
     "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
     "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
     "/sys/devices/virtual/powercap",
 ]  # fmt: skip
-_READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 _DEVICE_RULES: list[dict[str, Any]] = [
     {"allow": False, "access": "rwm"},
     *(
@@ -143,8 +143,8 @@ def config(
     }
     if not security.privileged:
         if not security.unmasked_proc:
-            linux["maskedPaths"] = _MASKED
-            linux["readonlyPaths"] = _READ_ONLY
+            linux["maskedPaths"] = MASKED
+            linux["readonlyPaths"] = READ_ONLY
         profile = runtime_default(granted) if security.seccomp == "RuntimeDefault" else seccomp
         if profile:
             linux["seccomp"] = profile

@@ -8,6 +8,13 @@ from mizzen.api.rules import addresses
 from mizzen.machinery.errors import FieldError, Object, invalid, required
 
 
+def default(range_: Object) -> None:
+    """A condition always shows its reason and message, if only as empty strings; typed clients insist."""
+    for condition in (range_.get("status") or {}).get("conditions") or ():
+        condition.setdefault("reason", "")
+        condition.setdefault("message", "")
+
+
 def prepare(range_: Object, old: Object | None) -> None:
     range_["status"] = {} if old is None else old.get("status") or {}
 
@@ -51,6 +58,7 @@ SERVICE_CIDR = Kind(
     plural="servicecidrs",
     namespaced=False,
     singular="servicecidr",
+    default=default,
     prepare=prepare,
     validate=validate,
     has_status=True,

@@ -3,9 +3,16 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#node-affinity
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from mizzen.api.views.core import NodeAffinity
 from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
+_ADDED = Reject("node(s) didn't match scheduler-enforced node affinity", resolvable=False)
 _REJECT = Reject("node(s) didn't match Pod's node affinity/selector", resolvable=False)
 
 
@@ -21,22 +28,30 @@ def matches(pod: PodInfo, node: NodeInfo) -> bool:
     return required is None or required.matches(node.name, labels)
 
 
-def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
+def parse(document: Mapping[str, Any]) -> NodeAffinity:
+    """NodeAffinityArgs: the affinity that is added to every pod's own. Raises ValueError."""
+    return msgspec.convert(document.get("addedAffinity") or {}, NodeAffinity)
+
+
+def _filter(pod: PodInfo, added: NodeAffinity) -> NodeFilter | None:
     spec = pod.pod.spec
-    if not spec.nodeSelector and (spec.affinity is None or spec.affinity.nodeAffinity is None):
+    everywhere = added.requiredDuringSchedulingIgnoredDuringExecution
+    if not spec.nodeSelector and (spec.affinity is None or spec.affinity.nodeAffinity is None) and everywhere is None:
         return None
 
     def verdict(node: NodeInfo) -> Reject | None:
+        if everywhere is not None and not everywhere.matches(node.name, node.labels):
+            return _ADDED
         return None if matches(pod, node) else _REJECT
 
     return verdict
 
 
-def score_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:
+def _score(pod: PodInfo, added: NodeAffinity) -> NodeScore | None:
     affinity = pod.pod.spec.affinity
-    if affinity is None or affinity.nodeAffinity is None:
-        return None
-    preferred = affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution
+    preferred = added.preferredDuringSchedulingIgnoredDuringExecution
+    if affinity is not None and affinity.nodeAffinity is not None:
+        preferred = (*preferred, *affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution)
     total = sum(term.weight for term in preferred)
     if not total:
         return None
@@ -48,10 +63,15 @@ def score_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:
     return score
 
 
-PLUGIN = Plugin(
-    "NodeAffinity",
-    filter=filter_nodes,
-    score=score_nodes,
-    weight=2,
-    wakes_on=frozenset({"node added", "node changed"}),
-)
+def plugin(added: NodeAffinity) -> Plugin:
+    """The plugin with affinity that is added to every pod's own."""
+    return Plugin(
+        "NodeAffinity",
+        filter=lambda pod, snapshot: _filter(pod, added),
+        score=lambda pod, snapshot: _score(pod, added),
+        weight=2,
+        wakes_on=frozenset({"node added", "node changed"}),
+    )
+
+
+PLUGIN = plugin(NodeAffinity())

@@ -1,0 +1,104 @@
+"""The images of a CRI runtime: it pulls and keeps them, this remembers which there are."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from mizzen.agent.images.keyring import Credential, matching
+from mizzen.agent.images.policy import Listed, Present
+from mizzen.agent.images.reference import Reference, parse
+from mizzen.agent.images.registry import PullFailure
+from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
+from mizzen.base import log
+
+_log = log.get("images")
+_LOOK_EVERY = 30.0
+_PULL_PATIENCE = 3600.0
+
+
+class CriImages:
+    """What the runtime's image service has, as of the last look; every pull and removal looks again."""
+
+    def __init__(self, channel: CriChannel) -> None:
+        self._channel = channel
+        self._images: list[dict[str, Any]] = []
+        self._used: set[str] = set()
+        self._disk = ""
+        self._looking: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Look for the first time, then again and again. Raises CallFailed."""
+        await self._look()
+        systems = (await self._channel.call("ImageFsInfo"))["image_filesystems"]
+        self._disk = next((one["fs_id"]["mountpoint"] for one in systems if one["fs_id"]), "")
+        self._looking = asyncio.create_task(self._keep_looking())
+
+    def close(self) -> None:
+        """Stop looking."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def find(self, image: Reference) -> Present | None:
+        name = str(image)
+        for one in self._images:
+            if name in one["repo_tags"] or name in one["repo_digests"] or name == one["id"]:
+                return Present(one["id"], one["size"])
+        return None
+
+    async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
+        failure = PullFailure(str(image))
+        for chosen in matching(credentials, image) or (None,):
+            request: dict[str, Any] = {"image": {"image": str(image)}}
+            if chosen is not None:
+                request["auth"] = {"username": chosen.user, "password": chosen.password}
+            try:
+                pulled = await self._channel.call("PullImage", request, patience=_PULL_PATIENCE)
+            except CallFailed as error:
+                failure = PullFailure(error.message)
+                continue
+            await self._look()
+            found = next((one for one in self._images if one["id"] == pulled["image_ref"]), None)
+            return Present(pulled["image_ref"], found["size"] if found is not None else 0)
+        raise failure
+
+    def shown_id(self, image_id: str, name: str) -> str:
+        try:
+            wanted = parse(name).name
+        except ValueError:
+            return image_id
+        digests = (digest for one in self._images if one["id"] == image_id for digest in one["repo_digests"])
+        return next((digest for digest in digests if digest.startswith(f"{wanted}@")), image_id)
+
+    def listed(self) -> tuple[Listed, ...]:
+        return tuple(Listed(one["id"], (*one["repo_digests"], *one["repo_tags"]), one["size"]) for one in self._images)
+
+    def layers(self, image_id: str) -> tuple[str, ...]:
+        raise KeyError(image_id)  # the runtime keeps them to itself
+
+    def unused(self) -> tuple[Listed, ...]:
+        kept = {one["id"] for one in self._images if one["pinned"]} | self._used
+        return tuple(one for one in self.listed() if one.id not in kept)
+
+    async def remove(self, image_id: str) -> None:
+        await self._channel.call("RemoveImage", {"image": {"image": image_id}})
+        await self._look()
+
+    def disk_use(self) -> float:
+        try:
+            disk = os.statvfs(self._disk)
+        except OSError:
+            return 0.0
+        return 1.0 - disk.f_bavail / disk.f_blocks
+
+    async def _look(self) -> None:
+        self._images = (await self._channel.call("ListImages"))["images"]
+        containers = (await self._channel.call("ListContainers"))["containers"]
+        self._used = {one["image_ref"] for one in containers}
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            with contextlib.suppress(CallFailed):
+                await self._look()

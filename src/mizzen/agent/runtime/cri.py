@@ -1,0 +1,383 @@
+"""Containers by a runtime of their own (containerd, CRI-O), spoken to over the Container Runtime Interface.
+
+A sandbox is known to the agent by its pod's uid; what the runtime calls it is looked up by label, so nothing needs
+to be remembered. Ends are seen through the containers' process ids at once; looking at the list is the fallback.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mizzen.agent.http import Dial
+from mizzen.agent.runtime import criconfig, cristreams, spawn
+from mizzen.agent.runtime.base import (
+    ContainerSeen,
+    ContainerSpec,
+    Exec,
+    Limits,
+    Observed,
+    RuntimeFailure,
+    Sandbox,
+    SandboxSpec,
+    Usage,
+)
+from mizzen.agent.runtime.cgroups import Cgroups
+from mizzen.agent.runtime.cninone import PLACEHOLDER
+from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
+from mizzen.base import log
+from mizzen.wire import cri
+
+_log = log.get("runtime")
+_LOOK_EVERY = 10.0
+_MOMENT = 0.01
+_STATES = {0: "created", 1: "running", 2: "exited"}
+Message = dict[str, Any]
+
+
+class CriRuntime:
+    """A runtime at the other end of a socket; see `Runtime` for what its calls promise."""
+
+    def __init__(self, channel: CriChannel, cgroups: Cgroups, version: tuple[str, str], dial: Dial | None) -> None:
+        self.name, self.version = version
+        self._channel = channel
+        self._cgroups = cgroups
+        self._dial = dial
+        self._node = cgroups.parent.strip("/")
+        self._specs: dict[str, SandboxSpec] = {}
+        self._ended: asyncio.Queue[ContainerSeen] = asyncio.Queue()
+        self._watched: dict[str, asyncio.Task[None]] = {}
+        self._told: set[str] = set()
+        self._errands: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def connect(cls, channel: CriChannel, cgroups: Cgroups, dial: Dial | None = None) -> "CriRuntime":
+        """The runtime behind a socket; `dial` reaches its streaming server. Raises RuntimeFailure."""
+        try:
+            said = await channel.call("Version", {"version": "v1"}, patience=10)
+        except CallFailed as error:
+            await channel.close()
+            raise RuntimeFailure("RuntimeUnavailable", f"no CRI v1 runtime at {channel.socket}: {error}") from error
+        return cls(channel, cgroups, (said["runtime_name"], said["runtime_version"]), dial)
+
+    # Sandboxes
+
+    async def open_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        if not spec.host_users:
+            raise RuntimeFailure("CreatePodSandboxError", f"{self.name} has no user namespaces for pods (hostUsers)")
+        self._specs[spec.uid] = spec
+        known = await self._sandboxes(spec.uid)
+        for one in known:
+            if one["state"] == cri.SANDBOX_READY:
+                return await self._as_sandbox(one, host_network=spec.host_network)
+        attempt = max((one["metadata"]["attempt"] + 1 for one in known), default=0)
+        group = self._cgroups.pod(spec.qos, spec.uid)
+        try:
+            self._cgroups.make(group, spec.limits)
+            Path(spec.log_directory).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RuntimeFailure("CreatePodSandboxError", str(error)) from error
+        config = criconfig.sandbox(spec, self._node, group, attempt)
+        opened = await self._channel.call("RunPodSandbox", {"config": config, "runtime_handler": spec.handler})
+        seen = {"id": opened["pod_sandbox_id"], "metadata": config["metadata"], "created_at": 0}
+        return await self._as_sandbox(seen, host_network=spec.host_network)
+
+    async def close_sandbox(self, sandbox: str) -> None:
+        for one in await self._sandboxes(sandbox):
+            await self._channel.call("StopPodSandbox", {"pod_sandbox_id": one["id"]})
+            await self._channel.call("RemovePodSandbox", {"pod_sandbox_id": one["id"]})
+        self._specs.pop(sandbox, None)
+        for qos in ("Guaranteed", "Burstable", "BestEffort"):
+            with contextlib.suppress(OSError):
+                self._cgroups.remove(self._cgroups.pod(qos, sandbox))
+
+    # Containers
+
+    async def create(self, sandbox: str, spec: ContainerSpec) -> str:
+        ready = [one for one in await self._sandboxes(sandbox) if one["state"] == cri.SANDBOX_READY]
+        shared = self._specs.get(sandbox)
+        if not ready or shared is None:
+            raise RuntimeFailure("CreateContainerError", f"sandbox {sandbox} is not open")
+        there = await self._containers({criconfig.POD_UID: sandbox})
+        target = ""
+        for one in there:
+            name, attempt = one["metadata"]["name"], one["metadata"]["attempt"]
+            if (name, attempt) == (spec.name, spec.attempt):
+                await self.remove(one["id"])  # what an interrupted step has left
+            if name == spec.target and one["state"] == cri.RUNNING:
+                target = one["id"]
+        await self._refuse_root(spec)
+        Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
+        created = await self._channel.call(
+            "CreateContainer",
+            {
+                "pod_sandbox_id": ready[0]["id"],
+                "config": criconfig.container(spec, shared, self._node, spec.image_id, target),
+                "sandbox_config": criconfig.sandbox(
+                    shared, self._node, self._cgroups.pod(shared.qos, shared.uid), ready[0]["metadata"]["attempt"]
+                ),
+            },
+        )
+        return str(created["container_id"])
+
+    async def start(self, container: str) -> None:
+        try:
+            await self._channel.call("StartContainer", {"container_id": container})
+        except CallFailed as error:
+            raise RuntimeFailure("RunContainerError", error.message) from error
+        self._follow(container)
+
+    async def stop(self, container: str, grace: float) -> None:
+        try:
+            request = {"container_id": container, "timeout": round(grace + 0.499)}
+            await self._channel.call("StopContainer", request, patience=grace + 60)
+        except CallFailed as error:
+            if error.code != "NOT_FOUND":
+                raise RuntimeFailure("KillContainerError", error.message) from error
+            return
+        await self._look_at(container)
+
+    async def remove(self, container: str) -> None:
+        self._told.discard(container)
+        if (watch := self._watched.pop(container, None)) is not None:
+            watch.cancel()
+        try:
+            await self._channel.call("RemoveContainer", {"container_id": container})
+        except CallFailed as error:
+            if error.code != "NOT_FOUND":
+                raise
+
+    async def update(self, container: str, limits: Limits) -> None:
+        request = {"container_id": container, "linux": criconfig.resources(limits)}
+        try:
+            await self._channel.call("UpdateContainerResources", request)
+        except CallFailed as error:
+            raise RuntimeFailure("ResizeFailed", error.message) from error
+
+    async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
+        request = {
+            "container_id": container, "cmd": list(command), "tty": tty, "stdin": stdin, "stdout": True,
+            "stderr": not tty,
+        }  # fmt: skip
+        answer = await self._channel.call("Exec", request)
+        return await cristreams.connect(answer["url"], tty=tty, stdin=stdin, dial=self._dial)
+
+    async def attach(self, container: str) -> Exec:
+        _, info = await self._status(container)
+        config = info.get("config") or {}
+        tty, stdin = bool(config.get("tty")), bool(config.get("stdin"))
+        request = {"container_id": container, "stdin": stdin, "tty": tty, "stdout": True, "stderr": not tty}
+        answer = await self._channel.call("Attach", request)
+        return await cristreams.connect(answer["url"], tty=tty, stdin=stdin, dial=self._dial)
+
+    def reopen_log(self, container: str) -> None:
+        async def errand() -> None:
+            try:
+                await self._channel.call("ReopenContainerLog", {"container_id": container})
+            except CallFailed as error:
+                _log.warning("log not opened anew", container=container, error=str(error))
+
+        task = asyncio.create_task(errand())
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+    async def observe(self) -> Observed:
+        sandboxes = []
+        for one in await self._sandboxes():
+            if one["state"] != cri.SANDBOX_READY:
+                continue
+            self._specs[one["metadata"]["uid"]] = await self._spec_of(one)
+            uses_host = self._specs[one["metadata"]["uid"]].host_network
+            sandboxes.append(await self._as_sandbox(one, host_network=uses_host))
+        containers = []
+        for one in await self._containers():
+            seen, _ = await self._status(one["id"], one)
+            containers.append(seen)
+            if seen.state == "running":
+                self._follow(seen.id)
+            self._told |= {seen.id} if seen.state == "exited" else set()
+        return Observed(tuple(sandboxes), tuple(containers))
+
+    async def stats(self) -> Mapping[str, Usage]:
+        found: dict[str, Usage] = {}
+        groups: dict[str, str] = {}
+        for one in await self._sandboxes():
+            uid = one["metadata"]["uid"]
+            spec = self._specs.get(uid)
+            groups[uid] = self._cgroups.pod(spec.qos if spec is not None else "BestEffort", uid)
+            found[f"pod/{uid}"] = self._cgroups.usage(groups[uid])
+        for one in await self._containers():
+            uid = one["labels"].get(criconfig.POD_UID, "")
+            if one["state"] == cri.RUNNING and uid in groups:
+                found[one["id"]] = self._cgroups.usage(f"{groups[uid]}/{one['id']}")
+        return found
+
+    async def watch(self) -> AsyncIterator[ContainerSeen]:
+        looking = asyncio.create_task(self._look_around())
+        try:
+            while True:
+                yield await self._ended.get()
+        finally:
+            looking.cancel()
+
+    async def close(self) -> None:
+        for task in [*self._watched.values(), *self._errands]:
+            task.cancel()
+        await self._channel.close()
+
+    # Inside
+
+    async def _sandboxes(self, uid: str = "") -> list[Message]:
+        wanted = {criconfig.NODE_LABEL: self._node, **({criconfig.POD_UID: uid} if uid else {})}
+        answer = await self._channel.call("ListPodSandbox", {"filter": {"label_selector": wanted}})
+        return sorted(answer["items"], key=lambda one: -one["created_at"])
+
+    async def _containers(self, labels: Mapping[str, str] | None = None) -> list[Message]:
+        wanted = {criconfig.NODE_LABEL: self._node, **(labels or {})}
+        answer = await self._channel.call("ListContainers", {"filter": {"label_selector": wanted}})
+        return list(answer["containers"])
+
+    async def _as_sandbox(self, seen: Message, *, host_network: bool) -> Sandbox:
+        """The sandbox with the namespace to attach to the network; none where the runtime has attached it itself."""
+        uid = seen["metadata"]["uid"]
+        answer = await self._channel.call("PodSandboxStatus", {"pod_sandbox_id": seen["id"], "verbose": True})
+        created = answer["status"]["created_at"] / 1e9
+        network = answer["status"]["network"]
+        ip = network.get("ip", "") if network else ""
+        if host_network:
+            return Sandbox(uid, uid, None, created)
+        if ip and ip != PLACEHOLDER:
+            more = tuple(one["ip"] for one in network["additional_ips"])
+            return Sandbox(uid, uid, None, created, (ip, *more))
+        pid = _info(answer).get("pid") or 0
+        return Sandbox(uid, uid, Path(f"/proc/{pid}/ns/net"), created)
+
+    async def _spec_of(self, seen: Message) -> SandboxSpec:
+        """What is needed of the specification of a sandbox that an earlier agent opened."""
+        answer = await self._channel.call("PodSandboxStatus", {"pod_sandbox_id": seen["id"], "verbose": True})
+        config = _info(answer).get("config") or {}
+        linux = config.get("linux") or {}
+        options = (linux.get("security_context") or {}).get("namespace_options") or {}
+        group = Path(linux.get("cgroup_parent") or "").parent.name.lower()
+        meta = seen["metadata"]
+        return SandboxSpec(
+            uid=meta["uid"],
+            namespace=meta["namespace"],
+            name=meta["name"],
+            hostname=config.get("hostname") or "",
+            host_network=options.get("network") == cri.NODE,
+            host_pid=options.get("pid") == cri.NODE,
+            host_ipc=options.get("ipc") == cri.NODE,
+            shared_pid=(options.get("pid") or cri.POD) == cri.POD,
+            qos={"burstable": "Burstable", "besteffort": "BestEffort"}.get(group, "Guaranteed"),
+            log_directory=config.get("log_directory") or "",
+        )
+
+    async def _status(self, container: str, listed: Message | None = None) -> tuple[ContainerSeen, Message]:
+        answer = await self._channel.call("ContainerStatus", {"container_id": container, "verbose": True})
+        status: Message = answer["status"]
+        meta = status["metadata"]
+        seen = ContainerSeen(
+            id=status["id"],
+            pod_uid=status["labels"].get(criconfig.POD_UID, ""),
+            name=meta["name"],
+            attempt=meta["attempt"],
+            image=(status["image"] or {}).get("image", ""),
+            image_id=(listed or {}).get("image_ref") or status["image_ref"],
+            state=_STATES.get(status["state"], "exited"),  # type: ignore[arg-type]
+            created_at=status["created_at"] / 1e9,
+            started_at=status["started_at"] / 1e9,
+            finished_at=status["finished_at"] / 1e9,
+            exit_code=status["exit_code"],
+            oom_killed=status["reason"] == "OOMKilled",
+        )
+        return seen, _info(answer)
+
+    async def _refuse_root(self, spec: ContainerSpec) -> None:
+        """The runtime does not know runAsNonRoot: the image's user is looked up for it. Raises RuntimeFailure."""
+        security = spec.security
+        if not security.run_as_non_root:
+            return
+        label = f"pod: {spec.pod_name}_{spec.pod_namespace}({spec.pod_uid}), container: {spec.name}"
+        listed = await self._channel.call("ListImages")
+        image = next((one for one in listed["images"] if one["id"] == spec.image_id), {})
+        text = ""
+        if security.run_as_user is not None:
+            text = "container's runAsUser breaks non-root policy" if security.run_as_user == 0 else ""
+        elif image.get("username"):
+            text = (
+                f"container has runAsNonRoot and image has non-numeric user ({image['username']}), cannot verify user "
+                "is non-root"
+            )
+        elif not (image.get("uid") or {}).get("value"):
+            text = "container has runAsNonRoot and image will run as root"
+        if text:
+            raise RuntimeFailure("CreateContainerConfigError", f"{text} ({label})")
+
+    def _follow(self, container: str) -> None:
+        if container not in self._watched:
+            self._watched[container] = asyncio.create_task(self._until_end(container))
+
+    async def _until_end(self, container: str) -> None:
+        """Wait for the container's process to end, then for the runtime to know how."""
+        with contextlib.suppress(RuntimeFailure):
+            seen, info = await self._status(container)
+            if seen.state == "running":
+                await _process_end(int(info.get("pid") or 0))
+            while not await self._look_at(container):
+                await asyncio.sleep(_MOMENT)
+        self._watched.pop(container, None)
+
+    async def _look_at(self, container: str) -> bool:
+        """Report a container's end once; answers whether it has ended, or is gone."""
+        try:
+            seen, _ = await self._status(container)
+        except CallFailed as error:
+            return error.code == "NOT_FOUND"
+        if seen.state != "exited":
+            return False
+        if container not in self._told:
+            self._told.add(container)
+            self._ended.put_nowait(seen)
+        return True
+
+    async def _look_around(self) -> None:
+        """Find the ends that nobody saw: of containers whose process was not found, or while the runtime was away."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            with contextlib.suppress(RuntimeFailure):
+                for one in await self._containers():
+                    if one["state"] == cri.EXITED and one["id"] not in self._told:
+                        await self._look_at(one["id"])
+                    elif one["state"] == cri.RUNNING:
+                        self._follow(one["id"])
+
+
+def _info(answer: Message) -> Message:
+    """What the runtime says beyond CRI's fields."""
+    try:
+        info: Message = orjson.loads(answer["info"].get("info") or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return info
+
+
+async def _process_end(pid: int) -> None:
+    """Return when a process that is not ours has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        await asyncio.sleep(1.0)  # not of this process namespace: the caller looks again
+        return
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, spawn.resolve, ended)
+    try:
+        await ended
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)

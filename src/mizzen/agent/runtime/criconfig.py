@@ -1,0 +1,139 @@
+"""From the agent's specifications to CRI's messages: pure translations.
+
+Ref: https://github.com/kubernetes/cri-api
+"""
+
+from pathlib import PurePath
+from typing import Any
+
+from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec, Security
+from mizzen.agent.runtime.oci_config import MASKED, READ_ONLY
+from mizzen.wire import cri
+
+NODE_LABEL = "mizzen.io/node"
+POD_UID = "io.kubernetes.pod.uid"
+_POD_NAME, _POD_NAMESPACE = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace"
+CONTAINER_NAME = "io.kubernetes.container.name"
+_ATTEMPT = "io.kubernetes.container.restartCount"
+Message = dict[str, Any]
+
+
+def sandbox(spec: SandboxSpec, node: str, cgroup: str, attempt: int) -> Message:
+    """A PodSandboxConfig; `node` tells the sandboxes of one node from those of others at the same runtime."""
+    linux: Message = {
+        "cgroup_parent": cgroup,
+        "security_context": {"namespace_options": _shared(spec), "seccomp": {"profile_type": cri.RUNTIME_DEFAULT}},
+        "sysctls": dict(spec.sysctls),
+    }
+    return {
+        "metadata": {"name": spec.name, "uid": spec.uid, "namespace": spec.namespace, "attempt": attempt},
+        "hostname": "" if spec.host_network else spec.hostname,
+        "log_directory": spec.log_directory,
+        "dns_config": {
+            "servers": list(spec.nameservers),
+            "searches": list(spec.searches),
+            "options": list(spec.dns_options),
+        },
+        "labels": {
+            **spec.labels,
+            NODE_LABEL: node,
+            POD_UID: spec.uid,
+            _POD_NAME: spec.name,
+            _POD_NAMESPACE: spec.namespace,
+        },
+        "annotations": dict(spec.annotations),
+        "linux": linux,
+    }
+
+
+def _shared(spec: SandboxSpec) -> Message:
+    return {
+        "network": cri.NODE if spec.host_network else cri.POD,
+        "pid": cri.NODE if spec.host_pid else cri.POD if spec.shared_pid else cri.CONTAINER,
+        "ipc": cri.NODE if spec.host_ipc else cri.POD,
+    }
+
+
+def container(spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, target: str) -> Message:
+    """A ContainerConfig; `image` is what the runtime knows the image by, `target` the id of the container to join."""
+    options = _shared(shared)
+    if target:
+        options |= {"pid": cri.TARGET, "target_id": target}
+    return {
+        "metadata": {"name": spec.name, "attempt": spec.attempt},
+        "image": {"image": image},
+        "command": list(spec.command),
+        "args": list(spec.args),
+        "working_dir": spec.cwd,
+        "envs": [{"key": key, "value": value} for key, value in dict(spec.env).items()],
+        "mounts": [
+            {
+                "container_path": mount.target,
+                "host_path": mount.source,
+                "readonly": mount.read_only,
+                "propagation": cri.PROPAGATION[mount.propagation],
+            }
+            for mount in spec.mounts
+        ],
+        "devices": [
+            {"container_path": one.target, "host_path": one.source, "permissions": one.permissions}
+            for one in spec.devices
+        ],
+        "labels": {
+            NODE_LABEL: node,
+            POD_UID: spec.pod_uid,
+            _POD_NAME: spec.pod_name,
+            _POD_NAMESPACE: spec.pod_namespace,
+            CONTAINER_NAME: spec.name,
+        },
+        "annotations": {_ATTEMPT: str(spec.attempt)},
+        "log_path": str(PurePath(spec.log_path).relative_to(shared.log_directory)),
+        "stdin": spec.stdin,
+        "stdin_once": spec.stdin_once,
+        "tty": spec.tty,
+        "linux": {"resources": resources(spec.limits), "security_context": _security(spec.security, options)},
+    }
+
+
+def resources(limits: Limits) -> Message:
+    """A LinuxContainerResources."""
+    return {
+        "cpu_period": limits.cpu_period if limits.cpu_quota else 0,
+        "cpu_quota": limits.cpu_quota,
+        "cpu_shares": limits.cpu_shares,
+        "memory_limit_in_bytes": limits.memory,
+        "memory_swap_limit_in_bytes": limits.memory,
+        "oom_score_adj": limits.oom_score_adj,
+        "hugepage_limits": [{"page_size": size, "limit": limit} for size, limit in limits.hugepages.items()],
+    }
+
+
+def _security(security: Security, options: Message) -> Message:
+    context: Message = {
+        "capabilities": {"add_capabilities": _bare(security.add), "drop_capabilities": _bare(security.drop)},
+        "privileged": security.privileged,
+        "namespace_options": options,
+        "readonly_rootfs": security.read_only_root,
+        "supplemental_groups": list(security.groups),
+        "no_new_privs": security.no_new_privileges,
+        "seccomp": _seccomp(security.seccomp),
+    }
+    if security.run_as_user is not None:
+        context["run_as_user"] = {"value": security.run_as_user}
+    if security.run_as_group is not None:
+        context["run_as_group"] = {"value": security.run_as_group}
+    if not security.unmasked_proc and not security.privileged:
+        context |= {"masked_paths": list(MASKED), "readonly_paths": list(READ_ONLY)}
+    return context
+
+
+def _seccomp(profile: str) -> Message:
+    if profile in {"", "Unconfined"}:
+        return {"profile_type": cri.UNCONFINED}
+    if profile == "RuntimeDefault":
+        return {"profile_type": cri.RUNTIME_DEFAULT}
+    return {"profile_type": cri.LOCALHOST, "localhost_ref": profile}
+
+
+def _bare(names: tuple[str, ...]) -> list[str]:
+    return [name.upper().removeprefix("CAP_") for name in names]

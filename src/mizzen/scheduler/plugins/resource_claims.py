@@ -1,0 +1,160 @@
+"""DynamicResources: a pod goes where the devices are that its ResourceClaims ask for.
+
+Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from mizzen.api.views.core import NodeSelector
+from mizzen.api.views.resource import ResourceClaim
+from mizzen.scheduler.devices import Devices, Id, Picked, allocate, on_node
+from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
+from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
+
+MOST_CONSUMERS = 256
+_NOT_HERE = Reject("resourceclaim not available on the node", resolvable=False)
+_NO_DEVICES = Reject("cannot allocate all claims")
+
+
+def claim_names(pod: PodInfo) -> Iterator[tuple[str, str | None]]:
+    """The pod's names for its claims, with the claims' own; None for those not made yet."""
+    made = {one.name: one.resourceClaimName for one in pod.pod.status.resourceClaimStatuses}
+    for one in pod.pod.spec.resourceClaims:
+        if one.resourceClaimName:
+            yield one.name, one.resourceClaimName
+        elif one.name not in made:
+            yield one.name, None
+        elif made[one.name]:
+            yield one.name, made[one.name]
+
+
+def claims_of(pod: PodInfo, snapshot: Snapshot) -> tuple[ResourceClaim, ...]:
+    """The pod's claims that are there."""
+    namespace = pod.pod.metadata.namespace
+    found = (snapshot.lookups.resource_claim(namespace, name) for _, name in claim_names(pod) if name)
+    return tuple(one for one in found if one is not None)
+
+
+def refuse(pod: PodInfo, snapshot: Snapshot) -> Reject | None:
+    meta = pod.pod.metadata
+    for wanted, name in claim_names(pod):
+        if name is None:
+            reason = f'waiting for dynamic resource controller to create the resourceclaim "{wanted}"'
+            return Reject(reason, resolvable=False)
+        claim = snapshot.lookups.resource_claim(meta.namespace, name)
+        if claim is None:
+            return Reject(f'resourceclaim "{name}" not found', resolvable=False)
+        if claim.metadata.deleting:
+            return Reject(f'resourceclaim "{name}" is being deleted', resolvable=False)
+        owner = claim.metadata.controller
+        if owner is not None and owner.kind == "Pod" and owner.uid != meta.uid:
+            return Reject(f'ResourceClaim "{name}" was not created for Pod "{pod.key}"', resolvable=False)
+        others = [one for one in claim.status.reservedFor if one.uid != meta.uid]
+        if len(others) >= MOST_CONSUMERS:
+            return Reject("resourceclaim in use", resolvable=False)
+        for class_name in _classes(wants(claim)):
+            if snapshot.lookups.device_class(class_name) is None:
+                reason = f'request in claim "{name}": device class {class_name} does not exist'
+                return Reject(reason, resolvable=False)
+    return None
+
+
+def wants(claim: ResourceClaim) -> Devices:
+    return msgspec.convert(claim.spec.get("devices") or {}, Devices)
+
+
+def _classes(wanted: Devices) -> Iterator[str]:
+    for request in wanted.requests:
+        for one in (request.exactly, *request.firstAvailable):
+            if one is not None:
+                yield one.deviceClassName
+
+
+def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
+    if not pod.pod.spec.resourceClaims:
+        return None
+    claims = claims_of(pod, snapshot)
+    bound = [where for where in map(_home, claims) if where is not None]
+
+    def verdict(node: NodeInfo) -> Reject | None:
+        if not all(where.matches(node.name, node.labels) for where in bound):
+            return _NOT_HERE
+        return None if choose(pod, node, snapshot) is not None else _NO_DEVICES
+
+    return verdict
+
+
+def choose(pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> dict[str, Picked] | None:
+    """Devices on the node for the claims without an allocation, by the claims' uids; None when they do not suffice."""
+    waiting = [one for one in claims_of(pod, snapshot) if one.status.allocation is None]
+    if not waiting:
+        return {}
+    devices = on_node(snapshot.lookups.resource_slices(), node.name, node.labels)
+    taken = set(taken_devices(snapshot))
+    found: dict[str, Picked] = {}
+    for claim in waiting:
+        assumed = snapshot.assumed_devices.get(claim.metadata.uid)
+        if assumed is not None and assumed[0] != pod.key:
+            return None
+        picked = allocate(wants(claim), devices, frozenset(taken), _selectors(snapshot))
+        if picked is None:
+            return None
+        taken.update(one.id for _, one, admin in picked if not admin)
+        found[claim.metadata.uid] = picked
+    return found
+
+
+def taken_devices(snapshot: Snapshot) -> Iterator[Id]:
+    """Every device that is allocated, or about to be."""
+    for claim in snapshot.lookups.resource_claims():
+        for one in _results(claim.status.allocation):
+            if not one.get("adminAccess"):
+                yield one["driver"], one["pool"], one["device"]
+    for _, ids in snapshot.assumed_devices.values():
+        yield from ids
+
+
+def class_config(claim: ResourceClaim, snapshot: Snapshot) -> Sequence[dict[str, Any]]:
+    """The configuration that the claim's classes bring."""
+    found = []
+    for name in dict.fromkeys(_classes(wants(claim))):
+        kind = snapshot.lookups.device_class(name)
+        found.extend(kind.spec.get("config") or () if kind else ())
+    return found
+
+
+def _selectors(snapshot: Snapshot) -> Any:
+    def of(name: str) -> tuple[str, ...] | None:
+        kind = snapshot.lookups.device_class(name)
+        if kind is None:
+            return None
+        return tuple(one["cel"]["expression"] for one in kind.spec.get("selectors") or () if one.get("cel"))
+
+    return of
+
+
+def _home(claim: ResourceClaim) -> NodeSelector | None:
+    """The nodes that an allocated claim is for; None when it is for any, or not allocated."""
+    selector = (claim.status.allocation or {}).get("nodeSelector")
+    return msgspec.convert(selector, NodeSelector) if selector else None
+
+
+def _results(allocation: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]]:
+    return ((allocation or {}).get("devices") or {}).get("results") or ()
+
+
+def signature(pod: PodInfo, snapshot: Snapshot) -> Hashable:
+    """Pods share a class only when they share their claims."""
+    return tuple(claim_names(pod)) and (pod.pod.metadata.namespace, tuple(claim_names(pod)))
+
+
+PLUGIN = Plugin(
+    "DynamicResources",
+    refuse=refuse,
+    filter=filter_nodes,
+    signature=signature,
+    wakes_on=frozenset({"node added", "node changed", "pod gone", "resource claim"}),
+)
