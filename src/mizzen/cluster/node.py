@@ -83,12 +83,13 @@ def run(options: Options) -> None:
     began = time.monotonic()
     try:
         uvloop.run(_run(options, _dialer(machine_net) if options.netns is not None else None))
-    except (asyncio.CancelledError, ConfigError):
+    except asyncio.CancelledError:
+        return
+    except ConfigError:
         raise
     except BaseException as error:
-        _log.error(
-            "node crashed", node=options.name, error=repr(error), trace="".join(traceback.format_exception(error))
-        )
+        trace = "".join(traceback.format_exception(error)[-12:])
+        _log.error("node crashed", node=options.name, error=repr(error), trace=trace)
         start_anew(time.monotonic() - began)
 
 

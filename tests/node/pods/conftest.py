@@ -17,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.node.pods import images
+from tests.node.pods import daemon, images
 
-from mizzen.agent import agent, embedded
+from mizzen.agent import agent, embedded, external
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.images.archive import import_path
+from mizzen.agent.images.policy import Images
 from mizzen.agent.network.netlink import Netlink
 from mizzen.agent.network.routed import RoutedNetwork
 from mizzen.agent.runtime import cgroups, namespaces, syscalls
+from mizzen.agent.runtime.base import Runtime
 from mizzen.base import log
 from mizzen.base.clock import SystemClock
 from mizzen.client.client import Client
@@ -61,8 +63,8 @@ def busybox(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(scope="session")
 def image_root(busybox: bytes, own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The machine's image store, holding `IMAGE`."""
-    root = tmp_path_factory.mktemp("images")
-    archive = tmp_path_factory.mktemp("archive") / "busybox.tar"
+    root = tmp_path_factory.mktemp("machine") / "images"
+    archive = root.parent / "busybox.tar"
     images.docker_archive(archive, IMAGE, [busybox], Cmd=["sh"], Env=["PATH=/bin", "FROM_IMAGE=yes"])
     config = AgentConfig("unused", root / "unused", root, ("127.0.0.1",))
     asyncio.run(import_path(embedded.images_of(config).store, archive))
@@ -91,6 +93,14 @@ def registry(own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> 
     server.wait(10)
 
 
+@pytest.fixture(scope="session")
+def containerd(own_namespaces: None, image_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A containerd of the tests' own, with `IMAGE` and an image for its sandboxes; answers its socket."""
+    root = tmp_path_factory.mktemp("containerd")
+    with daemon.running(root, image_root.parent / "busybox.tar", IMAGE) as address:
+        yield address
+
+
 @dataclass
 class Node:
     """The node and its API, as tests use them."""
@@ -103,9 +113,12 @@ class Node:
     task: "asyncio.Task[None] | None" = None
 
     @classmethod
-    def at(cls, root: Path, image_root: Path, client: Client, name: str = "node-1") -> "Node":
-        """A node whose directories are below `root`."""
-        config = AgentConfig(name, root / "node", image_root, (NODE_IP,), cluster_dns=("10.96.0.10",))
+    def at(cls, root: Path, image_root: Path, client: Client, name: str = "node-1", socket: str = "") -> "Node":
+        """A node whose directories are below `root`; with a socket, its containers are that CRI runtime's."""
+        config = AgentConfig(
+            name, root / "node", image_root, (NODE_IP,), cluster_dns=("10.96.0.10",), cri_socket=socket,
+            runtime="cri" if socket else "crun",
+        )  # fmt: skip
         (root / "network").mkdir()
         network = RoutedNetwork(root / "network", IPv4Network("10.210.0.0/24"), IPv4Address(NODE_IP))
         return cls(config, client, network)
@@ -119,8 +132,7 @@ class Node:
             self.running = started
             ready.set()
 
-        pictures = embedded.images_of(self.config)
-        runtime = embedded.runtime_of(self.config, pictures)
+        runtime, pictures = await self.machinery()
         self.task = asyncio.create_task(
             agent.run(
                 self.config, self.new_client("kubelet"), network=self.network, runtime=runtime, images=pictures,
@@ -132,6 +144,18 @@ class Node:
         if self.task.done():
             waiting.cancel()
             self.task.result()
+
+    async def machinery(self) -> tuple[Runtime, Images]:
+        """What runs containers, and their images."""
+        if self.config.runtime == "cri":
+            return await external.connect(self.config)
+        pictures = embedded.images_of(self.config)
+        return embedded.runtime_of(self.config, pictures), pictures
+
+    async def purge(self) -> None:
+        """Remove everything of the node."""
+        runtime, _ = await self.machinery()
+        await embedded.purge(self.config, self.network, runtime=runtime)
 
     async def stop(self) -> None:
         """Stop the agent; its containers go on."""
@@ -273,23 +297,38 @@ async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10) ->
     return seen
 
 
+@pytest.fixture(params=["crun", "cri"])
+async def node(request: pytest.FixtureRequest, image_root: Path, tmp_path: Path) -> AsyncIterator[Node]:
+    """A running node with each of the runtimes."""
+    socket = request.getfixturevalue("containerd") if request.param == "cri" else ""
+    async with running_node(image_root, tmp_path, socket) as here:
+        yield here
+
+
 @pytest.fixture
-async def node(image_root: Path, tmp_path: Path) -> AsyncIterator[Node]:
-    """A running node; afterwards nothing of it may be left."""
+async def crun_node(image_root: Path, tmp_path: Path) -> AsyncIterator[Node]:
+    """A running node with the embedded runtime, for what is its own."""
+    async with running_node(image_root, tmp_path) as here:
+        yield here
+
+
+@contextlib.asynccontextmanager
+async def running_node(image_root: Path, tmp_path: Path, socket: str = "") -> AsyncIterator[Node]:
+    """A node with an API server of its own; afterwards nothing of it may be left."""
     log.set_level("error")
     server = await server_in_memory()
 
     def new_client(user: str) -> Client:
         return Client(InProcessTransport(server.handle, Identity(user, groups=(MASTERS,))), field_manager=user)
 
-    here = Node.at(tmp_path, image_root, new_client("tester"))
+    here = Node.at(tmp_path, image_root, new_client("tester"), socket=socket)
     here.new_client = new_client
     await here.start()
     try:
         yield here
     finally:
         await here.stop()
-        await embedded.purge(here.config, here.network)
+        await here.purge()
         await server.close()
     assert_nothing_left(here.config)
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from tests.node.pods.conftest import Node, assert_nothing_left, container, is_ready, phase, server_in_memory
 
-from mizzen.agent import embedded
 from mizzen.client.client import Client
 from mizzen.client.inprocess import InProcessTransport
 from mizzen.client.resources import PODS
@@ -82,5 +81,5 @@ async def test_containers_survive_the_death_of_their_agent(
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
-        await embedded.purge(node.config, node.network)
+        await node.purge()
     assert_nothing_left(node.config)

@@ -304,7 +304,7 @@ class CriRuntime:
             return
         label = f"pod: {spec.pod_name}_{spec.pod_namespace}({spec.pod_uid}), container: {spec.name}"
         listed = await self._channel.call("ListImages")
-        image = next((one for one in listed["images"] if one["id"] == spec.image_id), {})
+        image: Message = next((one for one in listed["images"] if one["id"] == spec.image_id), {})
         text = ""
         if security.run_as_user is not None:
             text = "container's runAsUser breaks non-root policy" if security.run_as_user == 0 else ""

@@ -25,7 +25,7 @@ class CriChannel:
 
     def __init__(self, socket: str) -> None:
         self.socket = socket
-        self._channel: "grpc.aio.Channel | None" = None
+        self._channel: grpc.aio.Channel | None = None
 
     async def call(self, name: str, request: dict[str, Any] | None = None, *, patience: float = _PATIENCE) -> Any:
         """The answer, with all of its fields. Raises CallFailed."""
@@ -44,7 +44,7 @@ class CriChannel:
     async def close(self) -> None:
         """Let go of the connection."""
         if self._channel is not None:
-            await self._channel.close()
+            await self._channel.close(None)
 
 
 def _same(data: bytes) -> bytes:
