@@ -68,6 +68,19 @@ class Subresource:
     validate: Validate | None = None
 
 
+class Converter(Protocol):
+    """Turns versions of a kind into each other by asking elsewhere, before the hooks of the kind are called."""
+
+    async def prepare(self, stored: Iterable[tuple[str, bytes]]) -> None:
+        """Make `from_stored` know these: apiVersion and encoded object of each. Raises ApiError."""
+
+    async def to_stored(self, obj: Object) -> Object:
+        """The form in which an object is written. Raises ApiError."""
+
+    def written(self, obj: Object, revision: int) -> None:
+        """An object was written at a revision."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One resource as served under one group and version.
@@ -126,6 +139,8 @@ class Kind:
     """Key prefix segment of the store, shared by kinds that are the same objects; empty: group/plural."""
     to_stored: Callable[[Object], Object] | None = None
     from_stored: Callable[[Object], Object] | None = None
+    converter: Converter | None = None
+    """Who is asked first where these conversions need an answer from elsewhere."""
 
     @property
     def api_version(self) -> str:

@@ -136,25 +136,30 @@ def _ordered(subset: Object) -> Object:
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """Endpoints that a user wrote for a Service without selector, and the slices made from them."""
+    """Endpoints that a user wrote for a Service without selector (or None any more), and the slices made from them."""
 
-    endpoints: Endpoints
+    endpoints: Endpoints | None
     slices: tuple[EndpointSlice, ...]
 
 
 def observe_mirror(cache: Cache, key: str) -> Mirrored | None:
     endpoints = cache.of(ENDPOINTS, Endpoints).get(*split(key))
     service = cache.of(SERVICES, Service).get(*split(key))
-    if endpoints is None or service is None or service.spec.selector:
-        return None
-    meta = endpoints.metadata
-    if meta.labels.get(SKIP_MIRROR) == "true" or LEADER in meta.annotations:
-        return None
-    return Mirrored(endpoints, endpointslices.slices_of(cache, endpoints, MANAGER))
+    slices = endpointslices.slices_of(cache, *split(key), MANAGER)
+    if endpoints is None or service is None or service.spec.selector or _is_private(endpoints):
+        return Mirrored(None, slices) if slices else None
+    return Mirrored(endpoints, slices)
+
+
+def _is_private(endpoints: Endpoints) -> bool:
+    """Whether its writer, or a leader election, wants it for itself."""
+    return endpoints.metadata.labels.get(SKIP_MIRROR) == "true" or LEADER in endpoints.metadata.annotations
 
 
 def reconcile_mirror(seen: Mirrored, now: float) -> Plan:
     endpoints = seen.endpoints
+    if endpoints is None:
+        return Plan(tuple(endpointslices.deleted(one) for one in seen.slices if not one.metadata.deleting))
     if endpoints.metadata.deleting:
         return NOTHING
     wanted: dict[Group, dict[str, Endpoint]] = defaultdict(dict)

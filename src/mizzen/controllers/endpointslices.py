@@ -53,17 +53,14 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
     names = {pod.spec.nodeName for pod in pods}
     found = (nodes.get("", name) for name in names)
     zones = {node.metadata.name: node.metadata.labels[ZONE] for node in found if node and ZONE in node.metadata.labels}
-    return Snapshot(service, pods, zones, slices_of(cache, service, MANAGER))
+    return Snapshot(service, pods, zones, slices_of(cache, *split(key), MANAGER))
 
 
-def slices_of(cache: Cache, service: Any, manager: str) -> tuple[EndpointSlice, ...]:
+def slices_of(cache: Cache, namespace: str, name: str, manager: str) -> tuple[EndpointSlice, ...]:
     """A Service's slices by one manager, by name."""
-    meta = service.metadata
-    found = cache.of(ENDPOINT_SLICES, EndpointSlice).by(BY_LABEL, (SERVICE_NAME, meta.name))
+    found = cache.of(ENDPOINT_SLICES, EndpointSlice).by(BY_LABEL, (SERVICE_NAME, name))
     ours = [
-        one
-        for one in found
-        if one.metadata.namespace == meta.namespace and one.metadata.labels.get(MANAGED_BY) == manager
+        one for one in found if one.metadata.namespace == namespace and one.metadata.labels.get(MANAGED_BY) == manager
     ]
     return tuple(sorted(ours, key=lambda one: one.metadata.name))
 
@@ -107,7 +104,7 @@ def arranged(
     actions: list[Action] = []
     for group, endpoints in wanted.items():
         actions += _group(group, endpoints, existing.pop(group, []), frame, now)
-    actions += (_delete(one) for left in existing.values() for one in left)
+    actions += (deleted(one) for left in existing.values() for one in left)
     return tuple(actions)
 
 
@@ -132,7 +129,7 @@ def _group(
     spare = 0 if endpoints else 1
     for one, stays in zip(slices, kept, strict=True):
         if not stays and not spare:
-            actions.append(_delete(one))
+            actions.append(deleted(one))
             continue
         spare -= not stays
         actions += _patch(one, tuple(stays), frame, now)
@@ -177,7 +174,8 @@ def _create(group: Group, endpoints: Iterable[Endpoint], frame: Frame, now: floa
     return Create(ENDPOINT_SLICES, body)
 
 
-def _delete(one: EndpointSlice) -> Delete:
+def deleted(one: EndpointSlice) -> Delete:
+    """The deletion of a slice."""
     return Delete(ENDPOINT_SLICES, one.metadata.namespace, one.metadata.name, uid=one.metadata.uid)
 
 

@@ -12,7 +12,7 @@ from mizzen.machinery.errors import ApiError, Errors
 from mizzen.server.options import ListOptions, too_large_revision
 from mizzen.server.selection import Selection
 from mizzen.server.served import ListMeta
-from mizzen.server.watchcache import Expired, Snapshot, WatchCache
+from mizzen.server.watchcache import Entry, Expired, Snapshot, WatchCache
 
 _TOKEN_VERSION: Final = "meta.k8s.io/v1"
 _EXPIRED_TOKEN: Final = (
@@ -72,28 +72,28 @@ def _bad_token(why: str) -> ApiError:
 
 def page(
     cache: WatchCache, now: int, namespace: str, selection: Selection, options: ListOptions
-) -> tuple[list[bytes], ListMeta]:
-    """The tails of one list answer. `now` is the revision memory shows. Raises ApiError."""
+) -> tuple[list[Entry], ListMeta]:
+    """The entries of one list answer. `now` is the revision memory shows. Raises ApiError."""
     snapshot, revision, after = _state(cache, now, namespace, options)
     name = selection.name
     if name and namespace and not after:
         entry = snapshot.entries.get(f"{namespace}/{name}")
-        return [entry.tail] if entry and selection.matches(entry) else [], ListMeta(revision)
+        return [entry] if entry and selection.matches(entry) else [], ListMeta(revision)
     start, end = snapshot.bounds(namespace, after)
     entries, keys = snapshot.entries, snapshot.keys
     limit = 0 if options.revision == 0 and not options.token else max(0, options.limit)
     if selection.everything and not limit:
-        return [entries[key].tail for key in keys[start:end]], ListMeta(revision)
-    tails: list[bytes] = []
+        return [entries[key] for key in keys[start:end]], ListMeta(revision)
+    found: list[Entry] = []
     for position in range(start, end):
         entry = entries[keys[position]]
         if not selection.everything and not selection.matches(entry):
             continue
-        if limit and len(tails) == limit:
+        if limit and len(found) == limit:
             token = Token(revision, _start(keys[position - 1], namespace))
-            return tails, ListMeta(revision, token.encode(), end - position if selection.everything else 0)
-        tails.append(entry.tail)
-    return tails, ListMeta(revision)
+            return found, ListMeta(revision, token.encode(), end - position if selection.everything else 0)
+        found.append(entry)
+    return found, ListMeta(revision)
 
 
 def _start(last: str, namespace: str) -> str:

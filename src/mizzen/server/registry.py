@@ -129,6 +129,7 @@ class Registry:
                     if not create:
                         raise self._not_found(write)
                     return await self._created(write, change)
+                await self._storage.prepare(kind, entry)
                 try:
                     return await self._modify(write, entry, change)
                 except Conflict as conflict:
@@ -246,6 +247,7 @@ class Registry:
                 entry = self._storage.cacher.cache(kind.storage).entries.get(key)
                 if entry is None:
                     raise self._not_found(write)
+                await self._storage.prepare(kind, entry)
                 try:
                     return await self._delete(write, entry, options)
                 except Conflict as conflict:

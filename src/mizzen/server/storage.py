@@ -36,6 +36,11 @@ class Storage:
             return obj
         return {**kind.from_stored(obj), "kind": kind.kind, "apiVersion": kind.api_version}
 
+    async def prepare(self, kind: Kind, entry: Entry) -> None:
+        """Let an entry of another version be decoded, which may need an answer from elsewhere. Raises ApiError."""
+        if kind.converter is not None:
+            await kind.converter.prepare(((entry.version, entry.tail),))
+
     async def put(self, kind: Kind, obj: Object, expect: int) -> Entry:
         """Write an object that is at revision `expect` (0: absent). Raises Conflict, ApiError when the store is full.
 
@@ -44,7 +49,8 @@ class Storage:
         meta = obj["metadata"]
         short = object_key(kind, meta.get("namespace", ""), meta["name"])
         key = f"{kind.storage}/{short}"
-        stored = stored_form(kind, obj)
+        converter = kind.converter
+        stored = stored_form(kind, obj if converter is None else await converter.to_stored(obj))
         data = orjson.dumps(stored)
         self.cacher.announce(key, data, stored)
         try:
@@ -55,6 +61,8 @@ class Storage:
         except BaseException:
             self.cacher.forget(key)
             raise
+        if converter is not None:
+            converter.written(obj, revision)
         await self.cacher.seen(revision)
         entry = self.cacher.cache(kind.storage).entries.get(short)
         if entry is None or entry.revision != revision:

@@ -8,6 +8,7 @@ revision is found by undoing the history, so pages of a list and exact reads agr
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from sys import intern
 from typing import Any, Final
@@ -40,6 +41,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     fields: tuple[str, ...]
     revision: int
     tail: bytes
+    version: str = ""
+    """The apiVersion that it is stored as."""
 
     @property
     def namespace(self) -> str:
@@ -111,7 +114,16 @@ def index(key: str, data: bytes, revision: int, getters: FieldGetters, decoded: 
     obj = orjson.loads(data) if decoded is None else decoded
     labels = _shared_labels(obj["metadata"].get("labels") or {})
     fields = tuple(intern(getter(obj)) for getter in getters.values())
-    return Entry(key, labels, fields, revision, tail_of(data, revision))
+    start = data.index(_METADATA)
+    tail = b'%b%d",%b' % (_VERSION, revision, data[start + len(_METADATA) :])
+    return Entry(key, labels, fields, revision, tail, _version_of(data[:start]))
+
+
+@lru_cache(maxsize=1024)
+def _version_of(head: bytes) -> str:
+    """The apiVersion in what stands before the metadata of stored JSON."""
+    found: dict[str, str] = orjson.loads(head.rstrip(b",") + b"}")
+    return intern(found.get("apiVersion", ""))
 
 
 _label_sets: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}

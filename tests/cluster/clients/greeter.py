@@ -17,20 +17,21 @@ def login(**context: Any) -> Any:
 @kopf.on.startup()
 def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     config.load_kube_config()
-    settings.posting.level = 20
+    settings.posting.enabled = True
     settings.persistence.finalizer = "greetings.tests.example/operator"
 
 
 @kopf.on.create("greetings.tests.example")
 @kopf.on.update("greetings.tests.example", field="spec.text")
-def greet(spec: kopf.Spec, name: str, namespace: str, patch: kopf.Patch, **_: Any) -> dict[str, str]:
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"text": spec["text"]}}
-    kopf.adopt(body)
+def greet(body: kopf.Body, spec: kopf.Spec, name: str, namespace: str, patch: kopf.Patch, **_: Any) -> dict[str, str]:
+    kept = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"text": spec["text"]}}
+    kopf.adopt(kept)
     core = client.CoreV1Api()
     if core.list_namespaced_config_map(namespace, field_selector=f"metadata.name={name}").items:
-        core.patch_namespaced_config_map(name, namespace, body)
+        core.patch_namespaced_config_map(name, namespace, kept)
     else:
-        core.create_namespaced_config_map(namespace, body)
+        core.create_namespaced_config_map(namespace, kept)
+    kopf.info(body, reason="Greeted", message=spec["text"])
     patch.status["said"] = spec["text"]
     return {"text": spec["text"]}
 

@@ -46,7 +46,7 @@ def test_typed_objects_round_trip(api: client.ApiClient, core: client.CoreV1Api,
     assert apps.read_namespaced_deployment_scale("web", namespace).spec.replicas == 1
     assert apps.patch_namespaced_deployment_scale("web", namespace, {"spec": {"replicas": 3}}).spec.replicas == 3
     assert apps.read_namespaced_deployment("web", namespace).metadata.generation == 2
-    assert core.delete_namespaced_config_map("a", namespace).status == "Success"
+    assert core.delete_namespaced_config_map("a", namespace)["status"] == "Success"
     with pytest.raises(ApiException) as caught:
         core.read_namespaced_config_map("a", namespace)
     assert caught.value.status == 404
