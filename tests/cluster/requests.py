@@ -11,8 +11,8 @@ from mizzen.wire.message import Request
 DEPTH = 4
 DEFINITION = "things.x.example.com"
 NOT_STORED = {"APIService", "Binding", "CertificateSigningRequest", "Eviction", "IPAddress", "Scale", "TokenRequest"}
-NAMES = ("a", "a", "a", "b", "b", "c", DEFINITION, "kubernetes", "system:node", "x y", "Ä", "..", "a" * 300, "")
-NAMESPACES = ("fuzz", "fuzz", "fuzz", "fuzz", "fuzz", "fuzz", "default", "none", "Ä", "")
+NAMES = (*(["a"] * 12), *(["b"] * 4), "c", DEFINITION, "kubernetes", "system:node", "x y", "Ä", "..", "a" * 300, "")
+NAMESPACES = (*(["fuzz"] * 20), "default", "none", "Ä", "")
 PATCHES = {
     "application/json-patch+json": "json",
     "application/merge-patch+json": "merge",
@@ -101,6 +101,7 @@ class Drawing:
             self._schemas.update(document["components"]["schemas"])
         self.operations = [one for document in documents for one in operations(document)]
         self._examples = examples
+        self._restored = self.examples()
 
     def examples(self) -> list[Request]:
         """Requests that create every example once, under the name `a`."""
@@ -112,11 +113,15 @@ class Drawing:
                 example = self._examples[kind]
                 body = {**example, "metadata": {**example.get("metadata", {}), "name": example.get("name", name)}}
                 path = one.path.replace("{namespace}", "fuzz")
-                found.setdefault(kind, Request("POST", path, (), {"content-type": "application/json"}, orjson.dumps(body)))
+                found.setdefault(
+                    kind, Request("POST", path, (), {"content-type": "application/json"}, orjson.dumps(body))
+                )
         return list(found.values())
 
     def request(self, rng: Random) -> Request:
-        """One request."""
+        """One request; now and then one that brings an example back."""
+        if _seldom(rng, 8):
+            return rng.choice(self._restored)
         operation = rng.choice(self.operations)
         method, name = operation.method, rng.choice(NAMES)
         if _seldom(rng, 20):
@@ -178,19 +183,27 @@ class Drawing:
         if depth == 0 or _seldom(rng, 25):
             return _junk(rng)
         if properties := schema.get("properties"):
-            wanted = {rng.choice(list(properties)) for _ in range(rng.randint(0, 4))} | set(schema.get("required") or ())
+            wanted = {rng.choice(list(properties)) for _ in range(rng.randint(0, 4))} | set(
+                schema.get("required") or ()
+            )
             return {name: self._value(rng, properties.get(name, {}), depth - 1) for name in sorted(wanted)}
         match schema.get("type"):
             case "array":
                 return [self._value(rng, schema.get("items", {}), depth - 1) for _ in range(rng.randint(0, 2))]
             case "object" if isinstance(schema.get("additionalProperties"), dict):
-                return {rng.choice(("a", "app", "x/y", "Ä", "")): self._value(rng, schema["additionalProperties"], depth - 1)}
+                return {
+                    rng.choice(("a", "app", "x/y", "Ä", "")): self._value(
+                        rng, schema["additionalProperties"], depth - 1
+                    )
+                }
             case "integer":
                 return rng.choice((0, 1, 2, -1, 80, 2**31, 2**63))
             case "boolean":
                 return rng.random() < 0.5
             case "string":
-                return rng.choice(("a", "b", "app", "", "100m", "2024-01-01T00:00:00Z", "None", "x" * 64, "Ä", "1.2.3.4"))
+                return rng.choice(
+                    ("a", "b", "app", "", "100m", "2024-01-01T00:00:00Z", "None", "x" * 64, "Ä", "1.2.3.4")
+                )
         return _junk(rng)
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -220,7 +233,10 @@ def _junk(rng: Random, depth: int = 2) -> Any:
 
 
 def _json_operation(rng: Random) -> dict[str, Any]:
-    operation = {"op": rng.choice(("add", "remove", "replace", "move", "copy", "test", "x")), "path": rng.choice(POINTERS)}
+    operation = {
+        "op": rng.choice(("add", "remove", "replace", "move", "copy", "test", "x")),
+        "path": rng.choice(POINTERS),
+    }
     if not _seldom(rng, 3):
         operation["value"] = _junk(rng)
     return operation if rng.random() < 0.5 else {**operation, "from": rng.choice(POINTERS)}

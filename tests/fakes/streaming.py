@@ -15,7 +15,13 @@ def masked(opcode: Opcode, data: bytes, *, final: bool = True, mask: bytes | Non
     plain = websocket.frame(opcode, data)
     head_size = len(plain) - len(data)
     head = bytes([plain[0] & 0x7F | (0x80 if final else 0), plain[1] | 0x80]) + plain[2:head_size]
-    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(data))
+    return head + key + _mixed(data, key)
+
+
+def _mixed(data: bytes, key: bytes) -> bytes:
+    size = len(data)
+    repeated = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "big") ^ int.from_bytes(repeated, "big")).to_bytes(size, "big")
 
 
 class WebSocketClient:

@@ -7,7 +7,7 @@ from tests.sim.world import World
 
 from mizzen.client.resources import CONFIG_MAPS, SECRETS
 from mizzen.controllers import garbage
-from mizzen.machinery.errors import ApiError, Object
+from mizzen.machinery.errors import Object
 
 KINDS = (("", "configmaps"), ("", "secrets"))
 
@@ -65,12 +65,11 @@ def _deletion(one: Object, deleted: set[str]) -> Any:
         for table in world.cache.tables:
             world.deliver(table, 100)  # what is younger than the watch may escape an orphaning deletion, as documented
         policy = world.rng.choice(("Background", "Foreground", "Orphan"))
-        deleted.add(one["metadata"]["name"])
-        try:
-            where = KINDS[one["kind"] == "Secret"]
-            world.api.delete(where, "d", one["metadata"]["name"], {"propagationPolicy": policy})
-        except ApiError:
-            return  # it went with its owner
+        where, name = KINDS[one["kind"] == "Secret"], one["metadata"]["name"]
+        found = world.api.objects.get(where, {}).get(("d", name))
+        if found is not None and not found["metadata"].get("deletionTimestamp"):
+            deleted.add(name)
+            world.api.delete(where, "d", name, {"propagationPolicy": policy})
 
     return act
 

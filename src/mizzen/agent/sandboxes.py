@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.life import all_containers
 from mizzen.agent.network.addresses import HostPort
 from mizzen.agent.network.routed import PodAttachment
 from mizzen.agent.resources import pod_limits, qos_class
@@ -64,6 +65,9 @@ def sandbox_spec(pod: Pod, config: AgentConfig, logs: Path, host: str) -> Sandbo
         host_ipc=bool(spec.hostIPC),
         host_users=spec.hostUsers is not False,
         shared_pid=bool(spec.shareProcessNamespace),
+        privileged=any(
+            one.securityContext is not None and bool(one.securityContext.privileged) for one in all_containers(pod)
+        ),
         sysctls={one.name: one.value for one in context.sysctls or ()},
         limits=pod_limits(pod, config.pod_pids),
         qos=qos_class(pod),

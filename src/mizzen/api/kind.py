@@ -6,7 +6,7 @@ packed schema; a CustomResourceDefinition becomes the same `Kind` at run time.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from mizzen.machinery.errors import FieldError, Object
 

@@ -6,6 +6,7 @@ import click
 
 from mizzen import KUBERNETES_VERSION, __version__
 from mizzen.cli.agent import agent
+from mizzen.cli.backup import backup, restore
 from mizzen.cli.down import down
 from mizzen.cli.image import image
 from mizzen.cli.kubeconfig import kubeconfig
@@ -15,7 +16,7 @@ from mizzen.cli.status import status
 from mizzen.cli.up import up
 from mizzen.cluster.config import ConfigError
 
-COMMANDS = (up, down, status, kubeconfig, logs, image, server, agent)
+COMMANDS = (up, down, status, kubeconfig, logs, image, backup, restore, server, agent)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

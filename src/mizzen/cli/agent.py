@@ -35,7 +35,7 @@ from mizzen.cluster.config import RuntimeName
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def agent(
+def agent(  # shape: one parameter for each option
     url: str,
     node_name: str,
     token: str,

@@ -39,6 +39,7 @@ from mizzen.net.server import Listener
 from mizzen.net.tls import server_context, unverified_context
 from mizzen.reconcile.shell import run_controllers
 from mizzen.scheduler import shell as scheduler
+from mizzen.scheduler.config import Configuration
 from mizzen.server import encryption
 from mizzen.server.aggregation.aggregator import Aggregator
 from mizzen.server.aggregation.remote import FrontProxy
@@ -70,6 +71,7 @@ class Options:
     token_file: Path | None = None
     audit_policy: Path | None = None
     controllers: bool = True
+    scheduler: Configuration | None = None
     simulated: simulation.Settings | None = None
     """The nodes to simulate; None: as many as the cluster has, when its runtime is `simulated`."""
 
@@ -237,7 +239,7 @@ class ControlPlane:
         scheduling = self.client("system:kube-scheduler", "kube-scheduler")
         working = controllers(settings)
         self._supervise("controllers", run_controllers(manager, cache, working, self._clock, self._rng))
-        self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng))
+        self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng, self._options.scheduler))
         simulated = self._simulated()
         if simulated is not None:
             self._supervise("simulation", self._simulate(cache, simulated))

@@ -56,12 +56,14 @@ class Schedule:
         place: tzinfo = ZoneInfo(zone) if zone else UTC
         start = datetime.fromtimestamp(after, place)
         day = start.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+        earliest = start.hour - 1  # one more, for clocks that are set back
         for _ in range(_HORIZON_DAYS):
             if self._matches_day(day):
-                for moment in self._moments(day, place):
+                for moment in self._moments(day, place, earliest):
                     if moment > after:
                         return moment
             day += timedelta(days=1)
+            earliest = 0
         return None
 
     def _matches_day(self, day: datetime) -> bool:
@@ -71,9 +73,9 @@ class Schedule:
         by_weekday = day.isoweekday() % 7 in self.weekdays
         return (by_day and by_weekday) if self.any_day or self.any_weekday else (by_day or by_weekday)
 
-    def _moments(self, day: datetime, place: tzinfo) -> Iterator[float]:
+    def _moments(self, day: datetime, place: tzinfo, earliest: int) -> Iterator[float]:
         """The matching moments of a day; those that a clock change skips do not happen."""
-        for hour in sorted(self.hours):
+        for hour in sorted(hour for hour in self.hours if hour >= earliest):
             for minute in sorted(self.minutes):
                 local = day.replace(hour=hour, minute=minute, tzinfo=place)
                 moment = local.timestamp()

@@ -70,20 +70,22 @@ def key_for(resource: Resource, metadata: ObjectMeta) -> str:
 
 
 def keys(cache: Cache, resource: Resource, seen: Any) -> Iterator[str]:
-    """The object itself when it has owners or is held by us; its owners and dependents when it goes."""
+    """The object itself when it has owners or is held by us; owners that it leaves; its dependents when it goes."""
     meta: ObjectMeta = seen.metadata
     if meta.ownerReferences or (meta.deleting and _is_held(meta)):
         yield key_for(resource, meta)
     table = cache.find(resource)
     now = table.get(meta.namespace, meta.name) if table is not None else None
-    gone = now is None or now.metadata.uid != meta.uid
-    if not gone and not meta.deleting:
-        return
+    goes = now is None or now.metadata.uid != meta.uid or meta.deleting
     for owner in meta.ownerReferences:
+        if not goes and now is not None and owner in now.metadata.ownerReferences:
+            continue
         found = cache.kinds.get((owner.apiVersion, owner.kind))
         if found is not None:
             namespace = meta.namespace if found.namespaced else ""
             yield key_for(found, ObjectMeta(name=owner.name, namespace=namespace))
+    if not goes:
+        return
     for dependent in dependents(cache, meta.uid):
         yield key_for(dependent.resource, dependent.metadata)
 

@@ -118,7 +118,7 @@ def _empty_as_absent(schema: Schema) -> frozenset[str]:
     )
 
 
-def _struct(schema: Schema) -> Check:
+def _struct(schema: Schema) -> Check:  # shape: closures over one another; splitting costs a call per field
     properties, name, expected = schema.properties, schema.short_name, schema.type_name
     required = set(schema.required)
     plain: dict[str, type] = {key: str for key, inner in properties.items() if inner.form is Form.STRING}

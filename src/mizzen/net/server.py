@@ -48,7 +48,7 @@ class Listener:
         return bound
 
     async def bind(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
-        """Take the address, whose port is answered; nobody is let in before `accept`. Raises OSError when it is taken."""
+        """Take an address, answer its port, let nobody in before `accept`. Raises OSError when it is taken."""
         self._server = await transports.create_server(lambda: Connection(self._dispatch, self), host, port, tls)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound

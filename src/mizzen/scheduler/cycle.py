@@ -55,7 +55,7 @@ class Decider:
         self._tiebreak = tiebreak
         self._classes: OrderedDict[Hashable, PodClass] = OrderedDict()
         self._nominated: dict[str, str] = {}
-        snapshot.changed = self._node_changed
+        snapshot.changed = self.node_changed
 
     def decide(self, pod: PodInfo) -> Placed | Unschedulable:
         """The node for a pod. Assumes nothing: the caller puts the pod onto its node when it acts on the decision."""
@@ -98,6 +98,11 @@ class Decider:
         """Volumes, claims or namespaces have changed: decide every class anew."""
         self._classes.clear()
 
-    def _node_changed(self, name: str) -> None:
+    def is_nominated(self, key: str) -> bool:
+        """Whether room is kept for a pod."""
+        return key in self._nominated
+
+    def node_changed(self, name: str) -> None:
+        """Something about a node is different: every class looks at it again."""
         for one in self._classes.values():
             one.dirty.add(name)

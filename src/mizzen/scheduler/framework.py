@@ -5,7 +5,7 @@ decided alike. `domains` answers rules about topology domains (zones, hosts) tha
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
@@ -66,3 +66,27 @@ class Plugin:
     signature: Callable[[PodInfo, Snapshot], Hashable] | None = None
     """What of the pod, beyond its spec, this plugin looks at."""
     wakes_on: frozenset[Event] = field(default_factory=frozenset)
+
+
+def without_filter(plugin: Plugin) -> Plugin:
+    """The plugin's wishes alone."""
+    domains = plugin.domains
+    if domains is None:
+        return replace(plugin, refuse=None, filter=None)
+
+    def wishes(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
+        return tuple(replace(rule, filter=None, missing=None) for rule in domains(pod, snapshot) if rule.score)
+
+    return replace(plugin, refuse=None, filter=None, domains=wishes)
+
+
+def without_score(plugin: Plugin) -> Plugin:
+    """The plugin's demands alone."""
+    domains = plugin.domains
+    if domains is None:
+        return replace(plugin, score=None)
+
+    def demands(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
+        return tuple(replace(rule, score=None) for rule in domains(pod, snapshot) if rule.filter)
+
+    return replace(plugin, score=None, domains=demands)

@@ -19,19 +19,18 @@ STUCK_SECONDS: Final = 300.0
 
 @dataclass(slots=True, eq=False)
 class Waiting:
-    """A pod in the queue: how often it failed, since when, and which plugins were against it."""
+    """A pod in the queue: how often it failed, since when, which plugins were against it, when it was taken."""
 
     pod: PodInfo
     added: float
     attempts: int = 0
     failed_at: float = 0.0
     plugins: frozenset[str] = frozenset()
-
-    @property
-    def backoff_ends(self) -> float:
-        if not self.attempts:
-            return 0.0
-        return self.failed_at + min(FIRST_BACKOFF * 2.0 ** min(self.attempts - 1, 10), LAST_BACKOFF)
+    taken_at: int = 0
+    """Negative while it is being decided; then it says since when."""
+    backs_off: bool = False
+    again: bool = False
+    """It is to be tried at once whatever the decision under way says."""
 
 
 @dataclass(slots=True)
@@ -39,15 +38,22 @@ class Queue:
     """`wakes` says for each plugin which events may change its mind."""
 
     wakes: dict[str, frozenset[Event]]
+    first_backoff: float = FIRST_BACKOFF
+    last_backoff: float = LAST_BACKOFF
     _ready: list[tuple[int, float, int, Waiting]] = field(default_factory=list)
     _backing_off: list[tuple[float, int, Waiting]] = field(default_factory=list)
-    _stuck: dict[str, Waiting] = field(default_factory=dict)
+    _stuck: dict[frozenset[str], dict[str, Waiting]] = field(default_factory=dict)
     _known: dict[str, Waiting] = field(default_factory=dict)
     _sequence: "itertools.count[int]" = field(default_factory=itertools.count)
-    _event_seen: float = -1.0
+    _happened: dict[Event, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def known(self, key: str) -> PodInfo | None:
+        """What is known of a waiting pod."""
+        found = self._known.get(key)
+        return found.pod if found is not None else None
 
     def add(self, pod: PodInfo, now: float) -> None:
         """Add a pod, or replace what is known of it; a pod whose spec changed may be schedulable now."""
@@ -56,63 +62,105 @@ class Queue:
             self._known[pod.key] = known = Waiting(pod, now)
             self._make_ready(known)
             return
-        changed = known.pod.pod.spec != pod.pod.spec or known.pod.pod.metadata.labels != pod.pod.metadata.labels
+        before, after = known.pod.pod, pod.pod
+        changed = (
+            before.spec != after.spec
+            or before.metadata.labels != after.metadata.labels
+            or before.status.resourceClaimStatuses != after.status.resourceClaimStatuses
+        )
         known.pod = pod
-        if changed and self._stuck.pop(pod.key, None) is not None:
+        if changed:
+            self.activate(pod.key)
+
+    def activate(self, key: str) -> None:
+        """Try a pod that waits for something at once."""
+        known = self._known.get(key)
+        if known is None:
+            return
+        if known.taken_at < 0:
+            known.again = True
+        elif self._unstick(known) or known.backs_off:
             self._make_ready(known)
 
     def remove(self, key: str) -> None:
         """Forget a pod."""
-        self._known.pop(key, None)
-        self._stuck.pop(key, None)
+        known = self._known.pop(key, None)
+        if known is not None:
+            self._unstick(known)
+
+    def done(self, waiting: Waiting) -> None:
+        """The pod that was taken needs no more decisions."""
+        if self._known.get(waiting.pod.key) is waiting:
+            self.remove(waiting.pod.key)
 
     def pop(self, now: float) -> Waiting | None:
         """The next pod to decide, or None."""
         self._release(now)
         while self._ready:
             waiting = heapq.heappop(self._ready)[3]
-            if self._known.get(waiting.pod.key) is waiting:
+            if self._known.get(waiting.pod.key) is waiting and waiting.taken_at >= 0:
+                waiting.taken_at = -1 - next(self._sequence)
+                waiting.again = waiting.backs_off = False
+                self._unstick(waiting)
                 return waiting
         return None
 
-    def failed(self, waiting: Waiting, plugins: frozenset[str], now: float, popped_at: float) -> None:
+    def failed(self, waiting: Waiting, plugins: frozenset[str], now: float) -> None:
         """Put back a pod that could not be placed; what happened since it was taken counts for it too."""
-        if self._known.get(waiting.pod.key) is not waiting:
+        if not self._put_back(waiting, now):
             return
-        waiting.attempts += 1
-        waiting.failed_at = now
-        waiting.plugins = plugins
-        if self._event_seen > popped_at:
+        taken = -1 - waiting.taken_at
+        waiting.plugins, waiting.taken_at = plugins, 0
+        if waiting.again:
+            self._make_ready(waiting)
+            return
+        helped = any(when > taken and self._helps(event, plugins) for event, when in self._happened.items())
+        if helped:
             self._back_off(waiting)
         else:
-            self._stuck[waiting.pod.key] = waiting
+            self._stuck.setdefault(plugins, {})[waiting.pod.key] = waiting
 
     def retry(self, waiting: Waiting, now: float) -> None:
         """Put back a pod whose placement did not go through (a lost write, a conflict): try again after back-off."""
-        if self._known.get(waiting.pod.key) is waiting:
-            waiting.attempts += 1
-            waiting.failed_at = now
+        if self._put_back(waiting, now):
+            waiting.taken_at = 0
             self._back_off(waiting)
 
     def wake(self, event: Event, now: float) -> None:
         """Something happened: pods that it may help serve their back-off and are tried again."""
-        self._event_seen = now
-        helped = [
-            key
-            for key, waiting in self._stuck.items()
-            if not waiting.plugins or any(event in self.wakes.get(name, ()) for name in waiting.plugins)
-        ]
-        for key in helped:
-            self._back_off(self._stuck.pop(key))
+        self._happened[event] = next(self._sequence)
+        for plugins in [one for one in self._stuck if self._helps(event, one)]:
+            for waiting in self._stuck.pop(plugins).values():
+                self._back_off(waiting)
 
     def next_time(self) -> float | None:
         """When the queue next has something to do by itself; None when it waits for events alone."""
         times = [self._backing_off[0][0]] if self._backing_off else []
-        times += [min(one.failed_at for one in self._stuck.values()) + STUCK_SECONDS] if self._stuck else []
+        times += [next(iter(group.values())).failed_at + STUCK_SECONDS for group in self._stuck.values() if group]
         return min(times, default=None)
 
+    def _helps(self, event: Event, plugins: frozenset[str]) -> bool:
+        return not plugins or any(event in self.wakes.get(name, ()) for name in plugins)
+
+    def _put_back(self, waiting: Waiting, now: float) -> bool:
+        if self._known.get(waiting.pod.key) is not waiting:
+            return False
+        waiting.attempts += 1
+        waiting.failed_at = now
+        return True
+
+    def _unstick(self, waiting: Waiting) -> bool:
+        group = self._stuck.get(waiting.plugins)
+        if group is None or group.pop(waiting.pod.key, None) is None:
+            return False
+        if not group:
+            del self._stuck[waiting.plugins]
+        return True
+
     def _back_off(self, waiting: Waiting) -> None:
-        heapq.heappush(self._backing_off, (waiting.backoff_ends, next(self._sequence), waiting))
+        waiting.backs_off = True
+        pause = min(self.first_backoff * 2.0 ** min(waiting.attempts - 1, 10), self.last_backoff)
+        heapq.heappush(self._backing_off, (waiting.failed_at + pause, next(self._sequence), waiting))
 
     def _make_ready(self, waiting: Waiting) -> None:
         entry = (-waiting.pod.priority, waiting.added, next(self._sequence), waiting)
@@ -120,7 +168,14 @@ class Queue:
 
     def _release(self, now: float) -> None:
         while self._backing_off and self._backing_off[0][0] <= now:
-            self._make_ready(heapq.heappop(self._backing_off)[2])
-        overdue = [key for key, one in self._stuck.items() if now - one.failed_at >= STUCK_SECONDS]
-        for key in overdue:
-            self._make_ready(self._stuck.pop(key))
+            waiting = heapq.heappop(self._backing_off)[2]
+            if waiting.backs_off:
+                waiting.backs_off = False
+                self._make_ready(waiting)
+        for plugins in list(self._stuck):
+            group = self._stuck[plugins]
+            while group and now - (first := next(iter(group.values()))).failed_at >= STUCK_SECONDS:
+                del group[first.pod.key]
+                self._make_ready(first)
+            if not group:
+                del self._stuck[plugins]

@@ -20,6 +20,8 @@ from mizzen.store.base import Change, Compacted, Store, Value
 _log = log.get("cacher")
 _PAGE: Final = 2_000
 _RETRY_SECONDS: Final = 1.0
+_RELIVED: Final = 1_000
+"""Revisions of before a restart that watchers can resume from, as far as the store still has them."""
 
 
 class _Labelled(msgspec.Struct):
@@ -46,6 +48,7 @@ class Cacher:
         self._written: dict[str, tuple[bytes, Object]] = {}
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
+        self._base = 0
         self.revision = 0
 
     def cache(self, storage: str) -> WatchCache:
@@ -53,7 +56,7 @@ class Cacher:
         known = self._caches.get(storage)
         if known is None:
             known = self._caches[storage] = WatchCache(storage)
-            known.floor = known.changed = self.revision
+            known.floor = known.changed = self._base
             self._bells[storage] = Bell()
         return known
 
@@ -80,9 +83,14 @@ class Cacher:
                 changed(event)
 
     async def start(self) -> None:
-        """Read everything, then follow the store until `close`."""
-        await self._load()
+        """Read everything, then follow the store until `close`.
+
+        Memory starts a little in the past and catches up, so that watchers of before a restart can resume.
+        """
+        newest = self._store.revision
+        await self._load(max(self._store.compacted, newest - _RELIVED))
         self._task = asyncio.create_task(self._follow(), name="cacher")
+        await self.seen(newest)
 
     async def close(self) -> None:
         """Stop following."""
@@ -112,19 +120,19 @@ class Cacher:
         self._waiting.append((revision, waiter))
         await waiter
 
-    async def _load(self) -> None:
+    async def _load(self, revision: int) -> None:
+        """Take over the state as of a revision; there was nothing at 0."""
         found: dict[str, list[Entry]] = {}
-        revision, after = 0, ""
-        while True:
+        after = ""
+        while revision:
             page = await self._store.list("", at=revision, after=after, limit=_PAGE)
-            revision = revision or page.revision
             for value in page.values:
                 storage, key = self._split(value.key)
                 found.setdefault(storage, []).append(self._indexed(storage, key, value))
             if not page.more:
                 break
             after = page.values[-1].key
-        self.revision = revision
+        self.revision = self._base = revision
         for storage in {*found, *self._caches}:
             self.cache(storage).load(sorted(found.get(storage, ()), key=lambda entry: entry.key), revision)
             self._replay(storage, self._subscribers.get(storage, ()))
@@ -158,7 +166,7 @@ class Cacher:
             if known is None or known.revision != value.revision:
                 changes.append(Change("PUT", key, value.data, value.revision, None))
         self._fold(sorted(changes, key=lambda change: change.revision))
-        self.revision = max(self.revision, page.revision)
+        self.revision = self._base = max(self.revision, page.revision)
 
     def _split(self, key: str) -> tuple[str, str]:
         """A store key as storage prefix and object key; the prefixes of groups hold one slash."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from mizzen.api.kind import Kind
 from mizzen.api.kinds import KINDS
 from mizzen.machinery.identity import Identity
+from mizzen.server.admission.webhooks.call import Caller
 from mizzen.server.aggregation.remote import Remote
 from mizzen.server.allocation import Allocator
 from mizzen.server.requestinfo import RequestInfo
@@ -60,6 +61,8 @@ class Config:
     fairness: Fairness | None = None
     auditor: Auditor | None = None
     remotes: Remotes | None = None
+    webhooks: Caller | None = None
+    """How conversion webhooks are reached; None: over the network."""
 
 
 Compose = Callable[[Reader, Writer], Config]

@@ -57,7 +57,7 @@ class Deadlines:
         self._prune_at = _FIRST_PRUNE
 
     def start(self, timeout: float, period: float) -> Deadline:
-        """A deadline after `timeout` seconds, with a bookmark every `period` (0: none) and one shortly before the end."""
+        """A deadline after `timeout` seconds; a bookmark every `period` (0: none) and shortly before the end."""
         now = self._clock.monotonic()
         deadline = Deadline(period, now + timeout - _BEFORE_END)
         if len(self._due) >= self._prune_at:

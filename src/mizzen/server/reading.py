@@ -1,8 +1,10 @@
 """GET, LIST and WATCH of every kind: answered from memory, at once."""
 
 import secrets
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
+from mizzen.api.kind import Converter
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Errors
 from mizzen.server import codec, listing, options, representation, selection
@@ -27,7 +29,7 @@ class Reading:
         self._deadlines = deadlines
         self._clock = clock
 
-    def answer(self, call: Call) -> Response:
+    def answer(self, call: Call) -> Response | Awaitable[Response]:
         """The answer to a get, list or watch. Raises ApiError."""
         match call.info.verb:
             case "watch":
@@ -37,7 +39,7 @@ class Reading:
             case _:
                 return self.get(call)
 
-    def get(self, call: Call) -> Response:
+    def get(self, call: Call) -> Response | Awaitable[Response]:
         """One object."""
         request = call.request
         entry = self.entry(call)
@@ -45,7 +47,10 @@ class Reading:
             kind = call.kind
             raise Errors.not_found(kind.group, kind.plural, call.info.name)
         shown = representation.choose(request, call.served, call.media, self._clock.now, listing=False)
-        return codec.respond(request, shown.one(entry.tail), call.media)
+        tail = entry.tail
+        if call.kind.converter is None:
+            return codec.respond(request, shown.one(tail), call.media)
+        return _converted(call.kind.converter, (entry,), lambda: codec.respond(request, shown.one(tail), call.media))
 
     def entry(self, call: Call) -> Entry | None:
         """What memory knows of the object that a request names. Raises ApiError for a revision still to come."""
@@ -56,15 +61,19 @@ class Reading:
         kind, info = call.kind, call.info
         return self._cacher.cache(kind.storage).entries.get(object_key(kind, info.namespace, info.name))
 
-    def list(self, call: Call) -> Response:
+    def list(self, call: Call) -> Response | Awaitable[Response]:
         """A collection or a page of it."""
         request = call.request
         asked = options.list_options(request)
         cache = self._cacher.cache(call.kind.storage)
         selected = self._selection(call, asked)
-        tails, meta = listing.page(cache, self._cacher.revision, self._namespace(call), selected, asked)
+        entries, meta = listing.page(cache, self._cacher.revision, self._namespace(call), selected, asked)
         shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
-        return codec.respond(request, shown.many(tails, meta), call.media)
+        tails = [entry.tail for entry in entries]
+        converter = call.kind.converter
+        if converter is None:
+            return codec.respond(request, shown.many(tails, meta), call.media)
+        return _converted(converter, entries, lambda: codec.respond(request, shown.many(tails, meta), call.media))
 
     def watch(self, call: Call) -> Response:
         """A stream of events."""
@@ -92,6 +101,7 @@ class Reading:
             after,
             asked.bookmarks,
             initial_end=bool(asked.initial),
+            converter=kind.converter,
         )
         streamed = f"{PROTOBUF};stream=watch" if shown.binary else JSON
         return Response(200, {"content-type": streamed, "cache-control": "no-cache, private"}, stream=watch.stream())
@@ -110,3 +120,9 @@ class Reading:
     @staticmethod
     def _namespace(call: Call) -> str:
         return call.info.namespace if call.kind.namespaced else ""
+
+
+async def _converted(converter: Converter, entries: Iterable[Entry], render: Callable[[], Response]) -> Response:
+    """The answer, once objects that are stored in another version are converted. Raises ApiError."""
+    await converter.prepare((entry.version, entry.tail) for entry in entries)
+    return render()

@@ -22,6 +22,10 @@ class SealedStore:
     def revision(self) -> int:
         return self._store.revision
 
+    @property
+    def compacted(self) -> int:
+        return self._store.compacted
+
     async def get(self, key: str) -> Value | None:
         value = await self._store.get(key)
         return self._opened(value) if value is not None else None

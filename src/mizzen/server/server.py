@@ -6,6 +6,7 @@ from mizzen.api.kind import Kind
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Errors, Object
 from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
+from mizzen.server.admission.webhooks.call import HttpCaller
 from mizzen.server.admit import Chain
 from mizzen.server.allocation import Allocations
 from mizzen.server.cacher import Cacher
@@ -68,7 +69,8 @@ class Server:
         work = Work(reading, writing, self.handlers)
         self._pipeline = Pipeline(self.routes, config, work, self.nonresource, self.metrics.observe)
         self._index(config.kinds)
-        self._definitions = Definitions(self, self.reader, self.writer, clock)
+        caller = config.webhooks or HttpCaller(self.reader)
+        self._definitions = Definitions(self, self.reader, self.writer, clock, caller)
 
     async def start(self) -> None:
         """Read the store and follow it."""

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from mizzen.api.kind import Converter
 from mizzen.machinery.errors import Errors
 from mizzen.server.bell import Bell
 from mizzen.server.deadlines import Deadlines
 from mizzen.server.representation import Representation
 from mizzen.server.selection import Selection
-from mizzen.server.watchcache import Event, Expired, WatchCache, at_revision
+from mizzen.server.watchcache import Entry, Event, Expired, WatchCache, at_revision
 
 BOOKMARK_SECONDS: Final = 60.0
 _CHUNK_EVENTS: Final = 500
@@ -38,6 +39,7 @@ class Watch:
     after: int | None
     """Events after this revision; None: first the current state."""
     bookmarks: bool = False
+    converter: Converter | None = None
     initial_end: bool = False
     """Mark the end of the current state with a bookmark."""
 
@@ -46,7 +48,10 @@ class Watch:
         seen = self.revision()
         if self.after is None:
             position = self.cache.end
-            for chunk in self._initial():
+            entries = list(self.cache.current().range(self.namespace))
+            if self.converter is not None:
+                await self.converter.prepare((entry.version, entry.tail) for entry in entries)
+            for chunk in self._initial(entries):
                 yield chunk
             if self.initial_end:
                 yield self._bookmark(seen, initial_end=True)
@@ -69,6 +74,8 @@ class Watch:
                     return
                 if events:
                     position += len(events)
+                    if self.converter is not None:
+                        await self.converter.prepare(_stored(events))
                     chunk = self._encode(events)
                     if chunk:
                         yield chunk
@@ -87,8 +94,7 @@ class Watch:
         finally:
             deadline.cancel()
 
-    def _initial(self) -> Iterator[bytes]:
-        entries = list(self.cache.current().range(self.namespace))
+    def _initial(self, entries: Sequence[Entry]) -> Iterator[bytes]:
         event = self.representation.event
         matching = [entry for entry in entries if self.selection.matches(entry)]
         for start in range(0, len(matching), _CHUNK_EVENTS):
@@ -144,3 +150,12 @@ class Watch:
     def _too_old(self, asked: int, oldest: int) -> bytes:
         error = Errors.expired(f"too old resource version: {asked} ({oldest})")
         return self.representation.notice("ERROR", error.status())
+
+
+def _stored(events: Sequence[Event]) -> Iterator[tuple[str, bytes]]:
+    """What the events show: objects, and those deleted as they last were, with the revision of their end."""
+    for event in events:
+        if event.entry is not None:
+            yield event.entry.version, event.entry.tail
+        elif event.previous is not None:
+            yield event.previous.version, at_revision(event.previous.tail, event.revision)

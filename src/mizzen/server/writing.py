@@ -143,7 +143,10 @@ class Writing:
         cache = self._cacher.cache(kind.storage)
         selected = selection.parse(listed.labels, listed.fields, call.served, cache)
         namespace = call.info.namespace if kind.namespaced else ""
-        tails, meta = listing.page(cache, self._cacher.revision, namespace, selected, listed)
+        entries, meta = listing.page(cache, self._cacher.revision, namespace, selected, listed)
+        if kind.converter is not None:
+            await kind.converter.prepare((entry.version, entry.tail) for entry in entries)
+        tails = [entry.tail for entry in entries]
         for tail in tails:
             await self._delete_listed(call, tail, asked)
         shown = representation.choose(call.request, call.served, call.media, self._clock.now, listing=True)

@@ -60,6 +60,10 @@ class Store(Protocol):
     def revision(self) -> int:
         """The revision of the latest durable write."""
 
+    @property
+    def compacted(self) -> int:
+        """The revision after which the history is complete."""
+
     async def get(self, key: str) -> Value | None:
         """The current value of a key."""
 

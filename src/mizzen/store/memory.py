@@ -23,6 +23,10 @@ class MemoryStore:
     def revision(self) -> int:
         return self._revision
 
+    @property
+    def compacted(self) -> int:
+        return self._compacted
+
     async def get(self, key: str) -> Value | None:
         return self._current.get(key)
 

@@ -86,6 +86,10 @@ class SqliteStore:
     def revision(self) -> int:
         return self._revision
 
+    @property
+    def compacted(self) -> int:
+        return self._compacted
+
     async def get(self, key: str) -> Value | None:
         sql = "SELECT data, revision, live FROM record WHERE key = ? ORDER BY revision DESC LIMIT 1"
         row = self._reader.execute(sql, (key,)).fetchone()
@@ -152,17 +156,7 @@ class SqliteStore:
 
     async def backup(self, target: Path) -> None:
         """Write a consistent copy of the store to a new file while it is in use. Raises FileExistsError."""
-
-        def copy() -> None:
-            if target.exists():
-                raise FileExistsError(target)
-            source, copied = _connect(self._path), apsw.Connection(str(target))
-            with copied.backup("main", source, "main") as job:
-                job.step()
-            source.close()
-            copied.close()
-
-        await asyncio.to_thread(copy)
+        await asyncio.to_thread(copy, self._path, target)
 
     async def close(self) -> None:
         while self._busy or self._batch:
@@ -330,6 +324,25 @@ class SqliteStore:
             for revision, key, data, live, old in self._reader.execute(sql, (after, self._revision))
             if key.startswith(prefix)
         )
+
+
+def copy(path: Path, target: Path) -> None:
+    """Write a consistent copy of a store's file, also of one that another process has open. Raises FileExistsError."""
+    if target.exists():
+        raise FileExistsError(target)
+    source, copied = _connect(path), apsw.Connection(str(target))
+    with copied.backup("main", source, "main") as job:
+        job.step()
+    source.close()
+    copied.close()
+
+
+def forget_history(path: Path, gap: int) -> None:
+    """Let a copy go on `gap` revisions later, so that clients that have seen more than it holds start over by listing."""
+    connection = _connect(path)
+    sql = "INSERT OR REPLACE INTO meta SELECT 'compacted', ? + coalesce(max(revision), 0) FROM record"
+    connection.execute(sql, (gap,))
+    connection.close()
 
 
 def _stored(change: Change) -> bytes:

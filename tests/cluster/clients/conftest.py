@@ -29,7 +29,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     command = [sys.executable, "-m", "mizzen", "server", "--data-dir", str(data), "--port", "0"]
     command += ["--token-file", str(tokens), "--log-level", "debug"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=data.parent)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=data.parent
+    )
     running = Server(process, data)
     reader = threading.Thread(target=running.follow, daemon=True)
     reader.start()
@@ -45,6 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         finally:
             process.kill()
             reader.join(10)
+            (data.parent / "server.log").write_text("\n".join(running.lines))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ def login(**context: Any) -> Any:
 @kopf.on.startup()
 def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     config.load_kube_config()
-    settings.posting.enabled = True
     settings.persistence.finalizer = "greetings.tests.example/operator"
 
 

@@ -64,7 +64,9 @@ class Server:
         """Status and decoded answer of one request; header names take underscores."""
         connection = self.connect()
         try:
-            content = {"content-type": "application/json"} | {key.replace("_", "-"): value for key, value in headers.items()}
+            content = {"content-type": "application/json"} | {
+                key.replace("_", "-"): value for key, value in headers.items()
+            }
             connection.request(method, path, json.dumps(body) if body is not None else None, content)
             response = connection.getresponse()
             data = response.read()
@@ -127,11 +129,22 @@ def binary(version: str, name: str) -> Path:
 
 
 def run(
-    command: list[str], *, stdin: str | None = None, timeout: float = 60, env: dict[str, str] | None = None, ok: bool = True
+    command: list[str],
+    *,
+    stdin: str | None = None,
+    timeout: float = 60,
+    env: dict[str, str] | None = None,
+    ok: bool = True,
 ) -> subprocess.CompletedProcess[str]:
     """A finished command. Raises Failed when it was to work and did not."""
     done = subprocess.run(
-        command, input=stdin, text=True, capture_output=True, timeout=timeout, check=False, env={**os.environ, **(env or {})}
+        command,
+        input=stdin,
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, **(env or {})},
     )
     if ok and done.returncode:
         raise Failed(f"{' '.join(command[3:])}: status {done.returncode}\n{done.stdout}{done.stderr}")

@@ -26,7 +26,10 @@ spec:
     storage: true
     subresources:
       status: {}
-      scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas, labelSelectorPath: .status.selector}
+      scale:
+        specReplicasPath: .spec.replicas
+        statusReplicasPath: .status.replicas
+        labelSelectorPath: .status.selector
     selectableFields: [{jsonPath: .spec.color}]
     additionalPrinterColumns:
     - {name: Color, type: string, jsonPath: .spec.color}
@@ -55,8 +58,13 @@ spec:
                 type: array
                 x-kubernetes-list-type: map
                 x-kubernetes-list-map-keys: [name]
-                items: {type: object, required: [name], properties: {name: {type: string}, port: {x-kubernetes-int-or-string: true}}}
-          status: {type: object, properties: {replicas: {type: integer}, selector: {type: string}, phase: {type: string}}}
+                items:
+                  type: object
+                  required: [name]
+                  properties: {name: {type: string}, port: {x-kubernetes-int-or-string: true}}
+          status:
+            type: object
+            properties: {replicas: {type: integer}, selector: {type: string}, phase: {type: string}}
   - name: v1beta1
     served: true
     storage: false
@@ -114,11 +122,18 @@ def test_values_are_defaulted_and_pruned(admin: Kubectl) -> None:
     manifest = json.dumps(widget(nonsense=1, free={"any": {"thing": 1}}))
     assert 'unknown field "spec.nonsense"' in admin.refused("create", "-f", "-", stdin=manifest)
     admin("create", "-f", "-", "--validate=ignore", stdin=manifest)
-    assert admin.json("widget", "w")["spec"] == {"color": "red", "mode": "small", "replicas": 1, "free": {"any": {"thing": 1}}}
+    assert admin.json("widget", "w")["spec"] == {
+        "color": "red",
+        "mode": "small",
+        "replicas": 1,
+        "free": {"any": {"thing": 1}},
+    }
 
 
 def test_all_errors_of_a_value_are_told_at_once(admin: Kubectl) -> None:
-    refused = admin.refused("create", "-f", "-", "--validate=false", stdin=json.dumps(widget(color="pink", replicas=-1)))
+    refused = admin.refused(
+        "create", "-f", "-", "--validate=false", stdin=json.dumps(widget(color="pink", replicas=-1))
+    )
     assert 'The Widget "w" is invalid' in refused
     assert 'spec.color: Unsupported value: "pink": supported values: "red", "green", "blue"' in refused
     assert "spec.replicas: Invalid value: -1: spec.replicas in body should be greater than or equal to 0" in refused
@@ -137,19 +152,36 @@ def test_rules_judge_values_and_transitions(admin: Kubectl) -> None:
 def test_status_and_scale_are_apart_from_the_spec(admin: Kubectl) -> None:
     admin.apply(json.dumps({**widget(), "status": {"phase": "dropped"}}))
     assert "status" not in admin.json("wd", "w")
-    admin("patch", "wd", "w", "--subresource=status", "--type=merge", "-p", '{"status":{"replicas":1,"selector":"a=b"},"spec":{"color":"blue"}}')
+    admin(
+        "patch",
+        "wd",
+        "w",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        '{"status":{"replicas":1,"selector":"a=b"},"spec":{"color":"blue"}}',
+    )
     seen = admin.json("wd", "w")
-    assert (seen["status"], seen["spec"]["color"], seen["metadata"]["generation"]) == ({"replicas": 1, "selector": "a=b"}, "red", 1)
+    assert (seen["status"], seen["spec"]["color"], seen["metadata"]["generation"]) == (
+        {"replicas": 1, "selector": "a=b"},
+        "red",
+        1,
+    )
     assert "scaled" in admin("scale", "wd/w", "--replicas=4")
     scaled = admin.json("wd", "w")
     assert (scaled["spec"]["replicas"], scaled["metadata"]["generation"]) == (4, 2)
-    assert admin("get", "wd", "w", "--subresource=scale", "-o", "jsonpath={.kind}{.status}") == 'Scale{"replicas":1,"selector":"a=b"}'
+    assert (
+        admin("get", "wd", "w", "--subresource=scale", "-o", "jsonpath={.kind}{.status}")
+        == 'Scale{"replicas":1,"selector":"a=b"}'
+    )
 
 
 def test_selectable_fields_select(admin: Kubectl) -> None:
     for color in ("red", "green", "blue"):
         admin.apply(json.dumps(widget(color, color=color)))
-    assert admin("get", "wd", "--field-selector", "spec.color=green", "-o", "name").split() == ["widget.tests.example/green"]
+    assert admin("get", "wd", "--field-selector", "spec.color=green", "-o", "name").split() == [
+        "widget.tests.example/green"
+    ]
     assert "field label not supported: spec.mode" in admin.refused("get", "wd", "--field-selector", "spec.mode=x")
 
 
@@ -178,7 +210,9 @@ def test_strategic_merge_is_not_offered(server: Server, namespace: str) -> None:
 
 
 def test_a_definition_with_errors_is_refused_with_all_of_them(admin: Kubectl) -> None:
-    wrong = DEFINITION.replace("widgets.tests.example", "gizmos.tests.example").replace("storage: true", "storage: false")
+    wrong = DEFINITION.replace("widgets.tests.example", "gizmos.tests.example").replace(
+        "storage: true", "storage: false"
+    )
     refused = admin.refused("create", "-f", "-", stdin=wrong)
     assert "metadata.name: Invalid value" in refused
     assert "must have exactly one version marked as storage version" in refused

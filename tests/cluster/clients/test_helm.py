@@ -151,7 +151,7 @@ def test_a_failed_install_is_rolled_back_whole(helm: Helm) -> None:
     failed = helm.run("install", "demo", str(helm.chart), atomic, "--wait", "--timeout=2s", ok=False)
     assert failed.returncode
     assert helm.kubectl("get", "deploy,svc,carts", "-o", "name") == ""
-    assert helm.json("list", "--all" if helm.version == "v28" else "-a") == [] if helm.version == "v28" else True
+    assert "not found" in helm.run("status", "demo", ok=False).stderr
 
 
 def test_waiting_ends_when_replicas_are_ready(helm: Helm) -> None:
@@ -166,5 +166,5 @@ def test_templates_render_and_the_server_validates_them(helm: Helm) -> None:
     web = helm.chart / "templates/web.yaml"
     web.write_text(web.read_text().replace("replicas:", "replicaz:"))
     failed = helm.run("install", "demo", str(helm.chart), ok=False)
-    assert "spec.replicaz" in failed.stderr and "field not declared in schema" in failed.stderr or 'unknown field "spec.replicaz"' in failed.stderr
+    assert "spec.replicaz" in failed.stderr
     helm.run("uninstall", "demo", ok=False)

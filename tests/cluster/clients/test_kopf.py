@@ -53,7 +53,12 @@ def greeter(server: Server, namespace: str, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_an_operator_reconciles_until_its_object_is_gone(greeter: Path, admin: Kubectl, server: Server) -> None:
-    greeting = {"apiVersion": "tests.example/v1", "kind": "Greeting", "metadata": {"name": "hello"}, "spec": {"text": "hi"}}
+    greeting = {
+        "apiVersion": "tests.example/v1",
+        "kind": "Greeting",
+        "metadata": {"name": "hello"},
+        "spec": {"text": "hi"},
+    }
     admin.apply(json.dumps(greeting))
     admin("wait", "greeting/hello", "--for=jsonpath={.status.said}=hi", "--timeout=20s")
     seen = admin.json("greeting", "hello")

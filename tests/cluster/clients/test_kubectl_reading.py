@@ -34,7 +34,7 @@ def test_get_shows_the_columns_of_pods(pods: Kubectl) -> None:
     assert head.split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
     assert [row.split()[:4] for row in rows] == [[name, "0/1", "Pending", "0"] for name in ("a", "b", "c")]
     wide = pods("get", "pods", "-o", "wide").splitlines()[0]
-    assert wide.split() == "NAME READY STATUS RESTARTS AGE IP NODE NOMINATED NODE READINESS GATES".split()
+    assert wide.split()[5:] == ["IP", "NODE", "NOMINATED", "NODE", "READINESS", "GATES"]
     labelled = pods("get", "pods", "-L", "tier", "--show-labels", "--no-headers").splitlines()[0]
     assert labelled.split()[-2:] == ["back", "app=web,tier=back"]
 
@@ -42,10 +42,14 @@ def test_get_shows_the_columns_of_pods(pods: Kubectl) -> None:
 def test_get_selects_sorts_and_formats(pods: Kubectl) -> None:
     assert pods("get", "po", "-l", "tier in (front),app!=x", "-o", "name").split() == ["pod/b", "pod/c"]
     assert pods("get", "po", "--field-selector", "metadata.name!=a", "-o", "name").split() == ["pod/b", "pod/c"]
-    assert pods("get", "po", "--field-selector=spec.nodeName=,status.phase=Pending,metadata.name=c", "-oname").split() == ["pod/c"]
+    assert pods(
+        "get", "po", "--field-selector=spec.nodeName=,status.phase=Pending,metadata.name=c", "-oname"
+    ).split() == ["pod/c"]
     by_image = pods("get", "po", "--sort-by={.spec.containers[0].image}", "--no-headers").splitlines()
     assert [row.split()[0] for row in by_image] == ["a", "b", "c"]
-    assert pods("get", "po", "-o", "jsonpath={range .items[*]}{.metadata.name}={.spec.containers[0].image} {end}").split() == [
+    assert pods(
+        "get", "po", "-o", "jsonpath={range .items[*]}{.metadata.name}={.spec.containers[0].image} {end}"
+    ).split() == [
         "a=example/a:1",
         "b=example/b:1",
         "c=example/c:1",
@@ -77,7 +81,14 @@ def test_describe_shows_an_object_with_its_events(pods: Kubectl) -> None:
     assert "Image:      example/a:1" in shown
     assert "QoS Class:                   Burstable" in shown
     assert "node.kubernetes.io/not-ready:NoExecute op=Exists for 300s" in shown
-    pods("wait", "--for=jsonpath={.reason}=FailedScheduling", "event", "--field-selector=involvedObject.name=a", "--timeout=10s", "--all")
+    pods(
+        "wait",
+        "--for=jsonpath={.reason}=FailedScheduling",
+        "event",
+        "--field-selector=involvedObject.name=a",
+        "--timeout=10s",
+        "--all",
+    )
     assert "FailedScheduling" in pods("describe", "pod", "a")
     assert "FailedScheduling" in pods("events", "--for", "pod/a")
     assert "no nodes available" in pods("get", "events", "--field-selector", "involvedObject.name=a,type=Warning")
@@ -85,10 +96,10 @@ def test_describe_shows_an_object_with_its_events(pods: Kubectl) -> None:
 
 def test_describe_knows_every_kind(kubectl: Kubectl) -> None:
     described = (
-        "namespace/default service/kubernetes serviceaccount/default configmap/kube-root-ca.crt clusterrole/admin "
-        "clusterrolebinding/cluster-admin endpointslice/kubernetes priorityclass/system-node-critical "
-        "flowschema/exempt prioritylevelconfiguration/exempt endpoints/kubernetes"
-    ).split()
+        *("namespace/default", "service/kubernetes", "serviceaccount/default", "configmap/kube-root-ca.crt"),
+        *("clusterrole/admin", "clusterrolebinding/cluster-admin", "endpointslice/kubernetes", "endpoints/kubernetes"),
+        *("priorityclass/system-node-critical", "flowschema/exempt", "prioritylevelconfiguration/exempt"),
+    )
     for what in described:
         name = what.partition("/")[2]
         assert name in kubectl("describe", what, "-n", "default"), what
@@ -108,7 +119,7 @@ def test_explain_shows_enums_required_fields_and_types(kubectl: Kubectl) -> None
     ports = kubectl("explain", "service.spec.ports.targetPort")
     assert "targetPort <IntOrString>" in ports
     assert "limits\t<map[string]Quantity>" in kubectl("explain", "pod.spec.containers.resources")
-    assert "field \"nope\" does not exist" in kubectl.refused("explain", "pod.spec.nope")
+    assert 'field "nope" does not exist' in kubectl.refused("explain", "pod.spec.nope")
     old = kubectl("explain", "hpa.spec", "--api-version=autoscaling/v1")
     assert "targetCPUUtilizationPercentage" in old
 
@@ -119,7 +130,14 @@ def test_api_resources_and_versions_match_discovery(kubectl: Kubectl) -> None:
     assert head.split() == ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND", "VERBS", "CATEGORIES"]
     assert len(rows) >= 60
     pods = next(row for row in rows if row.startswith("pods "))
-    assert pods.split()[1:] == ["po", "v1", "true", "Pod", "create,delete,deletecollection,get,list,patch,update,watch", "all"]
+    assert pods.split()[1:] == [
+        "po",
+        "v1",
+        "true",
+        "Pod",
+        "create,delete,deletecollection,get,list,patch,update,watch",
+        "all",
+    ]
     versions = kubectl("api-versions").split()
     assert {"v1", "apps/v1", "autoscaling/v1", "autoscaling/v2", "resource.k8s.io/v1"} <= set(versions)
     names = kubectl("api-resources", "--namespaced=false", "--verbs=list,watch", "-o", "name").split()
@@ -136,7 +154,7 @@ def test_every_listable_resource_can_be_got(kubectl: Kubectl) -> None:
 def test_completion_offers_resources_names_and_namespaces(pods: Kubectl) -> None:
     assert "pods" in pods("__complete", "get", "po").split()
     assert {"a", "b", "c"} <= set(pods("__complete", "get", "pod", "").split())
-    assert pods.namespace in pods("__complete", "get", "pod", "-n", "test-").split()
+    assert pods.namespace in pods("__complete", "get", "pod", "-n", "t").split()
 
 
 def test_raw_paths_answer_what_they_document(kubectl: Kubectl) -> None:
@@ -157,12 +175,14 @@ def test_permissions_can_be_asked_for(kubectl: Kubectl) -> None:
     assert kubectl("auth", "can-i", "delete", "nodes").strip() == "yes"
     assert kubectl.run("auth", "can-i", "get", "pods", "--as=nobody", ok=False).stdout.strip() == "no"
     rules = kubectl("auth", "can-i", "--list")
-    assert rules.splitlines()[0].split() == "Resources Non-Resource URLs Resource Names Verbs".split()
+    assert rules.splitlines()[0].split() == ["Resources", "Non-Resource", "URLs", "Resource", "Names", "Verbs"]
     assert "*.*" in rules and "selfsubjectreviews.authentication.k8s.io" in rules
     assert "kubernetes-admin" in kubectl("auth", "whoami")
     assert "system:masters" in kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.groups}")
     refused = kubectl.refused("get", "secrets", "--as=nobody", "--as-group=devs")
-    assert 'secrets is forbidden: User "nobody" cannot list resource "secrets" in API group "" in the namespace' in refused
+    assert (
+        'secrets is forbidden: User "nobody" cannot list resource "secrets" in API group "" in the namespace' in refused
+    )
 
 
 def test_a_user_by_static_token_sees_what_roles_allow(kubectl: Kubectl, server: Server) -> None:
@@ -170,7 +190,9 @@ def test_a_user_by_static_token_sees_what_roles_allow(kubectl: Kubectl, server: 
     kubectl("create", "rolebinding", "reader", "--role=reader", "--user=alice")
     alice = stranger(server, "token-of-alice")
     assert "kube-root-ca.crt" in kubectl("get", "cm", *alice)
-    assert 'secrets is forbidden: User "alice" cannot list resource "secrets"' in kubectl.refused("get", "secrets", *alice)
+    assert 'secrets is forbidden: User "alice" cannot list resource "secrets"' in kubectl.refused(
+        "get", "secrets", *alice
+    )
     assert "(Unauthorized)" in kubectl.refused("get", "cm", *stranger(server, "wrong"))
 
 

@@ -47,13 +47,18 @@ def test_server_side_apply_owns_and_conflicts(kubectl: Kubectl) -> None:
     assert kubectl.json("cm", "settings")["data"]["one"] == "1"
     kubectl.apply(CONFIG.replace(', two: "2"', ""), "--server-side")
     assert kubectl.json("cm", "settings")["data"] == {"one": "1"}
-    managed = json.loads(kubectl("get", "cm", "settings", "-ojson", "--show-managed-fields"))["metadata"]["managedFields"]
+    managed = json.loads(kubectl("get", "cm", "settings", "-ojson", "--show-managed-fields"))["metadata"][
+        "managedFields"
+    ]
     assert [(one["manager"], one["operation"]) for one in managed] == [("kubectl", "Apply")]
 
 
 def test_a_client_side_applied_object_moves_to_server_side(kubectl: Kubectl) -> None:
     kubectl.apply(WEB)
-    assert kubectl.apply(WEB.replace("replicas: 2", "replicas: 3"), "--server-side").strip() == "deployment.apps/web serverside-applied"
+    assert (
+        kubectl.apply(WEB.replace("replicas: 2", "replicas: 3"), "--server-side").strip()
+        == "deployment.apps/web serverside-applied"
+    )
     assert kubectl("get", "deploy", "web", "-o", "jsonpath={.spec.replicas}") == "3"
 
 
@@ -63,9 +68,28 @@ def test_apply_prunes_what_left_the_manifest(kubectl: Kubectl) -> None:
     pruned = kubectl.apply(CONFIG, "--prune", "-l", "app=web", "--prune-allowlist=core/v1/ConfigMap")
     assert "configmap/other pruned" in pruned
     kubectl.apply(f"{CONFIG}---{other}", "--server-side", "--force-conflicts")
-    applied = kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", "--prune", "--applyset=set1", stdin=f"{CONFIG}---{other}", env={"KUBECTL_APPLYSET": "true"})
+    applied = kubectl.run(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        "-",
+        "--prune",
+        "--applyset=set1",
+        stdin=f"{CONFIG}---{other}",
+        env={"KUBECTL_APPLYSET": "true"},
+    )
     assert "serverside-applied" in applied.stdout
-    again = kubectl.run("apply", "--server-side", "-f", "-", "--prune", "--applyset=set1", stdin=CONFIG, env={"KUBECTL_APPLYSET": "true"})
+    again = kubectl.run(
+        "apply",
+        "--server-side",
+        "-f",
+        "-",
+        "--prune",
+        "--applyset=set1",
+        stdin=CONFIG,
+        env={"KUBECTL_APPLYSET": "true"},
+    )
     assert "configmap/other pruned" in again.stdout
 
 
@@ -77,7 +101,9 @@ def test_unknown_and_duplicate_fields_are_refused_or_warned_of(kubectl: Kubectl)
     kubectl("delete", "deploy", "web")
     ignored = kubectl.run("apply", "-f", "-", "--validate=ignore", stdin=wrong)
     assert not ignored.stderr
-    invalid = kubectl.refused("apply", "-f", "-", stdin=WEB.replace("{app: web}}\n  template", "{app: other}}\n  template"))
+    invalid = kubectl.refused(
+        "apply", "-f", "-", stdin=WEB.replace("{app: web}}\n  template", "{app: other}}\n  template")
+    )
     assert "spec.selector: Invalid value" in invalid or "`selector` does not match template `labels`" in invalid
 
 
@@ -111,15 +137,28 @@ def test_all_three_patches(kubectl: Kubectl) -> None:
     kubectl("patch", "deploy", "web", "-p", strategic)
     container = kubectl.json("deploy", "web")["spec"]["template"]["spec"]["containers"][0]
     assert {one["name"] for one in container["env"]} == {"A", "B"}
-    kubectl("patch", "deploy", "web", "--type=merge", "-p", '{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"example/web:2"}]}}}}')
+    kubectl(
+        "patch",
+        "deploy",
+        "web",
+        "--type=merge",
+        "-p",
+        '{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"example/web:2"}]}}}}',
+    )
     container = kubectl.json("deploy", "web")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "example/web:2" and "env" not in container
-    kubectl("patch", "deploy", "web", "--type=json", "-p", '[{"op":"replace","path":"/spec/replicas","value":5},{"op":"test","path":"/kind","value":"Deployment"}]')
+    kubectl(
+        "patch",
+        "deploy",
+        "web",
+        "--type=json",
+        "-p",
+        '[{"op":"replace","path":"/spec/replicas","value":5},{"op":"test","path":"/kind","value":"Deployment"}]',
+    )
     assert kubectl.json("deploy", "web")["spec"]["replicas"] == 5
     assert "patched (no change)" in kubectl("patch", "deploy", "web", "-p", '{"spec":{"replicas":5}}')
     kubectl("patch", "deploy", "web", "--subresource=scale", "--type=merge", "-p", '{"spec":{"replicas":1}}')
     assert kubectl("get", "deploy", "web", "--subresource=scale", "-o", "jsonpath={.spec.replicas}") == "1"
-    assert "Desired" in kubectl("get", "deploy", "web", "--subresource=scale") or True
 
 
 def test_label_annotate_set_and_edit(kubectl: Kubectl, tmp_path: Path) -> None:
@@ -149,7 +188,12 @@ def test_scale_and_rollout_history(kubectl: Kubectl) -> None:
     assert "Expected replicas to be" in kubectl.refused("scale", "deploy/web", "--replicas=3", "--current-replicas=9")
     kubectl("annotate", "deploy/web", "kubernetes.io/change-cause=first")
     kubectl("set", "image", "deploy/web", "web=example/web:2")
-    kubectl("wait", "deploy/web", "--for=jsonpath={.metadata.annotations.deployment\\.kubernetes\\.io/revision}=2", "--timeout=15s")
+    kubectl(
+        "wait",
+        "deploy/web",
+        "--for=jsonpath={.metadata.annotations.deployment\\.kubernetes\\.io/revision}=2",
+        "--timeout=15s",
+    )
     history = kubectl("rollout", "history", "deploy/web")
     assert "REVISION  CHANGE-CAUSE" in history and "first" in history
     assert "example/web:1" in kubectl("rollout", "history", "deploy/web", "--revision=1")
@@ -158,7 +202,6 @@ def test_scale_and_rollout_history(kubectl: Kubectl) -> None:
     assert "paused" in kubectl("rollout", "pause", "deploy/web")
     assert "resumed" in kubectl("rollout", "resume", "deploy/web")
     assert "Waiting for deployment" in kubectl.run("rollout", "status", "deploy/web", "--watch=false").stdout
-    assert "exceeded" in kubectl.refused("rollout", "status", "deploy/web", "--timeout=1s") + "exceeded"
 
 
 def test_imperative_creation(kubectl: Kubectl) -> None:
@@ -182,12 +225,35 @@ def test_imperative_creation(kubectl: Kubectl) -> None:
         arguments = [part.replace("_", " ") if "schedule" in part else part for part in one.split()]
         assert kubectl("create", *arguments).strip().endswith("created"), one
     assert "exposed" in kubectl("expose", "deploy/web", "--port=80", "--name=exposed")
-    assert "autoscaled" in kubectl("autoscale", "deploy/web", "--min=1", "--max=3", *(["--cpu=50%"] if kubectl.version == "v37" else ["--cpu-percent=50"]))
+    assert "autoscaled" in kubectl(
+        "autoscale",
+        "deploy/web",
+        "--min=1",
+        "--max=3",
+        *(["--cpu=50%"] if kubectl.version == "v37" else ["--cpu-percent=50"]),
+    )
     assert "pod/runner created" in kubectl("run", "runner", "--image=example/run", "--env=A=b", "--labels=a=b")
     shown = kubectl("get", "deploy,cm,secret,svc,ing,job,cronjob,quota,pdb,role,sa,hpa,pod")
-    for name in ("service/np", "cronjob.batch/cron", "poddisruptionbudget.policy/pdb", "horizontalpodautoscaler.autoscaling/web"):
+    for name in (
+        "service/np",
+        "cronjob.batch/cron",
+        "poddisruptionbudget.policy/pdb",
+        "horizontalpodautoscaler.autoscaling/web",
+    ):
         assert name in shown
-    for what in ("deploy/web", "svc/svc", "ing/ing", "job/job", "cronjob/cron", "quota/quota", "pdb/pdb", "hpa/web", "secret/secret", "sa/robot", "pod/runner"):
+    for what in (
+        "deploy/web",
+        "svc/svc",
+        "ing/ing",
+        "job/job",
+        "cronjob/cron",
+        "quota/quota",
+        "pdb/pdb",
+        "hpa/web",
+        "secret/secret",
+        "sa/robot",
+        "pod/runner",
+    ):
         assert kubectl("describe", what)
 
 
@@ -202,7 +268,7 @@ def test_deletion_in_all_its_forms(kubectl: Kubectl) -> None:
     assert kubectl("delete", "cm", "c0", "--ignore-not-found") == ""
     assert "c1" in kubectl("delete", "-f", "-", stdin=CONFIG.replace("settings", "c1"))
     assert "c2" in kubectl("delete", "cm", "-l", "app=web")
-    assert "deployment.apps \"web\" deleted" in kubectl("delete", "deploy", "web", "--cascade=orphan")
+    assert 'deployment.apps "web" deleted' in kubectl("delete", "deploy", "web", "--cascade=orphan")
     assert kubectl("get", "rs", "-o", "name").strip()
     kubectl("delete", "rs", "--all", "--cascade=foreground", "--wait")
     assert kubectl("get", "rs,po", "-o", "name") == ""
@@ -218,8 +284,6 @@ def test_wait_for_deletion_and_conditions(kubectl: Kubectl) -> None:
     )
     kubectl("delete", "pod", "p", "--now")
     assert waiting.communicate(timeout=25)[0].strip() == "pod/p condition met"
-    if kubectl.version != "v28":
-        subprocess.Popen(kubectl.command("wait", "cm/late", "--for=create", "--timeout=10s"))
     assert "timed out" in kubectl.refused("wait", "cm/kube-root-ca.crt", "--for=condition=Never", "--timeout=100ms")
 
 

@@ -26,7 +26,9 @@ def configmap(name: str, **data: str) -> client.V1ConfigMap:
 def deployment(name: str) -> client.V1Deployment:
     labels = {"app": name}
     container = client.V1Container(name="c", image="example/c", ports=[client.V1ContainerPort(container_port=80)])
-    pod = client.V1PodTemplateSpec(metadata=client.V1ObjectMeta(labels=labels), spec=client.V1PodSpec(containers=[container]))
+    pod = client.V1PodTemplateSpec(
+        metadata=client.V1ObjectMeta(labels=labels), spec=client.V1PodSpec(containers=[container])
+    )
     spec = client.V1DeploymentSpec(replicas=1, selector=client.V1LabelSelector(match_labels=labels), template=pod)
     return client.V1Deployment(metadata=client.V1ObjectMeta(name=name), spec=spec)
 
@@ -78,7 +80,13 @@ def test_every_group_of_the_typed_client_lists(api: client.ApiClient) -> None:
 
 def test_validation_errors_carry_causes(core: client.CoreV1Api, namespace: str) -> None:
     with pytest.raises(ApiException) as caught:
-        core.create_namespaced_service(namespace, client.V1Service(metadata=client.V1ObjectMeta(name="UPPER"), spec=client.V1ServiceSpec(ports=[client.V1ServicePort(port=99999)])))
+        core.create_namespaced_service(
+            namespace,
+            client.V1Service(
+                metadata=client.V1ObjectMeta(name="UPPER"),
+                spec=client.V1ServiceSpec(ports=[client.V1ServicePort(port=99999)]),
+            ),
+        )
     assert caught.value.status == 422
     assert '"field":"metadata.name"' in caught.value.body
     assert '"field":"spec.ports[0].port"' in caught.value.body
@@ -130,7 +138,9 @@ def test_the_dynamic_client_discovers_applies_and_patches(api: client.ApiClient,
     ):
         patched = configs.patch(name="a", namespace=namespace, body=patch, content_type=content_type)
     assert patched.data.to_dict() == {"y": "2", "z": "3"}
-    assert [one.metadata.name for one in configs.get(namespace=namespace, field_selector="metadata.name=a").items] == ["a"]
+    assert [one.metadata.name for one in configs.get(namespace=namespace, field_selector="metadata.name=a").items] == [
+        "a"
+    ]
     deployments = everything.resources.get(group="apps", kind="Deployment")
     assert deployments.group_version == "apps/v1"
     events = configs.watch(namespace=namespace, timeout=1)
@@ -139,15 +149,23 @@ def test_the_dynamic_client_discovers_applies_and_patches(api: client.ApiClient,
 
 def test_custom_objects_and_their_definition(api: client.ApiClient, namespace: str) -> None:
     schema = client.V1JSONSchemaProps(type="object", x_kubernetes_preserve_unknown_fields=True)
-    version = client.V1CustomResourceDefinitionVersion(name="v1", served=True, storage=True, schema=client.V1CustomResourceValidation(open_apiv3_schema=schema))
+    version = client.V1CustomResourceDefinitionVersion(
+        name="v1", served=True, storage=True, schema=client.V1CustomResourceValidation(open_apiv3_schema=schema)
+    )
     names = client.V1CustomResourceDefinitionNames(plural="pies", singular="pie", kind="Pie")
-    spec = client.V1CustomResourceDefinitionSpec(group="py.example", scope="Namespaced", names=names, versions=[version])
+    spec = client.V1CustomResourceDefinitionSpec(
+        group="py.example", scope="Namespaced", names=names, versions=[version]
+    )
     definitions = client.ApiextensionsV1Api(api)
-    definitions.create_custom_resource_definition(client.V1CustomResourceDefinition(metadata=client.V1ObjectMeta(name="pies.py.example"), spec=spec))
+    definitions.create_custom_resource_definition(
+        client.V1CustomResourceDefinition(metadata=client.V1ObjectMeta(name="pies.py.example"), spec=spec)
+    )
     try:
         custom = client.CustomObjectsApi(api)
         where = ("py.example", "v1", namespace, "pies")
-        custom.create_namespaced_custom_object(*where, {"apiVersion": "py.example/v1", "kind": "Pie", "metadata": {"name": "a"}, "spec": {"n": 1}})
+        custom.create_namespaced_custom_object(
+            *where, {"apiVersion": "py.example/v1", "kind": "Pie", "metadata": {"name": "a"}, "spec": {"n": 1}}
+        )
         assert custom.patch_namespaced_custom_object(*where, "a", {"spec": {"n": 2}})["spec"] == {"n": 2}
         assert [one["metadata"]["name"] for one in custom.list_namespaced_custom_object(*where)["items"]] == ["a"]
         assert custom.delete_namespaced_custom_object(*where, "a")["status"] == "Success"
@@ -156,10 +174,14 @@ def test_custom_objects_and_their_definition(api: client.ApiClient, namespace: s
 
 
 def test_tokens_and_reviews(api: client.ApiClient, core: client.CoreV1Api, server: Server, namespace: str) -> None:
-    core.create_namespaced_service_account(namespace, client.V1ServiceAccount(metadata=client.V1ObjectMeta(name="robot")))
+    core.create_namespaced_service_account(
+        namespace, client.V1ServiceAccount(metadata=client.V1ObjectMeta(name="robot"))
+    )
     request = client.AuthenticationV1TokenRequest(spec=client.V1TokenRequestSpec(audiences=[], expiration_seconds=600))
     token = core.create_namespaced_service_account_token("robot", namespace, request).status.token
-    review = client.AuthenticationV1Api(api).create_token_review(client.V1TokenReview(spec=client.V1TokenReviewSpec(token=token)))
+    review = client.AuthenticationV1Api(api).create_token_review(
+        client.V1TokenReview(spec=client.V1TokenReviewSpec(token=token))
+    )
     assert review.status.authenticated and review.status.user.username == f"system:serviceaccount:{namespace}:robot"
     configuration = client.Configuration(host=server.url)
     configuration.api_key = {"authorization": f"Bearer {token}"}

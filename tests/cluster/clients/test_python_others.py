@@ -45,7 +45,9 @@ async def test_kubernetes_asyncio_writes_and_watches(server: Server, namespace: 
         made = await core.create_namespaced_config_map(namespace, body)
         seen = []
         watching = aio_watch.Watch()
-        async with watching.stream(core.list_namespaced_config_map, namespace, label_selector="app=web", timeout_seconds=20) as stream:
+        async with watching.stream(
+            core.list_namespaced_config_map, namespace, label_selector="app=web", timeout_seconds=20
+        ) as stream:
             async for event in stream:
                 seen.append((event["type"], event["object"].metadata.name))
                 if len(seen) == 1:
@@ -65,8 +67,15 @@ def light(server: Server, namespace: str) -> Client:
 
 def web(replicas: int) -> Deployment:
     labels = {"app": "web"}
-    pod = PodTemplateSpec(metadata=ObjectMeta(labels=labels), spec=PodSpec(containers=[Container(name="c", image="example/c")]))
-    return Deployment(apiVersion="apps/v1", kind="Deployment", metadata=ObjectMeta(name="web"), spec=DeploymentSpec(replicas=replicas, selector=LabelSelector(matchLabels=labels), template=pod))
+    pod = PodTemplateSpec(
+        metadata=ObjectMeta(labels=labels), spec=PodSpec(containers=[Container(name="c", image="example/c")])
+    )
+    return Deployment(
+        apiVersion="apps/v1",
+        kind="Deployment",
+        metadata=ObjectMeta(name="web"),
+        spec=DeploymentSpec(replicas=replicas, selector=LabelSelector(matchLabels=labels), template=pod),
+    )
 
 
 def test_lightkube_applies_patches_lists_and_scales(light: Client) -> None:
@@ -97,7 +106,11 @@ async def test_lightkube_uses_custom_resources_generically(server: Server, names
     try:
         await light.wait(CustomResourceDefinition, "lamps.light.example", for_conditions=["Established"])
         lamp = Lamp(metadata={"name": "a"}, spec={"on": True})
-        assert (await light.apply(Lamp(apiVersion="light.example/v1", kind="Lamp", metadata=ObjectMeta(name="a"), spec={"on": True}))).spec == {"on": True}
+        assert (
+            await light.apply(
+                Lamp(apiVersion="light.example/v1", kind="Lamp", metadata=ObjectMeta(name="a"), spec={"on": True})
+            )
+        ).spec == {"on": True}
         patched = await light.patch(Lamp.Status, "a", {"status": {"seen": True}}, patch_type=PatchType.MERGE)
         assert patched.status == {"seen": True}
         assert [one.metadata.name async for one in light.list(Lamp)] == ["a"]
@@ -111,13 +124,19 @@ async def test_lightkube_uses_custom_resources_generically(server: Server, names
 async def test_kr8s_finds_creates_scales_and_waits(server: Server, namespace: str) -> None:
     api = await kr8s.asyncio.api(kubeconfig=str(server.kubeconfig), namespace=namespace)
     assert (await api.version())["minor"] == "37"
-    config = await kr8s.asyncio.objects.ConfigMap({"metadata": {"name": "a", "namespace": namespace}, "data": {"x": "1"}}, api=api)
+    config = await kr8s.asyncio.objects.ConfigMap(
+        {"metadata": {"name": "a", "namespace": namespace}, "data": {"x": "1"}}, api=api
+    )
     await config.create()
     await config.label(app="web")
-    assert [one.name async for one in api.get("configmaps", namespace=namespace, label_selector={"app": "web"})] == ["a"]
+    assert [one.name async for one in api.get("configmaps", namespace=namespace, label_selector={"app": "web"})] == [
+        "a"
+    ]
     await config.patch({"data": {"y": "2"}})
     assert config.data == {"x": "1", "y": "2"}
-    deployment = await kr8s.asyncio.objects.Deployment({**web(1).to_dict(), "metadata": {"name": "web", "namespace": namespace}}, api=api)
+    deployment = await kr8s.asyncio.objects.Deployment(
+        {**web(1).to_dict(), "metadata": {"name": "web", "namespace": namespace}}, api=api
+    )
     await deployment.create()
     await deployment.scale(0)
     assert deployment.replicas == 0

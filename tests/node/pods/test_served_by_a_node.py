@@ -64,7 +64,9 @@ async def test_a_command_has_streams_a_terminal_and_an_exit_code(node: Node) -> 
     piped.close_stdin()
     assert (await piped.read("stdout"), await piped.read("stderr"), await piped.wait()) == (b"SHOUT", b"oops\n", 4)
     await piped.close()
-    terminal = await runtime.exec(id, ("sh", "-c", "read x; stty size"), tty=True, stdin=True)
+    terminal = await runtime.exec(
+        id, ("sh", "-c", "read x; until stty size | grep 40; do :; done"), tty=True, stdin=True
+    )
     terminal.resize(100, 40)
     await terminal.write(b"go\n")
     seen = b""

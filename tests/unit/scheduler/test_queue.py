@@ -27,12 +27,12 @@ def test_a_failed_pod_waits_for_an_event_that_can_help_it_and_for_its_back_off()
     queue.add(pod("a"), 0.0)
     waiting = queue.pop(0.0)
     assert waiting is not None
-    queue.failed(waiting, frozenset({"Fit"}), 0.0, 0.0)
+    queue.failed(waiting, frozenset({"Fit"}), 0.0)
     queue.wake("node changed", 5.0)
     assert queue.pop(50.0) is None
     queue.wake("pod gone", 50.0)
     assert queue.pop(50.0) is waiting
-    queue.failed(waiting, frozenset({"Fit"}), 50.0, 50.0)
+    queue.failed(waiting, frozenset({"Fit"}), 50.0)
     queue.wake("pod gone", 50.5)
     assert queue.pop(51.0) is None
     assert queue.pop(52.0) is waiting
@@ -44,7 +44,7 @@ def test_an_event_during_the_decision_is_not_missed() -> None:
     waiting = queue.pop(0.0)
     assert waiting is not None
     queue.wake("pod gone", 0.1)
-    queue.failed(waiting, frozenset({"Fit"}), 0.2, 0.0)
+    queue.failed(waiting, frozenset({"Fit"}), 0.2)
     assert queue.pop(1.3) is waiting
 
 
@@ -53,7 +53,7 @@ def test_a_pod_nobody_woke_is_tried_again_after_five_minutes() -> None:
     queue.add(pod("a"), 0.0)
     waiting = queue.pop(0.0)
     assert waiting is not None
-    queue.failed(waiting, frozenset({"Fit"}), 0.0, 0.0)
+    queue.failed(waiting, frozenset({"Fit"}), 0.0)
     assert queue.next_time() == 300.0
     assert queue.pop(299.0) is None
     assert queue.pop(300.0) is waiting

@@ -31,4 +31,7 @@ class PulledVolumes:
             )
         except ImageRefused as refused:
             raise VolumeFailure(f"{refused.reason}: {refused.message}") from refused
-        return self.images.layers(present.id)
+        try:
+            return self.images.layers(present.id)
+        except KeyError as error:
+            raise VolumeFailure("this node's container runtime does not offer image volumes") from error

@@ -75,6 +75,8 @@ class SandboxSpec:
     host_ipc: bool = False
     host_users: bool = True
     shared_pid: bool = False
+    privileged: bool = False
+    """Whether any container is; some runtimes must know beforehand."""
     sysctls: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = Limits()
     qos: str = "BestEffort"

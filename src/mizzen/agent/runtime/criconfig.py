@@ -22,7 +22,11 @@ def sandbox(spec: SandboxSpec, node: str, cgroup: str, attempt: int) -> Message:
     """A PodSandboxConfig; `node` tells the sandboxes of one node from those of others at the same runtime."""
     linux: Message = {
         "cgroup_parent": cgroup,
-        "security_context": {"namespace_options": _shared(spec), "seccomp": {"profile_type": cri.RUNTIME_DEFAULT}},
+        "security_context": {
+            "namespace_options": _shared(spec),
+            "privileged": spec.privileged,
+            "seccomp": {"profile_type": cri.UNCONFINED if spec.privileged else cri.RUNTIME_DEFAULT},
+        },
         "sysctls": dict(spec.sysctls),
     }
     return {

@@ -7,19 +7,22 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim, Pod
+from mizzen.api.views.core import Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.storage import CSIDriver, VolumeAttachment
 from mizzen.client.cache import BY_NODE, Cache, Index
 from mizzen.client.resources import (
     CSI_DRIVERS,
+    NODES,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     PODS,
     VOLUME_ATTACHMENTS,
 )
+from mizzen.controllers.podgc import OUT_OF_SERVICE
 from mizzen.controllers.pods import is_finished
+from mizzen.controllers.volumes.binder import BY_VOLUME
 from mizzen.controllers.volumes.protection import BY_CLAIM_USED, claims_of
-from mizzen.reconcile.controller import Controller, Watch
+from mizzen.reconcile.controller import Controller, Watch, own
 from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Plan
 
 BY_ATTACHED_NODE: Index[VolumeAttachment] = Index("node", lambda one: (one.spec.nodeName,))
@@ -27,11 +30,12 @@ BY_ATTACHED_NODE: Index[VolumeAttachment] = Index("node", lambda one: (one.spec.
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A node's name, the CSI volumes its pods need, and its attachments."""
+    """A node's name, the CSI volumes its pods need, its attachments, and the volumes it still has mounted by name."""
 
     node: str
     volumes: tuple[PersistentVolume, ...]
     attachments: tuple[VolumeAttachment, ...]
+    mounted: frozenset[str | None]
 
 
 def observe(cache: Cache, key: str) -> Snapshot:
@@ -51,7 +55,21 @@ def observe(cache: Cache, key: str) -> Snapshot:
             if driver is None or driver.spec.attachRequired:
                 needed[volume.metadata.name] = volume
     attachments = cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, key)
-    return Snapshot(key, tuple(needed.values()), tuple(attachments))
+    return Snapshot(key, tuple(needed.values()), tuple(attachments), frozenset(_mounted(cache, key, attachments)))
+
+
+def _mounted(cache: Cache, node: str, attachments: Iterable[VolumeAttachment]) -> Iterable[str]:
+    """The attached volumes that the node reports in use; a node out of service uses none."""
+    found = cache.of(NODES, Node).get("", node)
+    if found is None or any(taint.key == OUT_OF_SERVICE for taint in found.spec.taints):
+        return
+    in_use = set(found.status.volumesInUse)
+    for one in attachments:
+        name = one.spec.source.persistentVolumeName or ""
+        volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", name)
+        csi = volume.spec.csi if volume is not None else None
+        if csi is not None and f"kubernetes.io/csi/{csi.driver}^{csi.volumeHandle}" in in_use:
+            yield name
 
 
 def reconcile(seen: Snapshot, now: float) -> Plan:
@@ -78,7 +96,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     actions += (
         Delete(VOLUME_ATTACHMENTS, "", one.metadata.name, uid=one.metadata.uid)
         for name, one in have.items()
-        if name is not None and name not in needed and not one.metadata.deleting
+        if name is not None and name not in needed and name not in seen.mounted and not one.metadata.deleting
     )
     return Plan(tuple(actions)) if actions else NOTHING
 
@@ -93,12 +111,22 @@ def _nodes_of_claim(cache: Cache, claim: PersistentVolumeClaim) -> Iterable[str]
     return {pod.spec.nodeName for pod in pods if pod.spec.nodeName}
 
 
+def _node_concerns(old: Node, new: Node) -> bool:
+    return old.status.volumesInUse != new.status.volumesInUse or old.spec.taints != new.spec.taints
+
+
+def _nodes_of_volume(cache: Cache, volume: PersistentVolume) -> Iterable[str]:
+    claims = cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).by(BY_VOLUME, volume.metadata.name)
+    return {node for claim in claims for node in _nodes_of_claim(cache, claim)}
+
+
 CONTROLLER = Controller(
     name="attachdetach",
     watches=(
         Watch(PODS, Pod, _node_of_pod),
         Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim, _nodes_of_claim),
-        Watch(PERSISTENT_VOLUMES, PersistentVolume),
+        Watch(PERSISTENT_VOLUMES, PersistentVolume, _nodes_of_volume, lambda old, new: old.spec != new.spec),
+        Watch(NODES, Node, own, _node_concerns),
         Watch(CSI_DRIVERS, CSIDriver),
         Watch(VOLUME_ATTACHMENTS, VolumeAttachment, lambda _cache, one: (one.spec.nodeName,)),
     ),

@@ -142,19 +142,22 @@ def _identity(merge_key: str) -> Callable[[Any], Any]:
     """What makes two items of a list the same: the merge key's value, or the primitive itself."""
 
     def identity(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        if merge_key not in value:
-            raise Errors.bad_request(f"map: {value} does not contain declared merge key: {merge_key}")
-        return value[merge_key]
+        if isinstance(value, dict):
+            if merge_key not in value:
+                raise Errors.bad_request(f"map: {value} does not contain declared merge key: {merge_key}")
+            value = value[merge_key]
+        if isinstance(value, dict | list):
+            raise Errors.bad_request(f"a {type(value).__name__} cannot tell the items of a list apart: {value}")
+        return value
 
     return identity
 
 
 def _merge_list(original: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
     if not any(isinstance(each, dict) for each in (*original, *patch)):
-        merged = list(dict.fromkeys([*original, *patch]))
-        return _sorted(merged, patch, original, _identity(""))
+        identity = _identity("")
+        merged = list({identity(each): each for each in (*original, *patch)}.values())
+        return _sorted(merged, patch, original, identity)
     if any(not isinstance(each, dict) for each in (*original, *patch)):
         raise Errors.bad_request("list elements must all be of one type")
     if not schema.merge_key:
@@ -227,7 +230,7 @@ def _ranks(items: Sequence[Any], identity: Callable[[Any], Any]) -> dict[Any, in
 def without_directives(value: Any) -> Any:
     """A patch's value as it enters an object that had nothing there: no nulls, no directives."""
     if isinstance(value, list):
-        kept = [each for each in value if not (isinstance(each, dict) and each.get(_PATCH) in {"delete", "replace"})]
+        kept = [each for each in value if not (isinstance(each, dict) and each.get(_PATCH) in ("delete", "replace"))]
         return [without_directives(each) for each in kept]
     if not isinstance(value, dict):
         return value

@@ -48,7 +48,7 @@ def parse(document: Mapping[str, Any]) -> Args:
     weighed = tuple((str(one["name"]), int(one.get("weight") or 1)) for one in scoring.get("resources") or ())
     return Args(
         strategy=strategy,
-        resources=weighed or Args.resources,
+        resources=weighed or Args().resources,
         shape=shape,
         ignored=frozenset(document.get("ignoredResources") or ()),
         ignored_groups=frozenset(document.get("ignoredResourceGroups") or ()),

@@ -10,7 +10,7 @@ import msgspec
 
 from mizzen.api.views.core import NodeAffinity
 from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
-from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
+from mizzen.scheduler.snapshot import NodeInfo, PodInfo
 
 _ADDED = Reject("node(s) didn't match scheduler-enforced node affinity", resolvable=False)
 _REJECT = Reject("node(s) didn't match Pod's node affinity/selector", resolvable=False)

@@ -119,7 +119,7 @@ def taken_devices(snapshot: Snapshot) -> Iterator[Id]:
 
 def class_config(claim: ResourceClaim, snapshot: Snapshot) -> Sequence[dict[str, Any]]:
     """The configuration that the claim's classes bring."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name in dict.fromkeys(_classes(wants(claim))):
         kind = snapshot.lookups.device_class(name)
         found.extend(kind.spec.get("config") or () if kind else ())

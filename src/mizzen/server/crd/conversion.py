@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+import orjson
+
 from mizzen.machinery.errors import Errors, Object
 from mizzen.server.admission.webhooks.call import Caller, Unreachable
 from mizzen.server.watchcache import decode_tail
@@ -35,7 +37,7 @@ class WebhookConverter:
         self._caller = caller
         self._kind = kind
         self._served = served
-        self._known: OrderedDict[tuple[str, str], Object] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
     async def prepare(self, stored: Iterable[tuple[str, bytes]]) -> None:
         """Convert what is stored in another version: (apiVersion, tail) of each object. Raises ApiError."""
@@ -51,19 +53,22 @@ class WebhookConverter:
         while self._known and len(self._known) + len(missing) > max(_KEPT, len(wanted)):
             self._known.popitem(last=False)
         for obj in converted:
-            self._known[_identity(obj)] = obj
+            self._known[_identity(obj)] = orjson.dumps(obj)
         await self._again(wanted)
 
     async def _again(self, wanted: Sequence[Object]) -> None:
         """Convert what making room for the others has pushed out."""
         lost = [obj for obj in wanted if _identity(obj) not in self._known]
         for obj in await self._converted(lost, self._served) if lost else ():
-            self._known[_identity(obj)] = obj
+            self._known[_identity(obj)] = orjson.dumps(obj)
 
     def from_stored(self, obj: Object) -> Object:
         """The prepared form of a stored object; itself when it is stored as it is served."""
         known = self._known.get(_identity(obj))
-        return obj if known is None else {**known}
+        if known is None:
+            return obj
+        converted: Object = orjson.loads(known)
+        return converted
 
     async def to_stored(self, obj: Object) -> Object:
         """The form in which an object is written. Raises ApiError."""
@@ -75,7 +80,7 @@ class WebhookConverter:
         """Remember the served form of what was just written at a revision."""
         if self._served != self.storage:
             kept = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(revision)}}
-            self._known[_identity(kept)] = kept
+            self._known[_identity(kept)] = orjson.dumps(kept)
 
     async def _converted(self, objects: Sequence[Object], wanted: str) -> list[Object]:
         """Raises ApiError."""

@@ -13,6 +13,8 @@ from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
+from mizzen.server.admission.webhooks.call import Caller
+from mizzen.server.crd.conversion import WebhookConverter
 from mizzen.server.crd.kinds import served_versions
 from mizzen.server.deletion import DEFINITION_CLEANUP as CLEANUP
 from mizzen.server.seams import Reader, Writer
@@ -34,11 +36,12 @@ class Serving(Protocol):
 class Definitions:
     """Keeps what is served in step with the definitions."""
 
-    def __init__(self, serving: Serving, reader: Reader, writer: Writer, clock: Clock) -> None:
+    def __init__(self, serving: Serving, reader: Reader, writer: Writer, clock: Clock, caller: Caller) -> None:
         self._serving = serving
         self._reader = reader
         self._writer = writer
         self._clock = clock
+        self._caller = caller
         self._served: dict[str, tuple[Served, ...]] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._pending: dict[str, None] = {}
@@ -85,7 +88,7 @@ class Definitions:
         self._names = {name: owner for name, owner in self._names.items() if owner != key}
 
     def _publish(self, key: str, definition: Object) -> None:
-        fresh = tuple(served_versions(definition))
+        fresh = tuple(served_versions(definition, self._caller))
         before = self._served.get(key, ())
         if [one.document for one in before] == [one.document for one in fresh] and _shapes(before) == _shapes(fresh):
             return
@@ -191,6 +194,9 @@ def _shapes(served: tuple[Served, ...]) -> list[tuple[object, ...]]:
             one.kind.table.columns if one.kind.table else (),
             tuple(one.kind.selectable),
             one.kind.to_stored is None,
+            (one.kind.converter.config, one.kind.converter.storage)
+            if isinstance(one.kind.converter, WebhookConverter)
+            else None,
         )
         for one in served
     ]

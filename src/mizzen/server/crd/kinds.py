@@ -13,6 +13,8 @@ from mizzen.machinery import jsonpath, structural, times, values
 from mizzen.machinery.cel import rules
 from mizzen.machinery.errors import FieldError, Object, invalid
 from mizzen.machinery.schema import Schema
+from mizzen.server.admission.webhooks.call import Caller
+from mizzen.server.crd.conversion import WebhookConverter
 from mizzen.server.served import Served
 
 _NAME: Final = Column("Name", format="name", description="The object's name.")
@@ -25,16 +27,27 @@ _UNCHECKED: Final = (
 _WHOLE: Final = "<nil>"
 
 
-def served_versions(definition: Object) -> Iterator[Served]:
+def served_versions(definition: Object, caller: Caller) -> Iterator[Served]:
     """What a definition makes the server serve."""
     spec = definition["spec"]
     storage = next((version["name"] for version in spec["versions"] if version.get("storage")), "")
     for version in spec["versions"]:
         if version.get("served"):
-            yield _served(definition, version, storage)
+            yield _served(definition, version, storage, _converter(definition, version, storage, caller))
 
 
-def _served(definition: Object, version: Object, storage: str) -> Served:
+def _converter(definition: Object, version: Object, storage: str, caller: Caller) -> WebhookConverter | None:
+    """What turns the versions of a definition with strategy Webhook into each other."""
+    spec = definition["spec"]
+    conversion = spec.get("conversion") or {}
+    if conversion.get("strategy") != "Webhook":
+        return None
+    group, kind = spec["group"], spec["names"]["kind"]
+    webhook = conversion.get("webhook") or {}
+    return WebhookConverter(caller, webhook, kind, f"{group}/{version['name']}", f"{group}/{storage}")
+
+
+def _served(definition: Object, version: Object, storage: str, converter: WebhookConverter | None) -> Served:
     spec, names = definition["spec"], definition["spec"]["names"]
     source = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
     schema = structural.build(source)
@@ -61,7 +74,9 @@ def _served(definition: Object, version: Object, storage: str) -> Served:
         selectable=_selectable(version.get("selectableFields") or ()),
         unconditional_update=False,
         revalidates_metadata=False,
-        to_stored=_converted(f"{spec['group']}/{storage}") if storage != version["name"] else None,
+        to_stored=_converted(f"{spec['group']}/{storage}") if storage != version["name"] and not converter else None,
+        from_stored=converter.from_stored if converter is not None else None,
+        converter=converter,
     )
     return Served(kind, builtin=False, list_kind=names.get("listKind") or "", schema=schema, document=source)
 

@@ -6,15 +6,16 @@ Ref: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/scal
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final
 
-from mizzen.api.kind import Column, Kind, Scale, Table
+from mizzen.api.kind import Column, Converter, Kind, Scale, Table
 from mizzen.base.clock import Clock
-from mizzen.machinery import labels, paths, times
+from mizzen.machinery import decode, labels, paths, times
 from mizzen.machinery.errors import Errors, Object, invalid
 from mizzen.server import applying, bodies, codec, patching, representation
 from mizzen.server.call import Call, Write
 from mizzen.server.reading import Reading
 from mizzen.server.registry import Registry
 from mizzen.server.served import Served, encode_tail
+from mizzen.server.watchcache import Entry
 from mizzen.server.writing import Writing, check_name, check_uid, warning_headers
 from mizzen.wire.message import Response
 
@@ -47,6 +48,15 @@ class Scales:
         entry = self._reading.entry(call)
         if entry is None:
             raise Errors.not_found(call.kind.group, f"{call.kind.plural}/scale", call.info.name)
+        if call.kind.converter is not None:
+            return self._converted(call, entry, call.kind.converter)
+        return self._shown(call, entry)
+
+    async def _converted(self, call: Call, entry: Entry, converter: Converter) -> Response:
+        await converter.prepare(((entry.version, entry.tail),))
+        return self._shown(call, entry)
+
+    def _shown(self, call: Call, entry: Entry) -> Response:
         obj = call.served.decode(entry.tail)
         path = _scale(call.kind).replicas
         if not call.served.builtin and paths.get(obj, path) is None:
@@ -84,7 +94,7 @@ class Scales:
         scale_call = Call(call.request, call.info, SCALE, call.user, call.media, call.warnings)
         wanted = patching.change(scale_call, inner, self._clock.now)
         assert isinstance(wanted, applying.Applied)
-        kind, sent = call.kind, wanted.patch
+        kind, sent = call.kind, _checked(wanted.patch)
         patch: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": sent.get("metadata") or {}}
         replicas = (sent.get("spec") or {}).get("replicas")
         if replicas is not None:
@@ -97,6 +107,15 @@ class Scales:
         tail = encode_tail(scale_of(obj, _scale(call.kind)))
         shown = representation.choose(call.request, SCALE, call.media, self._clock.now, listing=False)
         return codec.respond(call.request, shown.one(tail), call.media, 200, warning_headers(call.warnings))
+
+
+def _checked(sent: Object) -> Object:
+    """A Scale of the right types. Raises ApiError 400."""
+    try:
+        checked, _ = bodies.checked_types(codec.decoded_copy(sent), bodies.schema_of_served(SCALE), typed=True)
+    except decode.DecodeError as error:
+        raise Errors.bad_request(str(error)) from None
+    return checked
 
 
 def _scale(kind: Kind) -> Scale:

@@ -124,14 +124,19 @@ def test_atomic_lists_and_maps_have_one_owner():
         apply(live, kiln({"name": "one", "args": ["a", "b"]}), writer("beta"), DEPLOYMENT)
 
 
+def test_an_item_without_its_required_key_is_left_to_validation():
+    made = apply(None, kiln({"image": "x"}), writer("alpha"), DEPLOYMENT)
+    assert made["spec"]["template"]["spec"]["containers"] == [{"image": "x"}]
+
+
 @pytest.mark.parametrize(
     ("containers", "problem"),
     [
-        ([{"image": "x"}], 'omits key field "name"'),
+        ([{"image": "x"}, {"image": "y"}], r'duplicate entries for key \[name=""\]'),
         ([{"name": "a"}, {"name": "a"}], r'duplicate entries for key \[name="a"\]'),
     ],
 )
-def test_items_without_keys_or_with_equal_ones_are_refused(containers, problem):
+def test_items_with_equal_keys_are_refused(containers, problem):
     with pytest.raises(ApiError, match=problem) as caught:
         apply(None, kiln(*containers), writer("alpha"), DEPLOYMENT)
     assert caught.value.code == 400

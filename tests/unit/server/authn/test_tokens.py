@@ -10,7 +10,7 @@ from mizzen.api.core.serviceaccount import SERVICE_ACCOUNT
 from mizzen.base.clock import VirtualClock
 from mizzen.cluster.pki import Pki
 from mizzen.machinery.errors import ApiError
-from mizzen.machinery.identity import Identity
+from mizzen.machinery.identity import AUTHENTICATED, Identity
 from mizzen.server.authn import jwt
 from mizzen.server.authn.bootstrap_tokens import BootstrapTokens
 from mizzen.server.authn.chain import BadToken, Chain
@@ -226,8 +226,8 @@ STATIC = StaticTokens(parse(['t0k,ann,u1,"dev,ops"', "# nobody", "", "t1,bob,u2"
 
 
 def test_a_token_file_names_users_and_groups() -> None:
-    assert STATIC.identify("t0k", ()).user == Identity("ann", "u1", ("dev", "ops"))
-    assert STATIC.identify("t1", ()).user == Identity("bob", "u2")
+    assert STATIC.identify("t0k", ()).user == Identity("ann", "u1", ("dev", "ops", AUTHENTICATED))
+    assert STATIC.identify("t1", ()).user == Identity("bob", "u2", (AUTHENTICATED,))
     assert STATIC.identify("t2", ()) is None
     with pytest.raises(ValueError, match="needs a token"):
         parse(["t,ann"])

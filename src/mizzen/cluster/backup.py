@@ -1,0 +1,76 @@
+"""A cluster in one file, written while it runs, and back again: the store, the keys, and what it is made of."""
+
+import io
+import os
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from mizzen.cluster import config as configs
+from mizzen.cluster import processes
+from mizzen.cluster.config import ConfigError
+from mizzen.store import sqlite
+
+STORE: Final = "store.db"
+_KEPT: Final = ("cluster.json", "encryption.key", "pki")
+"""What belongs to the store: without its keys it cannot be read, without the CA's no client is known."""
+_REVISION_GAP: Final = 1_000_000
+
+
+def backup(data_dir: Path, target: Path) -> int:
+    """Write the cluster to a new file that only its owner may read; answers its bytes. Raises ConfigError."""
+    if not (data_dir / STORE).exists():
+        raise ConfigError(f"there is no cluster in {data_dir}")
+    if target.exists():
+        raise ConfigError(f"{target} exists already")
+    with tempfile.TemporaryDirectory(dir=data_dir) as scratch:
+        copied = Path(scratch) / STORE
+        sqlite.copy(data_dir / STORE, copied)
+        written = io.FileIO(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
+        with written, tarfile.open(fileobj=written, mode="w:gz", compresslevel=1) as archive:
+            archive.add(copied, STORE)
+            for name in _KEPT:
+                if (data_dir / name).exists():
+                    archive.add(data_dir / name, name)
+    return target.stat().st_size
+
+
+def restore(source: Path, data_dir: Path) -> Path | None:
+    """Put the cluster of a backup into a directory; answers where what was there is kept. Raises ConfigError."""
+    if processes.running(data_dir / "run" / "server.json") is not None:
+        raise ConfigError("the cluster runs; end it first: mizzen down")
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=data_dir) as scratch:
+        unpacked = Path(scratch)
+        _unpack(source, unpacked)
+        aside = _set_aside(data_dir)
+        for found in unpacked.iterdir():
+            found.rename(data_dir / found.name)
+    sqlite.forget_history(data_dir / STORE, _REVISION_GAP)
+    return aside
+
+
+def _unpack(source: Path, target: Path) -> None:
+    try:
+        with tarfile.open(source) as archive:
+            archive.extractall(target, filter="data")
+    except (OSError, tarfile.TarError) as error:
+        raise ConfigError(f"{source} cannot be read: {error}") from error
+    configs.load(target)
+    if not (target / STORE).exists():
+        raise ConfigError(f"{source} is no backup of a cluster: it holds no {STORE}")
+
+
+def _set_aside(data_dir: Path) -> Path | None:
+    """Move what the backup replaces into a directory of its own."""
+    names = (STORE, f"{STORE}-wal", f"{STORE}-shm", *_KEPT)
+    present = [data_dir / name for name in names if (data_dir / name).exists()]
+    if not present:
+        return None
+    aside = data_dir / time.strftime("before-restore-%Y%m%dT%H%M%S")
+    aside.mkdir(mode=0o700)
+    for path in present:
+        path.rename(aside / path.name)
+    return aside

@@ -1,0 +1,170 @@
+"""Acting on decisions: volumes and claims bound, the pod bound, refusals written, victims removed."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mizzen.api.views import meta as views
+from mizzen.api.views.core import PersistentVolumeClaim, Pod
+from mizzen.base.clock import Clock
+from mizzen.client.cache import Cache
+from mizzen.client.client import STRATEGIC, Client
+from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS
+from mizzen.machinery import times
+from mizzen.machinery.errors import ApiError, Object
+from mizzen.reconcile.events import Recorder
+from mizzen.reconcile.plan import Note, Reference
+from mizzen.scheduler import volumes
+from mizzen.scheduler.devices import allocation
+from mizzen.scheduler.plugins import resource_claims
+from mizzen.scheduler.plugins.volumes import claims
+from mizzen.scheduler.snapshot import PodInfo, Snapshot
+from mizzen.scheduler.state import Assumed
+
+CLAIM_SECONDS: Final = 600.0
+"""How long a pod's claims may take to be bound before it is decided again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What the scheduler does through the API. Every method raises ApiError and ConnectionError."""
+
+    client: Client
+    cache: Cache
+    clock: Clock
+    recorder: Recorder
+
+    async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> bool:
+        """Bind everything of a pod, the pod itself last; False when its volumes take too long."""
+        wanted = volumes.unbound(pod, assumed.node, snapshot) if claims(pod) else ()
+        if pod.pod.spec.resourceClaims:
+            await self._reserve(pod, assumed, snapshot)
+        if wanted:
+            await asyncio.gather(*(volumes.ask(self.client, choice, assumed.node) for choice in wanted))
+            if not await self._claims_bound(pod):
+                return False
+        meta = pod.pod.metadata
+        await self.client.create(PODS, binding, meta.namespace, name=meta.name, subresource="binding")
+        return True
+
+    def announce(self, pod: PodInfo, node: str) -> None:
+        """Tell that a pod was assigned."""
+        meta = pod.pod.metadata
+        text = f"Successfully assigned {meta.namespace}/{meta.name} to {node}"
+        self.recorder.record(Note(reference(pod.pod), "Scheduled", text, "Normal"))
+
+    async def _reserve(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> None:
+        """Write into the pod's ResourceClaims which devices they get, and that the pod uses them."""
+        meta = pod.pod.metadata
+        for claim in resource_claims.claims_of(pod, snapshot):
+            if any(one.uid == meta.uid for one in claim.status.reservedFor):
+                continue
+            consumers = [{"resource": one.resource, "name": one.name, "uid": one.uid} for one in claim.status.reservedFor]
+            status: Object = {"reservedFor": [*consumers, {"resource": "pods", "name": meta.name, "uid": meta.uid}]}
+            picked = assumed.devices.get(claim.metadata.uid)
+            if picked is not None:
+                config = resource_claims.class_config(claim, snapshot)
+                status["allocation"] = allocation(picked, resource_claims.wants(claim), assumed.node, config)
+            of = claim.metadata
+            finalizers = [*of.finalizers, "resource.kubernetes.io/delete-protection"]
+            version = of.resourceVersion
+            if finalizers[-1] not in of.finalizers:
+                guarded = {"metadata": {"uid": of.uid, "resourceVersion": version, "finalizers": finalizers}}
+                written = await self.client.patch(RESOURCE_CLAIMS, of.name, guarded, of.namespace)
+                version = written["metadata"]["resourceVersion"]
+            patch = {"metadata": {"uid": of.uid, "resourceVersion": version}, "status": status}
+            await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
+
+    async def _claims_bound(self, pod: PodInfo) -> bool:
+        """Wait until all claims of a pod are bound; False when that takes too long."""
+        table = self.cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim)
+        changed = asyncio.Event()
+
+        def note(old: PersistentVolumeClaim | None, new: PersistentVolumeClaim | None) -> None:
+            changed.set()
+
+        def bound() -> bool:
+            found = [table.get(pod.pod.metadata.namespace, name) for name in claims(pod)]
+            return all(one is not None and one.spec.volumeName and one.status.phase == "Bound" for one in found)
+
+        table.subscribe(note)
+        try:
+            async with asyncio.timeout(CLAIM_SECONDS):
+                while not bound():
+                    changed.clear()
+                    await changed.wait()
+        except TimeoutError:
+            return False
+        finally:
+            table.unsubscribe(note)
+        return True
+
+    # --- refusing
+
+    async def refuse(self, pod: Pod, text: str, nominated: str | None) -> None:
+        """Tell why a pod waits: an event, and its condition where that is not written yet.
+
+        `nominated`: the node that is being cleared for it, "" for none any more, None to leave that as it is.
+        """
+        self.recorder.record(Note(reference(pod), "FailedScheduling", text, "Warning"))
+        known = views.condition(pod.status.conditions, "PodScheduled")
+        same = known is not None and (known.status, known.reason, known.message) == ("False", "Unschedulable", text)
+        if same and nominated in (None, pod.status.nominatedNodeName):
+            return
+        condition = {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": text,
+            "lastTransitionTime": (known.lastTransitionTime if known and known.status == "False" else None)
+            or times.format(self.clock.now()),
+        }
+        status: dict[str, Any] = {"conditions": [condition]}
+        if nominated is not None and nominated != pod.status.nominatedNodeName:
+            status["nominatedNodeName"] = nominated or None
+        meta = pod.metadata
+        patch = {"metadata": {"uid": meta.uid}, "status": status}
+        await self.client.patch(PODS, meta.name, patch, meta.namespace, type=STRATEGIC, subresource="status")
+
+    async def evict(self, preemptor: PodInfo, victims: Sequence[PodInfo], node: str) -> None:
+        """Remove the victims of a pod, those that leave already excepted."""
+        staying = [one for one in victims if not one.pod.metadata.deleting]
+        await asyncio.gather(*(self._evict(preemptor, one, node) for one in staying))
+
+    async def _evict(self, preemptor: PodInfo, victim: PodInfo, node: str) -> None:
+        meta, by = victim.pod.metadata, preemptor.pod
+        disrupted = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "PreemptionByScheduler",
+            "message": f"{by.spec.schedulerName}: preempting to accommodate a higher priority pod",
+            "lastTransitionTime": times.format(self.clock.now()),
+        }
+        patch = {"metadata": {"uid": meta.uid}, "status": {"conditions": [disrupted]}}
+        try:
+            await self.client.patch(PODS, meta.name, patch, meta.namespace, type=STRATEGIC, subresource="status")
+            await self.client.delete(PODS, meta.name, meta.namespace, uid=meta.uid)
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+            return
+        text = f"Preempted by pod {by.metadata.uid} on node {node}"
+        self.recorder.record(Note(reference(victim.pod), "Preempted", text, "Normal"))
+
+
+def binding_of(pod: Pod, node: str) -> Object:
+    """The Binding that assigns a pod to a node."""
+    meta = pod.metadata
+    return {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+    }
+
+
+def reference(pod: Pod) -> Reference:
+    """The pod as events name it."""
+    meta = pod.metadata
+    return Reference("v1", "Pod", meta.namespace, meta.name, meta.uid, meta.resourceVersion)

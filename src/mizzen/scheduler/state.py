@@ -1,0 +1,261 @@
+"""The scheduler without its I/O: what it knows, which pods wait, and what was decided but is not seen yet.
+
+Fed by changes of the tables and by results of requests; answers with decisions. Simulations drive it directly.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
+from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
+from mizzen.api.views.storage import CSINode, StorageClass
+from mizzen.client import resources
+from mizzen.client.cache import Cache
+from mizzen.scheduler import preemption
+from mizzen.scheduler.config import Configuration, Profile
+from mizzen.scheduler.cycle import Decider, Placed, Unschedulable
+from mizzen.scheduler.devices import Picked
+from mizzen.scheduler.framework import Event
+from mizzen.scheduler.plugins import resource_claims
+from mizzen.scheduler.queue import Queue, Waiting
+from mizzen.scheduler.snapshot import PodInfo, Snapshot, pod_info, refreshed
+from mizzen.scheduler.tables import budgets, is_finished, lookups
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """A placement that is on its way: the pod's uid, its node, and devices picked for its claims by their uids."""
+
+    uid: str
+    node: str
+    devices: dict[str, Picked] = field(default_factory=dict)
+
+
+class State:
+    """All schedulers of one configuration over one snapshot. `woken` is called when there may be something to do."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        configuration: Configuration,
+        rng: random.Random,
+        monotonic: Callable[[], float],
+        woken: Callable[[], None],
+    ) -> None:
+        self._cache = cache
+        self._monotonic = monotonic
+        self._woken = woken
+        self.snapshot = Snapshot(lookups(cache))
+        self.profiles: dict[str, Profile] = {one.name: one for one in configuration.profiles}
+        self.deciders = {one.name: Decider(self.snapshot, one.plugins, rng.random) for one in configuration.profiles}
+        self.snapshot.changed = self._node_dirty
+        wakes: dict[str, frozenset[Event]] = {}
+        for plugin in (plugin for one in configuration.profiles for plugin in one.plugins):
+            wakes[plugin.name] = wakes.get(plugin.name, frozenset()) | plugin.wakes_on
+        self.queue = Queue(wakes, configuration.first_backoff, configuration.last_backoff)
+        self._assumed: dict[str, Assumed] = {}
+        self._clearing: dict[str, set[str]] = {}
+
+    def subscribe(self) -> None:
+        """Follow the tables, beginning with everything there is: nodes before pods."""
+        of = self._cache.of
+        of(resources.NODES, Node).subscribe(self._node_changed)
+        of(resources.PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).subscribe(self._other("claim"))
+        of(resources.PERSISTENT_VOLUMES, PersistentVolume).subscribe(self._other("volume"))
+        of(resources.STORAGE_CLASSES, StorageClass).subscribe(self._other("volume"))
+        of(resources.CSI_NODES, CSINode).subscribe(self._other("node changed"))
+        of(resources.NAMESPACES, Namespace).subscribe(self._other("namespace"))
+        of(resources.RESOURCE_CLAIMS, ResourceClaim).subscribe(self._claim_changed)
+        of(resources.DEVICE_CLASSES, DeviceClass).subscribe(self._other("resource claim"))
+        of(resources.RESOURCE_SLICES, ResourceSlice).subscribe(self._other("resource claim"))
+        of(resources.PODS, Pod).subscribe(self._pod_changed)
+
+    # --- decisions
+
+    def next(self) -> Waiting | None:
+        """The pod to decide now."""
+        return self.queue.pop(self._monotonic())
+
+    def decide(self, pod: PodInfo) -> Placed | Unschedulable:
+        """The verdict of the pod's scheduler. Raises whatever a registered Python scheduler raises."""
+        own = self.profiles[pod.pod.spec.schedulerName].decide
+        decider = self._decider(pod)
+        if own is None:
+            return decider.decide(pod)
+        decider.withdraw(pod.key)
+        return own(pod, self.snapshot)
+
+    def assume(self, pod: PodInfo, node: str) -> Assumed:
+        """Count the pod on its node, and its devices as taken, until it is seen there or `forget`."""
+        where = self.snapshot.nodes[node]
+        devices = resource_claims.choose(pod, where, self.snapshot) if pod.pod.spec.resourceClaims else None
+        assumed = Assumed(pod.pod.metadata.uid, node, devices or {})
+        self._assumed[pod.key] = assumed
+        for uid, picked in assumed.devices.items():
+            ids = tuple(one.id for _, one, admin in picked if not admin)
+            self.snapshot.assumed_devices[uid] = (pod.key, ids)
+        if assumed.devices:
+            self._forget_verdicts()
+        self.snapshot.set_pod(pod, node)
+        return assumed
+
+    def forget(self, key: str, uid: str = "") -> None:
+        """The assumed placement (of this very pod) did not come about."""
+        assumed = self._assumed.get(key)
+        if assumed is None or (uid and assumed.uid != uid):
+            return
+        del self._assumed[key]
+        self._release_devices(assumed)
+        self.snapshot.remove_pod(key, assumed.node)
+
+    def _release_devices(self, assumed: Assumed) -> None:
+        for claim in assumed.devices:
+            self.snapshot.assumed_devices.pop(claim, None)
+        if assumed.devices:
+            self._forget_verdicts()
+
+    # --- preemption
+
+    def make_room(self, pod: PodInfo, why: Unschedulable) -> preemption.Eviction | None:
+        """Choose victims for a pod and keep their node's room for it; pods that merely have room kept give way."""
+        profile = self.profiles[pod.pod.spec.schedulerName]
+        if not profile.preempts or profile.decide is not None or self._clearing.get(pod.key):
+            return None
+        decider = self._decider(pod)
+        way = preemption.find(pod, decider.class_of(pod), why, self.snapshot, budgets(self._cache))
+        if way is None:
+            return None
+        waiting = {one.key for one in way.victims if self._is_nominated(one)}
+        for one in way.victims:
+            if one.key in waiting:
+                self._decider(one).withdraw(one.key)
+        decider.nominate(pod, way.node)
+        victims = tuple(one for one in way.victims if one.key not in waiting)
+        self._clearing[pod.key] = {one.key for one in victims}
+        return replace(way, victims=victims)
+
+    def is_clearing(self, pod: PodInfo) -> bool:
+        """Whether victims of the pod are still on their way out."""
+        return bool(self._clearing.get(pod.key))
+
+    def abandon(self, pod: PodInfo) -> None:
+        """The victims of a pod could not be removed: it may choose others."""
+        self._clearing.pop(pod.key, None)
+        self._decider(pod).withdraw(pod.key)
+
+    def _is_nominated(self, pod: PodInfo) -> bool:
+        return any(one.is_nominated(pod.key) for one in self.deciders.values())
+
+    def _decider(self, pod: PodInfo) -> Decider:
+        return self.deciders[pod.pod.spec.schedulerName]
+
+    def _cleared(self, key: str) -> None:
+        """A pod is gone; whoever waited for its room alone need not serve the rest of its back-off."""
+        ready = []
+        for preemptor, victims in self._clearing.items():
+            victims.discard(key)
+            if not victims:
+                ready.append(preemptor)
+        for preemptor in ready:
+            del self._clearing[preemptor]
+            self.queue.activate(preemptor)
+
+    # --- what changes
+
+    def _node_dirty(self, name: str) -> None:
+        for one in self.deciders.values():
+            one.node_changed(name)
+
+    def _forget_verdicts(self) -> None:
+        for one in self.deciders.values():
+            one.forget_verdicts()
+
+    def _other(self, event: Event) -> Callable[[Any, Any], None]:
+        def changed(old: Any, new: Any) -> None:
+            if old is not None or new is not None:
+                self._forget_verdicts()
+                self._wake(event)
+
+        return changed
+
+    def _claim_changed(self, old: ResourceClaim | None, new: ResourceClaim | None) -> None:
+        seen = new or old
+        if seen is None:
+            return
+        if new is None or new.status.allocation is not None:
+            self.snapshot.assumed_devices.pop(seen.metadata.uid, None)
+        self._forget_verdicts()
+        self._wake("resource claim")
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        if new is not None:
+            if self.snapshot.set_node(new):
+                self._wake("node changed" if old else "node added")
+        elif old is not None:
+            self.snapshot.remove_node(old.metadata.name)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        seen = new or old
+        if seen is None:
+            return
+        key = f"{seen.metadata.namespace}/{seen.metadata.name}"
+        if old is not None and new is not None and old.metadata.uid != new.metadata.uid:
+            self._pod_gone(key, old)
+        if new is None or is_finished(new):
+            self._pod_gone(key, old or seen)
+        elif new.spec.nodeName:
+            self._placed(key, new)
+            if old is None or not old.spec.nodeName:
+                self._wake("pod added")
+            elif old.status.containerStatuses != new.status.containerStatuses and old.spec != new.spec:
+                self._wake("pod gone")  # a resize may have freed something
+        elif self._is_mine(new):
+            self._arrived(key, new)
+        else:
+            self.queue.remove(key)
+
+    def _pod_gone(self, key: str, pod: Pod) -> None:
+        self.forget(key)
+        for one in self.deciders.values():
+            one.withdraw(key)
+        self._clearing.pop(key, None)
+        self.queue.remove(key)
+        if pod.spec.nodeName:
+            self.snapshot.remove_pod(key, pod.spec.nodeName)
+            self._cleared(key)
+            self._wake("pod gone")
+
+    def _arrived(self, key: str, pod: Pod) -> None:
+        """A pod waits; room that was kept for it by an earlier process is kept on."""
+        if key in self._assumed:
+            return
+        known = self.queue.known(key)
+        info = refreshed(known, pod) if known is not None else pod_info(pod)
+        nominated = pod.status.nominatedNodeName
+        if known is None and nominated in self.snapshot.nodes:
+            self._decider(info).nominate(info, nominated)
+        self.queue.add(info, self._monotonic())
+        self._woken()
+
+    def _placed(self, key: str, pod: Pod) -> None:
+        """A pod is seen bound: what was assumed becomes fact."""
+        for one in self.deciders.values():
+            one.withdraw(key)
+        self._clearing.pop(key, None)
+        assumed = self._assumed.pop(key, None)
+        if assumed is not None and assumed.node != pod.spec.nodeName:
+            self.snapshot.remove_pod(key, assumed.node)
+            self._release_devices(assumed)
+        node = self.snapshot.nodes.get(pod.spec.nodeName)
+        known = node.pods.get(key) if node is not None else None
+        self.snapshot.set_pod(refreshed(known, pod) if known is not None else pod_info(pod), pod.spec.nodeName)
+        self.queue.remove(key)
+
+    def _is_mine(self, pod: Pod) -> bool:
+        return pod.spec.schedulerName in self.profiles and not pod.spec.schedulingGates and not pod.metadata.deleting
+
+    def _wake(self, event: Event) -> None:
+        self.queue.wake(event, self._monotonic())
+        self._woken()

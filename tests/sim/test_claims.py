@@ -1,0 +1,134 @@
+"""Claims of pods under every kind of trouble: protected, made for them, attached where they run, reserved."""
+
+from typing import Any
+
+from tests.sim.story import check
+from tests.sim.world import Kubelet, World, add_nodes
+
+from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS, VOLUME_ATTACHMENTS
+from mizzen.controllers import garbage, resource_claims
+from mizzen.controllers.volumes import attach, protection
+from mizzen.machinery.errors import Object
+
+CLAIMS = ("", "persistentvolumeclaims")
+
+
+def pod(name: str, **spec: Any) -> Object:
+    return {"metadata": {"name": name, "namespace": "d"}, "spec": {"containers": [{"name": "c"}], **spec}}
+
+
+def test_a_claim_in_use_stays_until_its_pod_is_gone(seeds: range) -> None:
+    check(seeds, protect)
+
+
+def protect(seed: int) -> None:
+    world = World(seed, (protection.CLAIMS,), kubelet=Kubelet(flaky=0))
+    world.api.create(CLAIMS, {"metadata": {"name": "data", "namespace": "d"}, "spec": {}})
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+    world.api.create(("", "pods"), pod("p", volumes=volumes, nodeName="n1"))
+    world.settle()
+    problems: list[str] = []
+
+    def watch(where: Any, _old: Any, new: Any) -> None:
+        if where == CLAIMS and new is None and world.all(PODS):
+            problems.append("the claim went before its pod")
+
+    world.api.changed = watch
+    world.resume()
+    world.users = (
+        lambda w: w.api.delete(CLAIMS, "d", "data"),
+        lambda w: w.api.delete(("", "pods"), "d", "p"),
+    )
+    world.live(60)
+    assert not problems, f"seed {seed}"
+    assert not world.all(PERSISTENT_VOLUME_CLAIMS), f"seed {seed}"
+
+
+def test_ephemeral_claims_come_and_go_with_their_pod(seeds: range) -> None:
+    check(seeds, pass_away)
+
+
+def pass_away(seed: int) -> None:
+    controllers = (protection.EPHEMERAL, protection.CLAIMS, garbage.CONTROLLER)
+    world = World(seed, controllers, kubelet=Kubelet(flaky=0), all_kinds=True)
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+    volumes = [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}}]
+    world.api.create(CLAIMS, {"metadata": {"name": "q-scratch", "namespace": "d"}, "spec": {}})
+    for name in ("p", "q"):
+        world.api.create(("", "pods"), pod(name, volumes=volumes))
+    world.live(60, horizon=20)
+    found = {one["metadata"]["name"]: one for one in world.all(PERSISTENT_VOLUME_CLAIMS)}
+    assert set(found) == {"p-scratch", "q-scratch"}, f"seed {seed}"
+    assert found["p-scratch"]["metadata"]["labels"] == {"a": "b"}, f"seed {seed}"
+    assert "ownerReferences" not in found["q-scratch"]["metadata"], f"seed {seed}: a namesake is not taken over"
+    world.resume()
+    world.users = (lambda w: w.api.delete(("", "pods"), "d", "p"),)
+    world.live(60, horizon=20)
+    left = [one["metadata"]["name"] for one in world.all(PERSISTENT_VOLUME_CLAIMS)]
+    assert left == ["q-scratch"], f"seed {seed}: {left}"
+
+
+def test_volumes_are_attached_exactly_where_pods_use_them(seeds: range) -> None:
+    check(seeds, plug)
+
+
+def plug(seed: int) -> None:
+    world = World(seed, (attach.CONTROLLER,), kubelet=Kubelet(flaky=0))
+    add_nodes(world, ("n1", "n2"))
+    for name in ("one", "two"):
+        csi = {"driver": "example.com", "volumeHandle": name}
+        world.api.create(("", "persistentvolumes"), {"metadata": {"name": f"v-{name}"}, "spec": {"csi": csi}})
+        spec = {"volumeName": f"v-{name}"}
+        world.api.create(CLAIMS, {"metadata": {"name": name, "namespace": "d"}, "spec": spec})
+    for name, node in (("one", "n1"), ("two", "n2")):
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": name}}]
+        world.api.create(("", "pods"), pod(f"p-{name}", volumes=volumes, nodeName=node))
+    problems: list[str] = []
+
+    def watch(where: Any, old: Any, new: Any) -> None:
+        using = {one["metadata"]["name"] for one in world.all(PODS)}
+        if where == ("storage.k8s.io", "volumeattachments") and new is None and old is not None:
+            volume = old["spec"]["source"]["persistentVolumeName"]
+            if f"p-{volume.removeprefix('v-')}" in using:
+                problems.append(f"{volume} was detached under a pod")
+
+    world.api.changed = watch
+    world.users = (lambda w: w.api.delete(("", "pods"), "d", "p-one"),)
+    world.live(80)
+    assert not problems, f"seed {seed}: {problems}"
+    [left] = world.all(VOLUME_ATTACHMENTS)
+    spec = {"attacher": "example.com", "nodeName": "n2", "source": {"persistentVolumeName": "v-two"}}
+    assert left["spec"] == spec, f"seed {seed}"
+
+
+def test_a_pod_gets_one_resource_claim_of_each_template(seeds: range) -> None:
+    check(seeds, reserve)
+
+
+def reserve(seed: int) -> None:
+    controllers = (resource_claims.CONTROLLER, resource_claims.RESERVATIONS)
+    world = World(seed, controllers, kubelet=Kubelet(flaky=0, outcome=lambda w, _p: "" if w.faults_on else "Succeeded"))
+    group = "resource.k8s.io"
+    template = {"metadata": {"name": "gpu", "namespace": "d"}, "spec": {"spec": {"devices": {}}}}
+    wanted = [{"name": "gpu", "resourceClaimTemplateName": "gpu"}, {"name": "own", "resourceClaimName": "own"}]
+    world.api.create(("", "pods"), pod("p", resourceClaims=wanted))
+    made = world.api.create((group, "resourceclaims"), {"metadata": {"name": "own", "namespace": "d"}, "spec": {}})
+    uid = world.api.get(("", "pods"), "d", "p")["metadata"]["uid"]
+    status = {"allocation": {"devices": {}}, "reservedFor": [{"resource": "pods", "name": "p", "uid": uid}]}
+    world.api.patch(RESOURCE_CLAIMS, "d", made["metadata"]["name"], {"status": status}, "status")
+    most = 0
+
+    def watch(_where: Any, _old: Any, _new: Any) -> None:
+        nonlocal most
+        most = max(most, len(world.all(RESOURCE_CLAIMS)))
+
+    world.api.changed = watch
+    world.users = (lambda w: w.api.create((group, "resourceclaimtemplates"), template),)
+    world.live(80)
+    assert most <= 2, f"seed {seed}: {most} claims for two"
+    [found] = world.all(PODS)
+    assert found["status"]["phase"] == "Succeeded", f"seed {seed}"
+    [own] = world.all(RESOURCE_CLAIMS)
+    assert own["metadata"]["name"] == "own", f"seed {seed}: the one made for the pod is given back"
+    assert not own["status"].get("reservedFor"), f"seed {seed}"
+    assert not own["status"].get("allocation"), f"seed {seed}"
