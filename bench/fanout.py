@@ -100,8 +100,7 @@ async def _watch(port: int, count: int, results: "Queue[list[int]]", ready, ende
         transports.append(transport)
     await asyncio.sleep(0.5)
     ready.release()
-    while not ended.is_set():
-        await asyncio.sleep(0.1)
+    await loop.run_in_executor(None, ended.wait)
     for transport in transports:
         transport.abort()
     results.put(histogram)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+
 from mizzen.base.clock import SystemClock
 from mizzen.cluster.bootstrap import reconcile as bootstrap
 from mizzen.cluster.bootstrap.objects import Facts
@@ -52,7 +53,7 @@ def content(response: Response) -> bytes:
 
 @asynccontextmanager
 async def running(directory: Path) -> AsyncIterator[Api]:
-    """A server with all of its admission and authorization, holding what a new cluster holds; its keys are in a directory."""
+    """A server with all of its admission and authorization, holding what a new cluster holds; keys go to a directory."""
     clock, rng, store = SystemClock(), random.Random(1), MemoryStore()
     key = Pki(directory, clock.now()).service_account_key()
 

@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import orjson
+
 from mizzen.wire.message import Request
 
 DEPTH = 4

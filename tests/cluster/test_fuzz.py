@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from tests.cluster.examples import EXAMPLES
 from tests.cluster.inprocess import Api, content, running
 from tests.cluster.requests import Drawing
+
+from mizzen.net.server import Listener
 from mizzen.wire.message import Request, Response
 
 REQUESTS = int(os.environ.get("MIZZEN_FUZZ_REQUESTS", "3000"))
@@ -50,7 +52,7 @@ class Fuzzing:
         drawing = Drawing(documents, EXAMPLES)
         for request in drawing.examples():
             response = await self.api.send(request)
-            assert response.status == 201 or response.status == 409, _told(request, response)
+            assert response.status in {201, 409}, _told(request, response)
         return drawing
 
     def send(self, requests: list[Request]) -> None:
@@ -141,3 +143,49 @@ def test_no_request_makes_the_server_fail_hang_or_grow(fuzzing: Fuzzing, capsys:
     assert fuzzing.answers[200] + fuzzing.answers[201] > answered / 20, "hardly anything was right"
     assert fuzzing.tasks() <= tasks
     assert _resident() - sizes[0] < GROWTH_BYTES
+
+
+async def test_bytes_that_are_no_requests_leave_the_listener_at_work(tmp_path: Path) -> None:
+    rng = Random(7)
+    async with running(tmp_path) as api:
+        listener = Listener(api.server.dispatch)
+        port = await listener.listen("127.0.0.1", 0, None)
+        try:
+            for _ in range(300):
+                await _thrown(port, _garbled(rng))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            assert (await asyncio.wait_for(reader.read(), LATE_SECONDS)).startswith(b"HTTP/1.1 200 ")
+            writer.close()
+            await asyncio.sleep(0)
+            assert len(listener.connections) <= 1
+        finally:
+            await listener.close()
+
+
+def _garbled(rng: Random) -> bytes:
+    """A request line, headers and a body with bytes changed, left out or repeated."""
+    sent = bytearray(
+        b"POST /api/v1/namespaces/fuzz/configmaps?limit=%31&a=%zz HTTP/1.1\r\nhost: x\r\n"
+        b"content-type: application/json\r\ncontent-length: 23\r\n\r\n" + b'{"metadata":{"name":1}}'
+    )
+    for _ in range(rng.randint(1, 6)):
+        position = rng.randrange(len(sent))
+        match rng.randint(0, 2):
+            case 0:
+                sent[position] = rng.randrange(256)
+            case 1:
+                del sent[position : position + rng.randint(1, 20)]
+            case _:
+                sent[position:position] = bytes(sent[position : position + 20]) * rng.randint(1, 3)
+    return bytes(sent)
+
+
+async def _thrown(port: int, sent: bytes) -> None:
+    """Send bytes and leave; what is answered, if anything is, does not blame the server."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    writer.write_eof()
+    answer = await asyncio.wait_for(reader.read(4096), LATE_SECONDS)
+    assert not answer.startswith(b"HTTP/1.1 5"), (sent, answer)
+    writer.close()

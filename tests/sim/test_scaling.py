@@ -48,7 +48,7 @@ def scale(seed: int) -> None:
             problems.append(f"{new['spec']['replicas']} is not within {low} and {high}")
 
     world.api.changed = watch
-    world.live(150, horizon=900)
+    world.live(100, horizon=600)
     assert not problems, f"seed {seed}: {problems}"
     [found] = world.all(DEPLOYMENTS)
     size = found["spec"]["replicas"]

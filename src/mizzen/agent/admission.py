@@ -45,6 +45,25 @@ def rejection(
     return None
 
 
+def resize_refusal(pod: Pod, others: Iterable[Pod], allocatable: Mapping[str, int]) -> tuple[str, str]:
+    """Why a running pod cannot have what it asks for now: never on this node, or not yet. Empty when it can."""
+    used: dict[str, int] = {}
+    for other in others:
+        for name, nanos in requested(other).items():
+            used[name] = used.get(name, 0) + nanos
+    for name, nanos in requested(pod).items():
+        unit, room = (NANO // 1000 if name == "cpu" else NANO), allocatable.get(name, 0)
+        if nanos > room:
+            text = f"Node didn't have enough capacity: {name}, requested: {nanos // unit}, capacity: {room // unit}"
+            return "Infeasible", text
+        if nanos and used.get(name, 0) + nanos > room:
+            return "Deferred", _out_of(name, nanos // unit, used[name] // unit, room // unit)[1].removeprefix(_PREFIX)
+    return "", ""
+
+
+_PREFIX = "Pod was rejected: "
+
+
 def _out_of(name: str, asked: int, used: int, capacity: int) -> tuple[str, str]:
     text = f"Node didn't have enough resource: {name}, requested: {asked}, used: {used}, capacity: {capacity}"
     return f"OutOf{name}", f"Pod was rejected: {text}"

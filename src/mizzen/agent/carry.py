@@ -17,7 +17,7 @@ from mizzen.agent.equipment import Equipment
 from mizzen.agent.images import keyring, policy
 from mizzen.agent.images.keyring import Credential
 from mizzen.agent.life import Happening, Instruction, Life
-from mizzen.agent.resources import container_limits
+from mizzen.agent.resources import container_limits, pod_limits
 from mizzen.agent.runtime.base import Device, RuntimeFailure
 from mizzen.agent.volumes import teardown
 from mizzen.agent.volumes.kinds import VolumeFailure
@@ -52,7 +52,7 @@ async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> H
                 return life.StopFailed(name, attempt)
             return None  # the end itself is seen by the runtime's watch
         case life.Resize(container, attempt, id):
-            return await _resize(tools, pod, container, attempt, id)
+            return await _resize(tools, seen, container, attempt, id)
         case life.Discard(id):
             with contextlib.suppress(RuntimeFailure):
                 await tools.runtime.remove(id)
@@ -249,12 +249,18 @@ async def _act(tools: Equipment, action: LifecycleHook | None, target: Target, l
     return Verdict(True, "")
 
 
-async def _resize(tools: Equipment, pod: Pod, container: Container, attempt: int, id: str) -> Happening:
+async def _resize(tools: Equipment, seen: Life, container: Container, attempt: int, id: str) -> Happening:
+    pod = seen.pod
     limits = container_limits(pod, container, tools.resources.memory)
+    whole = pod_limits(pod, tools.config.pod_pids)
     try:
+        # Control groups refuse a child beyond its parent, so the pod's own bounds make way meanwhile.
+        tools.runtime.limit_sandbox(pod.metadata.uid, replace(whole, cpu_quota=0, memory=0))
         await tools.runtime.update(id, limits)
-    except RuntimeFailure as failure:
-        return life.Resized(container.name, attempt, container.resources, failure.message)
+        tools.runtime.limit_sandbox(pod.metadata.uid, whole)
+    except (RuntimeFailure, OSError) as failure:
+        given = seen.containers[container.name].resources
+        return life.Resized(container.name, attempt, given, str(failure))
     return life.Resized(container.name, attempt, container.resources)
 
 

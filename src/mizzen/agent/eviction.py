@@ -112,7 +112,7 @@ class Guard:
         """Measure once, and act."""
         tools = self._tools
         now = signals(machineinfo.pressure(tools.config.root), tools.config.thresholds)
-        if now.disk_pressure:
+        if now.disk_pressure or tools.images.disk_use() > tools.config.thresholds.image_disk_high:
             await collect_images(tools)
         self.health = self._calmed(now)
         await self._check_storage()

@@ -52,8 +52,8 @@ _SHOWN_AS_ERROR = 2.0
 def fold(life: Life, event: Happening, now: float) -> Folded:
     """Take the event in."""
     match event:
-        case PodChanged(pod):
-            return _changed(life, pod, now), ()
+        case PodChanged(pod, refused):
+            return replace(_changed(life, pod, now), resize_refused=refused), ()
         case PodRemoved():
             deadline = min(now + 1.0, life.ending.deadline if life.ending else now + 1.0)
             ending = life.ending or Ending("", "", deadline)
@@ -138,7 +138,7 @@ def _container(
             return _probed(one, spec, event, now, life.pod)
         case Resized(_, _, resources, failure):
             told = (Emit("Warning", "ResizeFailed", failure, one.name),) if failure else ()
-            return replace(one, resizing=False, resources=resources), told
+            return replace(one, resizing=False, resources=resources, unresized=failure), told
         case _:
             assert_never(event)
 
@@ -151,6 +151,8 @@ def _changed(life: Life, pod: Pod, now: float) -> Life:
     for spec in all_containers(pod):
         if spec.name not in known:
             known[spec.name] = ContainerLife(spec.name, role_of(pod, spec))
+    if pod.metadata.generation != life.pod.metadata.generation:
+        known = {name: replace(one, unresized="") if one.unresized else one for name, one in known.items()}
     life = replace(life, pod=pod, containers=known)
     if pod.metadata.deletionTimestamp is None:
         return life

@@ -75,6 +75,10 @@ class ContainerLife:
     resources: object = None
     """The resources this attempt runs with."""
     resizing: bool = False
+    unresized: str = ""
+    """Why the last attempt to give it new resources failed."""
+    again: bool = False
+    """It is restarted whatever its exit code: the node itself ends it for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,10 @@ class Life:
     """The final phase, once every container has ended for good."""
     forgetting: bool = False
     forgotten: bool = False
+    resize_refused: tuple[str, str] = ("", "")
+    """Reason (Deferred, Infeasible) and message of why the node does not give it the resources it asks for now."""
+    restarting_all: bool = False
+    """Every container is being ended, so that the pod begins anew in the sandbox it has."""
 
 
 # What happens
@@ -119,6 +127,7 @@ class Life:
 @dataclass(frozen=True, slots=True)
 class PodChanged:
     pod: Pod
+    resize_refused: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)

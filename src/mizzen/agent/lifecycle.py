@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import msgspec
+
 from mizzen.agent.fold import fold
 from mizzen.agent.life import (
     CloseSandbox,
@@ -36,7 +38,7 @@ from mizzen.agent.life import (
     role_of,
 )
 from mizzen.agent.runtime.base import ContainerSeen, Sandbox
-from mizzen.api.views.podspec import Container, Pod
+from mizzen.api.views.podspec import Container, Pod, Resources
 from mizzen.machinery import times
 
 CRASH_DELAY_FIRST, CRASH_DELAY_LIMIT = 10.0, 300.0
@@ -114,6 +116,12 @@ def _probed_before(pod: Pod, name: str) -> tuple[bool, bool]:
 
 
 def _resources(pod: Pod, name: str) -> object:
+    """What a running container has been given: as its status says, which a resize may not have reached yet."""
+    status = pod.status or {}
+    entries = (one for key in _STATUS_LISTS for one in status.get(key) or () if one["name"] == name)
+    shown = next(entries, {}).get("resources")
+    if shown is not None:
+        return msgspec.convert(shown, Resources)
     return next((one.resources for one in all_containers(pod) if one.name == name), None)
 
 
@@ -149,6 +157,9 @@ class _Planner:
 
     def plan(self) -> None:
         self._expire()
+        self._begin_anew()
+        if self.life.restarting_all:
+            return
         if self.life.ending is None and not self.life.over and not has_run_its_course(self.life):
             self._bring_up()
         else:
@@ -162,6 +173,33 @@ class _Planner:
         self._emit("Normal", "DeadlineExceeded", text)
         deadline = self.now + grace_of(self.life.pod)
         self.life = replace(self.life, ending=Ending("DeadlineExceeded", text, deadline))
+
+    def _begin_anew(self) -> None:
+        """RestartAllContainers: when a rule asks for it every container ends, then all begin as in a new pod."""
+        life = self.life
+        if life.ending is not None or life.over or life.sandbox != "open":
+            return
+        asking = next((one for one in self._ordered() if self._asks_for_all(one)), None)
+        if asking is not None and not life.restarting_all:
+            self._emit("Normal", "RestartAllContainers", f"Restarting all containers after {asking.name} exited")
+            self.life = replace(life, restarting_all=True)
+        if not self.life.restarting_all:
+            return
+        if self._is_busy():
+            for one in self._ordered():
+                if one.phase == "running" and one.role != "ephemeral":
+                    self._request_stop(one, "RestartAllContainers", self.now + grace_of(life.pod))
+                    self._stop(one)
+            return
+        for one in self._ordered():
+            if one.role != "ephemeral":
+                due = one.ended.finished_at + one.crash_delay if one.ended is not None and asking is one else 0.0
+                self._put(_anew(one, due, self.now))
+        self.life = replace(self.life, restarting_all=False, initialized=False)
+
+    def _asks_for_all(self, one: ContainerLife) -> bool:
+        spec = self._specs.get(one.name)
+        return spec is not None and one.phase == "exited" and _rule_of(one, spec) == "RestartAllContainers"
 
     # Going up
 
@@ -227,11 +265,11 @@ class _Planner:
         spec, ended = self._specs.get(one.name), one.ended
         if spec is None or ended is None or not will_restart(self.life.pod, one, spec):
             return
-        delay = 0.0 if self.now - one.crash_at > _FORGIVEN_AFTER else one.crash_delay
+        delay = 0.0 if one.again or self.now - one.crash_at > _FORGIVEN_AFTER else one.crash_delay
         due = ended.finished_at + delay
         fresh = replace(
             one, phase="waiting", attempt=one.attempt + 1, pulled=False, last=ended, ended=None, ready=False,
-            started=False, hooked=False, stopping=None, early=None, resizing=False,
+            started=False, hooked=False, stopping=None, early=None, resizing=False, again=False,
             crash_delay=min(CRASH_DELAY_LIMIT, delay * 2) if delay else CRASH_DELAY_FIRST, crash_at=max(due, self.now),
         )  # fmt: skip
         if delay and self.now < due:
@@ -254,6 +292,13 @@ class _Planner:
             return
         spec = self._specs.get(one.name)
         if spec is None or one.resizing or spec.resources == one.resources or one.role == "ephemeral":
+            return
+        if self.life.resize_refused[0] or one.unresized:
+            return
+        if needs_restart(spec, one.resources):
+            self._put(replace(one, again=True))
+            self._request_stop(self.life.containers[one.name], "resize", self.now + grace_of(self.life.pod))
+            self._stop(one)
             return
         self._put(replace(one, resizing=True))
         self.instructions.append(Resize(spec, one.attempt, one.id))
@@ -366,21 +411,49 @@ def will_restart(pod: Pod, one: ContainerLife, spec: Container) -> bool:
     """Whether an ended container is started again, by its own rules and policy or by the pod's."""
     if one.ended is None or one.role == "ephemeral":
         return False
-    if one.role == "sidecar":
+    if one.role == "sidecar" or one.again or _rule_of(one, spec):
         return True
     code = one.ended.code
-    for rule in spec.restartPolicyRules or ():
-        codes = rule.exitCodes
-        if codes is not None and rule.action in {"Restart", "RestartAllContainers"}:
-            listed = code in (codes.values or ())
-            if listed == (codes.operator == "In"):
-                return True
     policy = spec.restartPolicy or pod.spec.restartPolicy or "Always"
     if policy == "Never":
         return False
     if one.role == "init" or policy == "OnFailure":
         return code != 0
     return True
+
+
+def _rule_of(one: ContainerLife, spec: Container) -> str:
+    """What the first restart rule that fits the exit code asks for; empty when none does."""
+    for rule in spec.restartPolicyRules or ():
+        codes = rule.exitCodes
+        if codes is not None and one.ended is not None and rule.action in {"Restart", "RestartAllContainers"}:
+            listed = one.ended.code in (codes.values or ())
+            if listed == (codes.operator == "In"):
+                return rule.action
+    return ""
+
+
+def _anew(one: ContainerLife, due: float, now: float) -> ContainerLife:
+    """A container of a pod that begins anew: the next attempt, due not before some time."""
+    delay = min(CRASH_DELAY_LIMIT, one.crash_delay * 2) if one.crash_delay else CRASH_DELAY_FIRST
+    return replace(
+        ContainerLife(one.name, one.role), attempt=one.attempt + 1 if one.begun else one.attempt, begun=one.begun,
+        last=one.ended or one.last, retry_at=due if due > now else 0.0,
+        reason="CrashLoopBackOff" if due > now else "",
+        crash_delay=delay if due else one.crash_delay, crash_at=now if due else one.crash_at,
+    )  # fmt: skip
+
+
+def needs_restart(spec: Container, before: object) -> bool:
+    """Whether the changed resources can only be had by a restart, as the container's resizePolicy says."""
+    old = before if isinstance(before, Resources) else Resources()
+    new = spec.resources or Resources()
+    restarts = {one.resourceName for one in spec.resizePolicy or () if one.restartPolicy == "RestartContainer"}
+    return any(
+        (was or {}).get(name) != (now or {}).get(name)
+        for name in restarts
+        for was, now in ((old.requests, new.requests), (old.limits, new.limits))
+    )
 
 
 def has_run_its_course(life: Life) -> bool:

@@ -81,7 +81,7 @@ class Pods:
         if slot is not None:
             if pod.status is not None:
                 slot.known = pod.status
-            self.happen(uid, life.PodChanged(pod))
+            self.happen(uid, life.PodChanged(pod, self._resize_refused(pod, slot.life)))
             return
         now = self._tools.clock.now()
         begun = self._begin(pod, now)
@@ -154,6 +154,8 @@ class Pods:
         self._schedule(uid, slot)
         if slot.life is not before:
             self.statuses.mark(uid)
+        if slot.life.over and not before.over:
+            self._try_deferred()
         if (
             isinstance(event, life.PodChanged)
             and _downward_changed(before.pod, event.pod)
@@ -196,6 +198,22 @@ class Pods:
         ]
         config = self._tools.config
         return admission.rejection(pod, others, self._tools.resources.allocatable, self._labels, config.taints)
+
+    def _resize_refused(self, pod: Pod, seen: Life) -> tuple[str, str]:
+        """Why the resources that a pod asks for now cannot be had; a resize that makes it smaller always can."""
+        if seen.over or not _is_resized(pod, seen):
+            return "", ""
+        others = [slot.life.pod for uid, slot in self._slots.items() if uid != pod.metadata.uid and not slot.life.over]
+        refused = admission.resize_refusal(pod, others, self._tools.resources.allocatable)
+        if refused != ("", "") and refused != seen.resize_refused:
+            self._tools.tell(pod, "Warning", f"Resize{refused[0]}", refused[1])
+        return refused
+
+    def _try_deferred(self) -> None:
+        """Room has been made: resizes that wait for it are judged again."""
+        for uid, slot in list(self._slots.items()):
+            if slot.life.resize_refused[0] == "Deferred":
+                self.happen(uid, life.PodChanged(slot.life.pod, self._resize_refused(slot.life.pod, slot.life)))
 
     def _termination(self, pod: Pod, seen: ContainerSeen) -> Termination:
         spec = next((one for one in life.all_containers(pod) if one.name == seen.name), None)
@@ -257,6 +275,7 @@ class Pods:
         if slot.timer is not None:
             slot.timer.cancel()
         del self._slots[uid]
+        self._try_deferred()
 
     def _status(self, uid: str) -> tuple[str, str, dict[str, Any], Mapping[str, Any]] | None:
         slot = self._slots.get(uid)
@@ -276,6 +295,12 @@ class Pods:
         slot = self._slots.get(uid)
         if slot is not None:
             self._tools.tell(slot.life.pod, "Warning", "Unhealthy", message, container)
+
+
+def _is_resized(pod: Pod, seen: Life) -> bool:
+    running = [one for one in seen.containers.values() if one.phase == "running"]
+    given = {one.name: one.resources for one in running}
+    return any(one.name in given and one.resources != given[one.name] for one in life.all_containers(pod))
 
 
 def _uses(pod: Pod, resource: Resource, name: str) -> bool:

@@ -15,6 +15,8 @@ from mizzen.api.views.podspec import Container
 from mizzen.machinery import times
 
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+PASSING_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
+"""Those that are gone when they do not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,14 @@ def _has_live_sidecar(life: Life) -> bool:
 
 def _conditions(life: Life, phase: str, before: Iterable[Mapping[str, Any]], now: float) -> list[dict[str, Any]]:
     known = {one["type"]: one for one in before}
-    wanted = [
+    wanted: list[Claim] = [
         ("PodReadyToStartContainers", life.sandbox in {"open", "closing"}, "", ""),
         _initialized(life, phase),
         _ready(life, phase, known),
         _containers_ready(life, phase),
         ("PodScheduled", True, "", ""),
     ]
+    wanted += _resize(life) + _disruption(life)
     conditions = []
     for kind, holds, reason, message in wanted:
         value = "True" if holds else "False"
@@ -129,10 +132,35 @@ def _conditions(life: Life, phase: str, before: Iterable[Mapping[str, Any]], now
         if message:
             one["message"] = message
         conditions.append(one)
-    return conditions + [dict(one) for kind, one in known.items() if kind not in OWNED_CONDITIONS]
+    owned = {*OWNED_CONDITIONS, *PASSING_CONDITIONS}
+    shown = {one["type"] for one in conditions}
+    return conditions + [dict(one) for kind, one in known.items() if kind not in owned | shown]
 
 
 Claim = tuple[str, bool, str, str]
+
+
+def _resize(life: Life) -> list[Claim]:
+    """What is in the way of resources that were asked for in place."""
+    if life.over or life.ending is not None:
+        return []
+    reason, message = life.resize_refused
+    if reason:
+        return [("PodResizePending", True, reason, message)]
+    running = [one for one in life.containers.values() if one.phase == "running"]
+    failed = next((one.unresized for one in running if one.unresized), "")
+    if failed:
+        return [("PodResizeInProgress", True, "Error", failed)]
+    if any(one.resizing or (one.again and one.stopping is not None) for one in running):
+        return [("PodResizeInProgress", True, "", "")]
+    return []
+
+
+def _disruption(life: Life) -> list[Claim]:
+    """Ended by its node, not by its own doing."""
+    if life.ending is None or life.ending.reason not in {"Evicted", "Terminated"}:
+        return []
+    return [("DisruptionTarget", True, "TerminationByKubelet", life.ending.message)]
 
 
 def _initialized(life: Life, phase: str) -> Claim:

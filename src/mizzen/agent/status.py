@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mizzen.agent.podstatus import PASSING_CONDITIONS
 from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.client.client import STRATEGIC, Client
@@ -102,6 +103,10 @@ def difference(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str,
                 {**{name: None for name in _OPTIONAL if name in old.get(one["type"], {})}, **one}
                 for one in value
                 if not _same_condition(old.get(one["type"]), one)
+            ]
+            kept = {one["type"] for one in value}
+            changed += [
+                {"$patch": "delete", "type": kind} for kind in PASSING_CONDITIONS if kind in old and kind not in kept
             ]
             if changed:
                 changes[key] = changed

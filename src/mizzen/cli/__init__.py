@@ -12,11 +12,13 @@ from mizzen.cli.image import image
 from mizzen.cli.kubeconfig import kubeconfig
 from mizzen.cli.logs import logs
 from mizzen.cli.server import server
+from mizzen.cli.simulate import simulate
 from mizzen.cli.status import status
 from mizzen.cli.up import up
+from mizzen.cli.why import why
 from mizzen.cluster.config import ConfigError
 
-COMMANDS = (up, down, status, kubeconfig, logs, image, backup, restore, server, agent)
+COMMANDS = (up, down, status, kubeconfig, logs, image, backup, restore, server, agent, simulate, why)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

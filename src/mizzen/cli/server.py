@@ -1,10 +1,14 @@
 """`mizzen server`: the control plane alone, in the foreground."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mizzen.cluster import config as configs
+
+if TYPE_CHECKING:
+    from mizzen.scheduler.config import Configuration
 
 
 @click.command()
@@ -19,6 +23,11 @@ from mizzen.cluster import config as configs
     help='Static tokens, a line each: token,user,uid,"group1,group2".',
 )
 @click.option("--audit-policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="What to audit.")
+@click.option(
+    "--scheduler-config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A KubeSchedulerConfiguration: profiles, plugins, extenders.",
+)
 @click.option("--controllers/--no-controllers", default=True, help="Run controllers and scheduler too.")
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -29,6 +38,7 @@ def server(
     bind: tuple[str, ...],
     token_file: Path | None,
     audit_policy: Path | None,
+    scheduler_config: Path | None,
     controllers: bool,
     log_level: str,
 ) -> None:
@@ -52,6 +62,19 @@ def server(
         bind=bind or ("127.0.0.1",),
         token_file=token_file,
         audit_policy=audit_policy,
+        scheduler=_scheduler(scheduler_config),
         controllers=controllers,
     )
     control.serve(options)
+
+
+def _scheduler(path: Path | None) -> "Configuration | None":
+    """The schedulers as a file says. Raises ConfigError."""
+    from mizzen.scheduler import config as schedulers
+
+    if path is None:
+        return None
+    try:
+        return schedulers.load(path)
+    except ValueError as error:
+        raise configs.ConfigError(f"--scheduler-config {path}: {error}") from error

@@ -14,13 +14,25 @@ import click
 @click.option(
     "--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Keep the cluster here. [default: nowhere]"
 )
-@click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="The API's port; 0: a free one.")
-@click.option("--startup", default="0.5s", show_default=True, help="How long a pod takes to start; half as much, more or less.")
-@click.option("--failure-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of pod starts that fail.")
 @click.option(
-    "--node-loss", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="A node's chance a minute to fall silent."
+    "--port", default=0, show_default=True, type=click.IntRange(0, 65535), help="The API's port; 0: a free one."
 )
-@click.option("--stages", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="How pods behave, as YAML.")
+@click.option(
+    "--startup", default="0.5s", show_default=True, help="How long a pod takes to start; half as much, more or less."
+)
+@click.option(
+    "--failure-rate", default=0.0, show_default=True, type=click.FloatRange(0, 1), help="Share of pod starts that fail."
+)
+@click.option(
+    "--node-loss",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="A node's chance a minute to fall silent.",
+)
+@click.option(
+    "--stages", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="How pods behave, as YAML."
+)
 @click.option("--stay/--no-stay", default=True, help="Keep running after the report, for kubectl.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print the report.")
 def simulate(

@@ -15,6 +15,7 @@ from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.client.cache import Cache, Table, V
 from mizzen.client.client import Client
+from mizzen.client.sharing import Shared
 from mizzen.machinery.errors import ApiError
 
 _log = log.get("informer")
@@ -32,6 +33,7 @@ class Informer(Generic[V]):
         self._rng = rng
         self._since = ""
         self._streams = True
+        self._shared = Shared()
 
     async def run(self) -> None:
         """List and watch until cancelled; every failure is retried, ever more slowly."""
@@ -83,7 +85,7 @@ class Informer(Generic[V]):
         self, kind: str, raw: msgspec.Raw | None, revision: str, initial_end: bool, pending: list[V] | None
     ) -> list[V] | None:
         """Fold one event in; until the streamed list has ended, objects are gathered in `pending`."""
-        seen = None if raw is None else decoded(raw, self._table.view)
+        seen = None if raw is None else self._decoded(raw)
         if pending is not None:
             if initial_end:
                 self._table.replace(pending, revision)
@@ -101,12 +103,16 @@ class Informer(Generic[V]):
             self._table.put(seen)
         return None
 
+    def _decoded(self, raw: msgspec.Raw) -> V | None:
+        seen = decoded(raw, self._table.view)
+        return None if seen is None else self._shared.object(seen)
+
     async def _list(self) -> None:
         objects: list[V] = []
         page = ""
         while True:
             listed = await self._client.list(self._table.resource, view=msgspec.Raw, limit=_PAGE, next=page)
-            objects += (seen for raw in listed.items if (seen := decoded(raw, self._table.view)) is not None)
+            objects += (seen for raw in listed.items if (seen := self._decoded(raw)) is not None)
             page = listed.next
             if not page:
                 break

@@ -51,6 +51,8 @@ STANDARD: Final[Mapping[Resource, type[Any]]] = {
     resources.CLUSTER_ROLES: rbac.ClusterRole,
     resources.CSI_DRIVERS: storage.CSIDriver,
     resources.CSI_NODES: storage.CSINode,
+    resources.DEVICE_CLASSES: resource.DeviceClass,
+    resources.RESOURCE_SLICES: resource.ResourceSlice,
     resources.RESOURCE_CLAIMS: resource.ResourceClaim,
     resources.RESOURCE_CLAIM_TEMPLATES: resource.ResourceClaimTemplate,
     resources.SERVICE_CIDRS: resource.ServiceCIDR,

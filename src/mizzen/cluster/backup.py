@@ -2,13 +2,13 @@
 
 import io
 import os
+import shutil
 import tarfile
 import tempfile
 import time
 from pathlib import Path
 from typing import Final
 
-from mizzen.cluster import config as configs
 from mizzen.cluster import processes
 from mizzen.cluster.config import ConfigError
 from mizzen.store import sqlite
@@ -55,12 +55,24 @@ def restore(source: Path, data_dir: Path) -> Path | None:
 def _unpack(source: Path, target: Path) -> None:
     try:
         with tarfile.open(source) as archive:
-            archive.extractall(target, filter="data")
+            for member in archive:
+                _extract(archive, member, target)
     except (OSError, tarfile.TarError) as error:
         raise ConfigError(f"{source} cannot be read: {error}") from error
-    configs.load(target)
     if not (target / STORE).exists():
         raise ConfigError(f"{source} is no backup of a cluster: it holds no {STORE}")
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Write one file of those that a backup holds; whatever else an archive may hold is left in it."""
+    parts = Path(member.name).parts
+    content = archive.extractfile(member) if member.isfile() else None
+    if content is None or parts[0] not in (STORE, *_KEPT) or ".." in parts:
+        return
+    path = target.joinpath(*parts)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with io.FileIO(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as written:
+        shutil.copyfileobj(content, written)
 
 
 def _set_aside(data_dir: Path) -> Path | None:

@@ -43,7 +43,8 @@ def _is_ours(service: Service) -> bool:
 
 
 def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
-    used = {one.ip for service in seen.services if _is_ours(service) for one in service.status.loadBalancer.ingress}
+    # What is given back in this round is free in the next one: the write that gives it back may yet fail.
+    used = {one.ip for service in seen.services for one in service.status.loadBalancer.ingress}
     actions: list[Action] = []
     notes: list[Note] = []
     for service in seen.services:

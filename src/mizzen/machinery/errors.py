@@ -175,7 +175,8 @@ class Errors:  # shape: one constructor for each documented failure
 
     @staticmethod
     def invalid(group: str, kind: str, name: str, errors: Sequence[FieldError]) -> ApiError:
-        shown = str(errors[0]) if len(errors) == 1 else "[" + ", ".join(str(error) for error in errors) + "]"
+        texts = list(dict.fromkeys(map(str, errors)))
+        shown = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
         text = f'{qualified(kind, group)} "{name}" is invalid: {shown}'
         details = _details(group, kind, name)
         details["causes"] = [

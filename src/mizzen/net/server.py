@@ -5,6 +5,7 @@ others run as one task per request, cancelled when the client goes away.
 """
 
 import asyncio
+import re
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,7 @@ REFUSAL_SECONDS: Final = 2.0
 SLICE: Final = 256 * 1024
 
 _LOG = log.get("net")
+_REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* \S+ HTTP/1\.[01]\r\n")
 _HEADS: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
@@ -124,6 +126,9 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as upgrade:
             self._early = data[upgrade.args[0] :]
         except httptools.HttpParserInvalidMethodError:
+            if not _REQUEST_LINE.match(data):
+                self._refuse(400, "Bad Request")
+                return
             text = "the server does not allow this method on the requested resource"
             refusal = ApiError(405, "MethodNotAllowed", text).status()
             self._refuse(405, orjson.dumps(refusal).decode(), "application/json")

@@ -60,7 +60,9 @@ class Hands:
         for claim in resource_claims.claims_of(pod, snapshot):
             if any(one.uid == meta.uid for one in claim.status.reservedFor):
                 continue
-            consumers = [{"resource": one.resource, "name": one.name, "uid": one.uid} for one in claim.status.reservedFor]
+            consumers = [
+                {"resource": one.resource, "name": one.name, "uid": one.uid} for one in claim.status.reservedFor
+            ]
             status: Object = {"reservedFor": [*consumers, {"resource": "pods", "name": meta.name, "uid": meta.uid}]}
             picked = assumed.devices.get(claim.metadata.uid)
             if picked is not None:

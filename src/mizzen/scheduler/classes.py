@@ -9,7 +9,7 @@ nodes.
 import heapq
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -48,6 +48,7 @@ class _Rule:
     local: bool
     eligible: Counter[str | int]
     weight: float
+    plugin: str
 
     def least(self) -> int:
         """The smallest number among eligible domains; 0 when there are fewer of them than minDomains."""
@@ -98,7 +99,9 @@ class PodClass:
             if plugin.score and (scorer := plugin.score(pod, snapshot)):
                 self._scores.append((plugin.weight, scorer))
             for rule in plugin.domains(pod, snapshot) if plugin.domains else ():
-                self._rules.append(_Rule(rule, rule.key == HOSTNAME, Counter(), plugin.weight * rule.weight))
+                self._rules.append(
+                    _Rule(rule, rule.key == HOSTNAME, Counter(), plugin.weight * rule.weight, plugin.name)
+                )
         self._seen: dict[str, _Seen] = {}
         self._heaps: dict[Group, list[tuple[float, float, str, int]]] = {}
         self._version = 0
@@ -152,6 +155,19 @@ class PodClass:
         components = self._components(node)
         return self._missing(components) or self._group_reject(components, [one.least() for one in self._rules])
 
+    def objections(self, node: NodeInfo) -> tuple[Reject, ...]:
+        """Everything that stands in a node's way, where `check` stops at the first."""
+        found = [_named(reject, plugin) for plugin, verdict in self._filters if (reject := verdict(node)) is not None]
+        leasts = [one.least() for one in self._rules]
+        for one, component, least in zip(self._rules, self._components(node), leasts, strict=True):
+            if component is None:
+                reject = one.rule.missing
+            else:
+                reject = one.rule.filter(one.count(component), least) if one.rule.filter is not None else None
+            if reject is not None:
+                found.append(_named(reject, one.plugin))
+        return tuple(dict.fromkeys(found))
+
     def _refresh(self) -> None:
         if self.dirty:
             for name in self.dirty:
@@ -184,7 +200,7 @@ class PodClass:
     def _node_reject(self, node: NodeInfo) -> Reject | None:
         for plugin, verdict in self._filters:
             if (reject := verdict(node)) is not None:
-                return reject if reject.plugin else Reject(reject.reason, reject.resolvable, plugin)
+                return _named(reject, plugin)
         return None
 
     def _components(self, node: NodeInfo) -> Group:
@@ -195,7 +211,7 @@ class PodClass:
     def _missing(self, components: Group) -> Reject | None:
         for one, component in zip(self._rules, components, strict=True):
             if component is None and one.rule.missing is not None:
-                return one.rule.missing
+                return _named(one.rule.missing, one.plugin)
         return None
 
     def _count_eligible(self, components: Group, sign: int) -> None:
@@ -210,7 +226,7 @@ class PodClass:
             if component is None or one.rule.filter is None:
                 continue
             if (reject := one.rule.filter(one.count(component), least)) is not None:
-                return reject
+                return _named(reject, one.plugin)
         return None
 
     def _top(self, group: Group) -> tuple[float, float, str, int] | None:
@@ -236,6 +252,10 @@ class PodClass:
                 for position, value in enumerate(raw):
                     totals[position] += one.weight * 100.0 * (value - low) / (high - low)
         return totals
+
+
+def _named(reject: Reject, plugin: str) -> Reject:
+    return reject if reject.plugin else replace(reject, plugin=plugin)
 
 
 def _scores(one: _Rule, index: int, groups: list[Group], least: int) -> Iterator[float]:

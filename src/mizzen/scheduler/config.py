@@ -90,9 +90,7 @@ def parse(document: Mapping[str, Any]) -> Configuration:
     """A KubeSchedulerConfiguration. Raises ValueError."""
     if document.get("apiVersion") != _API_VERSION or document.get("kind") != "KubeSchedulerConfiguration":
         raise ValueError(f"apiVersion, kind: must be {_API_VERSION} KubeSchedulerConfiguration")
-    profiles = tuple(
-        _profile(one, f"profiles[{index}]") for index, one in enumerate(document.get("profiles") or ({},))
-    )
+    profiles = tuple(_profile(one, f"profiles[{index}]") for index, one in enumerate(document.get("profiles") or ({},)))
     names = [one.name for one in profiles]
     if len(set(names)) < len(names):
         raise ValueError("profiles: each needs a schedulerName of its own")
@@ -221,7 +219,9 @@ def _extender(document: Mapping[str, Any], where: str) -> Extender:
         bind=document.get("bindVerb") or "",
         preempt=document.get("preemptVerb") or "",
         weight=weight or 1.0,
-        timeout=float(timeout.removesuffix("ms")) / 1000 if timeout.endswith("ms") else float(timeout.removesuffix("s")),
+        timeout=float(timeout.removesuffix("ms")) / 1000
+        if timeout.endswith("ms")
+        else float(timeout.removesuffix("s")),
         knows_nodes=bool(document.get("nodeCacheCapable")),
         managed=frozenset(one["name"] for one in document.get("managedResources") or ()),
         ignorable=bool(document.get("ignorable")),

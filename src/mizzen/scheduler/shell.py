@@ -140,9 +140,7 @@ class Scheduler:
                 await self._extenders.bind(binder, pod, assumed.node)
                 placed = True
             else:
-                placed = await self._hands.bind(
-                    pod, assumed, self.state.snapshot, binding_of(pod.pod, assumed.node)
-                )
+                placed = await self._hands.bind(pod, assumed, self.state.snapshot, binding_of(pod.pod, assumed.node))
         except (ApiError, ConnectionError, ExtenderError) as error:
             self._failed(waiting, error)
         else:

@@ -41,10 +41,16 @@ Outcome = Keep | Mark | Remove
 def check_preconditions(obj: Object, kind: Kind, options: DeleteOptions) -> None:
     """Raises ApiError Conflict when the object is not the one that was meant."""
     meta = obj["metadata"]
-    for wanted, field, label in ((options.uid, "uid", "UID"), (options.revision, "resourceVersion", "ResourceVersion")):
+    for wanted, field, label, fate in (
+        (options.uid, "uid", "UID", "deleted and then recreated"),
+        (options.revision, "resourceVersion", "ResourceVersion", "modified"),
+    ):
         if wanted is not None and wanted != meta.get(field):
-            why = f"{label} in precondition: {wanted}, {label} in object meta: {meta.get(field, '')}"
-            raise Errors.conflict(kind.group, kind.kind, meta["name"], f"Precondition failed: {why}")
+            why = (
+                f"the {label} in the precondition ({wanted}) does not match the {label} in record "
+                f"({meta.get(field, '')}). The object might have been {fate}"
+            )
+            raise Errors.conflict(kind.group, kind.kind, meta["name"], why)
 
 
 def decide(obj: Object, kind: Kind, options: DeleteOptions, now: float) -> Outcome:

@@ -137,8 +137,7 @@ class Registry:
         raise Errors.conflict(kind.group, kind.plural, write.name, _STALE)
 
     def _not_found(self, write: Write) -> ApiError:
-        plural = f"{write.kind.plural}/scale" if write.subresource == "scale" else write.kind.plural
-        return Errors.not_found(write.kind.group, plural, write.name)
+        return Errors.not_found(write.kind.group, write.kind.plural, write.name)
 
     async def _created(self, write: Write, change: Change) -> Written:
         obj = change(None)

@@ -119,5 +119,6 @@ def choose(
 def _shape(request: Request, served: Served, media: Media) -> tables.Shape:
     include = request.parameter("includeObject") or "Metadata"
     if include not in ("None", "Metadata", "Object"):
-        raise ApiError(400, "BadRequest", f'unrecognized includeObject value: "{include}"')
+        text = f"includeObject: Invalid value: \"{include}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise ApiError(400, "BadRequest", f"Unable to convert to Table as requested: {text}")
     return tables.Shape(served.kind.table, served.builtin, include, f"meta.k8s.io/{media.version}")

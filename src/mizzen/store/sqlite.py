@@ -338,7 +338,7 @@ def copy(path: Path, target: Path) -> None:
 
 
 def forget_history(path: Path, gap: int) -> None:
-    """Let a copy go on `gap` revisions later, so that clients that have seen more than it holds start over by listing."""
+    """Let a copy go on `gap` revisions later, so that clients that have seen more than it holds list again."""
     connection = _connect(path)
     sql = "INSERT OR REPLACE INTO meta SELECT 'compacted', ? + coalesce(max(revision), 0) FROM record"
     connection.execute(sql, (gap,))

@@ -80,7 +80,7 @@ def test_who_asks_in_another_name_needs_the_wider_permission() -> None:
         (kubelets.KUBELET_CLIENT, ("system:node:n", ("system:nodes", "system:masters"), ()), CLIENT, False),
         (kubelets.KUBELET_CLIENT, ("system:node:n", ("system:nodes",), (("dns", "n"),)), CLIENT, False),
         (kubelets.KUBELET_CLIENT, ("system:node:n", ("system:nodes",), ()), SERVING, False),
-        (kubelets.KUBELET_SERVING, ("system:node:n", ("system:nodes",), (("dns", "n"), ("ip", "0a000001"))), SERVING, True),
+        (kubelets.KUBELET_SERVING, ("system:node:n", ("system:nodes",), (("dns", "n"), ("ip", "0a00"))), SERVING, True),
         (kubelets.KUBELET_SERVING, ("system:node:n", ("system:nodes",), ()), SERVING, False),
         (kubelets.KUBELET_SERVING, ("system:node:n", ("system:nodes",), (("dns", "n"), ("uri", "x"))), SERVING, False),
         (kubelets.API_CLIENT, ("jane", ("dev",), ()), CLIENT, True),

@@ -166,6 +166,7 @@ async def test_nothing_listening_is_a_connection_error(start: Start) -> None:
     ("sent", "status"),
     [
         (b"nonsense\r\n\r\n", b"400"),
+        (b"BREW /pot HTTP/1.1\r\nhost: x\r\n\r\n", b"405"),
         (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000 + b"\r\n\r\n", b"431"),
         (b"PUT / HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + b"z" * 9_000_000, b"413"),
     ],

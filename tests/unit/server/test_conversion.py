@@ -182,7 +182,9 @@ async def test_a_webhook_changes_labels_but_no_other_metadata(api: Api, webhook:
     def spoil(answer: dict[str, Any]) -> None:
         meta = answer["response"]["convertedObjects"][0]["metadata"]
         answer["response"]["convertedObjects"][0]["metadata"] = {
-            **meta, "labels": {"by": "webhook"}, "finalizers": ["ex.test/x"]
+            **meta,
+            "labels": {"by": "webhook"},
+            "finalizers": ["ex.test/x"],
         }
 
     await api.call("POST", OLD, kite("k", size=100))

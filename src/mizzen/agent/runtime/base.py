@@ -210,6 +210,9 @@ class Runtime(Protocol):
     async def update(self, container: str, limits: Limits) -> None:
         """Change the limits of a running container."""
 
+    def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
+        """Change the limits of a pod as a whole. Raises OSError."""
+
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> "Exec":
         """Start a command inside a running container."""
 

@@ -158,6 +158,10 @@ class CriRuntime:
         except CallFailed as error:
             raise RuntimeFailure("ResizeFailed", error.message) from error
 
+    def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
+        if (spec := self._specs.get(sandbox)) is not None:
+            self._cgroups.limit(self._cgroups.pod(spec.qos, sandbox), limits)
+
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
         request = {
             "container_id": container, "cmd": list(command), "tty": tty, "stdin": stdin, "stdout": True,

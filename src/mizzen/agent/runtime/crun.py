@@ -228,6 +228,10 @@ class CrunRuntime:
         except OSError as error:
             raise RuntimeFailure("ResizeFailed", str(error)) from error
 
+    def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
+        if (record := self._sandbox(sandbox)) is not None:
+            self._cgroups.limit(record.cgroup, limits)
+
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
         home = self._root / "containers" / container
         try:

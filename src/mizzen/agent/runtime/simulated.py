@@ -93,6 +93,9 @@ class SimulatedRuntime:
             raise RuntimeFailure("ResizeFailed", f"container {container} is gone")
         self._specs[container] = replace(self._specs[container], limits=limits)
 
+    def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
+        """Nothing is measured."""
+
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
         if self._containers[container].state != "running":
             raise RuntimeFailure("NotFound", f"container {container} is not running")

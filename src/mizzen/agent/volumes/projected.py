@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/storage/projected-volumes/
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mizzen.agent.env import ConfigFailure, Sources, field_value
@@ -20,8 +20,11 @@ from mizzen.api.views.podspec import (
     SecretProjection,
     SecretVolume,
     TokenProjection,
+    TrustBundleProjection,
     Volume,
 )
+from mizzen.machinery.errors import Object
+from mizzen.machinery.labels import from_object
 
 _DEFAULT_MODE = 0o644
 
@@ -50,6 +53,38 @@ def token_requests(volume: Volume) -> tuple[TokenProjection, ...]:
     """The tokens that a volume holds."""
     sources = volume.projected.sources or () if volume.projected is not None else ()
     return tuple(one.serviceAccountToken for one in sources if one.serviceAccountToken is not None)
+
+
+def bundles(volume: Volume) -> tuple[TrustBundleProjection, ...]:
+    """The trust bundles that a volume holds."""
+    sources = volume.projected.sources or () if volume.projected is not None else ()
+    return tuple(one.clusterTrustBundle for one in sources if one.clusterTrustBundle is not None)
+
+
+def bundle_key(wanted: TrustBundleProjection) -> str:
+    """What tells one choice of bundles from another."""
+    return wanted.name or f"{wanted.signerName}\0{wanted.labelSelector}"
+
+
+def chosen_bundles(wanted: TrustBundleProjection, listed: Iterable[Object]) -> list[str]:
+    """The texts of the bundles of a name, or of a signer and with fitting labels (no selector: none, `{}`: all)."""
+    if wanted.name:
+        return [one["spec"]["trustBundle"] for one in listed if one["metadata"]["name"] == wanted.name]
+    if wanted.labelSelector is None:
+        return []
+    selector = from_object(wanted.labelSelector)
+    return [
+        one["spec"]["trustBundle"]
+        for one in listed
+        if one["spec"].get("signerName") == wanted.signerName and selector.matches(one["metadata"].get("labels") or {})
+    ]
+
+
+def joined(texts: Iterable[str]) -> str:
+    """All certificates of some bundles, each once."""
+    end = "-----END CERTIFICATE-----"
+    found = (part.strip() for text in texts for part in text.split(end))
+    return "".join(f"{part}\n{end}\n" for part in dict.fromkeys(found) if part)
 
 
 def needs(volume: Volume) -> tuple[frozenset[str], frozenset[str]]:
@@ -88,9 +123,10 @@ def payload(pod: Pod, volume: Volume, material: Material) -> dict[str, File] | N
         if one.serviceAccountToken is not None:
             files |= _token(one.serviceAccountToken, mode, material, pod)
         if one.clusterTrustBundle is not None:
-            bundle = material.trust_bundles.get(one.clusterTrustBundle.name or one.clusterTrustBundle.signerName or "")
+            bundle = material.trust_bundles.get(bundle_key(one.clusterTrustBundle))
             if bundle is None and not one.clusterTrustBundle.optional:
-                raise ConfigFailure(f"clustertrustbundle {one.clusterTrustBundle.name!r} not found")
+                wanted = one.clusterTrustBundle.name or f"signer {one.clusterTrustBundle.signerName}"
+                raise ConfigFailure(f'clustertrustbundle "{wanted}" not found')
             files[one.clusterTrustBundle.path] = File((bundle or "").encode(), mode or _DEFAULT_MODE)
     return files
 

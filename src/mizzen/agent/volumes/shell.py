@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mizzen.api.views.podspec import Pod, Volume
 from mizzen.base.clock import Clock
 from mizzen.client.client import Client
 from mizzen.client.resources import (
+    CLUSTER_TRUST_BUNDLES,
     CONFIG_MAPS,
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
@@ -169,8 +170,18 @@ class Volumes:
                 secrets={name: by_kind[SECRETS, name] for name in secrets},
             ),
             tokens={**fresh, **dict(zip(missing, tokens, strict=True))},
+            trust_bundles=await self._bundles(volumes),
             token_owner=_single_user(pod),
         )
+
+    async def _bundles(self, volumes: Iterable[Volume]) -> dict[str, str]:
+        """The trust bundles that volumes name, or choose by signer and labels; absent when there are none."""
+        wanted = {projected.bundle_key(one): one for volume in volumes for one in projected.bundles(volume)}
+        if not wanted:
+            return {}
+        listed = (await self._client.list(CLUSTER_TRUST_BUNDLES, view=dict)).items
+        found = {key: projected.chosen_bundles(one, listed) for key, one in wanted.items()}
+        return {key: projected.joined(texts) for key, texts in found.items() if texts}
 
     async def _token(self, pod: Pod, audience: str, seconds: int) -> Token:
         meta = pod.metadata

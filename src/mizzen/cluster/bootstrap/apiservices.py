@@ -1,4 +1,4 @@
-"""An APIService for every version of a group that the server serves by itself, as `kubectl get apiservices` lists them."""
+"""An APIService for every version of a group that the server serves by itself."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -20,7 +20,7 @@ from mizzen.reconcile.plan import NOTHING, Answer, Delete, Get, Patch, Plan, Rev
 
 _MINUTE = 60.0
 _KEPT = {"Approved": 60 * _MINUTE, "Denied": 60 * _MINUTE, "Failed": 60 * _MINUTE, "": 24 * 60 * _MINUTE}
-_ASK_AGAIN = 30.0
+_ASK_AGAIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)

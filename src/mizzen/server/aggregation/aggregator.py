@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserv
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from mizzen.api.apiextensions.customresourcedefinition import CUSTOM_RESOURCE_DEFINITION
@@ -125,9 +125,7 @@ class Aggregator:
         unseen, self._unseen = self._unseen, set()
         if not unseen:
             return
-        wanted = {
-            name: spec for one in self._reader.list(CUSTOM_RESOURCE_DEFINITION) for name, spec in _custom(one)
-        }
+        wanted = {name: spec for one in self._reader.list(CUSTOM_RESOURCE_DEFINITION) for name, spec in _custom(one)}
         for name in sorted(unseen):
             known = self._reader.get(API_SERVICE, "", name)
             try:
@@ -147,7 +145,7 @@ def _place(service: Object) -> tuple[str, str]:
     return spec.get("group") or "", spec["version"]
 
 
-def _known(conditions: list[Object]) -> Object | None:
+def _known(conditions: Iterable[Object]) -> Object | None:
     return next((one for one in conditions if one.get("type") == "Available"), None)
 
 

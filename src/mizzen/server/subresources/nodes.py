@@ -26,8 +26,6 @@ from mizzen.server.work import Handlers
 from mizzen.wire.message import Request, Response
 
 _KUBELET_PORT: Final = 10250
-_PARTING_SECONDS: Final = 2.0
-"""How long what is still on its way may take after one side of a joined connection is gone."""
 
 
 @dataclass(slots=True)
@@ -221,6 +219,17 @@ class Nodes:
         if location := kept.get("location"):
             kept["location"] = _relocated(location, endpoint, request.path, call.info.rest)
         return Response(response.status, kept, response.body, response.stream)
+
+
+def _relocated(location: str, endpoint: Endpoint, path: str, rest: Sequence[str]) -> str:
+    """A redirect of the proxied server, as the client reaches its target: below the proxy's own path."""
+    target = urlsplit(location)
+    if not target.path.startswith("/") or target.netloc not in ("", f"{endpoint.host}:{endpoint.port}"):
+        return location
+    base = path.rstrip("/")
+    if rest:
+        base = base.removesuffix("/" + "/".join(rest).rstrip("/"))
+    return base + target.path + (f"?{target.query}" if target.query else "")
 
 
 def _container(pod: Object, wanted: str, *, first: bool = False) -> str:
