@@ -1,4 +1,4 @@
-"""The scheduler on the field's own cases, decisions with binds through the API: `python bench/scheduler.py --nodes 500`.
+"""The scheduler on the field's own cases, decisions with binds through the API: `python bench/scheduler.py`.
 
 Server, store (on disk, durable), informers and scheduler share one process and one core. The pods of a case wait in
 the API before the scheduler starts; with `--concurrent` they are created while it works, which is also timed.

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import process
 
-STARTS, IDLE_SECONDS, SETTLE_SECONDS = 5, 20, 5
+STARTS, IDLE_SECONDS, SETTLE_SECONDS = 3, 20, 5
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def _cluster() -> None:
 
 
 def _mizzen(*arguments: str, env: dict[str, str]) -> None:
-    subprocess.run([sys.executable, "-m", "mizzen", *arguments], check=True, stdout=subprocess.DEVNULL, env=env)
+    subprocess.run([sys.executable, "-m", "mizzen", *arguments], check=True, capture_output=True, env=env)
 
 
 def _idle(pids: tuple[int, ...]) -> float:

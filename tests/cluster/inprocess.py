@@ -53,7 +53,7 @@ def content(response: Response) -> bytes:
 
 @asynccontextmanager
 async def running(directory: Path) -> AsyncIterator[Api]:
-    """A server with all of its admission and authorization, holding what a new cluster holds; keys go to a directory."""
+    """A server with its admission and authorization, holding what a new cluster holds; keys go to `directory`."""
     clock, rng, store = SystemClock(), random.Random(1), MemoryStore()
     key = Pki(directory, clock.now()).service_account_key()
 

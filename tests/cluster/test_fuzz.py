@@ -141,7 +141,7 @@ def test_no_request_makes_the_server_fail_hang_or_grow(fuzzing: Fuzzing, capsys:
         print(f"\n{answered} requests: {dict(sorted(fuzzing.answers.items()))}")
     assert answered >= REQUESTS * 0.9
     assert fuzzing.answers[200] + fuzzing.answers[201] > answered / 20, "hardly anything was right"
-    assert fuzzing.tasks() <= tasks
+    assert fuzzing.tasks() <= tasks + 1  # the first watch starts the one that ends watches in time
     assert _resident() - sizes[0] < GROWTH_BYTES
 
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,7 +146,7 @@ def build_busybox(made: Cluster, images: Path) -> None:
 
 TOOLS = (
     "sh cat echo ls sleep wget httpd nslookup hostname env grep sed tail head touch mkdir rm id ps nc ping true false "
-    "test date printf kill tee wc sort uniq stat df mount dd od tar seq md5sum"
+    "test date printf kill tee wc sort uniq stat df mount dd od tar seq md5sum stty tty"
 )
 
 
@@ -168,10 +170,16 @@ def leftovers(made: Cluster) -> list[str]:
     return found
 
 
+def namespace_of(test: str) -> str:
+    """A name for a test's namespace; those that only differ in a parameter, or far behind, get different ones."""
+    plain = re.sub(r"[^a-z0-9]+", "-", test.lower()).strip("-")
+    return plain if len(plain) <= 50 else f"{plain[:41].rstrip('-')}-{zlib.crc32(test.encode()):08x}"
+
+
 @pytest.fixture
 def kubectl(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """kubectl in a namespace of the test's own, which is gone afterwards."""
-    name = request.node.name.replace("_", "-").lower()[:50].strip("-")
+    name = namespace_of(request.node.name)
     admin = Kubectl(cluster.data_dir / "admin.kubeconfig")
     admin.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}))
     eventually(lambda: admin.run("get", "serviceaccount", "default", "-n", name).returncode == 0)

@@ -28,7 +28,8 @@ li{{border-bottom:1px solid #dde3ea;padding:.4rem 0;list-style:none}}ul{{padding
 input{{font:inherit;padding:.4rem;width:70%}}button{{font:inherit;padding:.4rem 1rem}}
 code{{background:#eef2f6;padding:.1rem .4rem;border-radius:.3rem}}</style>
 <h1>Notes</h1><p>Answered by <code id="pod">{pod}</code> on <code id="node">{node}</code></p>
-<form method="post" action="/notes"><input name="text" placeholder="A note" autofocus required> <button>Keep</button></form>
+<form method="post" action="/notes">
+<input name="text" placeholder="A note" autofocus required> <button>Keep</button></form>
 <ul>{notes}</ul><p><small>{count} requests in this pod's access log</small></p></html>"""
 
 _log_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -38,7 +39,7 @@ _pool: ThreadedConnectionPool | None = None
 
 def pool() -> ThreadedConnectionPool:
     """The connections to the database, made when it first answers."""
-    global _pool
+    global _pool  # noqa: PLW0603 - one program, one pool
     with _pool_lock:
         if _pool is None:
             made = ThreadedConnectionPool(

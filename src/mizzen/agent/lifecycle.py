@@ -119,7 +119,8 @@ def _resources(pod: Pod, name: str) -> object:
     """What a running container has been given: as its status says, which a resize may not have reached yet."""
     status = pod.status or {}
     entries = (one for key in _STATUS_LISTS for one in status.get(key) or () if one["name"] == name)
-    shown = next(entries, {}).get("resources")
+    entry: dict[str, object] = next(entries, {})
+    shown = entry.get("resources")
     if shown is not None:
         return msgspec.convert(shown, Resources)
     return next((one.resources for one in all_containers(pod) if one.name == name), None)

@@ -39,7 +39,7 @@ class _Slot:
     timer_at: float = 0.0
 
 
-class Pods:
+class Pods:  # shape: the one owner of all lives on the node
     """All pods of this node, by uid."""
 
     def __init__(self, tools: Equipment, labels: Mapping[str, str]) -> None:
@@ -205,7 +205,7 @@ class Pods:
             return "", ""
         others = [slot.life.pod for uid, slot in self._slots.items() if uid != pod.metadata.uid and not slot.life.over]
         refused = admission.resize_refusal(pod, others, self._tools.resources.allocatable)
-        if refused != ("", "") and refused != seen.resize_refused:
+        if refused not in {("", ""), seen.resize_refused}:
             self._tools.tell(pod, "Warning", f"Resize{refused[0]}", refused[1])
         return refused
 

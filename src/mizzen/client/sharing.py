@@ -53,7 +53,7 @@ class Shared:
         meta = getattr(seen, "metadata", None)
         if isinstance(meta, ObjectMeta):
             self._metadata(meta)
-        if type(seen) is Pod:
+        if isinstance(seen, Pod):
             self._spec(seen.spec)
             self._status(seen.status)
         return seen

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
@@ -31,15 +31,9 @@ from mizzen.cluster.config import ClusterConfig
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.signing import Authority
-from mizzen.controllers.all import controllers
-from mizzen.controllers.config import Config as ControllersConfig
-from mizzen.ingress import shell as ingress
 from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
 from mizzen.net.server import Listener
 from mizzen.net.tls import server_context, unverified_context
-from mizzen.reconcile.shell import run_controllers
-from mizzen.scheduler import shell as scheduler
-from mizzen.scheduler.config import Configuration
 from mizzen.server import encryption
 from mizzen.server.aggregation.aggregator import Aggregator
 from mizzen.server.aggregation.remote import FrontProxy
@@ -56,6 +50,10 @@ from mizzen.server.server import Server
 from mizzen.server.subresources.nodes import Nodes
 from mizzen.store.sqlite import SqliteStore
 
+if TYPE_CHECKING:
+    from mizzen.ingress.shell import Settings as IngressSettings
+    from mizzen.scheduler.config import Configuration
+
 _COLLECT_AFTER: Final = (20_000, 20, 50)
 ADMIN: Final = "kubernetes-admin"
 _log = log.get("control")
@@ -71,7 +69,7 @@ class Options:
     token_file: Path | None = None
     audit_policy: Path | None = None
     controllers: bool = True
-    scheduler: Configuration | None = None
+    scheduler: "Configuration | None" = None
     simulated: simulation.Settings | None = None
     """The nodes to simulate; None: as many as the cluster has, when its runtime is `simulated`."""
 
@@ -226,6 +224,13 @@ class ControlPlane:
         kubeconfig.write(cluster.data_dir / "admin.kubeconfig", entry)
 
     def _run_components(self, ca: str) -> None:
+        # Lazily: clients are served before the controllers and the scheduler are read from the disk.
+        from mizzen.controllers.all import controllers
+        from mizzen.controllers.config import Config as ControllersConfig
+        from mizzen.ingress import shell as ingress
+        from mizzen.reconcile.shell import run_controllers
+        from mizzen.scheduler import shell as scheduler
+
         cache = Cache()
         authority = Authority(self._pki.ca(), self._clock.now)
         cluster = self._options.cluster
@@ -271,9 +276,11 @@ class ControlPlane:
     def _ingress_client(self) -> Client:
         return self.client("system:mizzen:ingress", "mizzen-ingress")
 
-    def _ingress_settings(self) -> ingress.Settings:
+    def _ingress_settings(self) -> "IngressSettings":
+        from mizzen.ingress.shell import Settings as IngressSettings
+
         cluster = self._options.cluster
-        return ingress.Settings(
+        return IngressSettings(
             directory=cluster.data_dir / "ingress",
             address="0.0.0.0",
             http_port=cluster.http_port,

@@ -10,7 +10,7 @@ import itertools
 import random
 from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from mizzen import KUBERNETES_VERSION
 from mizzen.api.views.core import Pod
@@ -224,7 +224,7 @@ class Simulator:
             await self._wait(pause)
 
     async def _wait(self, pause: float | None) -> None:
-        waiting = [asyncio.ensure_future(self._woken.wait())]
+        waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._woken.wait())]
         if pause is not None:
             waiting.append(asyncio.ensure_future(self._clock.sleep(max(0.005, pause))))
         try:

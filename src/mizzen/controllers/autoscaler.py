@@ -6,7 +6,7 @@ Ref: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -36,6 +36,8 @@ from mizzen.reconcile.plan import Action, Answer, Get, Note, Patch, Plan
 IDENTITY = Identity("autoscaling/v2", "HorizontalPodAutoscaler")
 MEMORY = "mizzen.io/autoscaler-recommendations"
 PERIOD = 15.0
+_REMIND = 120.0
+"""Seconds after which an unchanged recommendation is remembered once more."""
 _TOLERANCE = 0.1
 _UP = ScalingRules(0, "Max", (ScalingPolicy("Percent", 100, 15), ScalingPolicy("Pods", 4, 15)))
 _DOWN = ScalingRules(300, "Max", (ScalingPolicy("Percent", 100, 15),))
@@ -66,6 +68,10 @@ class Wish:
     replicas: int
     current: Object
     problem: str = ""
+    name: str = ""
+    """The metric as conditions and events name it."""
+    reason: str = ""
+    """What kind of failure the problem is."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot | None:
@@ -154,31 +160,27 @@ def _decide(seen: Snapshot, target: Resource, scale: Scale, now: float) -> Plan:
         text = "scaling is disabled since the replica count of the target is zero"
         conditions = with_condition(conditions, "ScalingActive", "False", "ScalingDisabled", text, now)
         return _told(seen, scale, scale.replicas, conditions, (), now, ())
-    wishes = [_wish(seen, metric, scale) for metric in spec.metrics]
+    wishes = [_named(metric, _wish(seen, metric, scale)) for metric in spec.metrics]
     readable = [wish for wish in wishes if not wish.problem]
-    problems = [wish.problem for wish in wishes if wish.problem]
+    problems = [wish for wish in wishes if wish.problem]
     if problems and not readable:
-        text = f"the HPA was unable to compute the replica count: {problems[0]}"
-        conditions = with_condition(conditions, "ScalingActive", "False", "FailedGetMetrics", text, now)
+        text = f"the HPA was unable to compute the replica count: {problems[0].problem}"
+        conditions = with_condition(conditions, "ScalingActive", "False", problems[0].reason, text, now)
         plan = _told(seen, scale, scale.replicas, conditions, (), now, ())
-        return replace(
-            plan, notes=(Note(about(one.metadata, IDENTITY), "FailedComputeMetricsReplicas", text, "Warning"),)
-        )
-    wanted = max((wish.replicas for wish in readable), default=scale.replicas)
+        return replace(plan, notes=_unreadable(one, wishes))
+    largest = max(readable, key=lambda wish: wish.replicas, default=Wish(scale.replicas, {}))
+    wanted = largest.replicas
     if problems and wanted < scale.replicas:
         wanted = scale.replicas  # never shrink on half the evidence
-    text = "the HPA was able to successfully calculate a replica count"
+    text = f"the HPA was able to successfully calculate a replica count from {largest.name}"
     conditions = with_condition(conditions, "ScalingActive", "True", "ValidMetricFound", text, now)
     history = _remembered(one, now)
-    steady = _stabilized(one, scale.replicas, wanted, history, now)
+    steady = _stabilized(one, scale.replicas, wanted, _held(history, now), now)
     bounded = max(spec.minReplicas, min(spec.maxReplicas, steady))
-    limited = bounded != steady
-    reason = "DesiredWithinRange"
-    if limited:
-        reason = "TooManyReplicas" if steady > spec.maxReplicas else "TooFewReplicas"
-    text = "the desired count is within the acceptable range" if not limited else "the desired count is out of bounds"
-    conditions = with_condition(conditions, "ScalingLimited", "True" if limited else "False", reason, text, now)
-    actions = _rescale(seen, target, scale, bounded)
+    conditions = with_condition(conditions, "ScalingLimited", *_limitation(steady, bounded), now)
+    actions = _rescale(seen, target, scale, bounded, largest)
+    able = _ability(scale.replicas, wanted, bounded)
+    conditions = with_condition(conditions, "AbleToScale", "True", *able, now)
     remembered = (*history, (now, wanted, scale.replicas))
     return _told(
         seen,
@@ -191,12 +193,62 @@ def _decide(seen: Snapshot, target: Resource, scale: Scale, now: float) -> Plan:
     )
 
 
-def _rescale(seen: Snapshot, target: Resource, scale: Scale, wanted: int) -> tuple[Action, ...]:
+def _limitation(steady: int, bounded: int) -> tuple[str, str, str]:
+    """Status, reason and message of ScalingLimited."""
+    if bounded < steady:
+        return "True", "TooManyReplicas", "the desired replica count is more than the maximum replica count"
+    if bounded > steady:
+        return "True", "TooFewReplicas", "the desired replica count is less than the minimum replica count"
+    return "False", "DesiredWithinRange", "the desired count is within the acceptable range"
+
+
+def _ability(have: int, wanted: int, bounded: int) -> tuple[str, str]:
+    """Reason and message of AbleToScale."""
+    if bounded != have:
+        return "SucceededRescale", f"the HPA controller was able to update the target scale to {bounded}"
+    if wanted < have:
+        text = "recent recommendations were higher than current one, applying the highest recent recommendation"
+        return "ScaleDownStabilized", text
+    return "ReadyForNewScale", "recommended size matches current size"
+
+
+def _unreadable(one: HorizontalPodAutoscaler, wishes: Sequence[Wish]) -> tuple[Note, ...]:
+    """A word on every metric that cannot be read, and one on what that means."""
+    subject = about(one.metadata, IDENTITY)
+    bad = [wish for wish in wishes if wish.problem]
+    text = f"invalid metrics ({len(bad)} invalid out of {len(wishes)}), first error is: {bad[0].problem}"
+    each = (Note(subject, wish.reason, wish.problem, "Warning") for wish in bad)
+    return (*each, Note(subject, "FailedComputeMetricsReplicas", text, "Warning"))
+
+
+def _named(metric: MetricSpec, wish: Wish) -> Wish:
+    """The wish with the names that its metric goes by."""
+    source = _source(metric)
+    match metric.type:
+        case "Resource" | "ContainerResource":
+            inside = "container " if metric.type == "ContainerResource" else ""
+            share = " utilization (percentage of request)" if source.target.type == "Utilization" else ""
+            name, goal = f"{source.name} {inside}resource{share}", "utilization" if share else "usage"
+            problem = f"failed to get {source.name} {goal}: {wish.problem}"
+        case "Pods":
+            name, problem = f"pods metric {source.metric.name}", f"unable to get metric {source.metric.name}"
+            problem += f": {wish.problem}"
+        case "Object":
+            name = f"{source.describedObject.kind} metric {source.metric.name}"
+            problem = f"unable to get metric {source.metric.name}: {wish.problem}"
+        case _:
+            name = f"external metric {source.metric.name}"
+            problem = f"unable to get external metric {source.metric.name}: {wish.problem}"
+    kind = f"{metric.type}Metric"
+    return replace(wish, name=name, reason=f"FailedGet{kind}", problem=problem if wish.problem else "")
+
+
+def _rescale(seen: Snapshot, target: Resource, scale: Scale, wanted: int, largest: Wish) -> tuple[Action, ...]:
     one = seen.autoscaler
     if wanted == scale.replicas:
         return ()
     name = one.spec.scaleTargetRef.name
-    why = "All metrics below target" if wanted < scale.replicas else "metrics above target"
+    why = "All metrics below target" if wanted < scale.replicas else f"{largest.name} above target"
     subject = about(one.metadata, IDENTITY)
     note = Note(subject, "SuccessfulRescale", f"New size: {wanted}; reason: {why}")
     failed = Note(subject, "FailedRescale", f"New size: {wanted}; reason: {why}; error: {{error}}", "Warning")
@@ -264,12 +316,14 @@ def _resource_wish(seen: Snapshot, metric: MetricSpec, scale: Scale, body: Objec
     ready = [pod for pod in pods if is_ready(pod) and pod.metadata.name in usage]
     idle = [pod for pod in pods if not is_ready(pod)]
     if not ready:
-        return Wish(0, {}, f"no metrics returned from resource metrics API for {source.name}")
+        return Wish(
+            0, {}, f"unable to get metrics for resource {source.name}: no metrics returned from resource metrics API"
+        )
     used = sum(usage[pod.metadata.name] for pod in ready)
     requested = sum(_requested(pod, source.name, only) for pod in ready)
     if source.target.type == "Utilization":
         if not requested:
-            return Wish(0, {}, f"failed to get {source.name} utilization: missing request for {source.name}")
+            return Wish(0, {}, f"missing request for {source.name}")
         percent = used * 100 // requested
         ratio = percent / max(1, source.target.averageUtilization or 1)
     else:
@@ -340,11 +394,19 @@ def _remembered(one: HorizontalPodAutoscaler, now: float) -> Memory:
     return tuple(entry for entry in kept if entry[0] > now - 3600)
 
 
+def _held(memory: Memory, now: float) -> Memory:
+    """The memory by when each entry ceased to hold: at the next one, or a little after nobody repeated it."""
+    ends = [*(entry[0] for entry in memory[1:]), now]
+    held = zip(memory, ends, strict=False)  # without a memory there is an end too many
+    return tuple((min(end, at + _REMIND + PERIOD), wanted, size) for (at, wanted, size), end in held)
+
+
 def _note(one: HorizontalPodAutoscaler, memory: Memory) -> tuple[Patch, ...]:
-    """Keep the memory, without entries that change nothing."""
-    kept = [entry for at, entry in enumerate(memory) if at in (0, len(memory) - 1) or entry[1:] != memory[at - 1][1:]]
+    """Keep the memory, without entries that change nothing; one that tells nothing new is not written at all."""
+    if len(memory) > 1 and memory[-1][1:] == memory[-2][1:] and memory[-1][0] - memory[-2][0] < _REMIND:
+        return ()
     meta = one.metadata
-    text = orjson.dumps([[round(when, 1), wanted, size] for when, wanted, size in kept[-60:]]).decode()
+    text = orjson.dumps([[round(when, 1), wanted, size] for when, wanted, size in memory[-60:]]).decode()
     patch = {"metadata": {"annotations": {MEMORY: text}}}
     return (Patch(HORIZONTAL_POD_AUTOSCALERS, meta.namespace, meta.name, patch, uid=meta.uid),)
 
@@ -354,8 +416,8 @@ def _stabilized(one: HorizontalPodAutoscaler, have: int, wanted: int, history: M
     behavior = one.spec.behavior
     up = _with_defaults(behavior.scaleUp if behavior is not None else None, _UP)
     down = _with_defaults(behavior.scaleDown if behavior is not None else None, _DOWN)
-    low = min([wanted, *(w for at, w, _ in history if at > now - (up.stabilizationWindowSeconds or 0))])
-    high = max([wanted, *(w for at, w, _ in history if at > now - (down.stabilizationWindowSeconds or 0))])
+    low = min([wanted, *(w for end, w, _ in history if end > now - (up.stabilizationWindowSeconds or 0))])
+    high = max([wanted, *(w for end, w, _ in history if end > now - (down.stabilizationWindowSeconds or 0))])
     steady = min(max(have, low), high)
     if steady > have:
         return min(steady, _limit(up, have, history, now, +1))
@@ -381,7 +443,7 @@ def _limit(rules: ScalingRules, have: int, history: Memory, now: float, way: int
         return have
     limits = []
     for policy in rules.policies:
-        start = next((size for at, _, size in history if at > now - policy.periodSeconds), have)
+        start = next((size for end, _, size in history if end > now - policy.periodSeconds), have)
         if policy.type == "Pods":
             limits.append(start + way * policy.value)
         elif way > 0:

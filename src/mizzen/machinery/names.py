@@ -153,7 +153,7 @@ def env_name(text: str) -> list[str]:
     """Check an environment variable's name: printable ASCII but '=' (the rule since Kubernetes 1.34)."""
     if not text:
         return ["environment variable name must be non-empty"]
-    if any(not " " <= mark <= "~" or mark == "=" for mark in text):
+    if not (text.isascii() and text.isprintable()) or "=" in text:
         return [_ENV_NAME_PROBLEM]
     return []
 

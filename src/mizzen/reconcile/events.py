@@ -6,7 +6,7 @@ Ref: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event
 import asyncio
 import random
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mizzen.base import log
 from mizzen.base.clock import Clock
@@ -51,7 +51,8 @@ class Recorder:
         self._buckets: OrderedDict[tuple[str, str], _Bucket] = OrderedDict()
 
     def record(self, note: Note) -> None:
-        """Write this event soon."""
+        """Write this event soon; about which state of the object it is makes no other event of it."""
+        note = replace(note, about=replace(note.about, resourceVersion=""))
         self._waiting.append((note, self._clock.now()))
         self._woken.set()
 

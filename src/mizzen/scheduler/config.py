@@ -159,7 +159,7 @@ class _Chosen:
         """Disable and enable plugins at one point: `drop` removes what they do there, `keep_only` all but that."""
         for point in points:
             entry = plugins.get(point) or {}
-            enabled = [one for one in entry.get("enabled") or ()]
+            enabled = tuple(entry.get("enabled") or ())
             again = {one.get("name") for one in enabled}
             for one in entry.get("disabled") or ():
                 names = tuple(self.active) if one.get("name") == "*" else (self._name(one),)

@@ -88,11 +88,12 @@ class Decider:
         self._nominated[pod.key] = node
         self._snapshot.set_pod(pod, node)
 
-    def withdraw(self, key: str) -> None:
-        """Give up the room that was kept for a pod."""
+    def withdraw(self, key: str) -> str:
+        """Give up the room that was kept for a pod; answers on which node, "" when there was none."""
         node = self._nominated.pop(key, None)
         if node is not None:
             self._snapshot.remove_pod(key, node)
+        return node or ""
 
     def forget_verdicts(self) -> None:
         """Volumes, claims or namespaces have changed: decide every class anew."""

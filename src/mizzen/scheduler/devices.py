@@ -22,7 +22,7 @@ MOST_STEPS: Final = 10_000
 
 
 class Selector(View, frozen=True, gc=False):
-    cel: dict[str, str] = {}
+    cel: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class Request(View, frozen=True, gc=False):

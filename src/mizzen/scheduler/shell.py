@@ -5,13 +5,16 @@ All decisions are in `cycle` and `preemption`, all bookkeeping in `state`, all w
 
 import asyncio
 import random
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
+from mizzen.api.views.core import Pod
 from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.informer import synced
+from mizzen.client.resources import PODS
 from mizzen.machinery.errors import ApiError
 from mizzen.reconcile.events import Recorder
 from mizzen.scheduler import preemption
@@ -45,6 +48,7 @@ class Scheduler:
         rng: random.Random,
         configuration: Configuration | None = None,
     ) -> None:
+        self._client = client
         self._cache = cache
         self._clock = clock
         self._woken = asyncio.Event()
@@ -88,23 +92,30 @@ class Scheduler:
 
     async def _drain(self, tasks: asyncio.TaskGroup) -> None:
         decided = 0
-        while (waiting := self.state.next()) is not None:
+        while True:
             await self._slots.acquire()
+            action = await self.take()
+            if action is None:
+                self._slots.release()
+                return
+            tasks.create_task(action).add_done_callback(lambda _: self._slots.release())
+            decided += 1
+            if decided % BURST == 0:
+                await asyncio.sleep(0)
+
+    async def take(self) -> Coroutine[Any, Any, None] | None:
+        """Decide the next waiting pod; the answer, when awaited, carries the decision out. None: nothing is ready."""
+        while (waiting := self.state.next()) is not None:
             try:
                 verdict = await self._decide(waiting.pod)
             except ExtenderError as error:
-                self._slots.release()
                 _log.warning("extender failed", pod=waiting.pod.key, error=str(error))
                 self.state.queue.retry(waiting, self._clock.monotonic())
                 continue
             if isinstance(verdict, Placed):
-                assumed = self.state.assume(waiting.pod, verdict.node)
-                tasks.create_task(self._place(waiting, assumed))
-            else:
-                tasks.create_task(self._refuse(waiting, verdict))
-            decided += 1
-            if decided % BURST == 0:
-                await asyncio.sleep(0)
+                return self._place(waiting, self.state.assume(waiting.pod, verdict.node))
+            return self._refuse(waiting, verdict)
+        return None
 
     async def _decide(self, pod: PodInfo) -> Placed | Unschedulable:
         verdict = self._decided(pod)
@@ -141,7 +152,11 @@ class Scheduler:
                 placed = True
             else:
                 placed = await self._hands.bind(pod, assumed, self.state.snapshot, binding_of(pod.pod, assumed.node))
-        except (ApiError, ConnectionError, ExtenderError) as error:
+        except ConnectionError as error:
+            # The answer may be lost alone: until it is known, the room stays taken.
+            if not await self._is_bound(pod):
+                self._failed(waiting, error)
+        except (ApiError, ExtenderError) as error:
             self._failed(waiting, error)
         else:
             if placed:
@@ -149,8 +164,6 @@ class Scheduler:
                 self._hands.announce(pod, assumed.node)
             else:
                 self._failed(waiting, TimeoutError("volumes were not bound in time"))
-        finally:
-            self._slots.release()
 
     async def _refuse(self, waiting: Waiting, why: Unschedulable) -> None:
         pod = waiting.pod
@@ -169,9 +182,20 @@ class Scheduler:
             self.state.queue.failed(waiting, why.plugins, self._clock.monotonic())
         except (ApiError, ConnectionError) as error:
             self._failed(waiting, error)
-        finally:
-            self._slots.release()
         self._woken.set()
+
+    async def _is_bound(self, pod: PodInfo) -> bool:
+        """Ask, again and again if need be, whether a pod has a node by now."""
+        meta = pod.pod.metadata
+        while True:
+            try:
+                found = await self._client.get(PODS, meta.name, meta.namespace, view=Pod)
+            except ConnectionError:
+                await self._clock.sleep(1.0)
+            except ApiError:
+                return False
+            else:
+                return found.metadata.uid == meta.uid and bool(found.spec.nodeName)
 
     async def _evict(self, pod: PodInfo, way: preemption.Eviction) -> None:
         try:
@@ -182,7 +206,7 @@ class Scheduler:
 
     def _failed(self, waiting: Waiting, error: Exception) -> None:
         """An action did not go through: back to the queue, unless the pod is gone."""
-        _log.warning("scheduling failed", pod=waiting.pod.key, error=str(error))
+        _log.info("scheduling failed", pod=waiting.pod.key, error=str(error))
         self.state.forget(waiting.pod.key, waiting.pod.pod.metadata.uid)
         if isinstance(error, ApiError) and error.code == 404:
             self.state.queue.done(waiting)

@@ -82,10 +82,15 @@ class State:
         """The verdict of the pod's scheduler. Raises whatever a registered Python scheduler raises."""
         own = self.profiles[pod.pod.spec.schedulerName].decide
         decider = self._decider(pod)
-        if own is None:
-            return decider.decide(pod)
-        decider.withdraw(pod.key)
-        return own(pod, self.snapshot)
+        kept = decider.withdraw(pod.key)
+        verdict = decider.decide(pod) if own is None else own(pod, self.snapshot)
+        if not kept or (isinstance(verdict, Placed) and verdict.node == kept):
+            return verdict
+        if isinstance(verdict, Unschedulable) and self.is_clearing(pod):
+            decider.nominate(pod, kept)
+        else:
+            self._wake("pod gone")
+        return verdict
 
     def assume(self, pod: PodInfo, node: str) -> Assumed:
         """Count the pod on its node, and its devices as taken, until it is seen there or `forget`."""
@@ -109,6 +114,7 @@ class State:
         del self._assumed[key]
         self._release_devices(assumed)
         self.snapshot.remove_pod(key, assumed.node)
+        self._wake("pod gone")
 
     def _release_devices(self, assumed: Assumed) -> None:
         for claim in assumed.devices:
@@ -143,7 +149,12 @@ class State:
     def abandon(self, pod: PodInfo) -> None:
         """The victims of a pod could not be removed: it may choose others."""
         self._clearing.pop(pod.key, None)
-        self._decider(pod).withdraw(pod.key)
+        self._withdraw(pod.key)
+
+    def _withdraw(self, key: str) -> None:
+        """No room is kept for a pod any more; others may have it."""
+        if any([one.withdraw(key) for one in self.deciders.values()]):
+            self._wake("pod gone")
 
     def _is_nominated(self, pod: PodInfo) -> bool:
         return any(one.is_nominated(pod.key) for one in self.deciders.values())
@@ -218,8 +229,7 @@ class State:
 
     def _pod_gone(self, key: str, pod: Pod) -> None:
         self.forget(key)
-        for one in self.deciders.values():
-            one.withdraw(key)
+        self._withdraw(key)
         self._clearing.pop(key, None)
         self.queue.remove(key)
         if pod.spec.nodeName:
@@ -241,13 +251,13 @@ class State:
 
     def _placed(self, key: str, pod: Pod) -> None:
         """A pod is seen bound: what was assumed becomes fact."""
-        for one in self.deciders.values():
-            one.withdraw(key)
+        self._withdraw(key)
         self._clearing.pop(key, None)
         assumed = self._assumed.pop(key, None)
         if assumed is not None and assumed.node != pod.spec.nodeName:
             self.snapshot.remove_pod(key, assumed.node)
             self._release_devices(assumed)
+            self._wake("pod gone")
         node = self.snapshot.nodes.get(pod.spec.nodeName)
         known = node.pods.get(key) if node is not None else None
         self.snapshot.set_pod(refreshed(known, pod) if known is not None else pod_info(pod), pod.spec.nodeName)

@@ -16,6 +16,11 @@ from mizzen.wire.message import Request
 
 BODY_LIMIT: Final = 3 << 20
 _TYPES: Final = {"": False, JSON: False, YAML: True}
+_NO_KIND: Final = "couldn't get version/kind; json parse error"
+_NO_OBJECT: Final = (
+    'json: cannot unmarshal %s into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
+    'Kind string "json:\\"kind,omitempty\\"" }'
+)
 
 
 def schema_of(kind: Kind) -> Schema:
@@ -56,9 +61,9 @@ def read_as(
     problems: list[str] = [] if validation == "Ignore" else list(repeats)
     if not isinstance(value, dict):
         if value is not None:
-            why = f"json: cannot unmarshal {_json_type(value)} into Go value of type"
-            raise decode.unrecognized(_bytes(request), kind.kind, why)
+            raise decode.unrecognized(_bytes(request), kind.kind, f"{_NO_KIND}: {_NO_OBJECT % _json_type(value)}")
         value = {}
+    _check_stated(request, value, kind)
     check_kind(value, kind, typed=typed)
     try:
         checked, unknown = checked_types(value, schema, typed=typed)
@@ -87,6 +92,17 @@ def checked_types(value: Object, schema: Schema, *, typed: bool) -> tuple[Object
     problems = structural.coerce_metadata(value, schema)
     problems += [f'unknown field "{path}"' for path in structural.prune(value, schema)]
     return value, problems
+
+
+def _check_stated(request: Request, value: Object, kind: Kind) -> None:
+    """What a body says of its kind is text, its version one of a group at most. Raises ApiError 400."""
+    for field in ("apiVersion", "kind"):
+        if (stated := value.get(field)) is not None and not isinstance(stated, str):
+            why = f"json: cannot unmarshal {_json_type(stated)} into Go struct field .{field} of type string"
+            raise decode.unrecognized(_bytes(request), kind.kind, f"{_NO_KIND}: {why}")
+    if (value.get("apiVersion") or "").count("/") > 1:
+        why = f"unexpected GroupVersion string: {value['apiVersion']}"
+        raise decode.unrecognized(_bytes(request), kind.kind, why)
 
 
 def check_kind(value: Object, kind: Kind, *, typed: bool = True) -> None:
@@ -138,13 +154,11 @@ def _parsed(request: Request, kind: Kind, typed: bool) -> tuple[Any, list[str]]:
         return from_protobuf(request.body, kind.api_version, kind.kind), []
     yaml = is_yaml(request)
     if not request.body and not yaml:
-        raise decode.unrecognized(
-            b"", kind.kind, "couldn't get version/kind; json parse error: unexpected end of JSON input"
-        )
+        raise decode.unrecognized(b"", kind.kind, f"{_NO_KIND}: unexpected end of JSON input")
     try:
         value, repeats = decode.parse(request.body, yaml)
     except ParseError as error:
-        why = f"couldn't get version/kind; json parse error: {error}"
+        why = error if yaml else f"{_NO_KIND}: {error}"
         raise decode.unrecognized(request.body, kind.kind, why) from None
     return value, repeats()
 
@@ -167,4 +181,6 @@ def _json_type(value: Any) -> str:
         return "bool"
     if isinstance(value, str):
         return "string"
+    if isinstance(value, dict):
+        return "object"
     return "array" if isinstance(value, list) else "number"

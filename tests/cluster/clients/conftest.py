@@ -4,20 +4,18 @@ A test during which the server answers 5xx or logs an error fails, whatever the 
 """
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tests.cluster.clients.harness import KUBECTLS, ROOT, Kubectl, Server
+from tests.cluster.clients.harness import KUBECTLS, Kubectl, Server, started
 
 SERVER = pytest.StashKey[Server]()
 TAIL = 40
+RELIVED = 1_100
+CONFIGS = "/api/v1/namespaces/default/configmaps"
+MERGE = "application/merge-patch+json"
 
 
 @pytest.fixture(scope="session")
@@ -26,28 +24,26 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     data = tmp_path_factory.mktemp("server") / "data"
     tokens = data.parent / "tokens.csv"
     tokens.write_text('token-of-alice,alice,1,"devs"\n')
-    command = [sys.executable, "-m", "mizzen", "server", "--data-dir", str(data), "--port", "0"]
-    command += ["--token-file", str(tokens), "--log-level", "debug"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd=data.parent
-    )
-    running = Server(process, data)
-    reader = threading.Thread(target=running.follow, daemon=True)
-    reader.start()
-    try:
-        assert running.ready.wait(20), "the server is not ready after 20 s"
-        assert process.poll() is None, "the server ended at once:\n" + "\n".join(running.lines)
+    with started(data, "--token-file", str(tokens)) as running:
         request.config.stash[SERVER] = running
         yield running
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        finally:
-            process.kill()
-            reader.join(10)
-            (data.parent / "server.log").write_text("\n".join(running.lines))
+
+
+@pytest.fixture(scope="session")
+def restarted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server that began anew on its data, and a resourceVersion that its history no longer reaches back to."""
+    data = tmp_path_factory.mktemp("restarted") / "data"
+    with started(data, "--no-controllers") as first:
+        status, made = first.request("POST", CONFIGS, {"metadata": {"name": "a", "labels": {"app": "web"}}})
+        assert status == 201, made
+        connection = first.connect()
+        for number in range(RELIVED):  # a restarted server knows about this many revisions of before
+            body = {"data": {"number": str(number)}}
+            connection.request("PATCH", f"{CONFIGS}/a", json.dumps(body), {"content-type": MERGE})
+            assert connection.getresponse().read()
+        connection.close()
+    with started(data, "--no-controllers") as second:
+        yield second, made["metadata"]["resourceVersion"]
 
 
 @pytest.fixture(autouse=True)

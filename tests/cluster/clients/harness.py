@@ -4,9 +4,13 @@ import base64
 import http.client
 import json
 import os
+import signal
 import ssl
 import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -118,6 +122,34 @@ def _event(line: str) -> dict[str, Any]:
     except ValueError:
         return {"event": line}
     return event if isinstance(event, dict) and "event" in event else {"event": line}
+
+
+@contextmanager
+def started(data: Path, *flags: str) -> Iterator[Server]:
+    """A server on a free port of loopback while the block runs; its log stays beside its data."""
+    command = [sys.executable, "-m", "mizzen", "server", "--data-dir", str(data), "--port", "0", "--log-level", "debug"]
+    process = subprocess.Popen(
+        [*command, *flags],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        cwd=data.parent,
+    )
+    running = Server(process, data)
+    reader = threading.Thread(target=running.follow, daemon=True)
+    reader.start()
+    try:
+        assert running.ready.wait(20), "the server is not ready after 20 s"
+        assert process.poll() is None, "the server ended at once:\n" + "\n".join(running.lines)
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        finally:
+            process.kill()
+            reader.join(10)
+            (data.parent / "server.log").write_text("\n".join(running.lines))
 
 
 def binary(version: str, name: str) -> Path:

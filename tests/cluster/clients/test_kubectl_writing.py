@@ -277,13 +277,16 @@ def test_deletion_in_all_its_forms(kubectl: Kubectl) -> None:
 
 
 def test_wait_for_deletion_and_conditions(kubectl: Kubectl) -> None:
+    kubectl.apply(CONFIG.replace("metadata: {", "metadata: {finalizers: [tests.example/hold], "))
+    kubectl("delete", "cm", "settings", "--wait=false")
+    command = kubectl.command("wait", "cm/settings", "--for=delete", "--timeout=20s", "-v=6")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+        assert waiting.stderr is not None
+        assert next(line for line in waiting.stderr if "watch=true" in line)
+        kubectl("patch", "cm", "settings", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        assert waiting.communicate(timeout=25)[0].strip() == "configmap/settings condition met"
     kubectl("run", "p", "--image=example/p")
     kubectl("wait", "pod/p", "--for=condition=PodScheduled=False", "--timeout=10s")
-    waiting = subprocess.Popen(
-        kubectl.command("wait", "pod/p", "--for=delete", "--timeout=20s"), stdout=subprocess.PIPE, text=True
-    )
-    kubectl("delete", "pod", "p", "--now")
-    assert waiting.communicate(timeout=25)[0].strip() == "pod/p condition met"
     assert "timed out" in kubectl.refused("wait", "cm/kube-root-ca.crt", "--for=condition=Never", "--timeout=100ms")
 
 

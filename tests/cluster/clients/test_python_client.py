@@ -106,14 +106,15 @@ def test_lists_come_in_pages(core: client.CoreV1Api, namespace: str) -> None:
     assert core.list_namespaced_config_map(namespace, label_selector="app=web").items == []
 
 
-def test_a_watch_goes_on_from_a_list_once_its_version_expired(core: client.CoreV1Api, namespace: str) -> None:
-    core.create_namespaced_config_map(namespace, configmap("a"))
-    follow = partial(core.list_namespaced_config_map, namespace, label_selector="app=web")
+def test_a_watch_goes_on_from_a_list_once_its_version_expired(restarted: tuple[Server, str]) -> None:
+    server, version = restarted
+    core = client.CoreV1Api(config.new_client_from_config(str(server.kubeconfig)))
+    follow = partial(core.list_namespaced_config_map, "default", label_selector="app=web")
     with pytest.raises(ApiException) as caught:
-        list(watch.Watch().stream(follow, resource_version="1", timeout_seconds=20))
+        list(watch.Watch().stream(follow, resource_version=version, timeout_seconds=20))
     assert (caught.value.status, caught.value.reason.partition(":")[0]) == (410, "Expired")
     version = follow().metadata.resource_version
-    core.create_namespaced_config_map(namespace, configmap("b"))
+    core.create_namespaced_config_map("default", configmap("c"))
     seen = []
     watching = watch.Watch()
     for event in watching.stream(follow, resource_version=version, timeout_seconds=20):
@@ -121,8 +122,8 @@ def test_a_watch_goes_on_from_a_list_once_its_version_expired(core: client.CoreV
         if event["type"] == "DELETED":
             watching.stop()
         else:
-            core.delete_namespaced_config_map("b", namespace)
-    assert seen == [("ADDED", "b"), ("DELETED", "b")]
+            core.delete_namespaced_config_map("c", "default")
+    assert seen == [("ADDED", "c"), ("DELETED", "c")]
 
 
 def test_the_dynamic_client_discovers_applies_and_patches(api: client.ApiClient, namespace: str) -> None:

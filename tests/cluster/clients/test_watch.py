@@ -119,13 +119,14 @@ def test_a_watch_ends_when_its_time_is_up(server: Server, path: str) -> None:
         assert seen.ended()
 
 
-def test_a_version_long_gone_is_answered_with_expired(server: Server, path: str) -> None:
-    with watch(server, f"{path}?resourceVersion=1") as seen:
+def test_a_version_long_gone_is_answered_with_expired(restarted: tuple[Server, str]) -> None:
+    server, version = restarted
+    with watch(server, f"{CONFIGS.format('default')}?resourceVersion={version}") as seen:
         kind, status = seen()
         assert seen.response.status == 200
         assert kind == "ERROR"
         assert (status["kind"], status["code"], status["reason"]) == ("Status", 410, "Expired")
-        assert status["message"].startswith("too old resource version: 1 (")
+        assert status["message"].startswith(f"too old resource version: {version} (")
         assert seen.ended()
 
 

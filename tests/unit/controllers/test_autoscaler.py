@@ -89,7 +89,7 @@ def test_growth_is_limited_by_its_policies() -> None:
 
 def test_it_shrinks_only_once_the_window_has_seen_nothing_larger() -> None:
     assert size(plan(4, "10m", memory=f"[[{NOW - 100},4,4]]")) is None
-    assert size(plan(4, "10m", memory=f"[[{NOW - 400},4,4]]")) == 1
+    assert size(plan(4, "10m", memory=f"[[{NOW - 500},4,4]]")) == 1
 
 
 def test_the_bounds_hold() -> None:
@@ -99,5 +99,33 @@ def test_the_bounds_hold() -> None:
 def test_without_metrics_it_stays_and_says_why() -> None:
     made = plan(3, None)
     assert size(made) is None
-    [note] = made.notes
+    metric, note = made.notes
+    assert metric.reason == "FailedGetResourceMetric"
     assert note.reason == "FailedComputeMetricsReplicas"
+
+
+def conditions(made: Plan) -> dict[str, tuple[str, str]]:
+    patch = next(one for one in made.actions if isinstance(one, Patch) and one.subresource == "status")
+    assert isinstance(patch.patch, dict)
+    return {one["type"]: (one["status"], one["reason"]) for one in patch.patch["status"]["conditions"]}
+
+
+def test_conditions_say_what_limits_it() -> None:
+    assert conditions(plan(2, "50m")) == {
+        "AbleToScale": ("True", "ReadyForNewScale"),
+        "ScalingActive": ("True", "ValidMetricFound"),
+        "ScalingLimited": ("False", "DesiredWithinRange"),
+    }
+    assert conditions(plan(2, "100m"))["AbleToScale"] == ("True", "SucceededRescale")
+    assert conditions(plan(2, "500m", maxReplicas=3))["ScalingLimited"] == ("True", "TooManyReplicas")
+    held = plan(4, "10m", memory=f"[[{NOW - 100},4,4]]")
+    assert conditions(held)["AbleToScale"] == ("True", "ScaleDownStabilized")
+
+
+def test_a_recommendation_that_stays_the_same_is_not_written_again() -> None:
+    def writes(made: Plan) -> bool:
+        return any(isinstance(one, Patch) and "annotations" in str(one.patch) for one in made.actions)
+
+    assert writes(plan(2, "50m"))
+    assert not writes(plan(2, "50m", memory=f"[[{NOW - 15},2,2]]"))
+    assert writes(plan(2, "50m", memory=f"[[{NOW - 150},2,2]]"))

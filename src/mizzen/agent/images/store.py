@@ -41,7 +41,7 @@ class Name(msgspec.Struct, frozen=True):
     digest: str
 
 
-class ImageStore:
+class ImageStore:  # shape: one directory with one invariant: everything in it is complete
     """Reads are cheap and synchronous; work on layers happens in threads."""
 
     def __init__(self, root: Path) -> None:

@@ -69,7 +69,7 @@ class Route:
     protocol: int
 
 
-class Netlink:
+class Netlink:  # shape: a method for each kernel request that is used
     """A conversation with the kernel about the links and routes of one network namespace.
 
     Raises: OSError with the kernel's errno and what was asked.

@@ -183,7 +183,7 @@ class RuntimeFailure(Exception):
         self.message = message
 
 
-class Runtime(Protocol):
+class Runtime(Protocol):  # shape: the calls of the runtime seam
     """Runs sandboxes and containers. Raises: RuntimeFailure."""
 
     name: str

@@ -35,11 +35,13 @@ from mizzen.wire import cri
 _log = log.get("runtime")
 _LOOK_EVERY = 10.0
 _MOMENT = 0.01
+_REMOVALS = 8
+"""How often a removal is tried."""
 _STATES = {0: "created", 1: "running", 2: "exited"}
 Message = dict[str, Any]
 
 
-class CriRuntime:
+class CriRuntime:  # shape: the calls of the runtime seam
     """A runtime at the other end of a socket; see `Runtime` for what its calls promise."""
 
     def __init__(self, channel: CriChannel, cgroups: Cgroups, version: tuple[str, str], dial: Dial | None) -> None:
@@ -145,11 +147,19 @@ class CriRuntime:
         self._told.discard(container)
         if (watch := self._watched.pop(container, None)) is not None:
             watch.cancel()
-        try:
-            await self._channel.call("RemoveContainer", {"container_id": container})
-        except CallFailed as error:
-            if error.code != "NOT_FOUND":
-                raise
+        for attempt in range(_REMOVALS):
+            try:
+                await self._channel.call("RemoveContainer", {"container_id": container})
+            except CallFailed as error:
+                if error.code == "NOT_FOUND":
+                    return
+                if attempt == _REMOVALS - 1:
+                    raise
+                # It has started meanwhile, or an interrupted removal still goes on.
+                await self.stop(container, 0)
+                await asyncio.sleep(_MOMENT * 2**attempt)
+            else:
+                return
 
     async def update(self, container: str, limits: Limits) -> None:
         request = {"container_id": container, "linux": criconfig.resources(limits)}
@@ -171,7 +181,7 @@ class CriRuntime:
         return await cristreams.connect(answer["url"], tty=tty, stdin=stdin, dial=self._dial)
 
     async def attach(self, container: str) -> Exec:
-        _, info = await self._status(container)
+        _, info = await self._status(container, verbose=True)
         config = info.get("config") or {}
         tty, stdin = bool(config.get("tty")), bool(config.get("stdin"))
         request = {"container_id": container, "stdin": stdin, "tty": tty, "stdout": True, "stderr": not tty}
@@ -199,7 +209,12 @@ class CriRuntime:
             sandboxes.append(await self._as_sandbox(one, host_network=uses_host))
         containers = []
         for one in await self._containers():
-            seen, _ = await self._status(one["id"], one)
+            try:
+                seen, _ = await self._status(one["id"], one)
+            except CallFailed as error:
+                if error.code == "NOT_FOUND":
+                    continue
+                raise
             containers.append(seen)
             if seen.state == "running":
                 self._follow(seen.id)
@@ -281,8 +296,10 @@ class CriRuntime:
             log_directory=config.get("log_directory") or "",
         )
 
-    async def _status(self, container: str, listed: Message | None = None) -> tuple[ContainerSeen, Message]:
-        answer = await self._channel.call("ContainerStatus", {"container_id": container, "verbose": True})
+    async def _status(
+        self, container: str, listed: Message | None = None, *, verbose: bool = False
+    ) -> tuple[ContainerSeen, Message]:
+        answer = await self._channel.call("ContainerStatus", {"container_id": container, "verbose": verbose})
         status: Message = answer["status"]
         meta = status["metadata"]
         seen = ContainerSeen(
@@ -329,7 +346,7 @@ class CriRuntime:
     async def _until_end(self, container: str) -> None:
         """Wait for the container's process to end, then for the runtime to know how."""
         with contextlib.suppress(RuntimeFailure):
-            seen, info = await self._status(container)
+            seen, info = await self._status(container, verbose=True)
             if seen.state == "running":
                 await _process_end(int(info.get("pid") or 0))
             while not await self._look_at(container):  # noqa: ASYNC110 - the runtime tells nobody

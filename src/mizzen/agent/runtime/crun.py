@@ -3,6 +3,7 @@
 `root/containers/ID` holds one container (record, bundle, overlay), `root/sandboxes/UID` what a pod shares.
 Nothing is kept in memory that `observe` could not read back.
 """
+# shape: one class, the embedded runtime; its parts that stand alone are modules beside it
 
 import asyncio
 import contextlib
@@ -78,7 +79,7 @@ class _SandboxRecord(msgspec.Struct, frozen=True):
     id_map: tuple[int, int] | None = None
 
 
-class CrunRuntime:
+class CrunRuntime:  # shape: the calls of the runtime seam
     """The embedded runtime; see `Runtime` for what its calls promise."""
 
     name = "mizzen"

@@ -118,7 +118,7 @@ class Place:
     has_hugetlb: bool = False
 
 
-def config(
+def config(  # shape: one document, written down in its own order
     spec: ContainerSpec,
     sandbox: SandboxSpec,
     image: Mapping[str, Any],

@@ -23,7 +23,7 @@ from mizzen.agent.runtime.base import (
 from mizzen.base.clock import Clock
 
 
-class SimulatedRuntime:
+class SimulatedRuntime:  # shape: the calls of the runtime seam
     """A runtime without processes; see `Runtime` for what its calls promise."""
 
     name = "simulated"

@@ -1,4 +1,5 @@
 """Views of the core group."""
+# shape: one struct after the other, nothing but fields
 
 from typing import Any
 

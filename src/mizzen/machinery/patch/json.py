@@ -29,7 +29,7 @@ def apply(target: Any, patch: Any) -> Any:
         )
     if len(patch) > MAX_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
-        raise ApiError(413, "RequestEntityTooLarge", text)
+        raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {text}")
     patched = deepcopy(target)
     try:
         for operation in patch:

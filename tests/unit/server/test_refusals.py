@@ -1,0 +1,148 @@
+"""What is refused, and in which words: rules that the original's recordings taught."""
+
+from typing import Any
+
+import pytest
+from tests.unit.server.conftest import Caller
+
+from mizzen.machinery.errors import ApiError
+from mizzen.server.options import check_log_options
+from mizzen.wire.message import Request
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+BAD_LABEL = {"metadata": {"labels": {"a b": "c"}}}
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
+
+
+def definition(scope: str = "Namespaced", **version: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"spec": {"type": "object", "properties": {"n": {"type": "integer"}}}}}
+    return {
+        "metadata": {"name": "moons.sky.test"},
+        "spec": {
+            "group": "sky.test",
+            "scope": scope,
+            "names": {"plural": "moons", "kind": "Moon"},
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}, **version}
+            ],
+        },
+    }
+
+
+async def test_an_update_reports_what_is_wrong_with_the_metadata_as_often_as_it_is_looked_at(api: Caller) -> None:
+    await api.call("POST", MAPS, {"metadata": {"name": "a"}})
+    status, answer = await api.call("PATCH", f"{MAPS}/a", BAD_LABEL, MERGE)
+    assert (status, len(answer["details"]["causes"])) == (422, 4)
+    assert answer["message"].count("a b") == 1
+
+
+async def test_a_custom_resource_reports_a_bad_label_three_times(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition("Cluster"))
+    await api.call("POST", "/apis/sky.test/v1/moons", {"metadata": {"name": "io"}})
+    status, answer = await api.call("PATCH", "/apis/sky.test/v1/moons/io", BAD_LABEL, MERGE)
+    assert (status, len(answer["details"]["causes"])) == (422, 3)
+
+
+async def test_owner_references_are_reported_without_their_position(api: Caller) -> None:
+    _, answer = await api.call("POST", MAPS, {"metadata": {"name": "a", "ownerReferences": [{}]}})
+    fields = [cause["field"] for cause in answer["details"]["causes"]]
+    assert fields == [f"metadata.ownerReferences.{name}" for name in ("apiVersion", "kind", "name", "uid")]
+
+
+async def test_an_empty_body_is_an_object_without_a_name_in_yaml_and_nothing_in_json(api: Caller) -> None:
+    status, answer = await api.call("POST", MAPS, b"", "application/yaml")
+    assert (status, answer["details"]["causes"][0]["field"]) == (422, "metadata.name")
+    assert (await api.call("POST", MAPS, b""))[0] == 400
+
+
+@pytest.mark.parametrize("field", ["preconditions", "gracePeriodSeconds", "dryRun", "propagationPolicy"])
+async def test_delete_options_of_a_wrong_type_are_the_clients_mistake(api: Caller, field: str) -> None:
+    await api.call("POST", MAPS, {"metadata": {"name": "a"}})
+    options = {"kind": "DeleteOptions", "apiVersion": "v1", field: {"x": [1]} if field != "preconditions" else 1}
+    assert (await api.call("DELETE", f"{MAPS}/a", options))[0] == 400
+
+
+async def test_a_stale_precondition_says_what_may_have_happened(api: Caller) -> None:
+    await api.call("POST", MAPS, {"metadata": {"name": "a"}})
+    status, answer = await api.call("DELETE", f"{MAPS}/a", {"preconditions": {"uid": "other"}})
+    assert status == 409
+    assert "The object might have been deleted and then recreated" in answer["message"]
+
+
+async def test_deleting_a_definition_marks_it_even_before_it_was_guarded(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    status, answer = await api.call("DELETE", f"{DEFINITIONS}/moons.sky.test")
+    assert (status, answer["metadata"]["finalizers"]) == (200, [CLEANUP])
+    assert "deletionTimestamp" in answer["metadata"]
+    assert "Terminating" in {one["type"] for one in answer["status"]["conditions"]}
+
+
+async def test_a_subresource_that_a_custom_kind_has_not_is_an_object_that_is_not_there(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition("Cluster"))
+    status, answer = await api.call("GET", "/apis/sky.test/v1/moons/io/status")
+    assert (status, answer["message"]) == (404, 'moons.sky.test "io" not found')
+
+
+@pytest.mark.parametrize(
+    ("scope", "path"),
+    [
+        ("Cluster", "/apis/sky.test/v1/namespaces/default/moons/io"),
+        ("Namespaced", "/apis/sky.test/v1/moons/io"),
+    ],
+)
+async def test_nothing_serves_a_custom_kind_outside_its_scope(api: Caller, scope: str, path: str) -> None:
+    await api.call("POST", DEFINITIONS, definition(scope))
+    assert await api.call("GET", path) == (404, "404 page not found\n")
+
+
+async def test_the_scale_of_an_object_without_replicas_cannot_be_read(api: Caller) -> None:
+    scale = {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"}
+    await api.call("POST", DEFINITIONS, definition("Cluster", subresources={"scale": scale}))
+    await api.call("POST", "/apis/sky.test/v1/moons", {"metadata": {"name": "io"}, "spec": {}})
+    status, answer = await api.call("GET", "/apis/sky.test/v1/moons/io/scale")
+    assert (status, answer["message"]) == (400, 'the spec replicas field ".spec.n" does not exist')
+
+
+async def test_a_scale_of_the_wrong_type_cannot_be_applied(api: Caller) -> None:
+    path = "/apis/apps/v1/namespaces/default/deployments/web/scale?fieldManager=me"
+    patch = {"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web"}, "spec": 5}
+    assert (await api.call("PATCH", path, patch, APPLY))[0] == 400
+
+
+@pytest.mark.parametrize("secrets", [[{"name": [True, []]}], [{"name": "a", "$patch": {}}], [[1]]])
+async def test_a_strategic_patch_whose_items_have_no_proper_key_is_refused(api: Caller, secrets: Any) -> None:
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await api.call("POST", accounts, {"metadata": {"name": "a"}, "secrets": [{"name": "s"}]})
+    assert (await api.call("PATCH", f"{accounts}/a", {"secrets": secrets}, STRATEGIC))[0] in (400, 422)
+
+
+def test_a_reader_of_logs_hears_of_every_bad_number() -> None:
+    query = [("tailLines", "-1"), ("limitBytes", "0"), ("sinceSeconds", "0")]
+    with pytest.raises(ApiError) as caught:
+        check_log_options(Request("GET", "/", query), "web")
+    fields = [cause["field"] for cause in caught.value.details["causes"]]
+    assert (caught.value.code, fields) == (422, ["tailLines", "limitBytes", "sinceSeconds"])
+
+
+def test_a_reader_of_logs_says_one_time_to_start_from() -> None:
+    query = [("sinceSeconds", "5"), ("sinceTime", "2024-01-01T00:00:00Z")]
+    with pytest.raises(ApiError, match="at most one of"):
+        check_log_options(Request("GET", "/", query), "web")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"apiVersion": "v1", "kind": 4}', "cannot unmarshal number into Go struct field .kind of type string"),
+        (b'{"apiVersion": "a/b/c", "kind": "ConfigMap"}', "unexpected GroupVersion string: a/b/c"),
+        (b"[]", "cannot unmarshal array into Go value of type struct"),
+    ],
+)
+async def test_a_body_that_does_not_say_its_kind_properly_is_unrecognized(api: Caller, body: bytes, why: str) -> None:
+    status, answer = await api.call("POST", MAPS, body)
+    assert status == 400
+    assert why in answer["message"]
