@@ -170,7 +170,7 @@ def test_a_shell_on_a_terminal_sees_its_size_and_its_keys(client: Kubectl) -> No
         screen.type("sleep 0.5; stty size\n")
         screen.until("40 100")
         screen.type("sleep 100\n")
-        time.sleep(0.2)
+        eventually(lambda: running(client, "sleep 100"))
         screen.type("\x03echo interrupted-$?\n")
         screen.until("interrupted-130")
         screen.type("exit 9\n")

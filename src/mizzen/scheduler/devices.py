@@ -15,6 +15,7 @@ from mizzen.api.views.meta import View
 from mizzen.api.views.resource import ResourceSlice
 from mizzen.machinery import quantity
 from mizzen.machinery.cel import CelError, compile_expression
+from mizzen.machinery.cel.library import quantity_value
 from mizzen.machinery.errors import Object
 
 MOST_STEPS: Final = 10_000
@@ -76,7 +77,7 @@ class Device:
         capacity: dict[str, dict[str, Any]] = {}
         for name, nanos in self.capacity.items():
             domain, _, short = name.rpartition("/")
-            capacity.setdefault(domain, {})[short] = {"quantity": nanos}
+            capacity.setdefault(domain, {})[short] = quantity_value(nanos)
         return {"driver": self.id[0], "attributes": attributes, "capacity": capacity}
 
 

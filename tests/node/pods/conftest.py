@@ -74,12 +74,23 @@ def image_root(busybox: bytes, own_namespaces: None, tmp_path_factory: pytest.Te
 @pytest.fixture(scope="session")
 def registry(own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real registry on loopback; answers `127.0.0.1:PORT`."""
-    root = tmp_path_factory.mktemp("registry")
+    yield from _registry(tmp_path_factory.mktemp("registry"))
+
+
+@pytest.fixture(scope="session")
+def guarded_registry(own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry that lets in only the user robot, whose password is swordfish."""
+    root = tmp_path_factory.mktemp("guarded")
+    (root / "users").write_text("robot:$2b$04$6MO4tKnSFpEzrvHWk/PSJeEIrR1OVsaPlrm/jExXA24sPHMO2xqwy\n")
+    yield from _registry(root, f"auth:\n  htpasswd:\n    realm: tests\n    path: {root}/users\n")
+
+
+def _registry(root: Path, more: str = "") -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     (root / "config.yml").write_text(
-        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {root}/data\nhttp:\n  addr: {address}\n"
+        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {root}/data\nhttp:\n  addr: {address}\n{more}"
     )
     server = subprocess.Popen(
         ["docker-registry", "serve", root / "config.yml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -1,12 +1,13 @@
 """Small images for the node's tests: busybox from Debian's package, as a docker-archive and in a real registry."""
 
+import base64
 import gzip
 import hashlib
 import io
 import subprocess
 import tarfile
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -82,16 +83,27 @@ def docker_archive(path: Path, name: str, layers: Sequence[bytes], **config: obj
             archive.addfile(member, io.BytesIO(data))
 
 
-def push(registry: str, repository: str, tag: str, layers: Sequence[bytes], **config: object) -> str:
-    """Push an image with gzipped layers behind an index of platforms; answers the index's digest."""
+def push(
+    registry: str,
+    repository: str,
+    tag: str,
+    layers: Sequence[bytes],
+    packed: Callable[[bytes], bytes] = gzip.compress,
+    **config: object,
+) -> str:
+    """Push an image with compressed layers behind an index of platforms; answers the index's digest.
+
+    `registry` may begin with `USER:PASSWORD@`.
+    """
     body = configuration(layers, **config)
-    blobs = [gzip.compress(one) for one in layers]
+    blobs = [packed(one) for one in layers]
+    kind_of_layer = "tar+gzip" if packed is gzip.compress else "tar+zstd"
     described = [_push_blob(registry, repository, blob) for blob in blobs]
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **_push_blob(registry, repository, body)},
-        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **one} for one in described],
+        "layers": [{"mediaType": f"application/vnd.oci.image.layer.v1.{kind_of_layer}", **one} for one in described],
     }
     inner = _put_manifest(registry, repository, "", orjson.dumps(manifest), manifest["mediaType"])
     kind = "application/vnd.oci.image.index.v1+json"
@@ -106,18 +118,25 @@ def push(registry: str, repository: str, tag: str, layers: Sequence[bytes], **co
 
 def _push_blob(registry: str, repository: str, data: bytes) -> dict[str, object]:
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    begun = urllib.request.Request(f"http://{registry}/v2/{repository}/blobs/uploads/", method="POST")
-    with urllib.request.urlopen(begun) as answer:
-        location = answer.headers["location"]
+    location, _ = _send("POST", registry, f"/v2/{repository}/blobs/uploads/")
     joint = "&" if "?" in location else "?"
-    headers = {"content-type": "application/octet-stream"}
-    put = urllib.request.Request(f"{location}{joint}digest={digest}", data, headers, method="PUT")
-    urllib.request.urlopen(put).close()
+    target = "/" + location.split("/", 3)[3]
+    _send("PUT", registry, f"{target}{joint}digest={digest}", data, "application/octet-stream")
     return {"digest": digest, "size": len(data)}
 
 
 def _put_manifest(registry: str, repository: str, tag: str, data: bytes, kind: str) -> str:
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    url = f"http://{registry}/v2/{repository}/manifests/{tag or digest}"
-    urllib.request.urlopen(urllib.request.Request(url, data, {"content-type": kind}, method="PUT")).close()
+    _send("PUT", registry, f"/v2/{repository}/manifests/{tag or digest}", data, kind)
     return digest
+
+
+def _send(method: str, registry: str, path: str, data: bytes | None = None, kind: str = "") -> tuple[str, int]:
+    """One request to the registry; answers where it points to, and its status."""
+    login, _, host = registry.rpartition("@")
+    headers = {"content-type": kind} if kind else {}
+    if login:
+        headers["authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
+    request = urllib.request.Request(f"http://{host}{path}", data, headers, method=method)
+    with urllib.request.urlopen(request) as answer:
+        return answer.headers["location"] or "", answer.status

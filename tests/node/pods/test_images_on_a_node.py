@@ -1,7 +1,16 @@
 """Images from a real registry: by tag and digest, over an index of platforms, several gzipped layers, and failures."""
 
+import base64
+from dataclasses import replace
+
+import orjson
+import zstandard
 from tests.node.pods import images
 from tests.node.pods.conftest import Node, container, phase, waiting
+
+from mizzen.agent.config import Thresholds
+from mizzen.agent.eviction import Guard
+from mizzen.client.resources import SECRETS
 
 
 def pulled(image: str, script: str = "true", policy: str = "IfNotPresent") -> dict[str, object]:
@@ -51,3 +60,46 @@ async def test_an_image_is_mounted_as_a_volume(crun_node: Node) -> None:
     await node.create("gallery", {"script": script, "volumeMounts": mounts}, volumes=volumes, restartPolicy="Never")
     pod = await node.until("gallery", phase("Succeeded"))
     assert node.log(pod).splitlines() == ["hello", "read-only"]
+
+
+async def test_a_pull_secret_opens_a_registry_and_zstd_layers_unpack(
+    node: Node, guarded_registry: str, busybox: bytes
+) -> None:
+    own = images.layer({"greeting": b"behind the door\n"})
+    images.push(
+        f"robot:swordfish@{guarded_registry}", "team/closed", "1", [busybox, own],
+        packed=zstandard.ZstdCompressor().compress, Env=["PATH=/bin"],
+    )  # fmt: skip
+    image = f"{guarded_registry}/team/closed:1"
+    await node.create("outside", pulled(image))
+    refused = await node.until("outside", waiting("ErrImagePull"))
+    assert container(refused)["state"]["waiting"]["message"]
+    auth = {"auths": {guarded_registry: {"auth": base64.b64encode(b"robot:swordfish").decode()}}}
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": "key"},
+        "data": {".dockerconfigjson": base64.b64encode(orjson.dumps(auth)).decode()},
+    }
+    await node.client.create(SECRETS, secret, "default")
+    one = pulled(image, "cat /greeting")
+    await node.create("inside", one, imagePullSecrets=[{"name": "key"}], restartPolicy="Never")
+    assert node.log(await node.until("inside", phase("Succeeded"))) == "behind the door\n"
+
+
+async def test_unused_images_go_when_the_disk_of_images_is_full(crun_node: Node, registry: str, busybox: bytes) -> None:
+    node = crun_node
+    images.push(registry, "team/old", "1", [busybox, images.layer({"old": b"old"})], Env=["PATH=/bin"])
+    images.push(registry, "team/used", "1", [busybox, images.layer({"used": b"used"})], Env=["PATH=/bin"])
+    await node.create("old", pulled(f"{registry}/team/old:1"), restartPolicy="Never")
+    await node.until("old", phase("Succeeded"))
+    await node.delete("old")
+    await node.create("used", pulled(f"{registry}/team/used:1", "exec sleep 1000"))
+    await node.running_pod("used")
+    assert node.running is not None
+    tools = node.running.tools
+    thresholds = Thresholds(0, 0.0, 0.0, 0.0, image_disk_high=0.0, image_disk_low=0.0)
+    await Guard(replace(tools, config=replace(tools.config, thresholds=thresholds)), node.running.pods).look()
+    names = {name for one in tools.images.listed() for name in one.names}
+    assert f"{registry}/team/used:1" in names and f"{registry}/team/old:1" not in names

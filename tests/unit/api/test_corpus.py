@@ -45,6 +45,8 @@ NEWER = {
     "CronJob: zone in the schedule": "refused since 1.29, as documented",
 }
 """Recorded answers that 1.37 gives otherwise, with the reason."""
+NEWER_COLUMNS = {"Job": {"Status"}, "CronJob": {"Timezone"}}
+"""Columns that tables have since 1.31."""
 NEEDS_MORE = (
     "decoding",
     "runtime class",
@@ -159,12 +161,16 @@ def _compare_table(rules: Rules, target: Target, want: Object) -> None:
     if kind.table is None:
         assert columns == [("Name", "string", "name", 0), ("Created At", "date", "", 0)]
         return
-    assert [(one.name, one.type, one.format, one.priority) for one in kind.table.columns] == columns
+    newer = NEWER_COLUMNS.get(kind.kind, set())
+    known = [at for at, one in enumerate(kind.table.columns) if one.name not in newer]
+    ours = [kind.table.columns[at] for at in known]
+    assert [(one.name, one.type, one.format, one.priority) for one in ours] == columns
     objects = [rules.read(kind, target.name)] if target.name else rules.listed(kind)
     recorded = [row for row in want["rows"] or () if row["cells"][0] != "default"]
     assert len(objects) == len(recorded)
     for object_, row in zip(objects, recorded, strict=True):
-        assert _missing(row["cells"], list(kind.table.row(object_, NOW))) == []
+        cells = list(kind.table.row(object_, NOW))
+        assert _missing(row["cells"], [cells[at] for at in known]) == []
         assert row.get("conditions", []) == list(kind.table.conditions(object_) if kind.table.conditions else ())
 
 

@@ -82,6 +82,7 @@ def _row(cron_job: Object, now: float) -> list[object]:
     return [
         name(cron_job),
         spec.get("schedule") or "",
+        spec.get("timeZone") or NONE,
         str(bool(spec.get("suspend"))),
         len(status.get("active") or ()),
         since(last, now) if last else NONE,
@@ -110,6 +111,7 @@ CRON_JOB = Kind(
         columns=(
             NAME,
             Column("Schedule"),
+            Column("Timezone"),
             Column("Suspend", type="boolean"),
             Column("Active", type="integer"),
             Column("Last Schedule"),

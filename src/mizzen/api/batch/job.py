@@ -92,12 +92,25 @@ def _row(job: Object, now: float) -> list[object]:
         duration = times.age((times.parse(ended) if ended else now) - times.parse(started))
     return [
         name(job),
+        _verdict(job),
         completions,
         duration,
         age(job, now),
         *workloads.container_cells(spec.get("template")),
         labels.format_object(spec.get("selector")),
     ]
+
+
+def _verdict(job: Object) -> str:
+    """How the job fares, in a word."""
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    true = {one.get("type") for one in conditions if one.get("status") == "True"}
+    ends = [kind for kind in ("Complete", "Failed") if kind in true]
+    if ends:
+        return ends[0]
+    if job["metadata"].get("deletionTimestamp"):
+        return "Terminating"
+    return next((kind for kind in ("Suspended", "FailureTarget", "SuccessCriteriaMet") if kind in true), "Running")
 
 
 JOB = Kind(
@@ -119,6 +132,7 @@ JOB = Kind(
     table=Table(
         columns=(
             NAME,
+            Column("Status"),
             Column("Completions"),
             Column("Duration"),
             AGE,

@@ -76,6 +76,13 @@ def _transition_errors(new: Object, old: Object) -> Iterator[FieldError]:
     """A container that ended for good may not run again."""
     spec = new.get("spec") or {}
     policy = spec.get("restartPolicy")
+    rules = {
+        container.get("name"): container.get("restartPolicyRules") or ()
+        for field in ("initContainers", "containers")
+        for container in spec.get(field) or ()
+    }
+    if any(rule.get("action") == "RestartAllContainers" for some in rules.values() for rule in some):
+        return
     own = {
         container.get("name"): container.get("restartPolicy") or ""
         for field in ("initContainers", "containers")
@@ -87,6 +94,8 @@ def _transition_errors(new: Object, old: Object) -> Iterator[FieldError]:
             ended = (before.get("state") or {}).get("terminated")
             if rule == "Always" or ended is None or (ended.get("exitCode") and rule == "OnFailure"):
                 continue
+            if any(_fits(one, ended.get("exitCode") or 0) for one in rules.get(before.get("name")) or ()):
+                continue
             if field == "initContainerStatuses" and not ended.get("exitCode") and rule == "OnFailure":
                 continue
             after = next(
@@ -95,3 +104,9 @@ def _transition_errors(new: Object, old: Object) -> Iterator[FieldError]:
             )
             if after is not None and (after.get("state") or {}).get("terminated") is None:
                 yield forbidden(f"status.{field}[{i}].state", "may not be transitioned to non-terminated state")
+
+
+def _fits(rule: Object, code: int) -> bool:
+    """Whether a restart rule is about an exit code."""
+    codes = rule.get("exitCodes") or {}
+    return (code in (codes.get("values") or ())) == (codes.get("operator") == "In")

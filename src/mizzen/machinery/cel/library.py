@@ -1,6 +1,6 @@
 """Kubernetes' own CEL functions: quantities, addresses, URLs, versions, formats, lists, regular expressions.
 
-Values of Kubernetes' types are maps with one tag (`{"quantity": nanos}`), so that they compare by value.
+Values of Kubernetes' types are maps with one tag (`{"quantity": "nanos"}`), so that they compare by value.
 Ref: https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-cel-libraries
 """
 
@@ -21,8 +21,17 @@ Function = tuple[str, bool, tuple[str, ...], str, Callable[..., Any]]
 # --- quantities ------------------------------------------------------------------------------------------------------
 
 
+def quantity_value(nanos: int) -> Tagged:
+    """A quantity as expressions hold it: in digits, because billionths soon leave the evaluator's integers."""
+    return {"quantity": str(nanos)}
+
+
 def _quantity(text: str) -> Tagged:
-    return {"quantity": quantity.parse(text).nanos}
+    return quantity_value(quantity.parse(text).nanos)
+
+
+def _nanos(value: Tagged) -> int:
+    return int(value["quantity"])
 
 
 def _is_quantity(text: str) -> bool:
@@ -30,14 +39,14 @@ def _is_quantity(text: str) -> bool:
 
 
 def _as_integer(value: Tagged) -> int:
-    whole, rest = divmod(value["quantity"], quantity.NANO)
+    whole, rest = divmod(_nanos(value), quantity.NANO)
     if rest:
         raise ValueError("cannot convert value to integer")
     return int(whole)
 
 
 def _operand(value: Any) -> int:
-    return int(value["quantity"]) if isinstance(value, dict) else int(value) * quantity.NANO
+    return _nanos(value) if isinstance(value, dict) else int(value) * quantity.NANO
 
 
 # --- versions --------------------------------------------------------------------------------------------------------
@@ -74,7 +83,7 @@ def _version_rank(value: Tagged) -> tuple[Any, ...]:
 
 
 def _rank(value: Tagged) -> Any:
-    return _version_rank(value) if "semver" in value else value["quantity"]
+    return _version_rank(value) if "semver" in value else _nanos(value)
 
 
 def _compare(left: Tagged, right: Tagged) -> int:
@@ -211,13 +220,13 @@ FUNCTIONS: tuple[Function, ...] = (
     ("quantity", False, (_S,), _M, _quantity),
     ("isQuantity", False, (_S,), _B, _is_quantity),
     ("asInteger", True, (_M,), _I, _as_integer),
-    ("isInteger", True, (_M,), _B, lambda value: value["quantity"] % quantity.NANO == 0),
-    ("asApproximateFloat", True, (_M,), "double", lambda value: value["quantity"] / quantity.NANO),
-    ("sign", True, (_M,), _I, lambda value: (value["quantity"] > 0) - (value["quantity"] < 0)),
-    ("add", True, (_M, _M), _M, lambda one, other: {"quantity": one["quantity"] + _operand(other)}),
-    ("add", True, (_M, _I), _M, lambda one, other: {"quantity": one["quantity"] + _operand(other)}),
-    ("sub", True, (_M, _M), _M, lambda one, other: {"quantity": one["quantity"] - _operand(other)}),
-    ("sub", True, (_M, _I), _M, lambda one, other: {"quantity": one["quantity"] - _operand(other)}),
+    ("isInteger", True, (_M,), _B, lambda value: _nanos(value) % quantity.NANO == 0),
+    ("asApproximateFloat", True, (_M,), "double", lambda value: _nanos(value) / quantity.NANO),
+    ("sign", True, (_M,), _I, lambda value: (_nanos(value) > 0) - (_nanos(value) < 0)),
+    ("add", True, (_M, _M), _M, lambda one, other: quantity_value(_nanos(one) + _operand(other))),
+    ("add", True, (_M, _I), _M, lambda one, other: quantity_value(_nanos(one) + _operand(other))),
+    ("sub", True, (_M, _M), _M, lambda one, other: quantity_value(_nanos(one) - _operand(other))),
+    ("sub", True, (_M, _I), _M, lambda one, other: quantity_value(_nanos(one) - _operand(other))),
     ("compareTo", True, (_M, _M), _I, _compare),
     ("isGreaterThan", True, (_M, _M), _B, lambda one, other: _compare(one, other) > 0),
     ("isLessThan", True, (_M, _M), _B, lambda one, other: _compare(one, other) < 0),

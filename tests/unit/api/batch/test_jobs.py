@@ -125,3 +125,21 @@ def test_a_zone_in_the_schedule_stays_if_it_was_there() -> None:
     CRON_JOB.default(cron_job)
     assert [error.path for error in CRON_JOB.validate(cron_job, None)] == ["spec.schedule"]
     assert [error.path for error in CRON_JOB.validate(cron_job, cron_job)] == []
+
+
+@pytest.mark.parametrize(
+    ("true", "word"),
+    [
+        ((), "Running"),
+        (("Suspended",), "Suspended"),
+        (("FailureTarget", "Failed"), "Failed"),
+        (("Complete",), "Complete"),
+    ],
+)
+def test_a_table_says_how_a_job_fares(true: tuple[str, ...], word: str) -> None:
+    job = _job()
+    job["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    job["status"] = {"conditions": [{"type": kind, "status": "True"} for kind in true]}
+    assert JOB.table is not None
+    cells = dict(zip((one.name for one in JOB.table.columns), JOB.table.row(job, 1_800_000_000.0), strict=True))
+    assert cells["Status"] == word
