@@ -128,7 +128,7 @@ def _measured(
         rate = statistics.median(run.rate for run in runs)
         middle = next(run for run in runs if run.rate == rate) if rounds % 2 else runs[0]
         ratio = f"×{rate / case.original:.1f}" if case.original and count == 32 else ""
-        used = (process.cpu_seconds(running.pid) - before) / sum(run.rate * seconds for run in runs) * 1e6
+        used = (process.cpu_seconds(running.pid) - before) / max(1, sum(run.rate * seconds for run in runs)) * 1e6
         figures = f"{rate:,.0f}", ratio, f"{middle.p50:.2f}", f"{middle.p99:.2f}", f"{used:.0f}"
         yield case.name, str(count), *figures
 

@@ -126,6 +126,7 @@ CASES = (
         before=lambda n: pod(n, "idle", cpu="900m"),
         before_per_node=4,
         threshold=18,
+        target=18,
         per_node=0.1,
     ),
     Case("unschedulable churn", pod, churn=True, threshold=550),

@@ -125,9 +125,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(data_dir, Kubectl(data_dir / "admin.kubeconfig"), environment=environment)
     images = base / "images"
     build_busybox(made, images)
-    made.mizzen("up", "--nodes", "2")
-    yield made
-    made.mizzen("down")
+    try:
+        made.mizzen("up", "--nodes", "2")
+        yield made
+    finally:
+        made.mizzen("down")
     assert leftovers(made) == []
 
 

@@ -50,7 +50,7 @@ class Line:
         """Nothing to give up."""
 
     def _bound(self, request: Request) -> Response:
-        binding: Object = request.body
+        binding: Any = request.body
         meta, node = binding["metadata"], binding["target"]["name"]
         pod = self.api.get(("", "pods"), meta["namespace"], meta["name"])
         if pod["metadata"]["uid"] != meta["uid"] or pod["spec"].get("nodeName"):

@@ -85,7 +85,8 @@ class _Line:
         """Nothing to give up."""
 
 
-Act = Callable[["World"], None]
+Act = Callable[["World"], Any]
+"""What a user does; its answer counts for nothing."""
 
 
 @dataclass

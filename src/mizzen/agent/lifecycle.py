@@ -359,7 +359,7 @@ class _Planner:
 
     def _request_stop(self, one: ContainerLife, why: str, deadline: float) -> None:
         if one.stopping is None:
-            self._put(replace(one, stopping=Stopping(why, deadline), ready=False))
+            self._put(replace(one, stopping=Stopping(why, deadline)))
             label = "Stopping container " + one.name
             self._emit("Normal", "Killing", label, one.name)
         elif deadline < one.stopping.deadline:

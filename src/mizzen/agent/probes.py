@@ -51,10 +51,12 @@ def wanted(uid: str, life: Life) -> dict[Key, tuple[Container, Probe]]:
         spec = specs.get(one.name)
         if spec is None or one.phase != "running" or one.role in {"init", "ephemeral"} or not one.hooked:
             continue
-        if one.stopping is not None:
+        if one.stopping is not None and not one.started:
             continue
+        # One that is stopping may still serve: its readiness counts until it ends.
+        liveness = spec.livenessProbe if one.stopping is None else None
         choices: tuple[tuple[ProbeKind, Probe | None], ...] = (
-            (("readiness", spec.readinessProbe), ("liveness", spec.livenessProbe))
+            (("readiness", spec.readinessProbe), ("liveness", liveness))
             if one.started
             else (("startup", spec.startupProbe),)
         )

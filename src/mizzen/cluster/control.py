@@ -82,11 +82,17 @@ def serve(options: Options) -> None:
 
 
 async def _serve(options: Options) -> bool:
-    """Serve until a signal comes or a component crashes; tells whether one did."""
+    """Serve until a signal comes or a component crashes; tells whether to start anew."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    signals: list[int] = []
+
+    def end(number: int) -> None:
+        signals.append(number)
+        stopped.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, end, number)
     plane = ControlPlane(options, SystemClock(), random.Random())
     try:
         port = await plane.start()
@@ -100,7 +106,7 @@ async def _serve(options: Options) -> bool:
         await stopped.wait()
     finally:
         await plane.close()
-    return plane.crashed
+    return plane.crashed and not signals
 
 
 class ControlPlane:

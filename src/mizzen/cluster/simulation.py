@@ -10,6 +10,7 @@ import itertools
 import random
 from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import Any, Final
 
 from mizzen import KUBERNETES_VERSION
@@ -71,6 +72,7 @@ class Simulator:
         self._due: list[_Due] = []
         self._planned: dict[str, tuple[str, Move]] = {}
         self._sequence = itertools.count(1)
+        self._last_address = int(IPv4Address("10.128.0.0"))
         self._woken = asyncio.Event()
         self.registered = asyncio.Event()
 
@@ -193,6 +195,9 @@ class Simulator:
             return
         if new.spec.nodeName not in self._numbers:
             return
+        if new.status.podIP and not new.spec.hostNetwork:
+            # A process that comes after another one goes on where that stopped.
+            self._last_address = max(self._last_address, int(IPv4Address(new.status.podIP)))
         self._plan(new)
 
     def _plan(self, pod: Pod) -> None:
@@ -263,8 +268,8 @@ class Simulator:
         if move == "remove":
             await self._client.delete(PODS, meta.name, meta.namespace, uid=meta.uid, grace_seconds=0)
             return
-        number = next(self._sequence)
-        ip = f"10.{128 + (number >> 16) % 127}.{number >> 8 & 255}.{number & 255}"
+        self._last_address += 1
+        ip = str(IPv4Address(self._last_address))
         status = status_after(pod, move, ip, HOST_IP, self._clock.now())
         patch = {"metadata": {"uid": meta.uid}, "status": status}
         await self._client.patch(PODS, meta.name, patch, meta.namespace, type=STRATEGIC, subresource="status")

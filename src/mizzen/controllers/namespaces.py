@@ -134,6 +134,8 @@ def _finalize(namespace: Namespace) -> Update:
 
 
 def _conditions(seen: Snapshot, now: float) -> tuple[Condition, ...]:
+    silent = f"Discovery failed for some groups, {len(seen.silent)} failing: " if seen.silent else ""
+    silent += ", ".join(seen.silent)
     remaining = ", ".join(f"{_named(one.resource)} has {one.count} resource instances" for one in seen.contents)
     totals: Counter[str] = Counter()
     for content in seen.contents:
@@ -142,9 +144,7 @@ def _conditions(seen: Snapshot, now: float) -> tuple[Condition, ...]:
     verdicts = (
         (
             "NamespaceDeletionDiscoveryFailure",
-            f"Discovery failed for some groups, {len(seen.silent)} failing: {', '.join(seen.silent)}"
-            if seen.silent
-            else "",
+            silent,
             "DiscoveryFailed" if seen.silent else "ResourcesDiscovered",
             "All resources successfully discovered",
         ),

@@ -69,13 +69,7 @@ class Hands:
                 config = resource_claims.class_config(claim, snapshot)
                 status["allocation"] = allocation(picked, resource_claims.wants(claim), assumed.node, config)
             of = claim.metadata
-            finalizers = [*of.finalizers, "resource.kubernetes.io/delete-protection"]
-            version = of.resourceVersion
-            if finalizers[-1] not in of.finalizers:
-                guarded = {"metadata": {"uid": of.uid, "resourceVersion": version, "finalizers": finalizers}}
-                written = await self.client.patch(RESOURCE_CLAIMS, of.name, guarded, of.namespace)
-                version = written["metadata"]["resourceVersion"]
-            patch = {"metadata": {"uid": of.uid, "resourceVersion": version}, "status": status}
+            patch = {"metadata": {"uid": of.uid, "resourceVersion": of.resourceVersion}, "status": status}
             await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
 
     async def _claims_bound(self, pod: PodInfo) -> bool:

@@ -153,7 +153,8 @@ class State:
 
     def _withdraw(self, key: str) -> None:
         """No room is kept for a pod any more; others may have it."""
-        if any([one.withdraw(key) for one in self.deciders.values()]):
+        freed = [node for one in self.deciders.values() if (node := one.withdraw(key))]
+        if freed:
             self._wake("pod gone")
 
     def _is_nominated(self, pod: PodInfo) -> bool:

@@ -8,8 +8,8 @@ import asyncio
 from typing import Final
 
 _SHORTEST_SECONDS: Final = 0.001
-_LONGEST_SECONDS: Final = 0.025
-_SECONDS_PER_LISTENER: Final = 0.00002
+_LONGEST_SECONDS: Final = 0.05
+_SECONDS_PER_LISTENER: Final = 0.00005
 
 
 class Bell:

@@ -8,8 +8,10 @@ import zstandard
 from tests.node.pods import images
 from tests.node.pods.conftest import Node, container, phase, waiting
 
+from mizzen.agent import embedded
 from mizzen.agent.config import Thresholds
 from mizzen.agent.eviction import Guard
+from mizzen.agent.images.archive import import_path
 from mizzen.client.resources import SECRETS
 
 
@@ -100,6 +102,10 @@ async def test_unused_images_go_when_the_disk_of_images_is_full(crun_node: Node,
     assert node.running is not None
     tools = node.running.tools
     thresholds = Thresholds(0, 0.0, 0.0, 0.0, image_disk_high=0.0, image_disk_low=0.0)
-    await Guard(replace(tools, config=replace(tools.config, thresholds=thresholds)), node.running.pods).look()
-    names = {name for one in tools.images.listed() for name in one.names}
+    try:
+        await Guard(replace(tools, config=replace(tools.config, thresholds=thresholds)), node.running.pods).look()
+        names = {name for one in tools.images.listed() for name in one.names}
+    finally:  # the other tests want theirs again
+        archive = node.config.images_root.parent / "busybox.tar"
+        await import_path(embedded.images_of(node.config).store, archive)
     assert f"{registry}/team/used:1" in names and f"{registry}/team/old:1" not in names

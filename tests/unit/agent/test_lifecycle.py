@@ -7,7 +7,16 @@ import msgspec
 from mizzen.agent import life, lifecycle
 from mizzen.agent.life import Life, Termination
 from mizzen.agent.podstatus import Shown, status_of
-from mizzen.api.views.podspec import Container, Pod, PodMeta, PodSpec, RestartExitCodes, RestartRule
+from mizzen.api.views.podspec import (
+    Container,
+    Pod,
+    PodMeta,
+    PodSpec,
+    ResizePolicy,
+    Resources,
+    RestartExitCodes,
+    RestartRule,
+)
 
 NOW = 1_700_000_000.0
 SHOWN = Shown(("10.0.0.1",), "mizzen")
@@ -122,3 +131,58 @@ def test_transition_times_and_foreign_conditions_are_kept() -> None:
     again = status_of(state, SHOWN, {**first, "conditions": [*first["conditions"], foreign]}, NOW + 60)
     assert again["conditions"] == [*first["conditions"], foreign]
     assert again["phase"] == "Running"
+
+
+def limited(memory: str, *policies: ResizePolicy) -> Container:
+    amounts = Resources(requests={"memory": memory}, limits={"memory": memory})
+    return Container(name="c", image="i", resources=amounts, resizePolicy=policies)
+
+
+def test_changed_resources_are_given_in_place_unless_the_node_refuses_them() -> None:
+    state, _ = led(a_pod(limited("1Mi")), *UP, life.Started("c", 0, "id", NOW))
+    bigger = a_pod(limited("2Mi"))
+    assert lifecycle.step(state, life.PodChanged(bigger), NOW)[1] == (life.Resize(bigger.spec.containers[0], 0, "id"),)
+    refused, told = lifecycle.step(state, life.PodChanged(bigger, ("Deferred", "no room")), NOW)
+    assert told == ()
+    conditions = {one["type"]: one for one in status_of(refused, SHOWN, {}, NOW)["conditions"]}
+    assert conditions["PodResizePending"]["reason"] == "Deferred"
+    _, told = lifecycle.step(refused, life.PodChanged(bigger), NOW)
+    assert told == (life.Resize(bigger.spec.containers[0], 0, "id"),)
+
+
+def test_a_resize_that_failed_is_shown_and_not_tried_again_for_the_same_specification() -> None:
+    state, _ = led(a_pod(limited("1Mi")), *UP, life.Started("c", 0, "id", NOW))
+    before = state.containers["c"].resources
+    state, _ = lifecycle.step(state, life.PodChanged(a_pod(limited("2Mi"))), NOW)
+    state, told = lifecycle.step(state, life.Resized("c", 0, before, "too small"), NOW)
+    assert [one for one in told if isinstance(one, life.Resize)] == []
+    conditions = {one["type"]: one for one in status_of(state, SHOWN, {}, NOW)["conditions"]}
+    assert (conditions["PodResizeInProgress"]["reason"], conditions["PodResizeInProgress"]["message"]) == (
+        "Error",
+        "too small",
+    )
+
+
+def test_a_resource_whose_policy_says_so_is_changed_by_a_restart_without_back_off() -> None:
+    policy = ResizePolicy(resourceName="memory", restartPolicy="RestartContainer")
+    state, _ = led(a_pod(limited("1Mi", policy)), *UP, life.Started("c", 0, "id", NOW))
+    state, told = lifecycle.step(state, life.PodChanged(a_pod(limited("2Mi", policy))), NOW)
+    assert isinstance(told[-1], life.Stop)
+    state, told = lifecycle.step(state, life.Exited("c", 0, ended(143)), NOW)
+    assert isinstance(told[-1], life.Pull) and state.containers["c"].attempt == 1
+
+
+def test_a_rule_may_end_every_container_and_begin_anew_with_the_init_containers() -> None:
+    rule = RestartRule(action="RestartAllContainers", exitCodes=RestartExitCodes(operator="In", values=(42,)))
+    one = Container(name="c", image="i", restartPolicy="Never", restartPolicyRules=(rule,))
+    pod = a_pod(one, Container(name="d", image="i"), initContainers=(Container(name="init", image="i"),))
+    state, told = led(
+        pod, *UP[:2], life.Pulled("init", "1"), life.Started("init", 0, "i0", NOW), life.Exited("init", 0, ended(0)),
+        life.Pulled("c", "1"), life.Started("c", 0, "c0", NOW), life.Pulled("d", "1"),
+        life.Started("d", 0, "d0", NOW), life.Exited("c", 0, ended(42)),
+    )  # fmt: skip
+    assert [one.name for one in told if isinstance(one, life.Stop)] == ["d"]
+    state, told = lifecycle.step(state, life.Exited("d", 0, ended(143)), NOW)
+    assert [one.container.name for one in told if isinstance(one, life.Pull)] == ["init"]
+    assert {name: one.attempt for name, one in state.containers.items()} == {"init": 1, "c": 1, "d": 1}
+    assert state.over == "" and state.sandbox == "open"

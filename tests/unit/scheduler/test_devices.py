@@ -50,7 +50,7 @@ class World:
         found = {one.metadata.name: one for one in claims}
         seen = Lookups(
             resource_claim=lambda namespace, name: found.get(name),
-            resource_claims=lambda: found.values(),
+            resource_claims=found.values,
             device_class=lambda name: GPU if name == "gpu" else None,
             resource_slices=lambda: slices,
         )

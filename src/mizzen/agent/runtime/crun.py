@@ -15,12 +15,12 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 import orjson
 
-from mizzen.agent.runtime import conmon, machine, namespaces, oci_config, spawn, syscalls, users
+from mizzen.agent.runtime import conmon, machine, mapped, namespaces, oci_config, records, spawn, syscalls, users
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
@@ -103,12 +103,13 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         known = self._sandbox(spec.uid)
         if known is not None and self._is_open(home, known.spec):
             return self._as_sandbox(known)
-        home.mkdir(parents=True, exist_ok=True)
+        _clear(home)  # what an attempt that failed half-way, or a restart of the machine, has left
         group = self._cgroups.pod(spec.qos, spec.uid)
         record = _SandboxRecord(spec, group, time.time(), None if spec.host_users else self._free_ids())
-        if record.id_map is not None:
-            _write(home / "record.json", record)  # nobody else may take these ids from now on
         try:
+            home.mkdir(parents=True, exist_ok=True)
+            if record.id_map is not None:
+                records.write(home / "record.json", record)  # nobody else may take these ids from now on
             self._cgroups.make(group, spec.limits)
             # The UTS namespace is the pod's own unless the host's network shows the host's name.
             namespaces.make(
@@ -123,9 +124,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
                 self._mount_shm(home / "shm", spec.shm_bytes)
             if spec.shared_pid:
                 await self._start_init(home, group)
+            records.write(home / "record.json", record)
         except OSError as error:
             raise RuntimeFailure("CreatePodSandboxError", str(error)) from error
-        _write(home / "record.json", record)
         return self._as_sandbox(record)
 
     async def close_sandbox(self, sandbox: str) -> None:
@@ -133,14 +134,12 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         record = self._sandbox(sandbox)
         for container in self._of_sandbox(sandbox):
             await self.remove(container)
-        init = _read_pid(home / "init.pid")
+        init = records.read_pid(home / "init.pid")
         if init and record and init in self._cgroups.members(record.cgroup):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(init, signal.SIGKILL)
             await machine.gone(init)
-        namespaces.remove(home / "ns")
-        with contextlib.suppress(OSError):
-            syscalls.unmount(str(home / "shm"))
+        _clear(home)
         if record is not None:
             await self._remove_cgroup(record.cgroup)
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
@@ -164,14 +163,15 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             self._images.hold(spec.image_id, container)
             with self._user_namespace(shared) as users_fd:
                 self._mount_root(home, layers, shared.id_map, users_fd)
-                spec = _with_mapped_mounts(home, spec, users_fd)
+                spec = mapped.with_mapped_mounts(home, spec, users_fd)
             record, config = self._prepared(home, container, shared, spec, image)
             (home / "config.json").write_bytes(orjson.dumps(config))
-            _write(home / "record.json", record)
+            records.write(home / "record.json", record)
             Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
             await self._monitor.create(container, home, spec.log_path, _flags(spec))
         except BaseException as error:
             await self.remove(container)
+            self._images.release(spec.image_id, container)  # also when there is no record yet that says so
             if isinstance(error, OSError):
                 raise RuntimeFailure("CreateContainerError", str(error)) from error
             raise
@@ -315,7 +315,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if not shared.spec.host_ipc:
             paths["ipc"] = str(bound / "ipc")
         if shared.spec.shared_pid:
-            init = _read_pid(bound.parent / "init.pid")
+            init = records.read_pid(bound.parent / "init.pid")
             paths["pid"] = f"/proc/{init}/ns/pid"
         elif spec.target and (pid := self._pid_of(shared.spec.uid, spec.target)):
             paths["pid"] = f"/proc/{pid}/ns/pid"
@@ -327,7 +327,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         for container in self._of_sandbox(sandbox):
             record = self._container(container)
             if record is not None and record.spec.name == name and self._is_alive(container, record):
-                return _read_pid(self._root / "containers" / container / "pid")
+                return records.read_pid(self._root / "containers" / container / "pid")
         return 0
 
     def _mount_root(self, home: Path, layers: tuple[str, ...], ids: namespaces.IdMap | None, users_fd: int) -> None:
@@ -336,7 +336,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         (home / "upper").chmod(0o755)
         if ids is not None:
             os.chown(home / "upper", ids[0], ids[0])
-            layers = tuple(_mapped(home, f"layer{index}", layer, users_fd) for index, layer in enumerate(layers))
+            layers = tuple(mapped.view(home, f"layer{index}", layer, users_fd) for index, layer in enumerate(layers))
         syscalls.mount_overlay(layers, str(home / "upper"), str(home / "work"), str(home / "rootfs"))
         for layer in layers if ids is not None else ():
             syscalls.unmount(layer)  # the overlay has its own reference
@@ -372,7 +372,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
 
     def _signal(self, home: Path, container: str, record: _ContainerRecord, signal_number: int) -> None:
         members = self._cgroups.members(record.cgroup)
-        first = _read_pid(home / "pid")
+        first = records.read_pid(home / "pid")
         insisting = signal_number == signal.SIGKILL
         for pid in members if insisting and not record.own_pid_namespace else {first} & members:
             with contextlib.suppress(ProcessLookupError):
@@ -381,7 +381,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     def _is_alive(self, container: str, record: _ContainerRecord) -> bool:
         if (self._root / "exits" / container).exists():
             return False
-        first = _read_pid(self._root / "containers" / container / "pid")
+        first = records.read_pid(self._root / "containers" / container / "pid")
         return first in self._cgroups.members(record.cgroup)
 
     async def _remove_cgroup(self, group: str) -> None:
@@ -423,7 +423,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if self._is_alive(container, record):
             return replace(base, state="running" if base.started_at else "created")
         exit_file = self._root / "exits" / container
-        code, finished = _exit_code(exit_file)
+        code, finished = records.exit_code(exit_file)
         oom = code != 0 and machine.was_oom_killed(self._cgroups, record.cgroup)
         seen = replace(base, state="exited", exit_code=code, finished_at=finished, oom_killed=oom)
         if exit_file.exists():
@@ -436,13 +436,13 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         return [name for name, record in records if record is not None and record.sandbox == sandbox]
 
     def _container(self, container: str) -> _ContainerRecord | None:
-        return _read(self._root / "containers" / container / "record.json", _ContainerRecord)
+        return records.read(self._root / "containers" / container / "record.json", _ContainerRecord)
 
     def _sandbox(self, sandbox: str) -> _SandboxRecord | None:
-        return _read(self._root / "sandboxes" / sandbox / "record.json", _SandboxRecord)
+        return records.read(self._root / "sandboxes" / sandbox / "record.json", _SandboxRecord)
 
     def _is_open(self, home: Path, spec: SandboxSpec) -> bool:
-        if spec.shared_pid and not machine.is_running(_read_pid(home / "init.pid")):
+        if spec.shared_pid and not machine.is_running(records.read_pid(home / "init.pid")):
             return False
         return namespaces.is_bound(home / "ns" / "uts")
 
@@ -452,33 +452,17 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         return Sandbox(spec.uid, spec.uid, netns, record.created_at)
 
 
-T = TypeVar("T")
-
-
 def container_id(root: str, spec: ContainerSpec) -> str:
     """The same id for the same attempt on the same node, so that a repeated create finds the first one's traces."""
     text = f"{root}\0{spec.pod_uid}\0{spec.name}\0{spec.attempt}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _mapped(home: Path, name: str, source: str, users_fd: int) -> str:
-    """Another view of a path, with the owners that a user namespace sees. Raises OSError."""
-    view = home / "mapped" / name
-    view.parent.mkdir(exist_ok=True)
-    view.mkdir(exist_ok=True) if Path(source).is_dir() else view.touch()
-    syscalls.bind_mapped(source, str(view), users_fd)
-    return str(view)
-
-
-def _with_mapped_mounts(home: Path, spec: ContainerSpec, users_fd: int) -> ContainerSpec:
-    """The specification with a view of its own in place of each mount's source, in a pod with a user namespace."""
-    if users_fd < 0:
-        return spec
-    mounts = tuple(
-        replace(mount, source=_mapped(home, f"mount{index}", mount.source, users_fd))
-        for index, mount in enumerate(spec.mounts)
-    )
-    return replace(spec, mounts=mounts)
+def _clear(home: Path) -> None:
+    """Unmount what a sandbox has mounted."""
+    namespaces.remove(home / "ns")
+    with contextlib.suppress(OSError):
+        syscalls.unmount(str(home / "shm"))
 
 
 def _flags(spec: ContainerSpec) -> list[str]:
@@ -490,32 +474,3 @@ def _flags(spec: ContainerSpec) -> list[str]:
         if not spec.stdin_once:
             flags.append("--leave-stdin-open")
     return flags
-
-
-def _exit_code(path: Path) -> tuple[int, float]:
-    """Exit code and time; a container that vanished without a trace counts as killed now."""
-    try:
-        return int(path.read_text()), path.stat().st_mtime
-    except (FileNotFoundError, ValueError):
-        return 137, time.time()
-
-
-def _read_pid(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
-
-
-def _write(path: Path, record: msgspec.Struct) -> None:
-    """Replace a record as a whole: a crash leaves the old one or the new one."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(msgspec.json.encode(record))
-    partial.rename(path)
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, NotADirectoryError):
-        return None

@@ -25,6 +25,8 @@ from mizzen.controllers.volumes.protection import BY_CLAIM_USED, claims_of
 from mizzen.reconcile.controller import Controller, Watch, own
 from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Plan
 
+OWN_NAMES = "csi-"
+"""Attachments of other names are somebody else's and stay."""
 BY_ATTACHED_NODE: Index[VolumeAttachment] = Index("node", lambda one: (one.spec.nodeName,))
 
 
@@ -89,14 +91,18 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         body = {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "VolumeAttachment",
-            "metadata": {"name": f"csi-{digest}"},
+            "metadata": {"name": f"{OWN_NAMES}{digest}"},
             "spec": spec,
         }
         actions.append(Create(VOLUME_ATTACHMENTS, body))
     actions += (
         Delete(VOLUME_ATTACHMENTS, "", one.metadata.name, uid=one.metadata.uid)
         for name, one in have.items()
-        if name is not None and name not in needed and name not in seen.mounted and not one.metadata.deleting
+        if name is not None
+        and one.metadata.name.startswith(OWN_NAMES)
+        and name not in needed
+        and name not in seen.mounted
+        and not one.metadata.deleting
     )
     return Plan(tuple(actions)) if actions else NOTHING
 

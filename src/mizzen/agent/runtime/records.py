@@ -1,0 +1,38 @@
+"""The small files beside a container: records that replace each other as a whole, process ids, exit codes."""
+
+import time
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def exit_code(path: Path) -> tuple[int, float]:
+    """Exit code and time; a container that vanished without a trace counts as killed now."""
+    try:
+        return int(path.read_text()), path.stat().st_mtime
+    except (FileNotFoundError, ValueError):
+        return 137, time.time()
+
+
+def read_pid(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def write(path: Path, record: msgspec.Struct) -> None:
+    """Replace a record as a whole: a crash leaves the old one or the new one."""
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(msgspec.json.encode(record))
+    partial.rename(path)
+
+
+def read(path: Path, kind: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (FileNotFoundError, NotADirectoryError):
+        return None

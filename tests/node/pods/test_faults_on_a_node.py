@@ -1,0 +1,145 @@
+"""What goes wrong around a node: the API away, the machine restarted, the disk full, an image unreadable."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import msgspec
+from tests.node.pods.conftest import (
+    Node,
+    assert_nothing_left,
+    container,
+    eventually,
+    is_ready,
+    phase,
+    running_node,
+    waiting,
+)
+
+from mizzen.agent.images import store as stores
+from mizzen.agent.runtime import syscalls
+from mizzen.agent.volumes import teardown
+from mizzen.client.client import Transport
+from mizzen.client.resources import PODS
+from mizzen.wire.message import Request, Response
+
+
+class Cable:
+    """A transport that is cut until it is mended."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self.is_cut = True
+
+    async def call(self, request: Request) -> Response:
+        if self.is_cut:
+            raise ConnectionError("the API server cannot be reached")
+        return await self._inner.call(request)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+async def test_pods_go_on_without_the_api_and_their_status_catches_up(node: Node) -> None:
+    await node.create("steady", {"script": "while true; do echo tick; sleep 0.05; done"})
+    await node.create("brief", {"script": "sleep 0.6; exit 3"}, restartPolicy="Never")
+    probe = {"exec": {"command": ["test", "-e", "/tmp/up"]}, "periodSeconds": 1}
+    await node.create("probed", {"script": "sleep 0.6; touch /tmp/up; exec sleep 1000", "readinessProbe": probe})
+    before = await node.running_pod("steady")
+    await node.until("brief", is_ready)
+    await node.until("probed", phase("Running"))
+    assert node.running is not None
+    tools = node.running.tools
+    cable = Cable(tools.client._transport)
+    tools.client._transport = cable
+    assert not is_ready(await node.client.get(PODS, "probed", "default", view=dict))
+    async with asyncio.timeout(10):
+        while node.running.pods.find("default", "brief").over != "Failed":  # type: ignore[union-attr]  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert phase("Running")(await node.client.get(PODS, "brief", "default", view=dict))
+    ticks = node.log(before).count("tick")
+    await node.logged(before, "tick\n" * (ticks + 2))
+    cable.is_cut = False
+    ended = await node.until("brief", phase("Failed"))
+    assert container(ended)["state"]["terminated"]["exitCode"] == 3
+    await node.running_pod("probed")
+    assert container(await node.client.get(PODS, "steady", "default", view=dict))["restartCount"] == 0
+
+
+async def test_after_a_restart_of_the_machine_pods_begin_again_and_count_on(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("always", {"script": "exec sleep 1000"})
+    await node.create("once", {"script": "exec sleep 1000"}, restartPolicy="Never")
+    before = await node.running_pod("always")
+    await node.running_pod("once")
+    await node.stop()
+    await unplugged(node)
+    await node.start()
+    after = await node.until("always", lambda pod: is_ready(pod) and container(pod)["restartCount"] == 1)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert container(after)["containerID"] != container(before)["containerID"]
+
+
+async def unplugged(node: Node) -> None:
+    """Leave what a machine that lost power would: files, but no process, namespace or control group."""
+    runtime, _ = await node.machinery()
+    seen = await runtime.observe()
+    for one in seen.containers:
+        await runtime.stop(one.id, 0)
+    root = node.config.root
+    for ending in (root / "exits").iterdir():
+        ending.unlink()
+    teardown.unmount_below(root)
+    for state in (root / "state").iterdir():
+        teardown.remove(state)
+    await runtime.close()
+    for one in seen.sandboxes:
+        await node.network.detach(one.uid)
+
+
+async def test_a_full_disk_keeps_pods_waiting_and_spares_the_agent(image_root: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    syscalls.mount("tmpfs", str(small), "tmpfs", 0, "size=2m")
+    try:
+        async with running_node(image_root, small) as node:
+            filler = small / "filler"
+            with contextlib.suppress(OSError), filler.open("wb", 0) as out:
+                while True:
+                    out.write(bytes(4096))
+            await node.create("squeezed", {"script": "exec sleep 1000"})
+            stuck = await node.until("squeezed", lambda pod: (pod.get("status") or {}).get("hostIP"))
+            assert phase("Pending")(stuck)
+
+            async def is_told() -> bool:
+                return any("No space left" in text for _, text in await node.events("squeezed"))
+
+            assert await eventually(is_told)
+            filler.unlink()
+            await node.running_pod("squeezed")
+        assert_nothing_left(node.config)
+    finally:
+        syscalls.unmount(str(small))
+
+
+async def test_an_image_whose_layers_are_gone_says_so(crun_node: Node) -> None:
+    node = crun_node
+    assert node.running is not None
+    images = node.running.tools.images
+    known = images.store.find("docker.io/local/busybox:1")  # type: ignore[attr-defined]
+    broken = replace_layers(images.store, known)  # type: ignore[attr-defined]
+    try:
+        await node.create("broken", {"name": "c", "image": "local/broken:1", "imagePullPolicy": "Never"})
+        seen = await node.until("broken", waiting("CreateContainerError"))
+        assert "No such file" in container(seen)["state"]["waiting"]["message"]
+        await node.delete("broken", grace=0)
+    finally:
+        await images.remove(broken.id)
+
+
+def replace_layers(store: stores.ImageStore, image: stores.Image) -> stores.Image:
+    """An image that names a layer which is not there."""
+    broken = msgspec.structs.replace(image, id="sha256:" + "0" * 64, layers=("sha256:" + "1" * 64,))
+    (store.root / "images" / f"{broken.id[7:]}.json").write_bytes(msgspec.json.encode(broken))
+    store.tag("docker.io/local/broken:1", broken.id)
+    return broken

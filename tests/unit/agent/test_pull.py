@@ -1,0 +1,96 @@
+"""Pulling from a registry that asks for a token and breaks off in the middle of a blob."""
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from mizzen.agent.images import reference
+from mizzen.agent.images.keyring import Credential
+from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.registry import PullFailure
+from mizzen.agent.images.store import ImageStore, own_platform
+
+
+class Registry:
+    """One image behind a token; the first answer for its layer stops half-way."""
+
+    def __init__(self) -> None:
+        layer = b"\0" * 10240
+        self.layer = gzip.compress(layer)
+        self.config = orjson.dumps(
+            {"os": "linux", "architecture": own_platform()[1], "config": {},
+             "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}
+        )  # fmt: skip
+        self.manifest = orjson.dumps(
+            {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+             "config": {"digest": digest(self.config)}, "layers": [{"digest": digest(self.layer)}]}
+        )  # fmt: skip
+        self.address = ""
+        self.ranges: list[str] = []
+        self.logins: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        path = head[0].split()[1]
+        headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
+        if path.startswith("/token"):
+            self.logins.append(headers.get("authorization", ""))
+            answer(writer, 200, orjson.dumps({"token": "open-sesame"}))
+        elif headers.get("authorization") != "bearer open-sesame":
+            challenge = f'Bearer realm="http://{self.address}/token",service="tests",scope="repository:a:pull"'
+            answer(writer, 401, b"", f"www-authenticate: {challenge}\r\n")
+        elif "/manifests/" in path:
+            answer(writer, 200, self.manifest)
+        elif path.endswith(digest(self.config)):
+            answer(writer, 200, self.config)
+        else:
+            self._blob(writer, headers.get("range", ""))
+        writer.close()
+
+    def _blob(self, writer: asyncio.StreamWriter, wanted: str) -> None:
+        self.ranges.append(wanted)
+        if not wanted:
+            half = self.layer[: len(self.layer) // 2]
+            writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {len(self.layer)}\r\n\r\n".encode() + half)
+            return
+        start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        answer(writer, 206, self.layer[start:])
+
+
+def answer(writer: asyncio.StreamWriter, status: int, body: bytes, more: str = "") -> None:
+    writer.write(f"HTTP/1.1 {status} x\r\ncontent-length: {len(body)}\r\n{more}\r\n".encode() + body)
+
+
+def digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[Registry]:
+    one = Registry()
+    server = await asyncio.start_server(one.serve, "127.0.0.1", 0)
+    one.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    yield one
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_download_goes_on_where_it_broke_off(registry: Registry, tmp_path: Path) -> None:
+    store = ImageStore(tmp_path)
+    login = Credential(registry.address, "robot", "swordfish")
+    image = await Puller(store).pull(reference.parse(f"{registry.address}/a:1"), [login])
+    assert image.id == digest(registry.config)
+    assert registry.ranges == ["", f"bytes={len(registry.layer) // 2}-"]
+    assert set(registry.logins) == {"basic cm9ib3q6c3dvcmrmaxno"}
+    assert not list((tmp_path / "partial").iterdir())
+
+
+async def test_content_with_another_digest_is_refused(registry: Registry, tmp_path: Path) -> None:
+    registry.layer = registry.layer[:-1] + b"\xff"
+    with pytest.raises(PullFailure, match="digest"):
+        await Puller(ImageStore(tmp_path)).pull(reference.parse(f"{registry.address}/a:1"))
