@@ -97,8 +97,8 @@ def plug(seed: int) -> None:
     world.live(80)
     assert not problems, f"seed {seed}: {problems}"
     [left] = world.all(VOLUME_ATTACHMENTS)
-    spec = {"attacher": "example.com", "nodeName": "n2", "source": {"persistentVolumeName": "v-two"}}
-    assert left["spec"] == spec, f"seed {seed}"
+    wanted: Object = {"attacher": "example.com", "nodeName": "n2", "source": {"persistentVolumeName": "v-two"}}
+    assert left["spec"] == wanted, f"seed {seed}"
 
 
 def test_a_pod_gets_one_resource_claim_of_each_template(seeds: range) -> None:

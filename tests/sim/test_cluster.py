@@ -130,7 +130,7 @@ def migrate(seed: int) -> None:
     world.api.create(MIGRATIONS, {"metadata": {"name": "all"}, "spec": spec})
     world.users = (lambda w: w.api.delete(("", "secrets"), "d", "s2"),)
     rewritten: set[str] = set()
-    world.api.refuse = lambda request: rewritten.add(_patched(request))  # type: ignore[func-returns-value]
+    world.api.refuse = lambda request: rewritten.add(_patched(request))
     world.live(60, horizon=100)
     found = world.api.get(MIGRATIONS, "", "all")
     conditions = {one["type"]: one["status"] for one in found["status"]["conditions"]}

@@ -1,5 +1,7 @@
 """Deletion under every kind of trouble: owners, dependents, namespaces."""
 
+from typing import Any
+
 from tests.sim.story import check
 from tests.sim.world import Kubelet, World
 
@@ -39,10 +41,13 @@ def delete_owner(seed: int) -> None:
     propagation = world.rng.choice(("Background", "Foreground", "Orphan"))
     options = {"propagationPolicy": propagation}
     order: list[str] = []
-    world.api.changed = lambda _where, old, new, order=order: (
-        order.append(old["metadata"]["name"]) if new is None else None
-    )
-    world.users = (lambda w, options=options: _delete_root(w, options),)
+
+    def watch(_where: Any, old: Any, new: Any) -> None:
+        if new is None:
+            order.append(old["metadata"]["name"])
+
+    world.api.changed = watch
+    world.users = (lambda w: _delete_root(w, options),)
     world.live(80, horizon=20)
     secrets = {one["metadata"]["name"] for one in world.all(SECRETS)}
     assert not world.all(REPLICA_SETS), f"seed {seed}: {propagation}"

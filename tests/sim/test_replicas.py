@@ -1,5 +1,6 @@
 """ReplicaSets and Deployments under every kind of trouble."""
 
+from functools import partial
 from typing import Any
 
 from tests.sim.story import check
@@ -44,10 +45,10 @@ def resize(seed: int) -> None:
     world.api.create(("", "pods"), stranger)
     world.api.create(("", "pods"), orphan)
     size = world.rng.randrange(5)
-    world.users = (lambda w, size=size: _scale(w, REPLICA_SETS, size), _delete_a_pod)
+    world.users = (lambda w: _scale(w, REPLICA_SETS, size), _delete_a_pod)
     most = 0
 
-    def watch(where: Any, _old: Any, _new: Any, world: World = world) -> None:
+    def watch(where: Any, _old: Any, _new: Any) -> None:
         nonlocal most
         if where == ("", "pods"):
             most = max(most, len([p for p in active(world) if p["metadata"]["labels"] == APP]))
@@ -88,7 +89,7 @@ def roll(seed: int) -> None:
     kind = world.rng.choice(("RollingUpdate", "RollingUpdate", "Recreate"))
     world.api.create(("apps", "deployments"), deployment_of(replicas, surge, unavailable, kind))
     images = [world.rng.choice("abc") for _ in range(2)]
-    world.users = tuple(lambda w, image=image: _roll_to(w, image) for image in images)
+    world.users = tuple(partial(_roll_to, image=image) for image in images)
     problems: list[str] = []
 
     def watch(where: Any, old: Any, new: Any) -> None:

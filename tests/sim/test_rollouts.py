@@ -4,6 +4,7 @@ Pods never break by themselves here, so that whatever is missing is the controll
 """
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from tests.sim.story import check
@@ -54,7 +55,7 @@ def roll(seed: int) -> None:
     world.api.changed = watch
     world.resume()
     images = world.rng.sample("bcd", 2)
-    world.users = tuple(lambda w, to=to: _roll_to(w, to) for to in images)
+    world.users = tuple(partial(_roll_to, image=to) for to in images)
     world.live(120)
     assert not problems, f"seed {seed}: {problems[:3]}"
     assert {pod["spec"]["containers"][0]["image"] for pod in active(world)} == {images[-1]}, f"seed {seed}"

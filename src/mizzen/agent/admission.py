@@ -11,6 +11,23 @@ from mizzen.api.views.podspec import Pod
 from mizzen.machinery.quantity import NANO
 
 
+_SAFE_SYSCTLS = {
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+}
+"""Ref: https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls"""
+
+
 def rejection(
     pod: Pod,
     others: Iterable[Pod],
@@ -30,6 +47,9 @@ def rejection(
                 "TaintToleration",
                 "Pod was rejected: Predicate TaintToleration failed: node(s) had untolerated taint(s)",
             )
+    for one in (pod.spec.securityContext.sysctls or ()) if pod.spec.securityContext is not None else ():
+        if one.name.replace("/", ".") not in _SAFE_SYSCTLS:
+            return "SysctlForbidden", f'forbidden sysctl: "{one.name}" not allowlisted'
     present = list(others)
     if "pods" in allocatable and (len(present) + 1) * NANO > allocatable["pods"]:
         limit = allocatable["pods"] // NANO

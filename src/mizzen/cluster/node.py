@@ -30,7 +30,7 @@ from mizzen.agent.images.policy import Images
 from mizzen.agent.network import routes
 from mizzen.agent.network.nodes import add_local_address, prepare_node
 from mizzen.agent.network.routed import RoutedNetwork
-from mizzen.agent.runtime import namespaces, syscalls
+from mizzen.agent.runtime import cninone, namespaces, syscalls
 from mizzen.agent.runtime.base import Runtime, RuntimeFailure
 from mizzen.api.views.core import Node
 from mizzen.base import log
@@ -52,6 +52,8 @@ from mizzen.proxy import shell as proxy
 PURGE_GRACE: Final = 10.0
 """How many seconds containers have to end by themselves when a cluster goes down."""
 _MACHINE_NET: Final = "MIZZEN_MACHINE_NET"
+_CNI_CONFIGURATION, _CNI_PROGRAMS = Path("/etc/cni/net.d"), Path("/opt/cni/bin")
+"""Where CRI runtimes look for a pod network by default; the one found there is used."""
 _log = log.get("node")
 
 
@@ -201,6 +203,7 @@ async def _runtime(options: Options, config: AgentConfig, dial: Dial | None) -> 
     """What runs the containers and has their images. Raises ConfigError."""
     try:
         if options.runtime == "cri":
+            cninone.install(_CNI_CONFIGURATION, _CNI_PROGRAMS)
             return await external.connect(config, dial)
         images = embedded.images_of(config, dial)
         return embedded.runtime_of(config, images), images

@@ -134,8 +134,7 @@ def _finalize(namespace: Namespace) -> Update:
 
 
 def _conditions(seen: Snapshot, now: float) -> tuple[Condition, ...]:
-    silent = f"Discovery failed for some groups, {len(seen.silent)} failing: " if seen.silent else ""
-    silent += ", ".join(seen.silent)
+    silent = seen.silent and f"Discovery failed for some groups, {len(seen.silent)} failing: {', '.join(seen.silent)}"
     remaining = ", ".join(f"{_named(one.resource)} has {one.count} resource instances" for one in seen.contents)
     totals: Counter[str] = Counter()
     for content in seen.contents:
@@ -144,7 +143,7 @@ def _conditions(seen: Snapshot, now: float) -> tuple[Condition, ...]:
     verdicts = (
         (
             "NamespaceDeletionDiscoveryFailure",
-            silent,
+            silent or "",
             "DiscoveryFailed" if seen.silent else "ResourcesDiscovered",
             "All resources successfully discovered",
         ),

@@ -178,3 +178,20 @@ def test_a_static_pod_is_named_after_its_node_and_mirrored_without_its_uid() -> 
     assert shown["metadata"]["annotations"]["kubernetes.io/config.mirror"] == body["metadata"]["uid"]
     with pytest.raises(ValueError, match="not a Pod"):
         manifest("kind: Service", "n", "f")
+
+
+def test_a_condition_that_passes_is_taken_out_of_the_status() -> None:
+    pending = {"type": "PodResizePending", "status": "True", "reason": "Deferred"}
+    ready = {"type": "Ready", "status": "True"}
+    changes = status.difference({"conditions": [ready, pending]}, {"conditions": [ready]})
+    assert changes == {"conditions": [{"$patch": "delete", "type": "PodResizePending"}]}
+
+
+def test_a_resize_is_refused_for_ever_or_for_now() -> None:
+    def asking(cpu: str) -> Pod:
+        return Pod(spec=PodSpec(containers=(Container(name="c", resources=Resources(requests={"cpu": cpu})),)))
+
+    room = {"cpu": 2 * 10**9}
+    assert admission.resize_refusal(asking("3"), [], room)[0] == "Infeasible"
+    assert admission.resize_refusal(asking("1500m"), [asking("1")], room)[0] == "Deferred"
+    assert admission.resize_refusal(asking("1"), [asking("1")], room) == ("", "")

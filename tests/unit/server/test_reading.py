@@ -125,7 +125,11 @@ async def test_a_watch_ends_when_its_time_is_up(api: Caller) -> None:
     for _ in range(5):
         await asyncio.sleep(0)
     await api.clock.advance(5)
-    assert await reading is None
+    last = await reading
+    assert last is not None
+    assert orjson.loads(last)["type"] == "BOOKMARK"
+    await api.clock.advance(5)
+    assert await anext(response.stream, None) is None  # type: ignore[call-overload]
 
 
 async def test_a_quiet_watch_gets_bookmarks(api: Caller) -> None:

@@ -91,9 +91,12 @@ class Puller:
             async with seats:
                 await self._fetch(registry, digest)
 
-        async with asyncio.TaskGroup() as group:
-            for digest in dict.fromkeys(digests):
-                group.create_task(one(digest))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for digest in dict.fromkeys(digests):
+                    group.create_task(one(digest))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures  # the others were given up because of it
 
     async def _fetch(self, registry: Registry, digest: str) -> None:
         """Download a blob, going on where an earlier attempt stopped."""

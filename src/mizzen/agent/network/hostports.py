@@ -1,9 +1,10 @@
 """Ports of the node that lead to a pod's: one nftables table with two maps, made when the first is asked for.
 
-Connections from the node itself to 127.0.0.1 are not redirected; every other address of the node is.
+Every address of the node leads there, 127.0.0.1 too: the pod then sees the node's address as the client's.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from mizzen.agent.network.addresses import HostPort, Lease
@@ -30,11 +31,16 @@ table ip {TABLE} {{
   }}
   chain output {{
     type nat hook output priority -105;
-    ip daddr != 127.0.0.0/8 fib daddr type local goto pick
+    fib daddr type local goto pick
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat - 5;
     ct status dnat ip saddr . ip daddr @hairpin masquerade
+    ct status dnat ip saddr 127.0.0.0/8 masquerade
+  }}
+  chain loopback {{
+    type filter hook prerouting priority raw;
+    iif != lo ip daddr 127.0.0.0/8 drop
   }}
 }}
 """
@@ -50,10 +56,15 @@ class HostPorts:
         """Lay down the table anew for the leases that a restart has found."""
         for lease in leases.values():
             if lease.ports:
-                self.open(lease)
+                self._lead(lease)
 
-    def open(self, lease: Lease) -> None:
-        """Lead the lease's host ports to its pod."""
+    def open(self, lease: Lease, link: str) -> None:
+        """Lead the lease's host ports to its pod, which is behind `link`."""
+        # Without it the kernel sends nothing from 127.0.0.1 to another link; what comes in for it is dropped.
+        Path(f"/proc/sys/net/ipv4/conf/{link}/route_localnet").write_text("1")
+        self._lead(lease)
+
+    def _lead(self, lease: Lease) -> None:
         if self._ruleset is None:
             self._ruleset = Ruleset()
             self._ruleset.apply(_TABLE)

@@ -56,9 +56,10 @@ class RoutedNetwork:
 
     async def attach(self, pod: PodAttachment, netns: Path) -> tuple[str, ...]:
         lease = self._addresses.lease(pod.uid, pod.host_ports)
-        self._join(_link_name(pod.uid), netns, IPv4Address(lease.ip))
+        link = _link_name(pod.uid)
+        self._join(link, netns, IPv4Address(lease.ip))
         if lease.ports:
-            self._host_ports.open(lease)
+            self._host_ports.open(lease, link)
         return (lease.ip,)
 
     async def detach(self, uid: str) -> None:
