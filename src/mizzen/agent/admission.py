@@ -10,7 +10,6 @@ from mizzen.agent.resources import requested
 from mizzen.api.views.podspec import Pod
 from mizzen.machinery.quantity import NANO
 
-
 _SAFE_SYSCTLS = {
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",

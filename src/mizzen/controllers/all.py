@@ -66,6 +66,7 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     localpath.RECLAIMER,
     protection.CLAIMS,
     protection.VOLUMES,
+    protection.ATTRIBUTES,
     protection.EPHEMERAL,
     attach.CONTROLLER,
     resource_claims.CONTROLLER,

@@ -53,6 +53,15 @@ def running(root: Path, archive: Path, image: str) -> Iterator[str]:
         server.terminate()
         server.wait(20)
         teardown.remove(root)
+    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(root).encode() in _content(path)]
+    assert not left, f"processes left: {left}"
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # it has ended meanwhile
 
 
 def _until_it_answers(root: Path, server: "subprocess.Popen[bytes]") -> None:

@@ -69,3 +69,7 @@ class VolumeAttachment(View, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
     spec: VolumeAttachmentSpec = VolumeAttachmentSpec()
     status: VolumeAttachmentStatus = VolumeAttachmentStatus()
+
+
+class VolumeAttributesClass(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()

@@ -1,4 +1,4 @@
-"""Storage in use is not deleted: claims that pods use, volumes that claims are bound to. And ephemeral claims of pods.
+"""Storage in use is not deleted: claims of pods, volumes of claims, attribute classes of both. And pods' own claims.
 
 Ref: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#storage-object-in-use-protection
 """
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.meta import ObjectMeta
+from mizzen.api.views.storage import VolumeAttributesClass
 from mizzen.client.cache import Cache, Index
 from mizzen.client.client import Resource
-from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
+from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES
 from mizzen.controllers.ownership import Identity, about, owned_by
 from mizzen.controllers.pods import is_finished
 from mizzen.reconcile.controller import Controller, Watch, key_of, own, split
@@ -18,6 +19,7 @@ from mizzen.reconcile.plan import NOTHING, Create, Note, Patch, Plan
 
 CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
 VOLUME_FINALIZER = "kubernetes.io/pv-protection"
+ATTRIBUTES_FINALIZER = "kubernetes.io/vac-protection"
 POD = Identity("v1", "Pod")
 
 
@@ -35,9 +37,17 @@ BY_CLAIM_USED: Index[Pod] = Index(
 )
 
 
+def _attributes_class(one: PersistentVolumeClaim | PersistentVolume) -> tuple[str, ...]:
+    return (one.spec.volumeAttributesClassName,) if one.spec.volumeAttributesClassName else ()
+
+
+BY_ATTRIBUTES_OF_CLAIM: Index[PersistentVolumeClaim] = Index("attributes class", _attributes_class)
+BY_ATTRIBUTES_OF_VOLUME: Index[PersistentVolume] = Index("attributes class", _attributes_class)
+
+
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """A claim or a volume, and whether it is in use."""
+    """A claim, a volume or an attributes class, and whether it is in use."""
 
     resource: Resource
     metadata: ObjectMeta
@@ -56,6 +66,15 @@ def observe_claim(cache: Cache, key: str) -> Protected | None:
 def observe_volume(cache: Cache, key: str) -> Protected | None:
     volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", key)
     return None if volume is None else Protected(PERSISTENT_VOLUMES, volume.metadata, volume.status.phase == "Bound")
+
+
+def observe_attributes(cache: Cache, key: str) -> Protected | None:
+    found = cache.of(VOLUME_ATTRIBUTES_CLASSES, VolumeAttributesClass).get("", key)
+    if found is None:
+        return None
+    claims = cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).by(BY_ATTRIBUTES_OF_CLAIM, key)
+    volumes = cache.of(PERSISTENT_VOLUMES, PersistentVolume).by(BY_ATTRIBUTES_OF_VOLUME, key)
+    return Protected(VOLUME_ATTRIBUTES_CLASSES, found.metadata, any(claims) or any(volumes))
 
 
 def _guard(finalizer: str, seen: Protected) -> Plan:
@@ -77,6 +96,10 @@ def reconcile_claim(seen: Protected, now: float) -> Plan:
 
 def reconcile_volume(seen: Protected, now: float) -> Plan:
     return _guard(VOLUME_FINALIZER, seen)
+
+
+def reconcile_attributes(seen: Protected, now: float) -> Plan:
+    return _guard(ATTRIBUTES_FINALIZER, seen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +163,16 @@ VOLUMES = Controller(
     watches=(Watch(PERSISTENT_VOLUMES, PersistentVolume, own),),
     observe=observe_volume,
     reconcile=reconcile_volume,
+)
+ATTRIBUTES = Controller(
+    name="volumeattributesclass-protection",
+    watches=(
+        Watch(VOLUME_ATTRIBUTES_CLASSES, VolumeAttributesClass, own),
+        Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim, lambda _cache, one: _attributes_class(one)),
+        Watch(PERSISTENT_VOLUMES, PersistentVolume, lambda _cache, one: _attributes_class(one)),
+    ),
+    observe=observe_attributes,
+    reconcile=reconcile_attributes,
 )
 EPHEMERAL = Controller(
     name="ephemeral-volume",
