@@ -47,7 +47,8 @@ def main(wanted: list[str]) -> int:
 
 def run(command: tuple[str, ...]) -> tuple[bool, int, int]:
     """Run one layer; answers whether it passed, and its counts of passed and failed tests."""
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin"}
+    # A fixed hash seed makes simulations repeatable: sets are walked in the same order every time.
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONHASHSEED": "0"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     passed = failed = 0

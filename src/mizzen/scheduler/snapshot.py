@@ -16,6 +16,8 @@ from mizzen.scheduler.requests import HostPort, amounts, host_ports, is_resized,
 from mizzen.scheduler.terms import OwnedTerm, Tally, Term, owned_terms
 
 HOSTNAME: Final = "kubernetes.io/hostname"
+OWNED_TERMS: Final = 4096
+"""How many terms of placed pods are remembered, those without a pod left among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Snapshot:
         self.lookups = lookups or Lookups()
         self.tallies: dict[Term, Tally] = {}
         self.owned: dict[OwnedTerm, Tally] = {}
-        self.owned_version = 0
+        self.renewed: Callable[[], None] = lambda: None
         self.changed: Callable[[str], None] = lambda _name: None
         self.assumed_devices: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {}
         """Devices about to be allocated: by the claim's uid, for which pod, and which."""
@@ -203,12 +205,16 @@ class Snapshot:
                 continue
             owners = self.owned.get(owned)
             if owners is None:
+                self._forget_empty_owners()
                 owners = self.owned[owned] = Tally(owned.term)
-                self.owned_version += 1
             owners.add(value, sign)
-            if not owners.counts:
-                del self.owned[owned]
-                self.owned_version += 1
+
+    def _forget_empty_owners(self) -> None:
+        """Drop the tallies that count nothing, once there are many; whoever holds one must then let go of it."""
+        if len(self.owned) < OWNED_TERMS:
+            return
+        self.owned = {owned: tally for owned, tally in self.owned.items() if tally.counts}
+        self.renewed()
 
     def _place(self, where: NodeInfo, info: PodInfo) -> None:
         where.pods[info.key] = info

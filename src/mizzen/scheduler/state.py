@@ -51,6 +51,7 @@ class State:
         self.profiles: dict[str, Profile] = {one.name: one for one in configuration.profiles}
         self.deciders = {one.name: Decider(self.snapshot, one.plugins, rng.random) for one in configuration.profiles}
         self.snapshot.changed = self._node_dirty
+        self.snapshot.renewed = self._forget_verdicts
         wakes: dict[str, frozenset[Event]] = {}
         for plugin in (plugin for one in configuration.profiles for plugin in one.plugins):
             wakes[plugin.name] = wakes.get(plugin.name, frozenset()) | plugin.wakes_on

@@ -166,6 +166,17 @@ def test_a_placed_pods_anti_affinity_keeps_others_away() -> None:
     assert "existing pods anti-affinity" in world.place(pod(labels={"app": "noisy"}))
 
 
+def test_what_a_class_knows_of_anti_affinity_survives_that_its_owner_comes_and_goes() -> None:
+    world = World(node("a"))
+    loner = pod("loner", labels={"app": "loner"}, affinity=affinity("podAntiAffinity", HOST, "noisy"))
+    for _ in range(3):
+        world.place(loner, "a")
+        assert "existing pods anti-affinity" in world.place(pod(labels={"app": "noisy"}))
+        world.snapshot.remove_pod(loner.key, "a")
+    world.place(loner, "a")
+    assert "existing pods anti-affinity" in world.place(pod(labels={"app": "noisy"}))
+
+
 def test_affinity_gathers_pods_and_lets_the_first_one_start() -> None:
     world = World(*(node(f"n{i}", labels={ZONE: f"z{i % 3}"}) for i in range(9)))
     together = affinity("podAffinity", ZONE)

@@ -84,7 +84,9 @@ def matching(pod: PodInfo, snapshot: Snapshot) -> tuple[OwnedTerm, ...]:
     """The terms of placed pods that select this pod."""
     meta = pod.pod.metadata
     return tuple(
-        owned for owned in snapshot.owned if owned.term.selects(meta.namespace, meta.labels, snapshot.namespace_labels)
+        owned
+        for owned, owners in snapshot.owned.items()
+        if owners.counts and owned.term.selects(meta.namespace, meta.labels, snapshot.namespace_labels)
     )
 
 
