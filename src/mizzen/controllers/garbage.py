@@ -175,6 +175,10 @@ def _judge(seen: Snapshot) -> Plan:
     if by_state[OwnerState.SOLID]:
         return Plan((_disown(seen.resource, seen.metadata, {one.uid for one in lost}),)) if lost else NOTHING
     if by_state[OwnerState.WAITING] and seen.dependents:
+        # A dependent that waits in turn closes a circle, in which everybody would wait for the next forever.
+        circle = any(one.metadata.deleting and FOREGROUND in one.metadata.finalizers for one in seen.dependents)
+        if circle and any(owner.reference.blockOwnerDeletion for owner in seen.owners):
+            return Plan((_unblock(seen),))
         return Plan((_delete(seen, "Foreground"),))
     for finalizer, propagation in ((ORPHAN, "Orphan"), (FOREGROUND, "Foreground")):
         if finalizer in seen.metadata.finalizers:
@@ -234,6 +238,14 @@ def _disown(resource: Resource, meta: ObjectMeta, uids: set[str]) -> Patch:
     kept = [plain(one) for one in meta.ownerReferences if one.uid not in uids]
     patch = {"metadata": {"ownerReferences": kept or None}}
     return Patch(resource, meta.namespace, meta.name, patch, uid=meta.uid, resource_version=meta.resourceVersion)
+
+
+def _unblock(seen: Snapshot) -> Patch:
+    """Stay a dependent of the owners, but no longer one they wait for. The change brings the next round."""
+    meta = seen.metadata
+    kept = [{**plain(one), "blockOwnerDeletion": False} for one in meta.ownerReferences]
+    patch = {"metadata": {"ownerReferences": kept}}
+    return Patch(seen.resource, meta.namespace, meta.name, patch, uid=meta.uid, resource_version=meta.resourceVersion)
 
 
 def _release(seen: Snapshot, finalizer: str) -> Patch:

@@ -34,6 +34,8 @@ from mizzen.wire.message import Request, Response
 
 __all__ = ["Config", "Server"]
 
+_CONNECTING = ("MutatingAdmissionWebhook", "ValidatingAdmissionPolicy", "ValidatingAdmissionWebhook")
+"""The plugins that are asked before somebody is connected to a pod; the others look at what is stored."""
 _ITSELF = Identity("system:apiserver", groups=(MASTERS, AUTHENTICATED))
 
 
@@ -66,7 +68,8 @@ class Server:
             clock=clock,
         )
         self.nonresource = NonResource(self.routes, self.metrics, config.remotes)
-        work = Work(reading, writing, self.handlers)
+        connecting = Chain([plugin for plugin in config.admission if plugin.name in _CONNECTING])
+        work = Work(reading, writing, self.handlers, connecting)
         self._pipeline = Pipeline(self.routes, config, work, self.nonresource, self.metrics.observe)
         self._index(config.kinds)
         caller = config.webhooks or HttpCaller(self.reader)

@@ -1,13 +1,16 @@
 """What an authorized call leads to: a read, a write, or one of the many subresources."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import Errors, Object
 from mizzen.machinery.schema import registry as schemas
 from mizzen.server import bodies, codec, options, representation
-from mizzen.server.call import Call, Connect, Post, Review
+from mizzen.server.admit import Chain, admission
+from mizzen.server.call import Call, Connect, Post, Review, Write
+from mizzen.server.media import not_acceptable
 from mizzen.server.reading import Reading
 from mizzen.server.routes import resource_not_found, subresource_verbs
 from mizzen.server.served import Served, encode_tail
@@ -15,6 +18,13 @@ from mizzen.server.writing import Writing, warning_headers
 from mizzen.wire.message import Response
 
 _READS = frozenset({"get", "list", "watch"})
+CONNECTED: Final[Mapping[str, str]] = {
+    "exec": "{}ExecOptions",
+    "attach": "{}AttachOptions",
+    "portforward": "{}PortForwardOptions",
+    "proxy": "{}ProxyOptions",
+}
+"""Subresources that admission sees as CONNECT, and the kind of their options by that of the object."""
 
 
 @dataclass(slots=True)
@@ -36,8 +46,9 @@ class Handlers:
 class Work:
     """Answers authorized calls."""
 
-    def __init__(self, reading: Reading, writing: Writing, handlers: Handlers) -> None:
+    def __init__(self, reading: Reading, writing: Writing, handlers: Handlers, chain: Chain) -> None:
         self._reading = reading
+        self._chain = chain
         self._writing = writing
         self._handlers = handlers
 
@@ -64,7 +75,7 @@ class Work:
         place = (storage, name)
         connect = self._handlers.connects.get(place) or self._handlers.changes.get(name)
         if connect is not None:
-            return connect(call)
+            return self._connect(call, connect) if name in CONNECTED else connect(call)
         post = self._handlers.posts.get(place)
         if post is not None:
             return self._post(call, post)
@@ -73,6 +84,17 @@ class Work:
         if call.info.verb == "get":
             return self._reading.get(call)
         return self._writing.answer(call)
+
+    async def _connect(self, call: Call, connect: Connect) -> Response:
+        """Ask admission before anybody is connected to a pod, a Service or a node. Raises ApiError."""
+        info = call.info
+        asked: Object = {"kind": CONNECTED[info.subresource].format(call.kind.kind), "apiVersion": "v1"}
+        write = Write(call.served, info.namespace, info.name, call.user, info.subresource, warnings=call.warnings)
+        admitted = admission("CONNECT", write, asked, None, {})
+        await self._chain.mutate(admitted)
+        await self._chain.validate(admitted)
+        answer = connect(call)
+        return await answer if isinstance(answer, Awaitable) else answer
 
     async def _post(self, call: Call, post: Post) -> Response:
         sub = next((one for one in call.kind.subresources if one.name == call.info.subresource), None)
@@ -84,6 +106,8 @@ class Work:
     async def _virtual(self, call: Call, review: Review) -> Response:
         if call.info.verb != "create":
             raise Errors.method_not_supported(call.kind.group, call.kind.plural, call.info.verb)
+        if call.media.convert == "Table":
+            raise not_acceptable(listing=False, builtin=True)
         obj = _read(call, call.kind)
         answer = review(obj, call.info.namespace, call.user)
         return _created(call, await answer if isinstance(answer, Awaitable) else answer)

@@ -36,6 +36,8 @@ _log = log.get("runtime")
 _LOOK_EVERY = 10.0
 _MOMENT = 0.01
 _REMOVALS = 8
+_STOP_ATTEMPTS = 4
+_STOP_PAUSE = 0.2
 """How often a removal is tried."""
 _STATES = {0: "created", 1: "running", 2: "exited"}
 Message = dict[str, Any]
@@ -90,12 +92,23 @@ class CriRuntime:  # shape: the calls of the runtime seam
 
     async def close_sandbox(self, sandbox: str) -> None:
         for one in await self._sandboxes(sandbox):
-            await self._channel.call("StopPodSandbox", {"pod_sandbox_id": one["id"]})
+            await self._stop_sandbox(one["id"])
             await self._channel.call("RemovePodSandbox", {"pod_sandbox_id": one["id"]})
         self._specs.pop(sandbox, None)
         for qos in ("Guaranteed", "Burstable", "BestEffort"):
             with contextlib.suppress(OSError):
                 self._cgroups.remove(self._cgroups.pod(qos, sandbox))
+
+    async def _stop_sandbox(self, sandbox_id: str) -> None:
+        """Stop a sandbox; its shim may end while it is being told to, and another call then finds it ended."""
+        for attempt in range(_STOP_ATTEMPTS):
+            try:
+                await self._channel.call("StopPodSandbox", {"pod_sandbox_id": sandbox_id})
+                return
+            except CallFailed:
+                if attempt == _STOP_ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(_STOP_PAUSE)
 
     # Containers
 
