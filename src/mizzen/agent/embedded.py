@@ -1,7 +1,7 @@
 """The embedded runtime and its images, put together; and what removes a node from its machine again."""
 
 import asyncio
-import contextlib
+from typing import Final
 
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
@@ -13,6 +13,11 @@ from mizzen.agent.runtime import cgroups, machine
 from mizzen.agent.runtime.base import Runtime
 from mizzen.agent.runtime.crun import CrunRuntime
 from mizzen.agent.volumes import teardown
+from mizzen.base import log
+
+_GROUP_ATTEMPTS: Final = 60
+_GROUP_PAUSE: Final = 0.05
+_log = log.get("agent")
 
 
 def images_of(config: AgentConfig, dial: Dial | None = None) -> StoredImages:
@@ -48,7 +53,17 @@ async def purge(
             await network.detach(uid)
         await runtime.close_sandbox(uid)
     await runtime.close()
-    groups = cgroups.find(config.cgroup_parent)
-    with contextlib.suppress(OSError):
-        groups.remove(config.cgroup_parent)
+    await _remove_groups(config.cgroup_parent)
     await asyncio.to_thread(teardown.remove, config.root)
+
+
+async def _remove_groups(parent: str) -> None:
+    """Remove a node's control groups; the kernel counts an ended process in them until it is reaped, a moment later."""
+    groups = cgroups.find(parent)
+    for _ in range(_GROUP_ATTEMPTS):
+        try:
+            groups.remove(parent)
+            return
+        except OSError:
+            await asyncio.sleep(_GROUP_PAUSE)
+    _log.warning("control groups are still in use", group=parent)
