@@ -53,6 +53,10 @@ def rejection(
     if "pods" in allocatable and (len(present) + 1) * NANO > allocatable["pods"]:
         limit = allocatable["pods"] // NANO
         return _out_of("pods", 1, len(present), limit)
+    taken = [port for other in present for port in _host_ports(other)]
+    if any(_clash(wanted, other) for wanted in _host_ports(pod) for other in taken):
+        text = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports"
+        return "NodePorts", f"{_PREFIX}{text}"
     used: dict[str, int] = {}
     for other in present:
         for name, nanos in requested(other).items():
@@ -81,6 +85,28 @@ def resize_refusal(pod: Pod, others: Iterable[Pod], allocatable: Mapping[str, in
 
 
 _PREFIX = "Pod was rejected: "
+_ANYWHERE = ("", "0.0.0.0")
+_HostPort = tuple[str, str, int]
+
+
+def _host_ports(pod: Pod) -> list[_HostPort]:
+    """The node's ports that a pod's containers take: address, protocol, number."""
+    containers = (
+        *pod.spec.containers,
+        *(one for one in pod.spec.initContainers or () if one.restartPolicy == "Always"),
+    )
+    return [
+        (port.hostIP or "", port.protocol or "TCP", port.hostPort)
+        for container in containers
+        for port in container.ports or ()
+        if port.hostPort
+    ]
+
+
+def _clash(one: _HostPort, other: _HostPort) -> bool:
+    if one[1:] != other[1:]:
+        return False
+    return one[0] == other[0] or one[0] in _ANYWHERE or other[0] in _ANYWHERE
 
 
 def _out_of(name: str, asked: int, used: int, capacity: int) -> tuple[str, str]:

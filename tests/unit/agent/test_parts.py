@@ -17,7 +17,17 @@ from mizzen.agent.runtime.cgroups import weight
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.staticpods import manifest, mirror
 from mizzen.agent.volumes.files import File, publish
-from mizzen.api.views.podspec import Container, DnsConfig, DnsOption, Pod, PodMeta, PodSpec, Probe, Resources
+from mizzen.api.views.podspec import (
+    Container,
+    ContainerPort,
+    DnsConfig,
+    DnsOption,
+    Pod,
+    PodMeta,
+    PodSpec,
+    Probe,
+    Resources,
+)
 
 GUARANTEED = Resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
 
@@ -64,6 +74,18 @@ def test_a_node_refuses_what_does_not_fit() -> None:
     assert refused[1].endswith("resource: cpu, requested: 1500, used: 1500, capacity: 2000")
     picky = admission.rejection(a_pod(None, nodeSelector={"disk": "ssd"}), [], room, {"disk": "hdd"}, ())
     assert picky is not None and picky[0] == "NodeAffinity"
+
+
+def test_a_port_of_the_node_is_given_once() -> None:
+    def taking(address: str, protocol: str = "TCP") -> Pod:
+        port = ContainerPort(containerPort=80, hostPort=80, hostIP=address, protocol=protocol)
+        return Pod(spec=PodSpec(containers=(Container(name="c", ports=(port,)),)))
+
+    room = {"pods": 110 * 10**9}
+    refused = admission.rejection(taking(""), [taking("10.0.0.1")], room, {}, ())
+    assert refused is not None and refused[0] == "NodePorts"
+    assert admission.rejection(taking("10.0.0.2"), [taking("10.0.0.1")], room, {}, ()) is None
+    assert admission.rejection(taking("", "UDP"), [taking("")], room, {}, ()) is None
 
 
 def test_probe_thresholds_count_consecutive_results() -> None:
