@@ -1,4 +1,4 @@
-"""Views of the core group."""
+"""Views of the core group: one struct after the other, nothing but fields, hence longer than other files."""
 # shape: one struct after the other, nothing but fields
 
 from typing import Any
