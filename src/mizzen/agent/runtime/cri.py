@@ -92,8 +92,12 @@ class CriRuntime:  # shape: the calls of the runtime seam
 
     async def close_sandbox(self, sandbox: str) -> None:
         for one in await self._sandboxes(sandbox):
-            await self._stop_sandbox(one["id"])
-            await self._channel.call("RemovePodSandbox", {"pod_sandbox_id": one["id"]})
+            try:
+                await self._stop_sandbox(one["id"])
+                await self._channel.call("RemovePodSandbox", {"pod_sandbox_id": one["id"]})
+            except CallFailed as error:
+                if error.code != "NOT_FOUND":  # gone since it was listed is gone all the same
+                    raise
         self._specs.pop(sandbox, None)
         for qos in ("Guaranteed", "Burstable", "BestEffort"):
             with contextlib.suppress(OSError):
@@ -105,8 +109,8 @@ class CriRuntime:  # shape: the calls of the runtime seam
             try:
                 await self._channel.call("StopPodSandbox", {"pod_sandbox_id": sandbox_id})
                 return
-            except CallFailed:
-                if attempt == _STOP_ATTEMPTS - 1:
+            except CallFailed as error:
+                if error.code == "NOT_FOUND" or attempt == _STOP_ATTEMPTS - 1:
                     raise
                 await asyncio.sleep(_STOP_PAUSE)
 
