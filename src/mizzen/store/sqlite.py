@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ from mizzen.store.base import Change, Compacted, Conflict, Page, StoreFull, Valu
 
 HISTORY: Final = 1_000
 """How many replaced records stay on disk; older ones are removed with later writes, a few at a time."""
+_ROWS: Final = 64
+"""Rows of one INSERT."""
+_REMOVE: Final = "DELETE FROM record WHERE revision IN (SELECT value FROM json_each(?))"
 WATCHER_LIMIT: Final = 10_000
 """How many changes wait in memory for a slow watcher; past it, the watcher reads them from the disk."""
 
@@ -151,7 +155,7 @@ class SqliteStore:
         doomed = [old for old, by in self._replaced if by <= self._compacted]
         self._replaced = deque((old, by) for old, by in self._replaced if by > self._compacted)
         with _transaction(self._writer):
-            self._writer.executemany("DELETE FROM record WHERE revision = ?", ((old,) for old in doomed))
+            self._writer.execute(_REMOVE, (str(doomed),))
             self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('compacted', ?)", (self._compacted,))
 
     async def backup(self, target: Path) -> None:
@@ -245,15 +249,12 @@ class SqliteStore:
 
     def _commit(self, batch: Sequence[_Write], removed: Sequence[tuple[int, int]]) -> None:
         with _transaction(self._writer):
-            self._writer.executemany(
-                "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
-                [
-                    (w.change.revision, w.change.key, _stored(w.change), w.change.type == "PUT", w.replaced)
-                    for w in batch
-                ],
-            )
+            for start, count in _chunks(len(batch)):
+                rows = batch[start : start + count]
+                values = [value for w in rows for value in _row(w)]
+                self._writer.execute(_insert(count), values)
             if removed:
-                self._writer.executemany("DELETE FROM record WHERE revision = ?", [(old,) for old, _ in removed])
+                self._writer.execute(_REMOVE, (str([old for old, _ in removed]),))
                 self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('compacted', ?)", (removed[-1][1],))
 
     def _committed(
@@ -345,8 +346,28 @@ def forget_history(path: Path, gap: int) -> None:
     connection.close()
 
 
-def _stored(change: Change) -> bytes:
-    return change.data if change.type == "PUT" else b""
+def _chunks(count: int) -> Iterator[tuple[int, int]]:
+    """Start and length of the statements that a batch is written with: few, and of few lengths.
+
+    Every step of a statement hands the interpreter's lock over and waits to get it back; a statement a row made
+    a batch wait for the loop as often as it has rows.
+    """
+    start = 0
+    while start < count:
+        length = min(_ROWS, 1 << ((count - start).bit_length() - 1))
+        yield start, length
+        start += length
+
+
+@lru_cache
+def _insert(count: int) -> str:
+    return f"INSERT INTO record VALUES {','.join(['(?, ?, ?, ?, ?)'] * count)}"
+
+
+def _row(write: _Write) -> tuple[int, str, bytes, bool, int]:
+    change = write.change
+    put = change.type == "PUT"
+    return change.revision, change.key, change.data if put else b"", put, write.replaced
 
 
 @contextmanager

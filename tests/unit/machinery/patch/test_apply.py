@@ -299,3 +299,16 @@ def test_kubectl_does_not_take_over_what_others_changed_since():
     live["data"]["a"] = "rival"
     with pytest.raises(ApiError, match=r"1 conflict: .*: \.data\.a"):
         apply(live, tile(a="2", b="2"), writer("kubectl"), CONFIG_MAP)
+
+
+def test_replicas_share_the_record_of_their_spec_and_keep_their_own_afterwards():
+    spec = {"containers": [{"name": "a", "image": "one"}]}
+    first = record({"metadata": {"name": "p1"}, "spec": copy.deepcopy(spec)}, "robot", POD)
+    before = copy.deepcopy(owners(first))
+    changed = copy.deepcopy(first)
+    changed["spec"]["containers"][0]["image"] = "two"
+    record_update(first, changed, writer("hand", LATE), POD)
+    second = record({"metadata": {"name": "p2"}, "spec": copy.deepcopy(spec)}, "robot", POD)
+    other = record({"metadata": {"name": "p3"}, "spec": {**spec, "hostNetwork": True}}, "robot", POD)
+    assert owners(second) == before
+    assert "f:hostNetwork" in owners(other)["robot"]["f:spec"]

@@ -105,6 +105,10 @@ def steps_of(items: Iterable[Any], schema: Schema) -> list[str]:
 # --- everything that a new object brings -----------------------------------------------------------------------------
 
 _walks: dict[int, tuple[Schema, Walk]] = {}
+_owned: dict[tuple[int, bytes], tuple[Schema, Fields]] = {}
+_REMEMBERED = 500
+_MEMORABLE = 8_192
+"""How many specs' owned fields are remembered, and of how many bytes each spec is at most. Nobody changes a node."""
 _scalar_forms = frozenset(Form) - {Form.STRUCT, Form.MAP, Form.LIST, Form.ANY}
 
 
@@ -217,7 +221,7 @@ def _created(value: Object, schema: Schema, root: bool) -> Fields:
         if root and key == "metadata":
             fields: Fields = _metadata(inner, node_schema)
         elif key in by_value and node_schema.form is Form.STRUCT and not node_schema.atomic:
-            fields = _created(inner, node_schema, root=False)
+            fields = _specified(inner, node_schema) if root else _created(inner, node_schema, root=False)
         else:
             fields = _walk(node_schema)(inner)
             if key in required and SELF in fields and node_schema.form in {Form.LIST, Form.MAP}:
@@ -227,6 +231,19 @@ def _created(value: Object, schema: Schema, root: bool) -> Fields:
         if fields:
             out[f"f:{key}"] = fields
     return out
+
+
+def _specified(value: Object, schema: Schema) -> Fields:
+    """What the creator of a spec or status owns; replicas share theirs, so it is known by its bytes."""
+    written = orjson.dumps(value)
+    if len(written) > _MEMORABLE:
+        return _created(value, schema, root=False)
+    known = _owned.get((id(schema), written))
+    if known is None:
+        if len(_owned) >= _REMEMBERED:
+            _owned.clear()
+        known = _owned[id(schema), written] = (schema, _created(value, schema, root=False))
+    return known[1]
 
 
 def _metadata(value: Object, schema: Schema) -> Fields:
