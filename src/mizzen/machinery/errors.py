@@ -116,6 +116,8 @@ class ApiError(Exception):
     retry_after: int | None = None
     metadata: Object = field(default_factory=dict)
     """The Status's own metadata; an expired list token carries a new one there."""
+    warnings: tuple[str, ...] = ()
+    """What was said before the request failed; the client hears it in Warning headers."""
 
     def __str__(self) -> str:
         return self.message

@@ -62,9 +62,22 @@ def compressed(request: Request, response: Response) -> Response:
     return response
 
 
+def warning_headers(warnings: Sequence[str]) -> dict[str, str] | None:
+    """One Warning header for all texts. Ref: RFC 7234, 5.5."""
+    if not warnings:
+        return None
+    shown = []
+    for text in dict.fromkeys(warnings):
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+        shown.append(f'299 - "{escaped}"')
+    return {"warning": ", ".join(shown)}
+
+
 def respond_status(request: Request, error: ApiError) -> Response:
     """Answer a failure."""
-    headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
+    headers = warning_headers(error.warnings) or {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
     media = negotiate_status(request.headers.get("accept", ""))
     return respond(request, encode(error.status()), media, error.code, headers)
 

@@ -6,6 +6,7 @@ from mizzen.api.kind import Kind
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Errors, Object
 from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
+from mizzen.server.admission.policies.typecheck import PolicyStatuses
 from mizzen.server.admission.webhooks.call import HttpCaller
 from mizzen.server.admit import Chain
 from mizzen.server.allocation import Allocations
@@ -74,14 +75,17 @@ class Server:
         self._index(config.kinds)
         caller = config.webhooks or HttpCaller(self.reader)
         self._definitions = Definitions(self, self.reader, self.writer, clock, caller)
+        self._policies = PolicyStatuses(self.reader, self.writer, self.routes.kinds)
 
     async def start(self) -> None:
         """Read the store and follow it."""
         await self.cacher.start()
         self._definitions.start()
+        self._policies.start()
 
     async def close(self) -> None:
         """End every watch and stop following the store, which stays open."""
+        await self._policies.close()
         await self._definitions.close()
         self._deadlines.close()
         await self.cacher.close()

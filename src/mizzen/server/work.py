@@ -1,30 +1,22 @@
 """What an authorized call leads to: a read, a write, or one of the many subresources."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import Final
 
 from mizzen.api.kind import Kind
-from mizzen.machinery.errors import Errors, Object
+from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.schema import registry as schemas
-from mizzen.server import bodies, codec, options, representation
+from mizzen.server import bodies, codec, connecting, options, representation
 from mizzen.server.admit import Chain, admission
 from mizzen.server.call import Call, Connect, Post, Review, Write
 from mizzen.server.media import not_acceptable
 from mizzen.server.reading import Reading
 from mizzen.server.routes import resource_not_found, subresource_verbs
 from mizzen.server.served import Served, encode_tail
-from mizzen.server.writing import Writing, warning_headers
+from mizzen.server.writing import Writing
 from mizzen.wire.message import Response
 
 _READS = frozenset({"get", "list", "watch"})
-CONNECTED: Final[Mapping[str, str]] = {
-    "exec": "{}ExecOptions",
-    "attach": "{}AttachOptions",
-    "portforward": "{}PortForwardOptions",
-    "proxy": "{}ProxyOptions",
-}
-"""Subresources that admission sees as CONNECT, and the kind of their options by that of the object."""
 
 
 @dataclass(slots=True)
@@ -75,7 +67,7 @@ class Work:
         place = (storage, name)
         connect = self._handlers.connects.get(place) or self._handlers.changes.get(name)
         if connect is not None:
-            return self._connect(call, connect) if name in CONNECTED else connect(call)
+            return self._connect(call, connect) if name in connecting.CONNECTED else connect(call)
         post = self._handlers.posts.get(place)
         if post is not None:
             return self._post(call, post)
@@ -88,11 +80,14 @@ class Work:
     async def _connect(self, call: Call, connect: Connect) -> Response:
         """Ask admission before anybody is connected to a pod, a Service or a node. Raises ApiError."""
         info = call.info
-        asked: Object = {"kind": CONNECTED[info.subresource].format(call.kind.kind), "apiVersion": "v1"}
         write = Write(call.served, info.namespace, info.name, call.user, info.subresource, warnings=call.warnings)
-        admitted = admission("CONNECT", write, asked, None, {})
-        await self._chain.mutate(admitted)
-        await self._chain.validate(admitted)
+        admitted = admission("CONNECT", write, connecting.options(call), None, {})
+        try:
+            await self._chain.mutate(admitted)
+            await self._chain.validate(admitted)
+        except ApiError as error:
+            error.warnings = tuple(call.warnings)
+            raise
         answer = connect(call)
         return await answer if isinstance(answer, Awaitable) else answer
 
@@ -128,4 +123,4 @@ def _created(call: Call, obj: Object) -> Response:
         tail = encode_tail({"metadata": {}, **obj})
         shown = representation.choose(call.request, Served(kind), call.media, lambda: 0.0, listing=False)
         return codec.respond(call.request, shown.one(tail), call.media, 201)
-    return codec.respond(call.request, codec.encode(obj), call.media, 201, warning_headers(call.warnings))
+    return codec.respond(call.request, codec.encode(obj), call.media, 201, codec.warning_headers(call.warnings))

@@ -1,6 +1,6 @@
 """POST, PUT, PATCH and DELETE of every kind: the body is read here, the registry does the rest."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from mizzen.base.clock import Clock
@@ -32,17 +32,21 @@ class Writing:
 
     async def answer(self, call: Call) -> Response:
         """The answer to a create, update, patch, delete or deletecollection. Raises ApiError."""
-        match call.info.verb:
-            case "create":
-                return await self._create(call)
-            case "update":
-                return await self._update(call)
-            case "patch":
-                return await self._patch(call)
-            case "delete":
-                return await self._delete(call)
-            case _:
-                return await self._delete_collection(call)
+        try:
+            match call.info.verb:
+                case "create":
+                    return await self._create(call)
+                case "update":
+                    return await self._update(call)
+                case "patch":
+                    return await self._patch(call)
+                case "delete":
+                    return await self._delete(call)
+                case _:
+                    return await self._delete_collection(call)
+        except ApiError as error:
+            error.warnings = tuple(call.warnings)
+            raise
 
     def write(self, call: Call, what: str) -> Write:
         """The change that a request asks for. Raises ApiError."""
@@ -133,7 +137,7 @@ class Writing:
         if not kind.group:
             del details["group"]
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-        return codec.respond(call.request, codec.encode(status), call.media, 200, self._headers(call))
+        return codec.respond(call.request, codec.encode(status), call.media, 200, codec.warning_headers(call.warnings))
 
     async def _delete_collection(self, call: Call) -> Response:
         """DELETE of all objects that selectors choose; answers how they were."""
@@ -180,23 +184,8 @@ class Writing:
     def _respond(self, call: Call, written: Written) -> Response:
         """The answer to a create or change."""
         status = 201 if written.created else 200
-        headers = self._headers(call)
+        headers = codec.warning_headers(call.warnings)
         return codec.respond(call.request, self._shown(call).one(written.tail), call.media, status, headers)
-
-    @staticmethod
-    def _headers(call: Call) -> dict[str, str] | None:
-        return warning_headers(call.warnings)
-
-
-def warning_headers(warnings: Sequence[str]) -> dict[str, str] | None:
-    """One Warning header for all texts. Ref: RFC 7234, 5.5."""
-    if not warnings:
-        return None
-    shown = []
-    for text in dict.fromkeys(warnings):
-        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-        shown.append(f'299 - "{escaped}"')
-    return {"warning": ", ".join(shown)}
 
 
 def check_name(write: Write, meta: Object) -> None:

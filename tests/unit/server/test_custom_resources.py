@@ -100,6 +100,21 @@ async def test_deleting_a_definition_takes_its_instances_along(api: Caller) -> N
     assert not api.server.cacher.cache("ex.test/kites").entries
 
 
+async def test_a_definition_that_cannot_end_delays_no_other(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    await api.call("POST", KITES, {"metadata": {"name": "k", "finalizers": ["ex.test/hold"]}, "spec": {}})
+    await settle()
+    await api.call("DELETE", f"{DEFINITIONS}/kites.ex.test")
+    await settle()
+    other = definition()
+    other["metadata"]["name"] = "sails.ex.test"
+    other["spec"]["names"] = {"plural": "sails", "kind": "Sail"}
+    await api.call("POST", DEFINITIONS, other)
+    await settle()
+    _, made = await api.call("GET", f"{DEFINITIONS}/sails.ex.test")
+    assert {one["type"] for one in made["status"]["conditions"]} == {"NamesAccepted", "Established"}
+
+
 async def test_openapi_tells_of_a_custom_kind(api: Caller) -> None:
     await api.call("POST", DEFINITIONS, definition())
     _, document = await api.call("GET", "/openapi/v3/apis/ex.test/v1")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 from mizzen.machinery.cel.authorizer import Authorize, authorizing
@@ -56,12 +57,12 @@ def compile_expression(expression: str, variables: tuple[str, ...], optional: tu
     """
     if len(expression.encode()) > MAX_EXPRESSION:
         raise CelError("expression is too long")
-    text = _rewritten(as_maps(expression))
+    text = rewritten(as_maps(expression))
     for name in optional:
         text = f"cel.bind({name}, size(_{name}) > 0 ? optional.of(_{name}[0]) : optional.none(), {text})"
-    environment = _environment(tuple(f"_{name}" if name in optional else name for name in variables))
+    known = _environment(tuple(f"_{name}" if name in optional else name for name in variables))
     try:
-        compiled = environment.compile(text)
+        compiled = known.compile(text)
     except RuntimeError as error:
         problem = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
         raise CelError(f"compilation failed: {problem}") from None
@@ -75,7 +76,7 @@ _index_call = re.compile(r"\.(indexOf|lastIndexOf)\(")
 _POSITIONS = {"indexOf": ".positionOf(", "lastIndexOf": ".lastPositionOf("}
 
 
-def _rewritten(text: str) -> str:
+def rewritten(text: str) -> str:
     """The expression with what the evaluator cannot be taught under its own name.
 
     Functions that it knows for fewer types (`string`, `indexOf`) get another name, and `validate`, which answers an
@@ -114,6 +115,11 @@ def closing_bracket(text: str, at: int) -> int:
 
 @cache
 def _environment(variables: tuple[str, ...]) -> Any:
+    return environment(variables)
+
+
+def environment(variables: Iterable[str], pool: Any = None, messages: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """What expressions over these variables are compiled in; `messages` names the types that some have in a pool."""
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
@@ -124,8 +130,10 @@ def _environment(variables: tuple[str, ...]) -> Any:
         ext_encoders.ExtEncoders(),
         ext_bindings.ExtBindings(),
     ]
+    types = {name: cel.Type(messages[name]) if name in messages else cel.Type.DYN for name in variables}
     return cel.NewEnv(
-        variables=dict.fromkeys(variables, cel.Type.DYN),
+        descriptor_pool=pool,
+        variables=types,
         extensions=extensions,
         functions=_declared(cel),
     )

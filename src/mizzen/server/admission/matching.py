@@ -112,13 +112,16 @@ def _selects_namespace(context: Context, admission: Admission, selector: labels.
 def request_of(admission: Admission, kind: Kind, uid: str) -> Object:
     """The AdmissionRequest of a write, as `kind` sees it."""
     as_kind = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    own_kind = {"group": admission.kind.group, "version": admission.kind.version, "kind": admission.kind.kind}
+    if admission.operation == "CONNECT" and admission.object is not None:
+        as_kind = own_kind = {"group": "", "version": "v1", "kind": admission.object["kind"]}
     as_resource = {"group": kind.group, "version": kind.version, "resource": kind.plural}
     own = admission.kind
     request: Object = {
         "uid": uid,
         "kind": as_kind,
         "resource": as_resource,
-        "requestKind": {"group": own.group, "version": own.version, "kind": own.kind},
+        "requestKind": own_kind,
         "requestResource": {"group": own.group, "version": own.version, "resource": own.plural},
         "name": admission.name,
         "operation": admission.operation,

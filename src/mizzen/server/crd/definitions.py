@@ -47,6 +47,7 @@ class Definitions:
         self._pending: dict[str, None] = {}
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._retries: set[asyncio.Task[None]] = set()
         reader.subscribe(CUSTOM_RESOURCE_DEFINITION, self._changed)
 
     def start(self) -> None:
@@ -55,9 +56,11 @@ class Definitions:
 
     async def close(self) -> None:
         """Stop."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        tasks = [*self._retries, *([self._task] if self._task is not None else ())]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _changed(self, key: str, _old: Object | None, new: Object | None) -> None:
         if new is None:
@@ -114,9 +117,18 @@ class Definitions:
                 except ApiError as error:
                     if error.code != 404:
                         _log.warning("definition not settled", definition=name, error=error.message)
-                        await self._clock.sleep(_RETRY_SECONDS)
-                        self._pending[name] = None
-                        self._woken.set()
+                        self._settle_later(name)
+
+    def _settle_later(self, name: str) -> None:
+        """Try again in a while; other definitions do not wait for it."""
+        task = asyncio.create_task(self._retry(name), name=f"crd {name}")
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
+
+    async def _retry(self, name: str) -> None:
+        await self._clock.sleep(_RETRY_SECONDS)
+        self._pending[name] = None
+        self._woken.set()
 
     async def _settle(self, name: str) -> None:
         """Write what is true of a definition now. Raises ApiError."""
@@ -156,9 +168,7 @@ class Definitions:
                     await self._delete(kind, meta)
             left = any(True for _ in self._reader.list(kind))
         if left:
-            await self._clock.sleep(_RETRY_SECONDS)
-            self._pending[name] = None
-            self._woken.set()
+            self._settle_later(name)
             return
         self._withdraw(name)
         await self._writer.modify(CUSTOM_RESOURCE_DEFINITION, "", name, _unguard)

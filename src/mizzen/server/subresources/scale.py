@@ -16,7 +16,7 @@ from mizzen.server.reading import Reading
 from mizzen.server.registry import Registry
 from mizzen.server.served import Served, encode_tail
 from mizzen.server.watchcache import Entry
-from mizzen.server.writing import Writing, check_name, check_uid, warning_headers
+from mizzen.server.writing import Writing, check_name, check_uid
 from mizzen.wire.message import Response
 
 
@@ -106,7 +106,7 @@ class Scales:
     def _respond(self, call: Call, obj: Object) -> Response:
         tail = encode_tail(scale_of(obj, _scale(call.kind)))
         shown = representation.choose(call.request, SCALE, call.media, self._clock.now, listing=False)
-        return codec.respond(call.request, shown.one(tail), call.media, 200, warning_headers(call.warnings))
+        return codec.respond(call.request, shown.one(tail), call.media, 200, codec.warning_headers(call.warnings))
 
 
 def _checked(sent: Object) -> Object:
