@@ -3,12 +3,12 @@
 Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
+from mizzen.machinery import regexp
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
 from mizzen.machinery.schema import DEDUCED, OBJECT_META, Form, Schema, registry
 
@@ -218,8 +218,8 @@ def _check_values(source: Source, path: str) -> Iterator[FieldError]:
         yield forbidden(f"{path}.$ref", "$ref is not supported")
     if pattern := source.get("pattern"):
         try:
-            re.compile(pattern)
-        except re.error as error:
+            regexp.check(pattern)
+        except regexp.BadPattern as error:
             detail = f"must be a valid regular expression, but isn't: {error}"
             yield invalid(f"{path}.pattern", pattern, detail)
     if source.get("default") is not None:

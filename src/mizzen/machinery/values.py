@@ -7,13 +7,12 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
-from mizzen.machinery import names, times
+from mizzen.machinery import names, regexp, times
 from mizzen.machinery.errors import Cause, FieldError, duplicate, invalid, not_supported, required
 from mizzen.machinery.schema import Form, Schema
 
@@ -168,7 +167,7 @@ def _check_string(value: str, source: Source, path: str) -> Iterator[FieldError]
         yield FieldError(Cause.TOO_LONG, path, detail=f"may not be longer than {longest}")
     elif shortest is not None and len(value) < shortest:
         yield invalid(path, value, f"{path} in body should be at least {shortest} chars long")
-    elif pattern and not _pattern(pattern).search(value):
+    elif pattern and not regexp.matches(pattern, value):
         yield invalid(path, value, f"{path} in body should match '{pattern}'")
     format_ = source.get("format")
     if format_ and not has_format(value, format_):
@@ -264,12 +263,6 @@ def _nested(value: Any, source: Source, path: str) -> Iterator[FieldError]:
 
 def _child(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
-
-
-@lru_cache(maxsize=1024)
-def _pattern(text: str) -> re.Pattern[str]:
-    """A regular expression as RE2 reads it: `\\z` ends the text, classes are ASCII."""
-    return re.compile(text.replace("\\z", "\\Z"), re.ASCII)
 
 
 # --- formats ---------------------------------------------------------------------------------------------------------

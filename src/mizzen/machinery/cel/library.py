@@ -7,10 +7,11 @@ Ref: https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-cel-librarie
 import ipaddress
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from mizzen.machinery import names, quantity, values
+from mizzen.machinery import names, quantity, regexp, values
 from mizzen.machinery.cel.authorizer import AUTHORIZER_FUNCTIONS
 
 Tagged = dict[str, Any]
@@ -201,13 +202,11 @@ def _last_index_of(items: list[Any], item: Any) -> int:
 
 
 def _find(text: str, pattern: str) -> str:
-    match = re.search(pattern, text)
-    return match.group() if match else ""
+    return next(regexp.find_all(pattern, text), "")
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    found = [match.group() for match in re.finditer(pattern, text)]
-    return found if limit < 0 else found[:limit]
+    return list(islice(regexp.find_all(pattern, text), limit if limit >= 0 else None))
 
 
 def _union(left: list[Any], right: list[Any]) -> list[Any]:
