@@ -138,7 +138,19 @@ def _wrk(running: Running, case: Case, connections: int, seconds: int, salt: str
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_SCRIPT % (*quoted, process.TOKEN, _lua(case.content_type)))
         script.flush()
-        argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--latency", "-s", script.name, running.url, "--"]
+        argv = [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}",
+            "--latency",
+            "--timeout",
+            "30s",
+            "-s",
+            script.name,
+            running.url,
+            "--",
+        ]
         found = subprocess.run([*argv, salt + _slug(case.name)], capture_output=True, text=True, check=True)
     text = found.stdout
     if "Non-2xx" in text or "Socket errors" in text:
