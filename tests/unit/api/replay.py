@@ -111,7 +111,8 @@ def _written(kind: Kind, body: Object, old: Object | None, complete: Complete) -
     if kind.namespaced:
         metadata["namespace"] = _NAMESPACE
     if old is None:
-        metadata["uid"], metadata["creationTimestamp"] = "00000000-0000-0000-0000-000000000001", "2026-01-01T00:00:00Z"
+        if kind.verbs != ("create",):  # else it is answered, never stored
+            metadata.update(uid="00000000-0000-0000-0000-000000000001", creationTimestamp="2026-01-01T00:00:00Z")
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = meta.generated_name(metadata["generateName"], "x2x2x")
     else:

@@ -12,6 +12,18 @@ def default(review: Object) -> None:
 
 
 def validate_self(review: Object, old: Object | None) -> Iterator[FieldError]:
+    yield from _spec_errors(review)
+    yield from _metadata_errors(review, "must be empty")
+
+
+def _metadata_errors(review: Object, detail: str, *allowed: str) -> Iterator[FieldError]:
+    """A review is never stored, so it has no name and no labels."""
+    metadata = review.get("metadata") or {}
+    if any(value for field, value in metadata.items() if field not in {"creationTimestamp", "managedFields", *allowed}):
+        yield invalid("metadata", metadata, detail)
+
+
+def _spec_errors(review: Object) -> Iterator[FieldError]:
     spec = review.get("spec") or {}
     resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and other is not None:
@@ -39,14 +51,20 @@ def _selector_errors(path: str, selector: Object) -> Iterator[FieldError]:
 
 
 def validate_of_user(review: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from validate_self(review, old)
+    yield from _user_errors(review)
+    yield from _metadata_errors(review, "must be empty")
+
+
+def _user_errors(review: Object) -> Iterator[FieldError]:
+    yield from _spec_errors(review)
     spec = review.get("spec") or {}
     if not spec.get("user") and not spec.get("groups"):
         yield invalid("spec.user", "", "at least one of user or group must be specified")
 
 
 def validate_local(review: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from validate_of_user(review, old)
+    yield from _user_errors(review)
+    yield from _metadata_errors(review, "must be empty except for namespace", "namespace")
     spec = review.get("spec") or {}
     resource = spec.get("resourceAttributes")
     if resource is not None and (resource.get("namespace") or "") != (review["metadata"].get("namespace") or ""):

@@ -242,15 +242,11 @@ def _count_indexes(text: str, completions: int) -> tuple[str, int]:
 
 def update_errors(spec: Object, old: Object, status: Object) -> Iterator[FieldError]:
     """A Job's work may not change once it exists; how fast and how patiently it is done may."""
-    if spec.get("completions") != old.get("completions"):
-        elastic = (
-            spec.get("completionMode") == "Indexed"
-            and spec.get("completions") is not None
-            and spec.get("completions") == spec.get("parallelism")
-            and old.get("completions") == old.get("parallelism")
-        )
-        if not elastic:
-            yield invalid("spec.completions", spec.get("completions"), fields.IMMUTABLE)
+    if (completions := spec.get("completions")) != old.get("completions"):
+        if spec.get("completionMode") != "Indexed":
+            yield invalid("spec.completions", completions, fields.IMMUTABLE)
+        elif completions is not None and completions != spec.get("parallelism"):
+            yield invalid("spec.completions", completions, "can only be modified in tandem with spec.parallelism")
     for field in (
         "selector",
         "completionMode",

@@ -11,6 +11,27 @@ from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_
 
 RECLAIM_POLICIES = ("Delete", "Recycle", "Retain")
 STORAGE_CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+MOUNT_OPTIONS_ANNOTATION = "volume.beta.kubernetes.io/mount-options"
+_MOUNTABLE = frozenset(
+    (
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cephfs",
+        "cinder",
+        "csi",
+        "gcePersistentDisk",
+        "glusterfs",
+        "iscsi",
+        "nfs",
+        "photonPersistentDisk",
+        "quobyte",
+        "rbd",
+        "storageos",
+        "vsphereVolume",
+    )
+)
+"""The sources that know mount options."""
 _SOURCE_DEFAULTS: dict[str, Object] = {
     "hostPath": {"type": ""},
     "iscsi": {"iscsiInterface": "default"},
@@ -60,6 +81,9 @@ def prepare(volume: Object, old: Object | None) -> None:
 def validate(volume: Object, old: Object | None) -> Iterator[FieldError]:
     spec = volume.get("spec") or {}
     yield from spec_errors("spec", spec)
+    if MOUNT_OPTIONS_ANNOTATION in (volume["metadata"].get("annotations") or {}) and not _MOUNTABLE & spec.keys():
+        detail = "may not specify mount options for this volume type"
+        yield forbidden(f"metadata.annotations.{MOUNT_OPTIONS_ANNOTATION}", detail)
     if old is not None:
         yield from _update_errors(spec, old.get("spec") or {})
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.core import pod_table
 from mizzen.api.kind import Kind, Subresource
-from mizzen.api.podspec import defaults, qos, status, update
+from mizzen.api.podspec import annotations, defaults, qos, status, update
 from mizzen.api.podspec.spec import spec_errors
 from mizzen.machinery.errors import FieldError, Object, forbidden
 
@@ -86,8 +86,12 @@ def prepare_status(pod: Object, old: Object | None) -> None:
 
 def validate(pod: Object, old: Object | None) -> Iterator[FieldError]:
     spec = pod["spec"]
+    if annotated := pod["metadata"].get("annotations"):
+        yield from annotations.annotation_errors("metadata.annotations", annotated, spec)
     yield from spec_errors("spec", spec)
     if old is not None:
+        before = old["metadata"].get("annotations") or {}
+        yield from annotations.update_errors("metadata.annotations", annotated or {}, before)
         yield from update.update_errors(pod, old)
         return
     if spec.get("ephemeralContainers"):

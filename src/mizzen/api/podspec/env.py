@@ -94,7 +94,9 @@ def field_errors(path: str, reference: Object, supported: Collection[str]) -> It
     if not field:
         yield required(f"{path}.fieldPath")
         return
-    if match := _subscripted(field):
+    if (version := reference["apiVersion"]) != "v1":
+        yield invalid(f"{path}.fieldPath", field, f"error converting fieldPath: unsupported pod version: {version}")
+    elif match := _subscripted(field):
         base, key = match.groups()
         if base not in {"metadata.annotations", "metadata.labels"}:
             detail = f"error converting fieldPath: field label does not support subscript: {field}"

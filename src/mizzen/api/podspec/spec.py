@@ -4,9 +4,12 @@ Ref: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-
 """
 
 from collections.abc import Iterator
+from typing import Final
+
+import orjson
 
 from mizzen.api import meta
-from mizzen.api.podspec import containers, scheduling, security, volumes
+from mizzen.api.podspec import annotations, containers, scheduling, security, volumes
 from mizzen.api.rules import addresses, fields, resources
 from mizzen.machinery import labels, names
 from mizzen.machinery.errors import FieldError, Object, duplicate, forbidden, invalid, not_supported, required
@@ -19,6 +22,10 @@ _MAX_NAMESERVERS = 3
 _MAX_SEARCHES = 32
 _MAX_SEARCH_LENGTH = 2048
 _MAX_HOSTNAME = 64
+_REMEMBERED: Final = 1_000
+_MEMORABLE: Final = 8_192
+"""How many specs are known to be right, and of how many bytes each at most: the replicas of a workload share theirs."""
+_right: set[bytes] = set()
 _NOT_FOR_TEMPLATES = "ephemeral containers not allowed in pod template"
 _SIMPLE_NAMES = (
     ("serviceAccountName", names.dns1123_subdomain),
@@ -38,13 +45,28 @@ def template_errors(path: str, template: Object) -> Iterator[FieldError]:
         yield from meta.labels(f"{path}.labels", value)
     if value := metadata.get("annotations"):
         yield from meta.annotations(f"{path}.annotations", value)
+        yield from annotations.annotation_errors(f"{path}.annotations", value, spec)
     yield from spec_errors(f"{path}.spec", spec)
     if spec.get("ephemeralContainers"):
         yield forbidden(f"{path}.spec.ephemeralContainers", _NOT_FOR_TEMPLATES)
 
 
 def spec_errors(path: str, spec: Object) -> Iterator[FieldError]:
-    """All that is wrong with a pod spec."""
+    """All that is wrong with a pod spec; one that was right before is known by its bytes."""
+    written = orjson.dumps(spec)
+    if written in _right:
+        return
+    flawless = True
+    for error in _spec_errors(path, spec):
+        flawless = False
+        yield error
+    if flawless and len(written) <= _MEMORABLE:
+        if len(_right) >= _REMEMBERED:
+            _right.clear()
+        _right.add(written)
+
+
+def _spec_errors(path: str, spec: Object) -> Iterator[FieldError]:
     known = volumes.by_name(spec) if spec.get("volumes") else {}
     claims = tuple(claim.get("name") or "" for claim in spec.get("resourceClaims") or ())
     if spec.get("volumes"):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import workloads
+from mizzen.api.rules.conditions import condition_errors
 from mizzen.machinery import labels, names
 from mizzen.machinery.errors import FieldError, Object, invalid, not_supported
 
@@ -38,7 +39,9 @@ def validate(budget: Object, _old: Object | None) -> Iterator[FieldError]:
 
 
 def validate_status(budget: Object, _old: Object | None) -> Iterator[FieldError]:
-    yield from workloads.not_negative("status", budget.get("status") or {}, *_COUNTS)
+    status = budget.get("status") or {}
+    yield from workloads.not_negative("status", status, *_COUNTS)
+    yield from condition_errors("status.conditions", status.get("conditions") or ())
 
 
 def _row(budget: Object, now: float) -> list[object]:

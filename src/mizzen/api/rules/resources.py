@@ -251,7 +251,9 @@ def pod_level_errors(path: str, spec: Object) -> Iterator[FieldError]:
         for name in amounts:
             if not is_pod_level(name):
                 yield not_supported(f"{path}.{side}[{name}]", name, ("cpu", "hugepages-", "memory"))
-    yield from requirement_errors(path, asked)
+    if asked.get("claims"):
+        yield forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level")
+    yield from requirement_errors(path, {field: value for field, value in asked.items() if field != "claims"})
     for name, amount in aggregate(spec, "requests").items():
         if name in requests and amount.nanos > quantity.parse(requests[name]).nanos:
             detail = f"must be greater than or equal to aggregate container requests of {amount}"

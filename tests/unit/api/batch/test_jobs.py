@@ -71,6 +71,8 @@ def test_an_elastic_indexed_job_may_grow() -> None:
     old = _job(completionMode="Indexed", completions=3, parallelism=3)
     assert _errors(_job(completionMode="Indexed", completions=5, parallelism=5), old) == []
     assert _errors(_job(completionMode="Indexed", completions=5, parallelism=3), old) == ["spec.completions"]
+    before = _job(completionMode="Indexed", completions=2, parallelism=1)
+    assert _errors(_job(completionMode="Indexed", completions=3, parallelism=3), before) == []
 
 
 def test_a_suspended_job_that_never_ran_may_be_told_where_to_run() -> None:

@@ -137,3 +137,12 @@ def test_the_default_class_is_marked_and_what_a_class_makes_may_not_change() -> 
         ("provisioner", "Forbidden"),
         ("reclaimPolicy", "Forbidden"),
     }
+
+
+def test_mount_options_need_a_source_that_knows_them() -> None:
+    key = "volume.beta.kubernetes.io/mount-options"
+    spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]}
+    volume = {"metadata": {"annotations": {key: "ro"}}, "spec": {**spec, "hostPath": {"path": "/a"}}}
+    assert causes(PERSISTENT_VOLUME, volume) == {(f"metadata.annotations.{key}", "Forbidden")}
+    volume["spec"] = {**spec, "nfs": {"server": "s", "path": "/a"}}
+    assert causes(PERSISTENT_VOLUME, volume) == set()
