@@ -4,8 +4,8 @@ import ssl
 from pathlib import Path
 
 
-def server_context(certificate: Path, key: Path, client_ca: Path | None = None) -> ssl.SSLContext:
-    """Serve with this certificate; ask clients for theirs, and verify it, when a CA for them is given.
+def server_context(certificate: Path, key: Path, *client_cas: Path | None) -> ssl.SSLContext:
+    """Serve with this certificate; ask clients for theirs, and verify it, when CAs for them are given.
 
     Raises: OSError for unreadable files, ssl.SSLError for unusable ones.
     """
@@ -13,7 +13,9 @@ def server_context(certificate: Path, key: Path, client_ca: Path | None = None) 
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     context.set_alpn_protocols(["http/1.1"])
-    if client_ca is not None:
+    for client_ca in client_cas:
+        if client_ca is None:
+            continue
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL
     return context

@@ -5,6 +5,7 @@ from typing import Final
 
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import Object
+from mizzen.server import trail
 from mizzen.server.call import Write
 from mizzen.server.seams import Admission, AdmissionPlugin, Operation
 
@@ -27,10 +28,14 @@ class Chain:
 
     async def validate(self, admission: Admission) -> None:
         """Let every plugin refuse. Raises ApiError."""
-        for plugin in self._that_care(admission):
-            waiting: Awaitable[None] | None = plugin.validate(admission)
-            if waiting is not None:
-                await waiting
+        try:
+            for plugin in self._that_care(admission):
+                waiting: Awaitable[None] | None = plugin.validate(admission)
+                if waiting is not None:
+                    await waiting
+        finally:
+            if admission.annotations:
+                trail.annotate(admission.annotations)
 
     def _that_care(self, admission: Admission) -> tuple[AdmissionPlugin, ...]:
         kind = admission.kind

@@ -1,12 +1,11 @@
 """The audit log: who asked for what and what came of it, as much as a policy wants to know, a JSON line each.
 
+A request is noted when it is received, when a long answer starts, and when all is done.
 Ref: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -18,98 +17,14 @@ from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import Identity
 from mizzen.machinery.protobuf import envelope
 from mizzen.machinery.protobuf.messages import ProtobufError
+from mizzen.server import trail as trails
+from mizzen.server.auditpolicy import COMPLETE, LEVEL_NAMES, PANIC, RECEIVED, STARTED, Level, Rule
 from mizzen.server.authn.reviews import user_info
 from mizzen.server.requestinfo import RequestInfo
-from mizzen.wire.message import Request, Response
+from mizzen.server.trail import Trail
+from mizzen.wire.message import Duplex, Request, Response
 
-_STAGE: Final = "ResponseComplete"
-
-
-class Level(IntEnum):
-    """How much of a request is written down."""
-
-    NOTHING = 0
-    METADATA = 1
-    REQUEST = 2
-    REQUEST_RESPONSE = 3
-
-
-_LEVELS: Final = {
-    "None": Level.NOTHING,
-    "Metadata": Level.METADATA,
-    "Request": Level.REQUEST,
-    "RequestResponse": Level.REQUEST_RESPONSE,
-}
-_NAMES: Final = {level: name for name, level in _LEVELS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule of a policy; what is empty matches everything."""
-
-    level: Level
-    users: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
-    verbs: frozenset[str] = frozenset()
-    resources: tuple[tuple[str, frozenset[str], frozenset[str]], ...] = ()
-    """(group, resources, names)."""
-    namespaces: frozenset[str] = frozenset()
-    paths: tuple[str, ...] = ()
-    is_silent: bool = False
-    """The stage that is written is omitted."""
-
-    def matches(self, info: RequestInfo, user: Identity | None) -> bool:
-        if self.users and (user is None or user.name not in self.users):
-            return False
-        if self.groups and (user is None or self.groups.isdisjoint(user.groups)):
-            return False
-        if self.verbs and info.verb not in self.verbs:
-            return False
-        if not self.resources and not self.namespaces and not self.paths:
-            return True
-        if info.is_resource:
-            return not self.paths and self._matches_resource(info)
-        return any(path == info.path or (path.endswith("*") and info.path.startswith(path[:-1])) for path in self.paths)
-
-    def _matches_resource(self, info: RequestInfo) -> bool:
-        if self.namespaces and info.namespace not in self.namespaces:
-            return False
-        if not self.resources:
-            return True
-        combined = f"{info.resource}/{info.subresource}" if info.subresource else info.resource
-        wanted = {combined, "*", f"*/{info.subresource}", f"{info.resource}/*"}
-        return any(
-            group == info.group and (not resources or resources & wanted) and (not names or info.name in names)
-            for group, resources, names in self.resources
-        )
-
-
-def parse_policy(policy: Mapping[str, Any]) -> tuple[Rule, ...]:
-    """The rules of an audit.k8s.io Policy. Raises ValueError."""
-    omitted = tuple(policy.get("omitStages") or ())
-    return tuple(_rule(rule, omitted) for rule in policy.get("rules") or ())
-
-
-def _rule(rule: Mapping[str, Any], omitted: Sequence[str]) -> Rule:
-    if rule.get("level") not in _LEVELS:
-        raise ValueError(f"unknown audit level {rule.get('level')!r}")
-    return Rule(
-        _LEVELS[rule["level"]],
-        frozenset(rule.get("users") or ()),
-        frozenset(rule.get("userGroups") or ()),
-        frozenset(rule.get("verbs") or ()),
-        tuple(
-            (
-                entry.get("group", ""),
-                frozenset(entry.get("resources") or ()),
-                frozenset(entry.get("resourceNames") or ()),
-            )
-            for entry in rule.get("resources") or ()
-        ),
-        frozenset(rule.get("namespaces") or ()),
-        tuple(rule.get("nonResourceURLs") or ()),
-        _STAGE in (*omitted, *(rule.get("omitStages") or ())),
-    )
+AUDIT_ID: Final = "audit-id"
 
 
 class LogFile:
@@ -119,6 +34,7 @@ class LogFile:
         self._path = path
         self._most_bytes = most_bytes
         self._backups = backups
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[bytes] = path.open("ab")
         self._size = self._file.tell()
 
@@ -153,50 +69,153 @@ class AuditLog:
         self._file = file
         self._clock = clock
 
-    def completed(self, request: Request, info: RequestInfo, user: Identity | None, response: Response) -> None:
-        """Write down a request that was answered, as the first rule that matches says."""
-        rule = next((known for known in self._rules if known.matches(info, user)), None)
-        if rule is None or rule.level is Level.NOTHING or rule.is_silent:
+    def opened(self, request: Request) -> Trail:
+        """The trail of a request that has just come; it is current from here on."""
+        trail = Trail(request.headers.get(AUDIT_ID) or str(uuid.uuid4()), self._clock.now())
+        trails.follow(trail)
+        return trail
+
+    def received(self, trail: Trail, request: Request, info: RequestInfo, user: Identity) -> None:
+        """Its user is known, and it is about to be worked on."""
+        asking = trail.impersonator or user
+        rule = self._rule(info, asking)
+        if rule is not None and RECEIVED not in rule.silent:
+            self._file.write(_line(self._event(trail, request, info, user, rule, RECEIVED)))
+
+    def answered(
+        self, trail: Trail, request: Request, info: RequestInfo, user: Identity | None, response: Response
+    ) -> None:
+        """Write down a request that was answered; one whose answer goes on is written again at its end."""
+        response.headers[AUDIT_ID] = trail.audit_id
+        rule = self._rule(info, trail.impersonator or user)
+        if rule is None:
             return
-        event = _event(request, info, user, response, times.format_micro(self._clock.now()))
-        event["level"] = _NAMES[rule.level]
+
+        def write(stage: str) -> None:
+            if stage not in rule.silent:
+                self._file.write(_line(self._told(trail, request, info, user, rule, stage, response)))
+
+        if response.stream is not None:
+            write(STARTED)
+            response.stream = _until_the_end(response.stream, lambda: write(COMPLETE))
+        elif response.upgrade is not None:
+            write(STARTED)
+            response.upgrade = _until_closed(response.upgrade, lambda: write(COMPLETE))
+        else:
+            write(PANIC if trail.panicked else COMPLETE)
+
+    def _rule(self, info: RequestInfo, user: Identity | None) -> Rule | None:
+        """The first rule that matches; None when it wants nothing."""
+        rule = next((known for known in self._rules if known.matches(info, user)), None)
+        return None if rule is None or rule.level is Level.NOTHING else rule
+
+    def _told(
+        self,
+        trail: Trail,
+        request: Request,
+        info: RequestInfo,
+        user: Identity | None,
+        rule: Rule,
+        stage: str,
+        response: Response,
+    ) -> Object:
+        event = self._event(trail, request, info, user, rule, stage)
+        body = None
+        if response.stream is None and response.upgrade is None:
+            body = _body(response.body if isinstance(response.body, bytes) else b"".join(response.body))
+        event["responseStatus"] = _status(response.status, body)
         if rule.level >= Level.REQUEST and (sent := _body(request.body)) is not None:
-            event["requestObject"] = sent
-        if rule.level >= Level.REQUEST_RESPONSE and response.stream is None:
-            body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-            if (answered := _body(body)) is not None:
-                event["responseObject"] = answered
-        self._file.write(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE))
+            event["requestObject"] = _without_managed_fields(sent) if rule.omits_managed_fields else sent
+        if rule.level >= Level.REQUEST_RESPONSE and body is not None:
+            event["responseObject"] = _without_managed_fields(body) if rule.omits_managed_fields else body
+        if trail.annotations:
+            event["annotations"] = dict(trail.annotations)
+        return event
 
-
-def _event(request: Request, info: RequestInfo, user: Identity | None, response: Response, now: str) -> Object:
-    query = "&".join(f"{key}={value}" for key, value in request.query)
-    event: Object = {
-        "kind": "Event",
-        "apiVersion": "audit.k8s.io/v1",
-        "level": "",
-        "auditID": str(uuid.uuid4()),
-        "stage": _STAGE,
-        "requestURI": f"{request.path}?{query}" if query else request.path,
-        "verb": info.verb,
-        "user": user_info(user) if user is not None else {},
-        "sourceIPs": [request.remote] if request.remote else [],
-        "userAgent": request.headers.get("user-agent", ""),
-        "responseStatus": {"metadata": {}, "code": response.status},
-        "requestReceivedTimestamp": now,
-        "stageTimestamp": now,
-    }
-    if info.is_resource:
-        reference = {
-            "resource": info.resource,
-            "namespace": info.namespace,
-            "name": info.name,
-            "apiGroup": info.group,
-            "apiVersion": info.version,
-            "subresource": info.subresource,
+    def _event(
+        self, trail: Trail, request: Request, info: RequestInfo, user: Identity | None, rule: Rule, stage: str
+    ) -> Object:
+        query = "&".join(f"{key}={value}" for key, value in request.query)
+        asking = trail.impersonator or user
+        event: Object = {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "level": LEVEL_NAMES[rule.level],
+            "auditID": trail.audit_id,
+            "stage": stage,
+            "requestURI": f"{request.path}?{query}" if query else request.path,
+            "verb": info.verb,
+            "user": user_info(asking) if asking is not None else {},
         }
-        event["objectRef"] = {key: value for key, value in reference.items() if value}
-    return event
+        if trail.impersonator is not None and user is not None:
+            event["impersonatedUser"] = user_info(user)
+        event |= {
+            "sourceIPs": [request.remote] if request.remote else [],
+            "userAgent": request.headers.get("user-agent", ""),
+        }
+        if info.is_resource:
+            event["objectRef"] = _reference(info)
+        event["requestReceivedTimestamp"] = times.format_micro(trail.received)
+        event["stageTimestamp"] = times.format_micro(self._clock.now())
+        return event
+
+
+def _line(event: Object) -> bytes:
+    return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+
+
+async def _until_the_end(stream: AsyncIterator[bytes], ended: Callable[[], None]) -> AsyncIterator[bytes]:
+    try:
+        async for piece in stream:
+            yield piece
+    finally:
+        ended()
+        if close := getattr(stream, "aclose", None):
+            await close()
+
+
+def _until_closed(
+    upgrade: Callable[[Duplex], Awaitable[None]], ended: Callable[[], None]
+) -> Callable[[Duplex], Awaitable[None]]:
+    async def upgraded(client: Duplex) -> None:
+        try:
+            await upgrade(client)
+        finally:
+            ended()
+
+    return upgraded
+
+
+def _reference(info: RequestInfo) -> Object:
+    reference = {
+        "resource": info.resource,
+        "namespace": info.namespace,
+        "name": info.name,
+        "apiGroup": info.group,
+        "apiVersion": info.version,
+        "subresource": info.subresource,
+    }
+    return {key: value for key, value in reference.items() if value}
+
+
+def _status(code: int, body: Any) -> Object:
+    """What an answer comes to: of a failure what its Status says, without the details."""
+    status: Object = {"metadata": {}}
+    if isinstance(body, dict) and body.get("kind") == "Status":
+        status |= {key: body[key] for key in ("status", "message", "reason") if body.get(key)}
+    return {**status, "code": code}
+
+
+def _without_managed_fields(obj: Any) -> Any:
+    """An object, or a list of them, without the bookkeeping of who set what."""
+    if not isinstance(obj, dict):
+        return obj
+    if isinstance(items := obj.get("items"), list):
+        return {**obj, "items": [_without_managed_fields(one) for one in items]}
+    metadata = obj.get("metadata")
+    if not isinstance(metadata, dict) or "managedFields" not in metadata:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
 
 
 def _body(body: bytes | Any) -> Any:

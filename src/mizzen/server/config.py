@@ -1,6 +1,6 @@
 """What a server is built of besides its store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from mizzen.server.aggregation.remote import Remote
 from mizzen.server.allocation import Allocator
 from mizzen.server.requestinfo import RequestInfo
 from mizzen.server.seams import AdmissionPlugin, Authenticator, Authorizer, Reader, Writer
+from mizzen.server.trail import Trail
 from mizzen.server.work import Handlers
 from mizzen.wire.message import Request, Response
 
@@ -32,12 +33,26 @@ class Fairness(Protocol):
     def is_free(self, info: RequestInfo, user: Identity) -> bool:
         """Whether a request needs no seat now; then it is answered without waiting."""
 
+    def marks(self, info: RequestInfo, user: Identity) -> Mapping[str, str]:
+        """Response headers that tell how a request was judged."""
+
+    def metrics(self) -> Iterable[str]:
+        """Lines of Prometheus' text format."""
+
 
 class Auditor(Protocol):
     """Hears of every request."""
 
-    def completed(self, request: Request, info: RequestInfo, user: Identity | None, response: Response) -> None:
-        """A request was answered."""
+    def opened(self, request: Request) -> Trail:
+        """A request came; what is noted from here on in this context belongs to it."""
+
+    def received(self, trail: Trail, request: Request, info: RequestInfo, user: Identity) -> None:
+        """Its user is known, and it is about to be worked on."""
+
+    def answered(
+        self, trail: Trail, request: Request, info: RequestInfo, user: Identity | None, response: Response
+    ) -> None:
+        """It was answered; the answer may go on."""
 
 
 class Remotes(Protocol):

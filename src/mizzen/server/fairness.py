@@ -6,9 +6,9 @@ Ref: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from mizzen.api.flowcontrol.flowschema import FLOW_SCHEMA
 from mizzen.api.flowcontrol.prioritylevelconfiguration import PRIORITY_LEVEL_CONFIGURATION
@@ -21,6 +21,8 @@ from mizzen.server.seams import Reader
 
 SEATS: Final = 600
 """Requests that are worked on at once, over all levels."""
+FLOW_HEADER: Final = "x-kubernetes-pf-flowschema-uid"
+LEVEL_HEADER: Final = "x-kubernetes-pf-prioritylevel-uid"
 _WAIT_SECONDS: Final = 60.0
 _REMEMBERED: Final = 4096
 _STREAMS: Final = frozenset({"watch", "proxy"})
@@ -73,11 +75,23 @@ class _NoSeat:
 _NO_SEAT: Final = _NoSeat()
 
 
+class _Place(NamedTuple):
+    """Where requests alike belong: a level (None: exempt) and a flow, and the headers that tell it."""
+
+    level: _Level | None
+    flow: str
+    marks: Mapping[str, str]
+
+
+_UNPLACED: Final = _Place(None, "", {})
+
+
 @dataclass(frozen=True, slots=True)
 class _Schema:
     """A FlowSchema: whom it concerns, and how its requests fall into flows."""
 
     name: str
+    uid: str
     level: str
     precedence: int
     by: str
@@ -90,10 +104,11 @@ class Fairness:
     def __init__(self, reader: Reader, seats: int = SEATS) -> None:
         self._total = seats
         self._specs: dict[str, Object] = {}
+        self._uids: dict[str, str] = {}
         self._schemas: dict[str, _Schema] = {}
         self._ordered: tuple[_Schema, ...] = ()
         self._levels: dict[str, _Level] = {}
-        self._known: dict[tuple[str | tuple[str, ...], ...], tuple[_Level | None, str]] = {}
+        self._known: dict[tuple[str | tuple[str, ...], ...], _Place] = {}
         reader.subscribe(PRIORITY_LEVEL_CONFIGURATION, self._level_changed)
         reader.subscribe(FLOW_SCHEMA, self._schema_changed)
 
@@ -101,12 +116,12 @@ class Fairness:
         """Whether a request needs no seat: it is exempt, lasts long, or is a read while nobody waits."""
         if info.verb in _STREAMS or info.subresource in _LONG:
             return True
-        level, _ = self._place(info, user)
+        level = self._place(info, user).level
         return level is None or (info.verb in _READS and level.taken < level.seats)
 
     async def seat(self, info: RequestInfo, user: Identity) -> Seat:
         """Wait for a seat. Raises ApiError 429."""
-        level, flow = self._place(info, user)
+        level, flow, _ = self._place(info, user)
         if level is None:
             return _NO_SEAT
         if level.taken < level.seats:
@@ -116,8 +131,25 @@ class Fairness:
             raise Errors.too_many_requests("too many requests, please try again later", retry_after=1)
         return await self._wait(level, flow)
 
-    def _place(self, info: RequestInfo, user: Identity) -> tuple[_Level | None, str]:
-        """The level of a request (None: exempt) and its flow, looked up once for requests alike."""
+    def marks(self, info: RequestInfo, user: Identity) -> Mapping[str, str]:
+        """Response headers that tell by which FlowSchema and level a request was judged."""
+        return self._place(info, user).marks
+
+    def metrics(self) -> Iterator[str]:
+        """The seats of the levels, in Prometheus' text format."""
+        shown: tuple[tuple[str, Callable[[_Level], int]], ...] = (
+            ("nominal_limit_seats", lambda level: level.seats),
+            ("current_limit_seats", lambda level: level.seats),
+            ("current_executing_seats", lambda level: level.taken),
+            ("current_inqueue_requests", lambda level: level.waiting),
+        )
+        for metric, value in shown:
+            yield f"# TYPE apiserver_flowcontrol_{metric} gauge"
+            for name, level in self._levels.items():
+                yield f'apiserver_flowcontrol_{metric}{{priority_level="{name}"}} {value(level)}'
+
+    def _place(self, info: RequestInfo, user: Identity) -> _Place:
+        """The place of a request, looked up once for requests alike."""
         path = "" if info.resource else info.path
         key = (user.name, user.groups, info.verb, info.group, info.resource, info.subresource, info.namespace, path)
         found = self._known.get(key)
@@ -144,13 +176,13 @@ class Fairness:
             raise
         return level
 
-    def _classify(self, info: RequestInfo, user: Identity) -> tuple[_Level | None, str]:
-        """The level of a request (None: exempt) and its flow."""
+    def _classify(self, info: RequestInfo, user: Identity) -> _Place:
         for schema in self._ordered:
             if any(_concerns(rule, info, user) for rule in schema.rules):
                 distinguisher = {"ByUser": user.name, "ByNamespace": info.namespace}.get(schema.by, "")
-                return self._levels.get(schema.level), f"{schema.name}/{distinguisher}"
-        return None, ""
+                marks = {FLOW_HEADER: schema.uid, LEVEL_HEADER: self._uids.get(schema.level, "")}
+                return _Place(self._levels.get(schema.level), f"{schema.name}/{distinguisher}", marks)
+        return _UNPLACED
 
     def _schema_changed(self, key: str, old: Object | None, new: Object | None) -> None:
         if new is None:
@@ -159,6 +191,7 @@ class Fairness:
             spec = new["spec"]
             self._schemas[key] = _Schema(
                 new["metadata"]["name"],
+                new["metadata"].get("uid") or "",
                 spec["priorityLevelConfiguration"]["name"],
                 spec.get("matchingPrecedence", 1000),
                 (spec.get("distinguisherMethod") or {}).get("type", ""),
@@ -171,8 +204,10 @@ class Fairness:
     def _level_changed(self, key: str, old: Object | None, new: Object | None) -> None:
         if new is None:
             self._specs.pop(key, None)
+            self._uids.pop(key, None)
         else:
             self._specs[key] = new["spec"]
+            self._uids[key] = new["metadata"].get("uid") or ""
         limited = {name: spec["limited"] for name, spec in self._specs.items() if spec.get("limited")}
         shares = sum(spec.get("nominalConcurrencyShares", 30) for spec in limited.values()) or 1
         for name in self._levels.keys() - limited.keys():

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from mizzen.machinery.errors import Errors
 from mizzen.machinery.identity import ANONYMOUS, ANONYMOUS_NAME, AUTHENTICATED, MASTERS, UNAUTHENTICATED, Identity
+from mizzen.server import trail
 from mizzen.server.seams import Attributes, Authenticator
 from mizzen.wire.message import Request
 
@@ -63,6 +64,7 @@ class Identification:
             )
         for attributes in _asked(user, name, groups, uid, extra):
             self._check(attributes)
+        trail.impersonate(user)
         return Identity(name, uid, _completed(name, groups), extra)
 
 

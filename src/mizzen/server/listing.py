@@ -15,6 +15,8 @@ from mizzen.server.served import ListMeta
 from mizzen.server.watchcache import Entry, Expired, Snapshot, WatchCache
 
 _TOKEN_VERSION: Final = "meta.k8s.io/v1"
+TOKEN_SECONDS: Final = 300
+"""How long the pages of one list stay consistent: as long as the original keeps old revisions."""
 _EXPIRED_TOKEN: Final = (
     "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
     "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
@@ -29,9 +31,13 @@ class Token:
 
     revision: int
     start: str
+    listed: int = 0
+    """The second of the first page; 0 when it does not matter."""
 
     def encode(self) -> str:
-        fields = {"v": _TOKEN_VERSION, "rv": self.revision, "start": self.start}
+        fields: dict[str, int | str] = {"v": _TOKEN_VERSION, "rv": self.revision, "start": self.start}
+        if self.listed:
+            fields["listed"] = self.listed
         return base64.urlsafe_b64encode(orjson.dumps(fields)).decode().rstrip("=")
 
     @staticmethod
@@ -47,7 +53,8 @@ class Token:
             raise _bad_token(f"encoded start key empty (version {version})")
         if posixpath.normpath("/" + start) != "/" + start or start.startswith("/"):
             raise _bad_token(start)
-        return Token(revision, start)
+        listed = fields.get("listed", 0)
+        return Token(revision, start, listed if isinstance(listed, int) else 0)
 
 
 def _token_fields(text: str) -> dict[str, object]:
@@ -71,10 +78,10 @@ def _bad_token(why: str) -> ApiError:
 
 
 def page(
-    cache: WatchCache, now: int, namespace: str, selection: Selection, options: ListOptions
+    cache: WatchCache, now: int, seconds: float, namespace: str, selection: Selection, options: ListOptions
 ) -> tuple[list[Entry], ListMeta]:
-    """The entries of one list answer. `now` is the revision memory shows. Raises ApiError."""
-    snapshot, revision, after = _state(cache, now, namespace, options)
+    """The entries of one list answer. `now` is the revision memory shows, `seconds` the time. Raises ApiError."""
+    snapshot, revision, after = _state(cache, now, seconds, namespace, options)
     name = selection.name
     if name and namespace and not after:
         entry = snapshot.entries.get(f"{namespace}/{name}")
@@ -90,7 +97,8 @@ def page(
         if not selection.everything and not selection.matches(entry):
             continue
         if limit and len(found) == limit:
-            token = Token(revision, _start(keys[position - 1], namespace))
+            listed = Token.decode(options.token).listed if options.token else 0
+            token = Token(revision, _start(keys[position - 1], namespace), listed or int(seconds))
             return found, ListMeta(revision, token.encode(), end - position if selection.everything else 0)
         found.append(entry)
     return found, ListMeta(revision)
@@ -101,10 +109,12 @@ def _start(last: str, namespace: str) -> str:
     return (last[len(namespace) + 1 :] if namespace else last) + "\0"
 
 
-def _state(cache: WatchCache, now: int, namespace: str, options: ListOptions) -> tuple[Snapshot, int, str]:
+def _state(
+    cache: WatchCache, now: int, seconds: float, namespace: str, options: ListOptions
+) -> tuple[Snapshot, int, str]:
     """The snapshot to list, its revision, and the key after which to start."""
     if options.token:
-        return _continued(cache, now, namespace, options)
+        return _continued(cache, now, seconds, namespace, options)
     asked = options.revision
     if asked is not None and asked > now:
         raise too_large_revision(asked, now)
@@ -118,7 +128,9 @@ def _state(cache: WatchCache, now: int, namespace: str, options: ListOptions) ->
         raise Errors.expired(text) from None
 
 
-def _continued(cache: WatchCache, now: int, namespace: str, options: ListOptions) -> tuple[Snapshot, int, str]:
+def _continued(
+    cache: WatchCache, now: int, seconds: float, namespace: str, options: ListOptions
+) -> tuple[Snapshot, int, str]:
     token = Token.decode(options.token)
     if options.revision:
         raise Errors.bad_request("specifying resource version is not allowed when using continue")
@@ -129,6 +141,8 @@ def _continued(cache: WatchCache, now: int, namespace: str, options: ListOptions
     if token.revision > now:
         raise too_large_revision(token.revision, now)
     try:
+        if token.listed and seconds - token.listed > TOKEN_SECONDS:
+            raise Expired(token.revision)
         return cache.at(token.revision), token.revision, after
     except Expired:
         error = Errors.expired(_EXPIRED_TOKEN)

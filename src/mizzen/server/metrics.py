@@ -1,6 +1,7 @@
 """Request metrics, counted in plain dicts on the hot path and shown in Prometheus' text format when asked."""
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from mizzen.server.requestinfo import RequestInfo
@@ -28,6 +29,8 @@ class Metrics:
         self._totals: dict[tuple[_Labels, int], int] = {}
         self._buckets: dict[_Labels, list[int]] = {}
         self._seconds: dict[_Labels, float] = {}
+        self.others: list[Callable[[], Iterable[str]]] = []
+        """Lines that others add."""
 
     def observe(self, _method: str, info: RequestInfo, status: int, seconds: float) -> None:
         """Count one request."""
@@ -53,6 +56,8 @@ class Metrics:
         lines.append("# TYPE apiserver_request_duration_seconds histogram")
         for labels, buckets in self._buckets.items():
             lines += _histogram(labels, buckets, self._seconds[labels])
+        for other in self.others:
+            lines += other()
         return "\n".join(lines).encode() + b"\n" + generate_latest(REGISTRY)
 
 

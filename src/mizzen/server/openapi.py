@@ -6,13 +6,15 @@ Ref: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interf
 
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import orjson
 
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server import codec, media, openapi_protobuf
+from mizzen.server.aggregation import merging
+from mizzen.server.aggregation.remote import Remote
 from mizzen.server.config import Remotes
 from mizzen.server.openapi_paths import paths_of, version_two_paths
 from mizzen.server.openapi_schemas import Collected
@@ -118,24 +120,36 @@ class OpenApi:
         return _tagged(request, body, digest, {})
 
     def _version_two_paths(self) -> Object:
-        collected, paths = Collected("#/definitions/"), {}
+        paths = self._local_paths(Collected("#/definitions/"))
+        for remote in self._documented():
+            paths.update(merging.paths_under(remote.openapi_v2 or {}, remote.group, remote.version))
+        return paths
+
+    def _local_paths(self, collected: Collected) -> Object:
+        paths: Object = {}
         for served in self._routes.kinds():
             paths.update(version_two_paths(paths_of(served, collected)))
         return paths
 
+    def _documented(self) -> Iterator[Remote]:
+        """The versions that other servers answer and describe."""
+        if self._remotes is not None:
+            yield from (remote for remote in self._remotes.versions.values() if remote.openapi_v2 is not None)
+
     def _version_two_document(self) -> Object:
         collected = Collected("#/definitions/")
-        paths: Object = {}
-        for served in self._routes.kinds():
-            paths.update(version_two_paths(paths_of(served, collected)))
-        return {
+        paths = self._local_paths(collected)
+        document: Object = {
             "swagger": "2.0",
             "info": _info(),
             "paths": paths,
-            "definitions": collected.schemas(),
+            "definitions": dict(collected.schemas()),
             "securityDefinitions": _SECURITY,
             "security": [{"BearerToken": []}],
         }
+        for remote in self._documented():
+            merging.add(document, remote.openapi_v2 or {}, remote.group, remote.version)
+        return document
 
 
 _SECURITY: Final[Object] = {

@@ -29,7 +29,7 @@ _KIND: Final = "x-kubernetes-group-version-kind"
 
 def encode(paths: Object) -> bytes:
     """The document of these path items (of OpenAPI v2)."""
-    operations = (_path(path, item["patch"]) for path, item in paths.items() if "patch" in item)
+    operations = (_path(path, item["patch"]) for path, item in paths.items() if _KIND in item.get("patch", ()))
     return b"".join(
         (
             _text(_SWAGGER, "2.0"),
@@ -46,11 +46,11 @@ def _path(path: str, operation: Object) -> bytes:
 
 
 def _operation(operation: Object) -> bytes:
-    names = [one["name"] for one in operation["parameters"] if one.get("in") == "query"]
+    names = [one["name"] for one in operation.get("parameters") or () if one.get("in") == "query"]
     kind = _message(_VALUE, (_text(_YAML, orjson.dumps(operation[_KIND]).decode()),))
     return b"".join(
         (
-            _text(_OPERATION_ID, operation["operationId"]),
+            _text(_OPERATION_ID, operation.get("operationId", "")),
             *(_message(_PARAMETERS, (_parameter(name),)) for name in names),
             _message(_EXTENSION, (_text(_NAME, _KIND), kind)),
         )

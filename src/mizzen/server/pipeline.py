@@ -12,6 +12,7 @@ from mizzen.base import log
 from mizzen.machinery.errors import ApiError, Errors
 from mizzen.machinery.identity import MASTERS, Identity
 from mizzen.server import codec, media, requestinfo
+from mizzen.server import trail as trails
 from mizzen.server.authz.chain import refused
 from mizzen.server.call import Call
 from mizzen.server.config import Config, Fairness
@@ -19,6 +20,7 @@ from mizzen.server.identity import Identification
 from mizzen.server.requestinfo import RequestInfo
 from mizzen.server.routes import PathNotFound, Routes
 from mizzen.server.seams import Attributes
+from mizzen.server.trail import Trail
 from mizzen.wire.message import Request, Response
 
 _log = log.get("server")
@@ -53,14 +55,17 @@ class Pipeline:
         started = time.perf_counter()
         info = requestinfo.parse(request)
         user: Identity | None = None
+        trail = self._auditor.opened(request) if self._auditor is not None else None
         try:
             user = self._identification.identify(request)
+            if trail is not None and self._auditor is not None:
+                self._auditor.received(trail, request, info, user)
             answer = self._seated(request, info, user)
         except Exception as error:
-            return self._finished(request, info, user, self._failed(request, error), started)
+            return self._finished(request, info, user, self._failed(request, error), started, trail)
         if isinstance(answer, Response):
-            return self._finished(request, info, user, answer, started)
-        return self._later(request, info, user, answer, started)
+            return self._finished(request, info, user, answer, started, trail)
+        return self._later(request, info, user, answer, started, trail)
 
     async def handle(self, request: Request) -> Response:
         """The same as one awaitable."""
@@ -68,13 +73,19 @@ class Pipeline:
         return answer if isinstance(answer, Response) else await answer
 
     async def _later(
-        self, request: Request, info: RequestInfo, user: Identity, answer: Awaitable[Response], started: float
+        self,
+        request: Request,
+        info: RequestInfo,
+        user: Identity,
+        answer: Awaitable[Response],
+        started: float,
+        trail: Trail | None,
     ) -> Response:
         try:
             response = await answer
         except Exception as error:
             response = self._failed(request, error)
-        return self._finished(request, info, user, response, started)
+        return self._finished(request, info, user, response, started, trail)
 
     def _seated(self, request: Request, info: RequestInfo, user: Identity) -> Answer:
         if self._fairness is None or self._fairness.is_free(info, user):
@@ -114,11 +125,15 @@ class Pipeline:
         for authorizer in self._authorizers:
             decision = authorizer.authorize(attributes)
             if decision.allowed:
+                if self._auditor is not None:
+                    trails.annotate({trails.DECISION: "allow", trails.REASON: decision.reason})
                 return
             if decision.reason:
                 reasons.append(decision.reason)
             if decision.denied:
                 break
+        if self._auditor is not None:
+            trails.annotate({trails.DECISION: "forbid", trails.REASON: "\n".join(reasons)})
         raise refused(attributes, "\n".join(reasons))
 
     def allows(self, attributes: Attributes) -> bool:
@@ -135,19 +150,28 @@ class Pipeline:
             return codec.respond_status(request, error)
         if isinstance(error, PathNotFound):
             return Response(404, {"content-type": "text/plain; charset=utf-8"}, _PAGE_NOT_FOUND)
+        trails.panic()
         trace = "".join(traceback.format_exception(error)[-6:])
         _log.error("request failed", method=request.method, path=request.path, error=repr(error), trace=trace)
         return codec.respond_status(request, Errors.internal(f"{type(error).__name__}: {error}"))
 
     def _finished(
-        self, request: Request, info: RequestInfo, user: Identity | None, response: Response, started: float
+        self,
+        request: Request,
+        info: RequestInfo,
+        user: Identity | None,
+        response: Response,
+        started: float,
+        trail: Trail | None,
     ) -> Response:
         seconds = time.perf_counter() - started
+        if self._fairness is not None and user is not None:
+            response.headers.update(self._fairness.marks(info, user))
         self._observe(request.method, info, response.status, seconds)
         if log.is_shown("debug"):
             _log_access(request, user, response, seconds)
-        if self._auditor is not None:
-            self._auditor.completed(request, info, user, response)
+        if trail is not None and self._auditor is not None:
+            self._auditor.answered(trail, request, info, user, response)
         return response
 
 

@@ -67,7 +67,8 @@ class Reading:
         asked = options.list_options(request)
         cache = self._cacher.cache(call.kind.storage)
         selected = self._selection(call, asked)
-        entries, meta = listing.page(cache, self._cacher.revision, self._namespace(call), selected, asked)
+        now = self._clock.now()
+        entries, meta = listing.page(cache, self._cacher.revision, now, self._namespace(call), selected, asked)
         shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
         tails = [entry.tail for entry in entries]
         converter = call.kind.converter

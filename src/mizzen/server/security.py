@@ -19,9 +19,11 @@ from mizzen.server.admission.plugins import complete
 from mizzen.server.admission.webhooks.call import HttpCaller
 from mizzen.server.allocators.ipaddresses import IpAddresses
 from mizzen.server.allocators.services import NODE_PORTS, Services
-from mizzen.server.audit import AuditLog, LogFile, parse_policy
+from mizzen.server.audit import AuditLog, LogFile
+from mizzen.server.auditpolicy import parse_policy
 from mizzen.server.authn.bootstrap_tokens import BootstrapTokens
 from mizzen.server.authn.chain import Chain, TokenAuthenticator
+from mizzen.server.authn.frontproxy import FrontProxies
 from mizzen.server.authn.issuer import DISCOVERY_PATH, KEYS_PATH, Issuer
 from mizzen.server.authn.jwt import SigningKeys
 from mizzen.server.authn.legacytokens import LegacyTokens
@@ -38,6 +40,7 @@ from mizzen.server.authz.rules import Rule
 from mizzen.server.call import Call, Review
 from mizzen.server.config import Config
 from mizzen.server.fairness import Fairness
+from mizzen.server.flowstatus import FlowStatuses
 from mizzen.server.seams import AdmissionPlugin, Reader, Writer
 from mizzen.server.work import Handlers
 from mizzen.wire.message import Request, Response
@@ -55,6 +58,8 @@ class Settings:
     audiences: tuple[str, ...] = (ISSUER,)
     token_file: Path | None = None
     anonymous: bool = True
+    front_proxy_ca: Path | None = None
+    """PEM; those whose certificates it has signed may name users in headers."""
     service_ranges: tuple[str, ...] = ("10.96.0.0/16",)
     node_ports: tuple[int, int] = NODE_PORTS
     audit_policy: Path | None = None
@@ -75,7 +80,9 @@ class Security:
         self._settings = settings
         self._clock = clock
         self._keys = SigningKeys(settings.signing_key.read_bytes())
-        self.authentication = Chain(self._tokens(), anonymous=settings.anonymous)
+        trusted = settings.front_proxy_ca
+        proxies = FrontProxies(trusted.read_bytes()) if trusted is not None else None
+        self.authentication = Chain(self._tokens(), anonymous=settings.anonymous, proxies=proxies)
         self.rbac = Rbac(self.reader)
         rules = tuple(Rule.parse(rule) for rule in settings.node_rules)
         self.authorizer = Authorizers((Superusers(), NodeAuthorizer(self.reader, rules), self.rbac))
@@ -131,9 +138,10 @@ class Security:
         handlers.posts["serviceaccounts", "token"] = post
 
     async def follow(self, ca: str = "") -> None:
-        """Keep IPAddress objects and token Secrets in line, until cancelled; start it once the server has started."""
+        """Keep IPAddress objects, token Secrets and FlowSchemas' status in line, once the server has started."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(IpAddresses(self.reader, self.writer).run(), name="ipaddresses")
+            tasks.create_task(FlowStatuses(self.reader, self.writer, self._clock).run(), name="flowstatuses")
             tasks.create_task(LegacyTokens(self._keys, ca, self.reader, self.writer).run(), name="legacytokens")
 
     def document(self, request: Request, user: Identity) -> Response:

@@ -68,6 +68,8 @@ class Server:
             writer=self.writer,
             clock=clock,
         )
+        if config.fairness is not None:
+            self.metrics.others.append(config.fairness.metrics)
         self.nonresource = NonResource(self.routes, self.metrics, config.remotes)
         connecting = Chain([plugin for plugin in config.admission if plugin.name in _CONNECTING])
         work = Work(reading, writing, self.handlers, connecting)

@@ -1,7 +1,7 @@
 """What an authorized call leads to: a read, a write, or one of the many subresources."""
 
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import ApiError, Errors, Object
@@ -9,7 +9,7 @@ from mizzen.machinery.schema import registry as schemas
 from mizzen.server import bodies, codec, connecting, options, representation
 from mizzen.server.admit import Chain, admission
 from mizzen.server.call import Call, Connect, Post, Review, Write
-from mizzen.server.media import not_acceptable
+from mizzen.server.media import negotiate, not_acceptable
 from mizzen.server.reading import Reading
 from mizzen.server.routes import resource_not_found, subresource_verbs
 from mizzen.server.served import Served, encode_tail
@@ -102,10 +102,18 @@ class Work:
         if call.info.verb != "create":
             raise Errors.method_not_supported(call.kind.group, call.kind.plural, call.info.verb)
         if call.media.convert == "Table":
-            raise not_acceptable(listing=False, builtin=True)
+            call = _without_table(call)
         obj = _read(call, call.kind)
         answer = review(obj, call.info.namespace, call.user)
         return _created(call, await answer if isinstance(answer, Awaitable) else answer)
+
+
+def _without_table(call: Call) -> Call:
+    """The call with the next best form that its client accepts: reviews have no table. Raises ApiError 406."""
+    others = [clause for clause in call.request.headers.get("accept", "").split(",") if "as=Table" not in clause]
+    if not others:
+        raise not_acceptable(listing=False, builtin=True)
+    return replace(call, media=negotiate(",".join(others), listing=False))
 
 
 def _read(call: Call, kind: Kind) -> Object:

@@ -147,7 +147,7 @@ class Writing:
         cache = self._cacher.cache(kind.storage)
         selected = selection.parse(listed.labels, listed.fields, call.served, cache)
         namespace = call.info.namespace if kind.namespaced else ""
-        entries, meta = listing.page(cache, self._cacher.revision, namespace, selected, listed)
+        entries, meta = listing.page(cache, self._cacher.revision, self._clock.now(), namespace, selected, listed)
         if kind.converter is not None:
             await kind.converter.prepare((entry.version, entry.tail) for entry in entries)
         tails = [entry.tail for entry in entries]

@@ -35,6 +35,33 @@ def subject(certificate: bytes) -> list[tuple[str, str]]:
         raise ValueError("not a certificate") from error
 
 
+def issuer(certificate: bytes) -> bytes:
+    """The issuer's name as it is encoded: that of the authority's own certificate, byte for byte.
+
+    Raises: ValueError for anything that is not a certificate.
+    """
+    return _name(certificate, 2)
+
+
+def name(certificate: bytes) -> bytes:
+    """The subject's name as it is encoded.
+
+    Raises: ValueError for anything that is not a certificate.
+    """
+    return _name(certificate, 4)
+
+
+def _name(certificate: bytes, position: int) -> bytes:
+    try:
+        _, outer, _ = _read(certificate, 0)
+        _, body, _ = _read(outer, 0)
+        fields = list(_parts(body))
+        skip = 1 if fields[0][0] == _EXPLICIT_VERSION else 0
+        return fields[skip + position][1]
+    except IndexError as error:
+        raise ValueError("not a certificate") from error
+
+
 def request_subject(request: bytes) -> list[tuple[str, str]]:
     """The subject of a certificate signing request.
 

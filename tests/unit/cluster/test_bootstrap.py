@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 from tests.fakes.reader import FakeReader, FakeWriter
 
+from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.kinds import KINDS
 from mizzen.api.rbac.clusterrole import CLUSTER_ROLE
 from mizzen.api.rbac.clusterrolebinding import CLUSTER_ROLE_BINDING
@@ -83,3 +86,19 @@ async def test_every_controller_may_work_under_its_own_account() -> None:
         '"system:controller:job-controller" to ServiceAccount "job-controller/kube-system"'
     )
     assert not rbac.authorize(Attributes(account, "create", "", "v1", "secrets", namespace="shop")).allowed
+
+
+async def test_the_signatures_of_the_cluster_info_outlive_a_restart() -> None:
+    facts = FACTS
+    reader = FakeReader()
+    writer = FakeWriter(reader)
+    await reconcile(facts, reader, writer)
+    info = reader.get(CONFIG_MAP, "kube-public", "cluster-info")
+    assert info is not None
+    assert f"server: https://{facts.addresses[0]}:{facts.port}" in info["data"]["kubeconfig"]
+    info["data"]["jws-kubeconfig-abcdef"] = "signed"
+    await reconcile(replace(facts, port=facts.port + 1), reader, writer)
+    info = reader.get(CONFIG_MAP, "kube-public", "cluster-info")
+    assert info is not None
+    assert info["data"]["jws-kubeconfig-abcdef"] == "signed"
+    assert f":{facts.port + 1}" in info["data"]["kubeconfig"]

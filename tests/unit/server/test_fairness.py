@@ -1,15 +1,17 @@
 import asyncio
 
 import pytest
-from tests.fakes.reader import FakeReader
+from tests.fakes.reader import FakeReader, FakeWriter
 
 from mizzen.api.flowcontrol.flowschema import FLOW_SCHEMA
 from mizzen.api.flowcontrol.prioritylevelconfiguration import PRIORITY_LEVEL_CONFIGURATION
+from mizzen.base.clock import VirtualClock
 from mizzen.cluster.bootstrap.flow import FLOW_SCHEMAS, PRIORITY_LEVELS
 from mizzen.machinery.errors import ApiError
 from mizzen.machinery.identity import MASTERS, Identity
 from mizzen.server import requestinfo
-from mizzen.server.fairness import Fairness
+from mizzen.server.fairness import FLOW_HEADER, LEVEL_HEADER, Fairness
+from mizzen.server.flowstatus import FlowStatuses, condition
 from mizzen.server.requestinfo import RequestInfo
 from mizzen.wire.message import Request
 
@@ -101,3 +103,44 @@ async def test_a_full_queue_answers_429_with_a_time_to_come_back() -> None:
     assert (caught.value.code, caught.value.retry_after) == (429, 1)
     seat.leave()
     await fairness.seat(WRITE, ANN)
+
+
+def test_an_answer_tells_by_what_it_was_judged() -> None:
+    fairness = _fairness()
+    assert set(fairness.marks(READ, ANN)) == {FLOW_HEADER, LEVEL_HEADER}
+    assert all(fairness.marks(READ, ANN).values())
+    assert fairness.marks(READ, ANN) != fairness.marks(READ, ROOT)
+
+
+async def test_the_seats_of_a_level_are_metrics() -> None:
+    fairness = _fairness()
+    await fairness.seat(WRITE, ANN)
+    shown = list(fairness.metrics())
+    assert 'apiserver_flowcontrol_nominal_limit_seats{priority_level="global-default"} 1' in shown
+    assert 'apiserver_flowcontrol_current_executing_seats{priority_level="global-default"} 1' in shown
+
+
+def test_a_flow_schema_dangles_while_its_level_is_missing() -> None:
+    schema = {"spec": {"priorityLevelConfiguration": {"name": "gold"}}}
+    assert condition(schema, {"silver"})["status"] == "True"
+    assert condition(schema, {"silver", "gold"})["status"] == "False"
+
+
+async def test_the_status_of_flow_schemas_follows_the_levels() -> None:
+    reader = FakeReader()
+    schema = {"metadata": {"name": "mine"}, "spec": {"priorityLevelConfiguration": {"name": "gold"}}}
+    reader.put(FLOW_SCHEMA, schema)
+    task = asyncio.create_task(FlowStatuses(reader, FakeWriter(reader), VirtualClock()).run())
+
+    async def told() -> str:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        found = reader.get(FLOW_SCHEMA, "", "mine")
+        assert found is not None
+        (shown,) = found["status"]["conditions"]
+        return str(shown["status"])
+
+    assert await told() == "True"
+    reader.put(PRIORITY_LEVEL_CONFIGURATION, {"metadata": {"name": "gold"}, "spec": {"type": "Exempt"}})
+    assert await told() == "False"
+    task.cancel()

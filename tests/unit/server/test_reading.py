@@ -46,6 +46,20 @@ async def test_an_expired_token_offers_one_that_goes_on_from_now(api: Caller) ->
     assert names_of(rest) == ["b"]
 
 
+async def test_the_pages_of_a_list_stay_consistent_for_minutes_only(api: Caller) -> None:
+    await create(api, "a", "b", "c", "d")
+    _, first = await api.call("GET", f"{MAPS}?limit=1")
+    await api.clock.advance(200)
+    _, second = await api.call("GET", f"{MAPS}?limit=1&continue={first['metadata']['continue']}")
+    await api.clock.advance(101)
+    status, answer = await api.call("GET", f"{MAPS}?limit=1&continue={second['metadata']['continue']}")
+    assert (status, answer["reason"]) == (410, "Expired")
+    await create(api, "e")
+    _, third = await api.call("GET", f"{MAPS}?limit=1&continue={answer['metadata']['continue']}")
+    assert names_of(third) == ["c"]
+    assert third["metadata"]["resourceVersion"] != first["metadata"]["resourceVersion"]
+
+
 async def test_an_exact_list_shows_the_past(api: Caller) -> None:
     revision = await create(api, "a", "b")
     await api.call("DELETE", f"{MAPS}/a")

@@ -160,6 +160,16 @@ async def test_a_binding_assigns_a_pod_once(api: Caller) -> None:
     assert (await api.call("POST", f"{pods}/p/binding", binding))[0] == 409
 
 
+async def test_a_bound_pod_tells_the_zone_of_its_node(api: Caller) -> None:
+    pods, zone = "/api/v1/namespaces/default/pods", {"topology.kubernetes.io/zone": "east"}
+    node = {"metadata": {"name": "n1", "labels": {**zone, "disk": "ssd"}}}
+    assert (await api.call("POST", "/api/v1/nodes", node))[0] == 201
+    await api.call("POST", pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    await api.call("POST", f"{pods}/p/binding", {"target": {"kind": "Node", "name": "n1"}})
+    _, pod = await api.call("GET", f"{pods}/p")
+    assert pod["metadata"]["labels"] == zone
+
+
 async def test_an_eviction_asks_the_disruption_budget(api: Caller) -> None:
     pods, budgets = "/api/v1/namespaces/default/pods", "/apis/policy/v1/namespaces/default/poddisruptionbudgets"
     labels = {"app": "web"}

@@ -1,5 +1,6 @@
 """Everything that a new cluster holds, in the order in which it must come to be."""
 
+import base64
 import ipaddress
 from dataclasses import dataclass
 from typing import Final
@@ -63,6 +64,7 @@ def batches(facts: Facts) -> tuple[Batch, ...]:
         (ENDPOINTS, kubernetes_endpoints(facts)),
         (ENDPOINT_SLICE, kubernetes_endpoint_slice(facts)),
         (CONFIG_MAP, _authentication(facts)),
+        *(((CONFIG_MAP, _cluster_info(facts)),) if facts.client_ca else ()),
         *((ROLE, role.as_object()) for role in ROLES),
         *((ROLE_BINDING, bound.as_object()) for bound in BINDINGS),
     )
@@ -191,12 +193,38 @@ def _authentication(facts: Facts) -> Object:
             "requestheader-username-headers": '["X-Remote-User"]',
             "requestheader-group-headers": '["X-Remote-Group"]',
             "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+            "requestheader-uid-headers": '["X-Remote-Uid"]',
         }
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
         "data": data,
+    }
+
+
+def _cluster_info(facts: Facts) -> Object:
+    """What a joining machine needs to know of the cluster: a kubeconfig without a user, which bootstrap tokens sign."""
+    address = facts.addresses[0]
+    host = f"[{address}]" if is_ipv6(address) else address
+    lines = (
+        "apiVersion: v1",
+        "clusters:",
+        "- cluster:",
+        f"    certificate-authority-data: {base64.b64encode(facts.client_ca.encode()).decode()}",
+        f"    server: https://{host}:{facts.port}",
+        '  name: ""',
+        "contexts: null",
+        'current-context: ""',
+        "kind: Config",
+        "preferences: {}",
+        "users: null",
+    )
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "cluster-info", "namespace": "kube-public"},
+        "data": {"kubeconfig": "\n".join(lines) + "\n"},
     }
 
 

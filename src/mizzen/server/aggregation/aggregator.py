@@ -83,10 +83,10 @@ class Aggregator:
 
     async def _probe(self) -> None:
         probed = tuple(self.versions.items())
-        before = {place: (remote.health, remote.resources) for place, remote in probed}
+        before = {place: remote.told for place, remote in probed}
         await asyncio.gather(*(remote.probe() for _, remote in probed))
         for place, remote in probed:
-            if before[place] != (remote.health, remote.resources):
+            if before[place] != remote.told:
                 self.generation += 1
             await self._write(remote)
 

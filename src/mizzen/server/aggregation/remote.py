@@ -50,7 +50,7 @@ _UNKNOWN: Final = Health(False, "Pending", "not looked at yet")
 
 @dataclass(slots=True)
 class Remote:
-    """One APIService with a Service; `resources` and `openapi` are what it told last."""
+    """One APIService with a Service; `resources` and `openapi` (v3, v2) are what it told last."""
 
     spec: Object
     resolve: Resolve
@@ -58,6 +58,8 @@ class Remote:
     health: Health = _UNKNOWN
     resources: Sequence[Object] = ()
     openapi: Object | None = None
+    openapi_v2: Object | None = None
+    _openapi_v2_tag: str = ""
     _tls: ssl.SSLContext | None = None
     _transports: dict[tuple[str, int], SocketTransport] = field(default_factory=dict)
 
@@ -68,6 +70,11 @@ class Remote:
     @property
     def version(self) -> str:
         return str(self.spec["version"])
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """All that it told about itself, to see whether that has changed."""
+        return self.health, self.resources, self.openapi, self.openapi_v2
 
     async def forward(self, request: Request, user: Identity) -> Response:
         """The other server's answer to a request."""
@@ -92,6 +99,7 @@ class Remote:
                     raise ConnectionError(f"bad status: {response.status}")
                 self.resources = _resources(response)
                 self.openapi = await self._schema()
+                await self._refresh_version_two()
         except Unresolved as error:
             self.health = Health(False, error.reason, str(error))
         except (ConnectionError, ValueError, ssl.SSLError) as error:
@@ -117,6 +125,18 @@ class Remote:
             return None
         found = orjson.loads(_whole(response))
         return found if isinstance(found, dict) else None
+
+    async def _refresh_version_two(self) -> None:
+        """The server's OpenAPI v2 document, which is asked for again only to hear that it is still the same."""
+        asked = Request("GET", "/openapi/v2", headers={"accept": "application/json"})
+        if self._openapi_v2_tag:
+            asked.headers = {**asked.headers, "if-none-match": self._openapi_v2_tag}
+        response = await self._transport().call(_carried(asked, _PROBER, frozenset()))
+        if response.status == 304:
+            return
+        found = orjson.loads(_whole(response)) if response.status == 200 else None
+        self.openapi_v2 = found if isinstance(found, dict) else None
+        self._openapi_v2_tag = response.headers.get("etag", "")
 
     async def _upgraded(self, request: Request, user: Identity) -> Response:
         response, duplex = await self._transport().upgrade(_carried(request, user, carry.HOP_BY_HOP))

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from mizzen.machinery.errors import Errors
 from mizzen.machinery.identity import ANONYMOUS, ANONYMOUS_NAME, AUTHENTICATED, UNAUTHENTICATED, Identity
 from mizzen.server.authn.certificates import ClientCertificates
+from mizzen.server.authn.frontproxy import FrontProxies
 from mizzen.wire.message import Request
 
 ANONYMOUS_PATHS: Final = ("/healthz", "/livez", "/readyz", "/version")
@@ -37,7 +38,10 @@ class TokenAuthenticator(Protocol):
 class Chain:
     """The server's Authenticator; with `identify` also what TokenReview asks."""
 
-    def __init__(self, tokens: Sequence[TokenAuthenticator], *, anonymous: bool = True) -> None:
+    def __init__(
+        self, tokens: Sequence[TokenAuthenticator], *, anonymous: bool = True, proxies: FrontProxies | None = None
+    ) -> None:
+        self._proxies = proxies
         self._certificates = ClientCertificates()
         self._tokens = tuple(tokens)
         self._anonymous = anonymous
@@ -46,7 +50,7 @@ class Chain:
         """The user of a request. Raises ApiError 401."""
         if request.user is not None:
             return _known(request.user)
-        user = self._certificates.authenticate(request)
+        user = self._by_certificate(request)
         if user is not None:
             return _known(user)
         token = bearer(request)
@@ -61,6 +65,16 @@ class Chain:
         if self._anonymous and _may_be_anonymous(request.path):
             return ANONYMOUS
         raise Errors.unauthorized()
+
+    def _by_certificate(self, request: Request) -> Identity | None:
+        """The user that a certificate names, or whom a proxy with its own kind of certificate names."""
+        shown = request.peer_certificate
+        if shown is None or self._proxies is None or not self._proxies.has_signed(shown):
+            return self._certificates.authenticate(request)
+        user = self._proxies.authenticate(request, shown)
+        if user is None and not bearer(request):
+            raise Errors.unauthorized()
+        return user
 
     def identify(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
         """The user of a bearer token. Raises BadToken when it is bad, or unknown to all."""

@@ -3,8 +3,13 @@
 Ref: https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/
 """
 
-from mizzen.machinery.errors import Cause, Errors, FieldError, Object, invalid
+from collections.abc import Iterable
+
+from mizzen.api.authorization.localsubjectaccessreview import LOCAL_SUBJECT_ACCESS_REVIEW
+from mizzen.api.authorization.reviews import validate_local, validate_of_user, validate_self
+from mizzen.machinery.errors import Errors, FieldError, Object
 from mizzen.machinery.identity import MASTERS, Identity
+from mizzen.server import metadata
 from mizzen.server.authz.rbac import Rbac
 from mizzen.server.authz.rules import ALL, Rule
 from mizzen.server.seams import Attributes, Authorizer
@@ -21,27 +26,18 @@ class AccessReviews:
 
     def subject(self, review: Object, namespace: str, user: Identity) -> Object:
         """A SubjectAccessReview: for the user it names. Raises ApiError 422."""
-        spec = review.get("spec") or {}
-        _check(spec, _named_problems(spec))
-        return self._answer(review, _named(spec))
+        _check(validate_of_user(review, None))
+        return self._answer(review, _named(review["spec"]))
 
     def local(self, review: Object, namespace: str, user: Identity) -> Object:
-        """A LocalSubjectAccessReview: for the user it names, in its own namespace only."""
-        spec = review.get("spec") or {}
-        _check(spec, _named_problems(spec))
-        if spec.get("nonResourceAttributes") is not None:
-            error = FieldError(
-                Cause.FORBIDDEN, "spec.nonResourceAttributes", detail="disallowed on this kind of request"
-            )
-            raise Errors.invalid(GROUP, "", "", [error])
-        if (given := spec["resourceAttributes"].get("namespace", "")) != namespace:
-            raise Errors.bad_request(f"spec.resourceAttributes.namespace must match namespace: {given}")
-        review.setdefault("metadata", {})["namespace"] = namespace
-        return self._answer(review, _named(spec))
+        """A LocalSubjectAccessReview: for the user it names, in its own namespace only. Raises ApiError 400, 422."""
+        metadata.place(review, LOCAL_SUBJECT_ACCESS_REVIEW, namespace)
+        _check(validate_local(review, None))
+        return self._answer(review, _named(review["spec"]))
 
     def self(self, review: Object, namespace: str, user: Identity) -> Object:
-        """A SelfSubjectAccessReview: for the user that asks."""
-        _check(review.get("spec") or {}, [])
+        """A SelfSubjectAccessReview: for the user that asks. Raises ApiError 422."""
+        _check(validate_self(review, None))
         return self._answer(review, user)
 
     def _answer(self, review: Object, user: Identity) -> Object:
@@ -125,21 +121,8 @@ def _named(spec: Object) -> Identity:
     )
 
 
-def _named_problems(spec: Object) -> list[FieldError]:
-    if spec.get("user") or spec.get("groups"):
-        return []
-    return [invalid("spec.user", "", "at least one of user or group must be specified")]
-
-
-def _check(spec: Object, problems: list[FieldError]) -> None:
-    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if resource is not None and path is not None:
-        why = "cannot be specified in combination with resourceAttributes"
-        problems = [invalid("spec.nonResourceAttributes", path, why), *problems]
-    elif resource is None and path is None:
-        why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        problems = [invalid("spec.resourceAttributes", "null", why), *problems]
-    if problems:
+def _check(errors: Iterable[FieldError]) -> None:
+    if problems := list(errors):
         raise Errors.invalid(GROUP, "", "", problems)
 
 

@@ -24,7 +24,7 @@ def add_builtin(
     clock: Clock,
 ) -> None:
     """Register them, beside what the composition brings."""
-    bindings = Bindings(registry, routes, clock)
+    bindings = Bindings(registry, routes, reader, clock)
     handlers.posts[("pods", "binding")] = bindings
     handlers.posts[("bindings", "")] = bindings
     handlers.posts[("pods", "eviction")] = Evictions(registry, reader, writer, clock)

@@ -3,6 +3,9 @@
 Ref: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/binding-v1/
 """
 
+from typing import Final
+
+from mizzen.api.core.node import NODE
 from mizzen.base.clock import Clock
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Errors, Object
@@ -10,14 +13,18 @@ from mizzen.server.call import Call, Write
 from mizzen.server.options import write_options
 from mizzen.server.registry import Registry
 from mizzen.server.routes import Routes
+from mizzen.server.seams import Reader
 from mizzen.server.writing import check_uid
+
+_TOPOLOGY: Final = ("topology.kubernetes.io/region", "topology.kubernetes.io/zone")
 
 
 class Bindings:
     """Assigns pods to nodes."""
 
-    def __init__(self, registry: Registry, routes: Routes, clock: Clock) -> None:
+    def __init__(self, registry: Registry, routes: Routes, reader: Reader, clock: Clock) -> None:
         self._registry = registry
+        self._reader = reader
         self._routes = routes
         self._clock = clock
 
@@ -34,16 +41,23 @@ class Bindings:
         agent = call.request.headers.get("user-agent", "")
         write = Write(pods, call.info.namespace, name, call.user, "binding", asked, call.warnings, agent)
         now = times.format(self._clock.now())
+        topology = self._topology(target)
 
         def bound(pod: Object | None) -> Object:
             assert pod is not None
             check_uid(write, meta.get("uid"), pod["metadata"]["uid"])
             if meta.get("resourceVersion"):
                 pod["metadata"]["resourceVersion"] = meta["resourceVersion"]
-            return _bind(pod, target, meta, now)
+            return _bind(pod, target, {**meta, "labels": {**(meta.get("labels") or {}), **topology}}, now)
 
         await self._registry.modify(write, bound)
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+    def _topology(self, name: str) -> dict[str, str]:
+        """Where the node is, which its pods tell by labels of their own, too."""
+        node = self._reader.get(NODE, "", name)
+        labels = (node["metadata"].get("labels") or {}) if node is not None else {}
+        return {key: labels[key] for key in _TOPOLOGY if key in labels}
 
 
 def _target(binding: Object) -> str:

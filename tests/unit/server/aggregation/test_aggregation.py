@@ -37,6 +37,19 @@ LISTED = {
         {"name": "gusts/force", "singularName": "", "namespaced": True, "kind": "Force", "verbs": ["get"]},
     ],
 }
+META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+VERSION_TWO = {
+    "swagger": "2.0",
+    "paths": {
+        f"{BASE}/gusts": {"get": {"responses": {"200": {"schema": {"$ref": "#/definitions/test.wind.v1.Gust"}}}}},
+        "/apis/calm.test/v1/lulls": {"get": {}},
+    },
+    "definitions": {
+        "test.wind.v1.Gust": {"properties": {"metadata": {"$ref": f"#/definitions/{META}"}}},
+        META: {"type": "object"},
+        "test.calm.v1.Lull": {},
+    },
+}
 
 
 @dataclass
@@ -53,6 +66,7 @@ class Extension:
         if not self.healthy:
             return Response(500, {}, b"out of order")
         documents = {BASE: LISTED, f"/openapi/v3{BASE}": {"openapi": "3.0.0", "paths": {f"{BASE}/gusts": {}}}}
+        documents["/openapi/v2"] = VERSION_TWO
         answered = documents.get(request.path, {"path": request.path, "query": dict(request.query)})
         return Response(200, {"content-type": "application/json"}, orjson.dumps(answered))
 
@@ -155,6 +169,22 @@ async def test_its_resources_are_part_of_discovery_and_openapi(aggregated: Aggre
     assert f"{BASE}/gusts" in (await caller.call("GET", f"/openapi/v3{BASE}"))[1]["paths"]
 
 
+async def test_its_openapi_v2_is_merged_and_its_own_notion_of_a_definition_renamed(aggregated: Aggregated) -> None:
+    caller = aggregated.caller
+    _, alone = await caller.call("GET", "/openapi/v2")
+    await caller.call("POST", SERVICES, aggregated.extension.service())
+    await aggregated.settled("True")
+    _, merged = await caller.call("GET", "/openapi/v2")
+    assert merged["paths"].keys() - alone["paths"].keys() == {f"{BASE}/gusts"}
+    assert merged["definitions"].keys() - alone["definitions"].keys() == {"test.wind.v1.Gust", f"{META}_v2"}
+    assert merged["definitions"]["test.wind.v1.Gust"]["properties"]["metadata"]["$ref"] == f"#/definitions/{META}_v2"
+    assert merged["definitions"][META] == alone["definitions"][META]
+    protobuf = await caller.server.handle(
+        Request("GET", "/openapi/v2", (), {"accept": "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"})
+    )
+    assert protobuf.status == 200
+
+
 async def test_an_extension_that_fails_is_unavailable_until_it_recovers(aggregated: Aggregated) -> None:
     aggregated.extension.healthy = False
     await aggregated.caller.call("POST", SERVICES, aggregated.extension.service())
@@ -210,3 +240,18 @@ async def _until(aggregated: Aggregated, name: str, status: int) -> None:
             return
         await asyncio.sleep(0)
     pytest.fail(f"APIService {name} never answered {status}")
+
+
+async def test_an_extension_may_take_over_a_version_that_was_served_here(aggregated: Aggregated) -> None:
+    caller = aggregated.caller
+    local = aggregated.extension.service()
+    del local["spec"]["service"], local["spec"]["caBundle"]
+    _, made = await caller.call("POST", SERVICES, local)
+    assert made["status"]["conditions"][0]["reason"] == "Local"
+    taken = {**made, "spec": aggregated.extension.service()["spec"]}
+    status, _ = await caller.call("PUT", f"{SERVICES}/v1.wind.test", taken)
+    assert status == 200
+    async with asyncio.timeout(10):
+        while (await aggregated.settled("True"))["reason"] != "Passed":
+            await caller.clock.advance(1)
+    assert (await caller.call("GET", f"{BASE}/gusts"))[1] == {"path": f"{BASE}/gusts", "query": {}}

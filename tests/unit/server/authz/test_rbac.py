@@ -214,8 +214,20 @@ def test_reviews_answer_for_oneself_and_for_others() -> None:
     answer = reviews.local({"spec": {"user": "jane", "resourceAttributes": asked}}, "shop", Identity("admin"))
     assert answer["status"]["allowed"] is True
     assert answer["metadata"]["namespace"] == "shop"
-    with pytest.raises(ApiError, match="must match namespace"):
+    with pytest.raises(ApiError, match=r"must match metadata\.namespace"):
         reviews.local({"spec": {"user": "jane", "resourceAttributes": asked}}, "other", Identity("admin"))
+
+
+def test_a_review_has_no_name_and_its_selectors_are_of_one_form() -> None:
+    selectors = {"labelSelector": {}, "fieldSelector": {"rawSelector": "a=b", "requirements": [{"key": "a"}]}}
+    review = {"metadata": {"name": "x"}, "spec": {"resourceAttributes": {"verb": "list", **selectors}}}
+    with pytest.raises(ApiError) as caught:
+        AccessReviews(_world()[1]).self(review, "", JANE)
+    assert {cause["field"] for cause in caught.value.details["causes"]} == {
+        "metadata",
+        "spec.resourceAttributes.fieldSelector.rawSelector",
+        "spec.resourceAttributes.labelSelector.requirements",
+    }
 
 
 @pytest.mark.parametrize(
