@@ -80,7 +80,7 @@ class Agent:
         cache = Cache()
         self._services = cache.of(SERVICES, Service)
         self._events = Recorder(client, clock, hostname)
-        pulled = PulledVolumes(images, self._objects, clock)
+        pulled = PulledVolumes(images.mountable(), self._objects, clock)
         self.tools = Equipment(
             config=config,
             client=client,

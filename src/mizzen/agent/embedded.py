@@ -1,6 +1,9 @@
 """The embedded runtime and its images, put together; and what removes a node from its machine again."""
 
 import asyncio
+import contextlib
+import os
+import signal
 from typing import Final
 
 from mizzen.agent.config import AgentConfig
@@ -60,6 +63,9 @@ async def purge(
 async def _remove_groups(parent: str) -> None:
     """Remove a node's control groups; the kernel counts an ended process in them until it is reaped, a moment later."""
     groups = cgroups.find(parent)
+    for pid in groups.members(parent):  # of a container that its runtime has lost; all others have ended
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     for _ in range(_GROUP_ATTEMPTS):
         try:
             groups.remove(parent)

@@ -1,5 +1,6 @@
 """A runtime that is a program of its own, and its images, put together."""
 
+from mizzen.agent import embedded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
 from mizzen.agent.images.cri import CriImages
@@ -12,6 +13,6 @@ async def connect(config: AgentConfig, dial: Dial | None = None) -> tuple[CriRun
     """The CRI runtime that the configuration names. Raises RuntimeFailure."""
     channel = CriChannel(config.cri_socket)
     runtime = await CriRuntime.connect(channel, cgroups.find(config.cgroup_parent), dial)
-    images = CriImages(channel)
+    images = CriImages(channel, embedded.images_of(config, dial))
     await images.start()
     return runtime, images

@@ -23,7 +23,12 @@ from mizzen.cluster.config import RuntimeName
     "--images-dir", type=click.Path(path_type=Path), help="Where images are kept. [default: /var/lib/mizzen/images]"
 )
 @click.option("--runtime", type=click.Choice(["crun", "cri", "simulated"]), default="crun", show_default=True)
-@click.option("--cri-socket", default="/run/containerd/containerd.sock", show_default=True, help="For --runtime cri.")
+@click.option(
+    "--cri-socket",
+    default="/run/containerd/containerd.sock",
+    show_default=True,
+    help="For --runtime cri; empty: a containerd of the node's own.",
+)
 @click.option("--node-ip", default="", help="The node's own address. [default: of the route to the server]")
 @click.option("--netns", type=click.Path(path_type=Path), help="A network namespace to live in, as under /run/netns.")
 @click.option("--pod-cidr", default="", help="Where its pods' addresses are from. [default: as the cluster assigns]")

@@ -20,14 +20,20 @@ from mizzen.cluster.config import RuntimeName
     help="What runs containers: crun itself, a CRI runtime such as containerd, or nothing but state machines. "
     "[default: crun]",
 )
+@click.option(
+    "--runtime-endpoint",
+    help="The socket of a running CRI runtime, like unix:///run/containerd/containerd.sock. "
+    "[default: a containerd for each node, started here]",
+)
 @click.option("--wait/--no-wait", default=True, help="Return when the nodes are Ready, or at once.")
 @click.option("--timeout", default=60.0, show_default=True, help="How many seconds to wait for the nodes.")
-def up(
+def up(  # shape: one parameter for each option
     name: str,
     data_dir: Path | None,
     nodes: int | None,
     api_port: int | None,
     runtime: RuntimeName | None,
+    runtime_endpoint: str | None,
     wait: bool,
     timeout: float,
 ) -> None:
@@ -42,7 +48,7 @@ def up(
       mizzen up --runtime simulated --nodes 5
     """
     with Progress() as progress:
-        wishes = lifecycle.Wishes(nodes=nodes, api_port=api_port, runtime=runtime)
+        wishes = lifecycle.Wishes(nodes=nodes, api_port=api_port, runtime=runtime, runtime_endpoint=runtime_endpoint)
         config = lifecycle.prepare(name, data_dir_of(name, data_dir), wishes)
         lifecycle.start(config, progress.say)
         if wait:

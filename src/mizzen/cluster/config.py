@@ -26,12 +26,16 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClusterConfig:
-    """One cluster on this machine. Networks are CIDR strings; `nodes` how many agents run here."""
+    """One cluster on this machine. Networks are CIDR strings; `nodes` how many agents run here.
+
+    `runtime_endpoint`: the socket of a CRI runtime that is there already; empty: each node has a containerd of its own.
+    """
 
     name: str
     data_dir: Path
     nodes: int = 2
     runtime: RuntimeName = "crun"
+    runtime_endpoint: str = ""
     api_port: int = 6443
     http_port: int = 80
     https_port: int = 443

@@ -134,7 +134,7 @@ class ControlPlane:
         cluster, options = self._options.cluster, self._options
         serving = self._pki.serving(tuple(one for one in options.bind if one != "0.0.0.0"), cluster.kubernetes_address)
         ca = self._pki.ca()
-        tls = server_context(serving.certificate, serving.key, ca.certificate)
+        tls = server_context(serving.certificate, serving.key, ca.certificate, self._pki.front_proxy_ca().certificate)
         port = options.port
         for address in options.bind:
             listener = Listener(self.server.dispatch)
@@ -169,6 +169,7 @@ class ControlPlane:
         settings = Settings(
             signing_key=self._pki.service_account_key(),
             token_file=options.token_file,
+            front_proxy_ca=self._pki.front_proxy_ca().certificate,
             service_ranges=(cluster.service_cidr,),
             audit_policy=options.audit_policy,
             audit_log=cluster.data_dir / "logs" / "audit.log",

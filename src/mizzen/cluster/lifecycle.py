@@ -21,13 +21,17 @@ import orjson
 
 from mizzen.client import kubeconfig
 from mizzen.cluster import config as configs
-from mizzen.cluster import networks, processes
+from mizzen.cluster import containerd, networks, processes
 from mizzen.cluster.config import ClusterConfig, ConfigError, RuntimeName
 from mizzen.machinery import times
 
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 Say = Callable[[str], None]
-NEEDED: Final = {"crun": "crun", "conmon": "conmon", "nft": "nftables", "ip": "iproute2", "conntrack": "conntrack"}
+NEEDED: Final = {
+    "network": {"nft": "nftables", "ip": "iproute2", "conntrack": "conntrack"},
+    "crun": {"crun": "crun", "conmon": "conmon"},
+    "cri": containerd.NEEDED,
+}
 """Commands that real containers need, and the Debian packages that bring them."""
 
 
@@ -38,6 +42,7 @@ class Wishes:
     nodes: int | None = None
     api_port: int | None = None
     runtime: RuntimeName | None = None
+    runtime_endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,12 @@ def prepare(name: str, data_dir: Path, wishes: Wishes) -> ClusterConfig:
         raise ConfigError(f"the cluster {name!r} runs with {found.runtime}; a new one can use {wishes.runtime}")
     if running and wishes.api_port not in (None, config.api_port):
         raise ConfigError(f"the cluster {name!r} listens on {config.api_port}; end it first: mizzen down")
-    config = replace(config, nodes=wishes.nodes or config.nodes, runtime=wishes.runtime or config.runtime)
+    config = replace(
+        config,
+        nodes=wishes.nodes or config.nodes,
+        runtime=wishes.runtime or config.runtime,
+        runtime_endpoint=_endpoint(config, wishes),
+    )
     _check_machine(config)
     if found is None and config.runtime != "simulated":
         config = configs.choose_networks(config, networks.routes())
@@ -196,13 +206,27 @@ def admin_entry(config: ClusterConfig) -> kubeconfig.Entry:
         raise ConfigError(f"the cluster has no certificates yet: {error.filename} is missing") from error
 
 
+def _endpoint(config: ClusterConfig, wishes: Wishes) -> str:
+    """The path of the socket that was asked for, or the one of before. Raises ConfigError."""
+    wanted = wishes.runtime_endpoint
+    if wanted is None:
+        return config.runtime_endpoint
+    if (wishes.runtime or config.runtime) != "cri":
+        raise ConfigError("a runtime endpoint needs --runtime cri")
+    path = Path(wanted.removeprefix("unix://"))
+    if not path.is_absolute() or not path.is_socket():
+        raise ConfigError(f"{wanted!r} is no socket; a runtime endpoint is like unix:///run/containerd/containerd.sock")
+    return str(path)
+
+
 def _check_machine(config: ClusterConfig) -> None:
     if config.runtime == "simulated":
         return
     if os.geteuid() != 0:
         raise ConfigError("real containers need root here; try: sudo mizzen up, or mizzen up --runtime simulated")
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = sorted({package for command, package in NEEDED.items() if shutil.which(command, path=path) is None})
+    needed = NEEDED["network"] | ({} if config.runtime_endpoint else NEEDED[config.runtime])
+    missing = sorted({package for command, package in needed.items() if shutil.which(command, path=path) is None})
     if missing:
         raise ConfigError(f"this machine lacks {', '.join(missing)}; try: apt-get install {' '.join(missing)}")
 
@@ -253,6 +277,7 @@ def _agent(config: ClusterConfig, number: int) -> list[str]:
         "--data-dir": config.node_dir(number),
         "--images-dir": config.images_dir,
         "--runtime": config.runtime,
+        "--cri-socket": config.runtime_endpoint,
         "--node-ip": config.node_address(number),
         "--netns": networks.namespace_path(config, number),
         "--pod-cidr": config.node_pod_cidr(number),

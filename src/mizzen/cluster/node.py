@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 import traceback
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.informer import follow
 from mizzen.client.resources import NODES
+from mizzen.cluster import containerd
 from mizzen.cluster.config import ConfigError, RuntimeName
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.restarts import start_anew
@@ -52,7 +54,7 @@ from mizzen.proxy import shell as proxy
 PURGE_GRACE: Final = 10.0
 """How many seconds containers have to end by themselves when a cluster goes down."""
 _MACHINE_NET: Final = "MIZZEN_MACHINE_NET"
-_CNI_CONFIGURATION, _CNI_PROGRAMS = Path("/etc/cni/net.d"), Path("/opt/cni/bin")
+_CNI: Final = cninone.Places(Path("/etc/cni/net.d"), Path("/opt/cni/bin"), Path("/run/mizzen/cni"))
 """Where CRI runtimes look for a pod network by default; the one found there is used."""
 _log = log.get("node")
 
@@ -83,8 +85,12 @@ def run(options: Options) -> None:
     machine_net = _machine_network()
     _enter(options)
     began = time.monotonic()
+    daemon = _own_containerd(options)
+    if daemon is not None:
+        containerd.start(daemon, machine_net)
+    tending = containerd.supervise(daemon, machine_net) if daemon is not None else None
     try:
-        uvloop.run(_run(options, _dialer(machine_net) if options.netns is not None else None))
+        uvloop.run(_run(options, _dialer(machine_net) if options.netns is not None else None, tending))
     except asyncio.CancelledError:
         return
     except ConfigError:
@@ -106,8 +112,25 @@ def _machine_network() -> int:
 
 def purge(options: Options) -> None:
     """End every container of the node and remove what it has on the machine; volumes stay."""
+    machine_net = _machine_network()
     _enter(options)
-    uvloop.run(_purge(options))
+    daemon = _own_containerd(options)
+    if daemon is not None:
+        containerd.start(daemon, machine_net)
+    try:
+        uvloop.run(_purge(options))
+    finally:
+        if daemon is not None:
+            containerd.stop(daemon)
+    if options.runtime == "cri" and options.cri_socket:
+        cninone.release(_CNI, options.data_dir)
+
+
+def _own_containerd(options: Options) -> containerd.Daemon | None:
+    """The containerd that is this node's alone; None with another runtime, or one that the user names."""
+    if options.runtime != "cri" or options.cri_socket:
+        return None
+    return containerd.beside(options.data_dir, options.netns)
 
 
 def _enter(options: Options) -> None:
@@ -126,7 +149,7 @@ def _enter(options: Options) -> None:
     add_local_address(options.cluster_dns)
 
 
-async def _run(options: Options, dial: Dial | None) -> None:
+async def _run(options: Options, dial: Dial | None, tending: Coroutine[None, None, None] | None) -> None:
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -159,6 +182,8 @@ async def _run(options: Options, dial: Dial | None) -> None:
         group.create_task(dns.run(cache, clock, address=options.cluster_dns), name="dns")
         group.create_task(routes.run(cache, options.name), name="routes")
         group.create_task(follow(client, cache, clock, rng), name="informers")
+        if tending is not None:
+            group.create_task(tending, name="containerd")
 
 
 async def _purge(options: Options) -> None:
@@ -172,13 +197,14 @@ async def _purge(options: Options) -> None:
 
 
 def _agent_config(options: Options, address: str) -> AgentConfig:
+    daemon = _own_containerd(options)
     return AgentConfig(
         node_name=options.name,
         root=options.data_dir,
         images_root=options.images_dir,
         node_ips=(address,),
         runtime=options.runtime,
-        cri_socket=options.cri_socket,
+        cri_socket=daemon.socket if daemon is not None else options.cri_socket,
         port=options.port,
         cluster_dns=(options.cluster_dns,),
     )
@@ -203,7 +229,8 @@ async def _runtime(options: Options, config: AgentConfig, dial: Dial | None) -> 
     """What runs the containers and has their images. Raises ConfigError."""
     try:
         if options.runtime == "cri":
-            cninone.install(_CNI_CONFIGURATION, _CNI_PROGRAMS)
+            if options.cri_socket:
+                cninone.claim(_CNI, options.data_dir)
             return await external.connect(config, dial)
         images = embedded.images_of(config, dial)
         return embedded.runtime_of(config, images), images

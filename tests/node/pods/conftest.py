@@ -105,10 +105,9 @@ def _registry(root: Path, more: str = "") -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def containerd(own_namespaces: None, image_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A containerd of the tests' own, with `IMAGE` and an image for its sandboxes; answers its socket."""
-    root = tmp_path_factory.mktemp("containerd")
-    with daemon.running(root, image_root.parent / "busybox.tar", IMAGE) as address:
+def containerd(own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A containerd of the tests' own, which has `IMAGE` from the machine's store; answers its socket."""
+    with daemon.running(tmp_path_factory.mktemp("containerd")) as address:
         yield address
 
 

@@ -54,8 +54,7 @@ async def test_names_and_policies_that_forbid_pulling_say_so(node: Node) -> None
     assert "invalid reference format" in container(invalid)["state"]["waiting"]["message"]
 
 
-async def test_an_image_is_mounted_as_a_volume(crun_node: Node) -> None:
-    node = crun_node
+async def test_an_image_is_mounted_as_a_volume(node: Node) -> None:
     mounts = [{"name": "picture", "mountPath": "/picture"}]
     volumes = [{"name": "picture", "image": {"reference": "local/busybox:1", "pullPolicy": "Never"}}]
     script = "cat /picture/www/index.html; touch /picture/x 2> /dev/null || echo read-only"

@@ -144,6 +144,26 @@ async def test_pre_stop_runs_before_the_stop_signal(node: Node) -> None:
     assert (directory / "order").read_text().split() == ["hook", "term"]
 
 
+async def test_a_container_is_stopped_by_the_signal_its_pod_names(node: Node) -> None:
+    directory = node.config.root.parent / "signalled"
+    directory.mkdir()
+    script = (
+        "trap 'echo usr1 >> /out/seen; exit 0' USR1; trap 'echo term >> /out/seen' TERM; while :; do sleep 0.05; done"
+    )
+    mounts = [{"name": "out", "mountPath": "/out"}]
+    volumes = [{"name": "out", "hostPath": {"path": str(directory)}}]
+    asked = {"stopSignal": "SIGUSR1"}
+    await node.create(
+        "signalled",
+        {"script": script, "lifecycle": asked, "volumeMounts": mounts},
+        volumes=volumes,
+        os={"name": "linux"},
+    )
+    await node.running_pod("signalled")
+    await node.delete("signalled", grace=10)
+    assert (directory / "seen").read_text().split() == ["usr1"]
+
+
 async def test_a_pod_that_does_not_fit_is_rejected(node: Node) -> None:
     await node.create("huge", {"resources": {"requests": {"cpu": "1000"}}})
     pod = await node.until("huge", phase("Failed"))

@@ -1,13 +1,14 @@
 """Images as files: import an OCI layout (directory or tar) or a docker-archive, export an OCI layout as tar."""
 
+import contextlib
 import hashlib
 import io
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -106,9 +107,8 @@ def export(store: ImageStore, name: str, target: Path) -> None:
     with tarfile.open(target, "w") as archive:
         layers = []
         for diff_id in image.layers:
-            blob = pack_directory(store.layer_path(diff_id))
-            digest = _add_blob(archive, blob)
-            layers.append({"mediaType": _LAYER, "digest": digest, "size": len(blob)})
+            with _layer(store, diff_id) as blob:
+                layers.append(_add_layer(archive, blob))
         diff_ids = [layer["digest"] for layer in layers]  # uncompressed: the blob's digest is the diff id
         fresh = {**orjson.loads(config), "rootfs": {"type": "layers", "diff_ids": diff_ids}}
         body = orjson.dumps(fresh)
@@ -137,7 +137,12 @@ def _descriptor(kind: str, body: bytes) -> dict[str, Any]:
 def pack_directory(directory: Path) -> bytes:
     """A directory as a tar, the same bytes for the same content; overlay whiteouts become OCI ones."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    _pack(directory, buffer)
+    return buffer.getvalue()
+
+
+def _pack(directory: Path, target: IO[bytes]) -> None:
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(directory.rglob("*")):
             member = archive.gettarinfo(str(path), str(path.relative_to(directory)))
             if member is None:
@@ -151,7 +156,29 @@ def pack_directory(directory: Path) -> bytes:
                     archive.addfile(member, source)
             else:
                 archive.addfile(member)
-    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _layer(store: ImageStore, diff_id: str) -> Iterator[IO[bytes]]:
+    """A layer's tar, as it came if it came uncompressed."""
+    kept = store.blob_path(diff_id)
+    if kept.exists():
+        with kept.open("rb") as source:
+            yield source
+        return
+    with tempfile.TemporaryFile(dir=store.root / "partial") as packed:
+        _pack(store.layer_path(diff_id), packed)
+        packed.seek(0)
+        yield packed
+
+
+def _add_layer(archive: tarfile.TarFile, blob: IO[bytes]) -> dict[str, Any]:
+    hexadecimal = hashlib.file_digest(blob, "sha256").hexdigest()  # type: ignore[arg-type]
+    member = tarfile.TarInfo(f"blobs/sha256/{hexadecimal}")
+    member.size = blob.seek(0, io.SEEK_END)
+    blob.seek(0)
+    archive.addfile(member, blob)
+    return {"mediaType": _LAYER, "digest": f"sha256:{hexadecimal}", "size": member.size}
 
 
 def _add_blob(archive: tarfile.TarFile, data: bytes) -> str:

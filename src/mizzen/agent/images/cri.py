@@ -1,15 +1,23 @@
-"""The images of a CRI runtime: it pulls and keeps them, this remembers which there are."""
+"""The images of a CRI runtime: it pulls and keeps them, this remembers which there are.
+
+What the machine's own store has (built, imported or pulled with `mizzen image`) is handed to a containerd when a pod
+asks for it; image volumes are mounted from that store, because CRI says nothing of where a runtime keeps layers.
+"""
 
 import asyncio
 import contextlib
 import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from mizzen.agent.images.archive import export
 from mizzen.agent.images.keyring import Credential, matching
-from mizzen.agent.images.policy import Listed, Present
+from mizzen.agent.images.policy import Images, Listed, Present, StoredImages
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
+from mizzen.agent.runtime import crictr
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
 from mizzen.base import log
 
@@ -18,11 +26,14 @@ _LOOK_EVERY = 30.0
 _PULL_PATIENCE = 3600.0
 
 
-class CriImages:
+class CriImages:  # shape: the ten of `Images`, its start and its end
     """What the runtime's image service has, as of the last look; every pull and removal looks again."""
 
-    def __init__(self, channel: CriChannel) -> None:
+    def __init__(self, channel: CriChannel, machine: StoredImages) -> None:
         self._channel = channel
+        self._machine = machine
+        self._adopting = asyncio.Lock()
+        self._takes_files = False
         self._images: list[dict[str, Any]] = []
         self._used: set[str] = set()
         self._disk = ""
@@ -31,6 +42,8 @@ class CriImages:
     async def start(self) -> None:
         """Look for the first time, then again and again. Raises CallFailed."""
         await self._look()
+        said = await self._channel.call("Version", {"version": "v1"})
+        self._takes_files = said["runtime_name"] == "containerd" and crictr.is_there()
         systems = (await self._channel.call("ImageFsInfo"))["image_filesystems"]
         self._disk = next((one["fs_id"]["mountpoint"] for one in systems if one["fs_id"]), "")
         self._looking = asyncio.create_task(self._keep_looking())
@@ -46,6 +59,28 @@ class CriImages:
             if name in one["repo_tags"] or name in one["repo_digests"] or name == one["id"]:
                 return Present(one["id"], one["size"])
         return None
+
+    async def adopt(self, image: Reference) -> Present | None:
+        name = str(image)
+        if not self._takes_files or self._machine.store.find(name) is None:
+            return None
+        async with self._adopting:
+            if (present := self.find(image)) is not None:  # somebody else has waited for it too
+                return present
+            try:
+                await asyncio.to_thread(self._hand_over, name)
+            except OSError as error:
+                _log.warning("an image of this machine was not handed over", image=name, error=str(error))
+                return None
+            await self._look()
+            return self.find(image)
+
+    def _hand_over(self, name: str) -> None:
+        store = self._machine.store
+        with tempfile.TemporaryDirectory(dir=store.root / "partial") as scratch:
+            archive = Path(scratch) / "image.tar"
+            export(store, name, archive)
+            crictr.import_image(self._channel.socket, archive)
 
     async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
         failure = PullFailure(str(image))
@@ -76,6 +111,9 @@ class CriImages:
 
     def layers(self, image_id: str) -> tuple[str, ...]:
         raise KeyError(image_id)  # the runtime keeps them to itself
+
+    def mountable(self) -> Images:
+        return self._machine
 
     def unused(self) -> tuple[Listed, ...]:
         kept = {one["id"] for one in self._images if one["pinned"]} | self._used

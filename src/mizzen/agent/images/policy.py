@@ -51,6 +51,9 @@ class Images(Protocol):
     def find(self, image: Reference) -> Present | None:
         """The image, if it is on this node."""
 
+    async def adopt(self, image: Reference) -> Present | None:
+        """The image, if this machine has it where the node's runtime does not look: it is handed over then."""
+
     async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
         """Fetch it. Raises PullFailure."""
 
@@ -69,6 +72,9 @@ class Images(Protocol):
     async def remove(self, image_id: str) -> None:
         """Remove an image that is not in use."""
 
+    def mountable(self) -> "Images":
+        """Where images come from whose layers can be mounted as volumes: here, or the machine's own store."""
+
     def disk_use(self) -> float:
         """How full the file system of the images is, from 0 to 1."""
 
@@ -83,6 +89,9 @@ class StoredImages:
     def find(self, image: Reference) -> Present | None:
         found = self.store.find(str(image))
         return Present(found.id, found.size) if found is not None else None
+
+    async def adopt(self, image: Reference) -> Present | None:
+        return None  # the machine's images are the node's
 
     async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
         pulled = await self.puller.pull(image, credentials)
@@ -112,6 +121,9 @@ class StoredImages:
     async def remove(self, image_id: str) -> None:
         await self.store.remove(image_id)
 
+    def mountable(self) -> Images:
+        return self
+
     def disk_use(self) -> float:
         disk = os.statvfs(self.store.root)
         return 1.0 - disk.f_bavail / disk.f_blocks
@@ -127,7 +139,7 @@ async def ensure(
         tell("Warning", "InspectFailed", str(error))
         raise ImageRefused("InvalidImageName", str(error)) from error
     wanted = policy or ("Always" if image.tag == "latest" and not image.digest else "IfNotPresent")
-    present = images.find(image)
+    present = images.find(image) or await images.adopt(image)
     if present is not None and wanted != "Always":
         tell("Normal", "Pulled", f'Container image "{name}" already present on machine')
         return present

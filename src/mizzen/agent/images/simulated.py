@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from mizzen.agent.images.keyring import Credential
-from mizzen.agent.images.policy import Listed, Present
+from mizzen.agent.images.policy import Images, Listed, Present
 from mizzen.agent.images.reference import Reference
 
 
@@ -13,6 +13,9 @@ class SimulatedImages:
 
     def find(self, image: Reference) -> Present | None:
         return Present("sha256:" + hashlib.sha256(str(image).encode()).hexdigest(), 0)
+
+    async def adopt(self, image: Reference) -> Present | None:
+        return None
 
     async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
         return Present("sha256:" + hashlib.sha256(str(image).encode()).hexdigest(), 0)
@@ -31,6 +34,9 @@ class SimulatedImages:
 
     async def remove(self, image_id: str) -> None:
         """There is nothing to remove."""
+
+    def mountable(self) -> Images:
+        return self
 
     def disk_use(self) -> float:
         return 0.0

@@ -148,6 +148,8 @@ def find(parent: str) -> Cgroups:
         elif fstype == "cgroup2":
             unified = Path(target)
     if "memory" in v1:
+        if unified is not None:  # a hybrid layout: runc makes groups there too
+            v1["unified"] = unified
         return Cgroups(v1, parent, unified=False)
     if unified is None:
         raise OSError("no control groups are mounted")

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from mizzen.agent.http import Dial
-from mizzen.agent.runtime import criconfig, cristreams, spawn
+from mizzen.agent.runtime import criconfig, cristreams, signals, spawn
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
@@ -39,6 +39,8 @@ _REMOVALS = 8
 _STOP_ATTEMPTS = 4
 _STOP_PAUSE = 0.2
 """How often a removal is tried."""
+_GREETINGS, _GREETING_PAUSE = 50, 0.1
+_NOT_YET = frozenset({"UNAVAILABLE", "UNKNOWN"})
 _STATES = {0: "created", 1: "running", 2: "exited"}
 Message = dict[str, Any]
 
@@ -61,11 +63,16 @@ class CriRuntime:  # shape: the calls of the runtime seam
     @classmethod
     async def connect(cls, channel: CriChannel, cgroups: Cgroups, dial: Dial | None = None) -> "CriRuntime":
         """The runtime behind a socket; `dial` reaches its streaming server. Raises RuntimeFailure."""
-        try:
-            said = await channel.call("Version", {"version": "v1"}, patience=10)
-        except CallFailed as error:
-            await channel.close()
-            raise RuntimeFailure("RuntimeUnavailable", f"no CRI v1 runtime at {channel.socket}: {error}") from error
+        for attempt in range(_GREETINGS, -1, -1):
+            try:
+                said = await channel.call("Version", {"version": "v1"}, patience=10)
+                break
+            except CallFailed as error:
+                if attempt and error.code in _NOT_YET:  # it has just been started
+                    await asyncio.sleep(_GREETING_PAUSE)
+                    continue
+                await channel.close()
+                raise RuntimeFailure("RuntimeUnavailable", f"no CRI v1 runtime at {channel.socket}: {error}") from error
         return cls(channel, cgroups, (said["runtime_name"], said["runtime_version"]), dial)
 
     # Sandboxes
@@ -152,13 +159,28 @@ class CriRuntime:  # shape: the calls of the runtime seam
 
     async def stop(self, container: str, grace: float) -> None:
         try:
-            request = {"container_id": container, "timeout": round(grace + 0.499)}
+            grace -= await self._signalled(container, grace) if grace > 0 else 0
+            request = {"container_id": container, "timeout": max(0, round(grace + 0.499))}
             await self._channel.call("StopContainer", request, patience=grace + 60)
         except CallFailed as error:
             if error.code != "NOT_FOUND":
                 raise RuntimeFailure("KillContainerError", error.message) from error
             return
         await self._look_at(container)
+
+    async def _signalled(self, container: str, grace: float) -> float:
+        """Send a container the signal that its pod asks for, which CRI cannot say; answers the seconds waited then."""
+        answer = await self._channel.call("ContainerStatus", {"container_id": container, "verbose": True})
+        name = answer["status"]["annotations"].get(criconfig.STOP_SIGNAL, "")
+        pid = int(_info(answer).get("pid") or 0)
+        if not name or not pid or answer["status"]["state"] != cri.RUNNING:
+            return 0
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with contextlib.suppress(TimeoutError, ProcessLookupError):
+            os.kill(pid, signals.number(name))
+            await asyncio.wait_for(_process_end(pid), grace)
+        return loop.time() - began
 
     async def remove(self, container: str) -> None:
         self._told.discard(container)
@@ -221,9 +243,12 @@ class CriRuntime:  # shape: the calls of the runtime seam
         for one in await self._sandboxes():
             if one["state"] != cri.SANDBOX_READY:
                 continue
-            self._specs[one["metadata"]["uid"]] = await self._spec_of(one)
-            uses_host = self._specs[one["metadata"]["uid"]].host_network
-            sandboxes.append(await self._as_sandbox(one, host_network=uses_host))
+            spec = self._specs[one["metadata"]["uid"]] = criconfig.spec_of(one)
+            try:
+                sandboxes.append(await self._as_sandbox(one, host_network=spec.host_network))
+            except CallFailed as error:
+                if error.code != "NOT_FOUND":  # closed since it was listed
+                    raise
         containers = []
         for one in await self._containers():
             try:
@@ -239,14 +264,19 @@ class CriRuntime:  # shape: the calls of the runtime seam
         return Observed(tuple(sandboxes), tuple(containers))
 
     async def stats(self) -> Mapping[str, Usage]:
+        try:
+            sandboxes, containers = await self._sandboxes(), await self._containers()
+        except CallFailed as error:
+            _log.warning("no usage while the runtime is away", error=error.message)
+            return {}
         found: dict[str, Usage] = {}
         groups: dict[str, str] = {}
-        for one in await self._sandboxes():
+        for one in sandboxes:
             uid = one["metadata"]["uid"]
             spec = self._specs.get(uid)
             groups[uid] = self._cgroups.pod(spec.qos if spec is not None else "BestEffort", uid)
             found[f"pod/{uid}"] = self._cgroups.usage(groups[uid])
-        for one in await self._containers():
+        for one in containers:
             uid = one["labels"].get(criconfig.POD_UID, "")
             if one["state"] == cri.RUNNING and uid in groups:
                 found[one["id"]] = self._cgroups.usage(f"{groups[uid]}/{one['id']}")
@@ -291,27 +321,6 @@ class CriRuntime:  # shape: the calls of the runtime seam
             return Sandbox(uid, uid, None, created, (ip, *more))
         pid = _info(answer).get("pid") or 0
         return Sandbox(uid, uid, Path(f"/proc/{pid}/ns/net"), created)
-
-    async def _spec_of(self, seen: Message) -> SandboxSpec:
-        """What is needed of the specification of a sandbox that an earlier agent opened."""
-        answer = await self._channel.call("PodSandboxStatus", {"pod_sandbox_id": seen["id"], "verbose": True})
-        config = _info(answer).get("config") or {}
-        linux = config.get("linux") or {}
-        options = (linux.get("security_context") or {}).get("namespace_options") or {}
-        group = Path(linux.get("cgroup_parent") or "").parent.name.lower()
-        meta = seen["metadata"]
-        return SandboxSpec(
-            uid=meta["uid"],
-            namespace=meta["namespace"],
-            name=meta["name"],
-            hostname=config.get("hostname") or "",
-            host_network=options.get("network") == cri.NODE,
-            host_pid=options.get("pid") == cri.NODE,
-            host_ipc=options.get("ipc") == cri.NODE,
-            shared_pid=(options.get("pid") or cri.POD) == cri.POD,
-            qos={"burstable": "Burstable", "besteffort": "BestEffort"}.get(group, "Guaranteed"),
-            log_directory=config.get("log_directory") or "",
-        )
 
     async def _status(
         self, container: str, listed: Message | None = None, *, verbose: bool = False

@@ -3,18 +3,25 @@
 Ref: https://github.com/kubernetes/cri-api
 """
 
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
+
+import msgspec
 
 from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec, Security
 from mizzen.agent.runtime.oci_config import MASKED, READ_ONLY
 from mizzen.wire import cri
 
 NODE_LABEL = "mizzen.io/node"
+STOP_SIGNAL = "mizzen.io/stop-signal"
+_SPEC = "mizzen.io/sandbox"
 POD_UID = "io.kubernetes.pod.uid"
 _POD_NAME, _POD_NAMESPACE = "io.kubernetes.pod.name", "io.kubernetes.pod.namespace"
 CONTAINER_NAME = "io.kubernetes.container.name"
 _ATTEMPT = "io.kubernetes.container.restartCount"
+_OWN_LABELS = frozenset({NODE_LABEL, POD_UID, _POD_NAME, _POD_NAMESPACE})
+_encode = msgspec.json.Encoder().encode
 Message = dict[str, Any]
 
 
@@ -45,9 +52,21 @@ def sandbox(spec: SandboxSpec, node: str, cgroup: str, attempt: int) -> Message:
             _POD_NAME: spec.name,
             _POD_NAMESPACE: spec.namespace,
         },
-        "annotations": dict(spec.annotations),
+        "annotations": {**spec.annotations, _SPEC: _encode(replace(spec, labels={}, annotations={})).decode()},
         "linux": linux,
     }
+
+
+def spec_of(seen: Message) -> SandboxSpec:
+    """The specification that a listed sandbox was opened with, which it carries as an annotation."""
+    labels = {key: value for key, value in seen["labels"].items() if key not in _OWN_LABELS}
+    annotations = {key: value for key, value in seen["annotations"].items() if key != _SPEC}
+    meta = seen["metadata"]
+    try:
+        spec = msgspec.json.decode(seen["annotations"].get(_SPEC, ""), type=SandboxSpec)
+    except msgspec.DecodeError:
+        spec = SandboxSpec(meta["uid"], meta["namespace"], meta["name"])
+    return replace(spec, labels=labels, annotations=annotations)
 
 
 def _shared(spec: SandboxSpec) -> Message:
@@ -90,7 +109,7 @@ def container(spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, t
             _POD_NAMESPACE: spec.pod_namespace,
             CONTAINER_NAME: spec.name,
         },
-        "annotations": {_ATTEMPT: str(spec.attempt)},
+        "annotations": {_ATTEMPT: str(spec.attempt), **({STOP_SIGNAL: spec.stop_signal} if spec.stop_signal else {})},
         "log_path": str(PurePath(spec.log_path).relative_to(shared.log_directory)),
         "stdin": spec.stdin,
         "stdin_once": spec.stdin_once,

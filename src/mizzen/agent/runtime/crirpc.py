@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 120.0
 _LIMIT = 64 << 20
+_RECONNECT_MS = 250
 
 
 class CallFailed(RuntimeFailure):
@@ -32,7 +33,12 @@ class CriChannel:
         import grpc  # lazily: it costs 10 MB, and only nodes with a CRI runtime need it
 
         if self._channel is None:
-            options = (("grpc.max_receive_message_length", _LIMIT), ("grpc.enable_http_proxy", 0))
+            options = (
+                ("grpc.max_receive_message_length", _LIMIT),
+                ("grpc.enable_http_proxy", 0),
+                ("grpc.initial_reconnect_backoff_ms", _RECONNECT_MS),
+                ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),  # else up to two minutes after it is back
+            )
             self._channel = grpc.aio.insecure_channel(f"unix://{self.socket}", options=options)
         invoke = self._channel.unary_unary(cri.method(name), _same, _same)
         try:
