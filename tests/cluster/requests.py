@@ -112,7 +112,8 @@ class Drawing:
             if one.method == "POST" and "{name}" not in one.path and kind in self._examples and kind not in NOT_STORED:
                 name = DEFINITION if kind == "CustomResourceDefinition" else "a"
                 example = self._examples[kind]
-                body = {**example, "metadata": {**example.get("metadata", {}), "name": example.get("name", name)}}
+                named = {} if kind.endswith("Review") else {"name": example.get("name", name)}
+                body = {**example, "metadata": {**example.get("metadata", {}), **named}}
                 path = one.path.replace("{namespace}", "fuzz")
                 found.setdefault(
                     kind, Request("POST", path, (), {"content-type": "application/json"}, orjson.dumps(body))

@@ -115,6 +115,7 @@ class Pods:  # shape: the one owner of all lives on the node
         """The runtime reports the end of a container."""
         slot = self._slots.get(seen.pod_uid)
         if slot is None:
+            self._observed = self._observed.after(seen)  # its pod is still to be named
             return
         self.happen(seen.pod_uid, life.Exited(seen.name, seen.attempt, self._termination(slot.life.pod, seen)))
 

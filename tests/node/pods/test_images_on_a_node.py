@@ -21,15 +21,16 @@ def pulled(image: str, script: str = "true", policy: str = "IfNotPresent") -> di
 
 async def test_an_image_is_pulled_by_tag_and_by_digest(node: Node, registry: str, busybox: bytes) -> None:
     upper = images.layer({"www/.wh.index.html": b"", "greeting": b"from the second layer\n"})
-    digest = images.push(registry, "team/app", "2", [busybox, upper], Env=["PATH=/bin"])
+    name = f"team/app-{node.config.runtime}"
+    digest = images.push(registry, name, "2", [busybox, upper], Env=["PATH=/bin"])
     script = "cat /greeting; ls /www"
-    await node.create("tagged", pulled(f"{registry}/team/app:2", script), restartPolicy="Never")
+    await node.create("tagged", pulled(f"{registry}/{name}:2", script), restartPolicy="Never")
     pod = await node.until("tagged", phase("Succeeded"))
     assert node.log(pod) == "from the second layer\n"
-    assert container(pod)["imageID"] == f"{registry}/team/app@{digest}"
+    assert container(pod)["imageID"] == f"{registry}/{name}@{digest}"
     reasons = [reason for reason, _ in await node.events("tagged")]
     assert reasons == ["Pulling", "Pulled", "Created", "Started"]
-    await node.create("digested", pulled(f"{registry}/team/app@{digest}", script), restartPolicy="Never")
+    await node.create("digested", pulled(f"{registry}/{name}@{digest}", script), restartPolicy="Never")
     await node.until("digested", phase("Succeeded"))
     assert "already present" in (await node.events("digested"))[0][1]
 
@@ -67,11 +68,12 @@ async def test_a_pull_secret_opens_a_registry_and_zstd_layers_unpack(
     node: Node, guarded_registry: str, busybox: bytes
 ) -> None:
     own = images.layer({"greeting": b"behind the door\n"})
+    name = f"team/closed-{node.config.runtime}"
     images.push(
-        f"robot:swordfish@{guarded_registry}", "team/closed", "1", [busybox, own],
+        f"robot:swordfish@{guarded_registry}", name, "1", [busybox, own],
         packed=zstandard.ZstdCompressor().compress, Env=["PATH=/bin"],
     )  # fmt: skip
-    image = f"{guarded_registry}/team/closed:1"
+    image = f"{guarded_registry}/{name}:1"
     await node.create("outside", pulled(image))
     refused = await node.until("outside", waiting("ErrImagePull"))
     assert container(refused)["state"]["waiting"]["message"]

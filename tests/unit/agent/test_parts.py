@@ -12,7 +12,7 @@ from mizzen.agent.images.keyring import Credential, from_secret, matching
 from mizzen.agent.images.reference import parse
 from mizzen.agent.probes import Tally, tallied
 from mizzen.agent.runtime import oci_config
-from mizzen.agent.runtime.base import ContainerSpec, SandboxSpec, Security
+from mizzen.agent.runtime.base import ContainerSeen, ContainerSpec, Observed, SandboxSpec, Security
 from mizzen.agent.runtime.cgroups import weight
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.staticpods import manifest, mirror
@@ -217,3 +217,11 @@ def test_a_resize_is_refused_for_ever_or_for_now() -> None:
     assert admission.resize_refusal(asking("3"), [], room)[0] == "Infeasible"
     assert admission.resize_refusal(asking("1500m"), [asking("1")], room)[0] == "Deferred"
     assert admission.resize_refusal(asking("1"), [asking("1")], room) == ("", "")
+
+
+def test_a_container_that_ends_before_its_pod_is_named_is_remembered_as_ended() -> None:
+    running = ContainerSeen("a", "u", "c", 0, "i", "sha256:1", "running")
+    ended = ContainerSeen("a", "u", "c", 0, "i", "sha256:1", "exited", exit_code=5)
+    other = ContainerSeen("b", "v", "c", 0, "i", "sha256:1", "running")
+    assert Observed((), (running, other)).after(ended) == Observed((), (ended, other))
+    assert Observed((), (other,)).after(ended) == Observed((), (other,))

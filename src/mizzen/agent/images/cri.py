@@ -104,7 +104,8 @@ class CriImages:  # shape: the ten of `Images`, its start and its end
         except ValueError:
             return image_id
         digests = (digest for one in self._images if one["id"] == image_id for digest in one["repo_digests"])
-        return next((digest for digest in digests if digest.startswith(f"{wanted}@")), image_id)
+        known = next((digest for digest in digests if digest.startswith(f"{wanted}@")), "")
+        return known or self._machine.shown_id(image_id, name)
 
     def listed(self) -> tuple[Listed, ...]:
         return tuple(Listed(one["id"], (*one["repo_digests"], *one["repo_tags"]), one["size"]) for one in self._images)

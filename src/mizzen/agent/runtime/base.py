@@ -5,7 +5,7 @@ attempt is another container. All calls are idempotent, so that an interrupted s
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -157,6 +157,10 @@ class Observed:
 
     sandboxes: tuple[Sandbox, ...] = ()
     containers: tuple[ContainerSeen, ...] = ()
+
+    def after(self, seen: ContainerSeen) -> "Observed":
+        """The same with what has been seen of one container since."""
+        return replace(self, containers=tuple(seen if one.id == seen.id else one for one in self.containers))
 
 
 @dataclass(frozen=True, slots=True)
