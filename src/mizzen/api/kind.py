@@ -104,8 +104,12 @@ class Kind:
 
     check_name: CheckName | None = None
     """None: a DNS-1123 subdomain."""
-    revalidates_metadata: bool = True
-    """An update checks metadata once more with the kind's own rules; False for kinds that look at their spec alone."""
+    revalidates_metadata: int = 1
+    """How often the kind's own rules check the metadata of an update as if it were new; 0: only the spec."""
+    bare_finalizers: bool = False
+    """Finalizers need no domain: so it is with custom resources and the kinds that grew beside them."""
+    compares_metadata: int = 1
+    """How often the kind's own rules compare the metadata of an update with the stored one."""
     default: Default | None = None
     prepare: Prepare | None = None
     validate: Validate | None = None

@@ -19,8 +19,6 @@ SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 MAX_ANNOTATIONS = 256 << 10
 """Bytes that all annotations of an object may take together."""
 STANDARD_FINALIZERS = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
-_EXTENSIONS = "apiextensions.k8s.io"
-"""Definitions of kinds may have finalizers without a domain."""
 _EVENT_OWNER = {("v1", "Event")}
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _CHECKED_WITH_CHANGES = ("metadata.labels", "metadata.annotations", "metadata.ownerReferences")
@@ -48,8 +46,8 @@ def carry_over(new: Object, old: Object) -> None:
 def validate(kind: Kind, new: Object, old: Object | None) -> Iterator[FieldError]:
     """All that is wrong with the metadata of a new object, given the stored one (None on create).
 
-    An update is checked by the registry and by the kind's own rules, so that each of its causes is reported twice, as
-    clients know it; kinds that look at the spec alone on update report a bad label three times, others four.
+    An update is checked by the registry and by the kind's own rules, some of them more than once, so that each of its
+    causes is reported several times, as clients know it: that of a bad label four times for most kinds.
     """
     meta = new.get("metadata") or {}
     if old is None:
@@ -59,15 +57,15 @@ def validate(kind: Kind, new: Object, old: Object | None) -> Iterator[FieldError
         return
     whole = list(_errors(meta))
     change = list(_update_errors(meta, old.get("metadata") or {}))
-    if not whole and not change:
-        if kind.revalidates_metadata:
-            yield from _finalizer_domain_errors(kind, meta)
+    domains = list(_finalizer_domain_errors(kind, meta))
+    if not whole and not change and not domains:
         return
     of_maps = [error for error in whole if error.path.startswith(_CHECKED_WITH_CHANGES)]
-    yield from (*whole, *change, *of_maps, *change, *of_maps)
-    if kind.revalidates_metadata:
-        yield from whole
-        yield from _finalizer_domain_errors(kind, meta)
+    yield from (*whole, *change, *of_maps)
+    for _ in range(kind.compares_metadata):
+        yield from (*change, *of_maps, *domains)
+    for _ in range(kind.revalidates_metadata):
+        yield from (*whole, *domains)
 
 
 def labels(path: str, value: Any) -> Iterator[FieldError]:
@@ -90,7 +88,7 @@ def _name_errors(kind: Kind, meta: Object) -> Iterator[FieldError]:
     check = kind.check_name or names.dns1123_subdomain
     name, prefix = meta.get("name") or "", meta.get("generateName") or ""
     if prefix:
-        yield from (invalid("metadata.generateName", prefix, problem) for problem in check(_as_prefix(prefix)))
+        yield from (invalid("metadata.generateName", prefix, problem) for problem in check(names.as_prefix(prefix)))
     if not name:
         yield required("metadata.name", "name or generateName is required")
     else:
@@ -102,11 +100,6 @@ def _name_errors(kind: Kind, meta: Object) -> Iterator[FieldError]:
         yield from fields.matches("metadata.namespace", str(namespace), names.dns1123_label)
     elif namespace:
         yield forbidden("metadata.namespace", "not allowed on this type")
-
-
-def _as_prefix(text: str) -> str:
-    """A prefix as if something followed it: a dash at its end is no mistake."""
-    return f"{text[:-1]}a" if len(text) > 1 and text[-1] == "-" else text
 
 
 def _errors(meta: Object) -> Iterator[FieldError]:
@@ -156,16 +149,19 @@ def _finalizer_errors(finalizers: list[str]) -> Iterator[FieldError]:
 
 
 def _finalizer_domain_errors(kind: Kind, meta: Object) -> Iterator[FieldError]:
-    if kind.group != _EXTENSIONS and (finalizers := meta.get("finalizers")):
+    if not kind.bare_finalizers and (finalizers := meta.get("finalizers")):
         yield from finalizer_domains("metadata.finalizers", finalizers)
 
 
 def finalizer_domains(path: str, finalizers: Iterable[str] | None) -> Iterator[FieldError]:
-    """A finalizer without a domain must be one of Kubernetes' own."""
     for i, finalizer in enumerate(finalizers or ()):
-        if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
-            detail = "name is neither a standard finalizer name nor is it fully qualified"
-            yield invalid(f"{path}[{i}]", finalizer, detail)
+        yield from finalizer_domain(f"{path}[{i}]", finalizer)
+
+
+def finalizer_domain(path: str, finalizer: str) -> Iterator[FieldError]:
+    """A finalizer without a domain must be one of Kubernetes' own."""
+    if "/" not in finalizer and finalizer not in STANDARD_FINALIZERS:
+        yield invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified")
 
 
 def _managed_fields_errors(entries: Iterable[Object]) -> Iterator[FieldError]:

@@ -81,6 +81,11 @@ def _longer_than(limit: int) -> str:
     return f"must be no more than {limit} characters"
 
 
+def as_prefix(text: str) -> str:
+    """A prefix as if something followed it: a dash at its end is no mistake."""
+    return f"{text[:-1]}a" if len(text) > 1 and text[-1] == "-" else text
+
+
 def dns1123_label(text: str) -> list[str]:
     problems = [_longer_than(MAX_LABEL)] if len(text) > MAX_LABEL else []
     if not _label(text):

@@ -101,6 +101,7 @@ API_SERVICE = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    bare_finalizers=True,
     has_status=True,
     unconditional_update=False,
     table=Table(columns=(NAME, Column("Service"), Column("Available"), AGE), row=_row),

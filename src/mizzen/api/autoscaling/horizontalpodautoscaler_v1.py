@@ -48,7 +48,7 @@ HORIZONTAL_POD_AUTOSCALER_V1 = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
-    revalidates_metadata=False,
+    revalidates_metadata=0,
     has_status=True,
     validate_status=validate_status,
     table=Table(columns=v2.TABLE.columns, row=_row),

@@ -54,23 +54,22 @@ def prepare(job: Object, old: Object | None) -> None:
     metadata = job["metadata"]
     pods = spec["template"]["metadata"]
     owner, uid = metadata.get("name") or "", metadata.get("uid") or ""
-    pods["labels"] = {
-        **(pods.get("labels") or {}),
-        job_validation.UID_LABEL: uid,
-        job_validation.NAME_LABEL: owner,
-        job_validation.OLD_UID_LABEL: uid,
-        job_validation.OLD_NAME_LABEL: owner,
-    }
+    # Labels that the client chose itself are left for the validation to refuse.
+    pods["labels"] = {**job_validation.generated_labels(owner, uid), **(pods.get("labels") or {})}
     selector = spec.get("selector") or {}
     spec["selector"] = selector
-    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), job_validation.UID_LABEL: uid}
+    selector["matchLabels"] = {job_validation.UID_LABEL: uid, **(selector.get("matchLabels") or {})}
     if names.is_label_value(owner):  # else the template is refused, and its labels once are enough
         _default_labels(job, spec["template"])
 
 
 def validate(job: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from job_validation.spec_errors(job)
+    """On update the spec is looked at twice, as clients know it from the causes."""
+    errors = list(job_validation.spec_errors(job["spec"]))
+    yield from job_validation.own_errors(job)
+    yield from errors
     if old is not None:
+        yield from errors
         yield from job_validation.update_errors(job["spec"], old["spec"], old.get("status") or {})
 
 

@@ -35,10 +35,14 @@ _MAX_MANAGED_BY = 63
 _WHILE_SUSPENDED = ("nodeSelector", "tolerations", "schedulingGates")
 
 
-def spec_errors(job: Object) -> Iterator[FieldError]:
+def generated_labels(name: str, uid: str) -> Object:
+    """The labels by which the pods of a Job know it, in the newer and in the older form."""
+    return {UID_LABEL: uid, NAME_LABEL: name, OLD_UID_LABEL: uid, OLD_NAME_LABEL: name}
+
+
+def spec_errors(spec: Object) -> Iterator[FieldError]:
     """A Job's spec together with its selector."""
-    spec, path = job["spec"], "spec"
-    yield from job_spec_errors(path, spec)
+    yield from job_spec_errors("spec", spec)
     selector = spec.get("selector")
     if selector is None:
         yield required("spec.selector")
@@ -46,7 +50,12 @@ def spec_errors(job: Object) -> Iterator[FieldError]:
         yield from labels.validate_selector(selector, "spec.selector")
     if workloads.is_readable(selector):
         yield from workloads.match_errors("spec.template", selector, spec["template"])
-    if not spec.get("manualSelector") and selector is not None:
+
+
+def own_errors(job: Object) -> Iterator[FieldError]:
+    """What must fit the Job's own name and identity."""
+    spec = job["spec"]
+    if not spec.get("manualSelector") and spec.get("selector") is not None:
         yield from _generated_errors(job)
     if spec.get("completionMode") == "Indexed" and (spec.get("completions") or 0) > 0:
         own = job["metadata"].get("name") or ""
@@ -62,14 +71,15 @@ def _generated_errors(job: Object) -> Iterator[FieldError]:
     own = ((spec["template"].get("metadata") or {}).get("labels")) or {}
     if not metadata.get("uid"):
         yield required("metadata.uid")
-        return
-    for label, value in ((UID_LABEL, metadata["uid"]), (NAME_LABEL, metadata.get("name"))):
-        if own.get(label) != value and label not in own:
-            yield required(f"spec.template.metadata.labels[{label}]", f"must be '{value}'")
-    selector = spec["selector"]
-    chosen = selector.get("matchLabels") or {}
-    if selector.get("matchExpressions") or not chosen.keys() <= {UID_LABEL, OLD_UID_LABEL}:
-        yield invalid("spec.selector", selector, "`selector` not auto-generated")
+    expected = generated_labels(metadata.get("name") or "", metadata.get("uid") or "")
+    for label, value in expected.items():
+        path = f"spec.template.metadata.labels[{label}]"
+        if label not in own:
+            yield required(path, f"must be '{value}'")
+        elif own[label] != value:
+            yield invalid(path, own, f"must be '{value}'")
+    if workloads.is_readable(spec["selector"]) and not labels.from_object(spec["selector"]).matches(expected):
+        yield invalid("spec.selector", spec["selector"], "`selector` not auto-generated")
 
 
 def job_spec_errors(path: str, spec: Object) -> Iterator[FieldError]:

@@ -39,6 +39,8 @@ LEASE = Kind(
     singular="lease",
     default=default,
     validate=validate,
+    bare_finalizers=True,
+    revalidates_metadata=0,
     create_on_update=True,
     unconditional_update=False,
     table=Table(columns=(NAME, Column("Holder"), AGE), row=_row),

@@ -17,7 +17,7 @@ def validate(config: Object, old: Object | None) -> Iterator[FieldError]:
         yield invalid(f"data[{key}]", key, "duplicate of key present in binaryData")
     yield from keyed.key_errors("binaryData", binary)
     if keyed.text_size(data) + keyed.decoded_size(binary) > keyed.SIZE_LIMIT:
-        yield too_long("", keyed.SIZE_LIMIT)
+        yield too_long(keyed.WHOLE, keyed.SIZE_LIMIT)
 
 
 TABLE = Table(

@@ -59,12 +59,12 @@ def _limit_errors(path: str, limit: Object, type_: str) -> Iterator[FieldError]:
         if amounts and type_ == "Pod" and field in {"default", "defaultRequest"}:
             yield forbidden(f"{path}.{field}", "may not be specified when `type` is 'Pod'")
             continue
-        for name, amount in amounts.items():
+        for name in amounts:
             at = f"{path}.{field}[{name}]"
-            yield from resources.name_errors(at, name)
-            if type_ in {"Pod", "Container"} and "/" not in name and not resources.is_for_containers(name):
-                yield invalid(at, name, "must be a standard resource for containers")
-            yield from resources.quantity_errors(at, name, amount)
+            if type_ in {"Pod", "Container"}:
+                yield from resources.container_name_errors(at, name)
+            else:
+                yield from resources.name_errors(at, name)
     if type_ == "PersistentVolumeClaim" and not any("storage" in (limit.get(side) or {}) for side in ("min", "max")):
         detail = "either minimum or maximum storage value is required, but neither was provided"
         yield required(f"{path}.limits", detail)
@@ -112,5 +112,6 @@ LIMIT_RANGE = Kind(
     short_names=("limits",),
     default=default,
     validate=validate,
+    compares_metadata=0,
     create_on_update=True,
 )

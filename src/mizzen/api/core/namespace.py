@@ -43,14 +43,13 @@ def prepare(namespace: Object, old: Object | None) -> None:
 
 
 def validate(namespace: Object, _old: Object | None) -> Iterator[FieldError]:
-    return _finalizer_errors(namespace)
+    for finalizer in (namespace.get("spec") or {}).get("finalizers") or ():
+        yield from _finalizer_errors("spec.finalizers", finalizer)
 
 
-def _finalizer_errors(namespace: Object) -> Iterator[FieldError]:
-    finalizers = (namespace.get("spec") or {}).get("finalizers") or ()
-    for i, finalizer in enumerate(finalizers):
-        yield from fields.matches(f"spec.finalizers[{i}]", finalizer, names.qualified_name)
-    yield from meta.finalizer_domains("spec.finalizers", finalizers)
+def _finalizer_errors(path: str, finalizer: str) -> Iterator[FieldError]:
+    yield from fields.matches(path, finalizer, names.qualified_name)
+    yield from meta.finalizer_domain(path, finalizer)
 
 
 def validate_status(namespace: Object, _old: Object | None) -> Iterator[FieldError]:
@@ -68,7 +67,8 @@ def _prepare_finalize(namespace: Object, old: Object | None) -> None:
 
 
 def _validate_finalize(namespace: Object, _old: Object | None) -> Iterator[FieldError]:
-    return _finalizer_errors(namespace)
+    for i, finalizer in enumerate((namespace.get("spec") or {}).get("finalizers") or ()):
+        yield from _finalizer_errors(f"spec.finalizers[{i}]", finalizer)
 
 
 def _row(namespace: Object, now: float) -> list[object]:

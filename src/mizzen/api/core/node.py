@@ -52,24 +52,32 @@ def _default_status(node: Object) -> None:
 
 def prepare(node: Object, old: Object | None) -> None:
     """A new node brings its status along: it registers itself."""
+    before = (old or {}).get("spec") or {}
+    if before.get("configSource") is None:
+        node["spec"].pop("configSource", None)  # a field of the past: kept where it is, never taken anew
     if old is not None:
         node["status"] = old.get("status") or {}
 
 
 def validate(node: Object, old: Object | None) -> Iterator[FieldError]:
+    """Taints are reported as if they stood in the metadata, and twice on update, as clients know it."""
     spec = node["spec"]
-    if taints := spec.get("taints"):
-        yield from _taint_errors("spec.taints", taints)
+    yield from _taint_errors("metadata.taints", spec.get("taints") or [])
     if ranges := spec.get("podCIDRs"):
         yield from _range_errors("spec.podCIDRs", ranges)
+    yield from _amount_errors(node)
     if old is None:
-        yield from _status_errors(node)
         return
+    yield from _taint_errors("metadata.taints", spec.get("taints") or [])
     before = old.get("spec") or {}
-    if before.get("podCIDRs") and before["podCIDRs"] != spec.get("podCIDRs"):
+    ranges, stored = spec.get("podCIDRs") or [], before.get("podCIDRs") or []
+    changed = len(ranges) != len(stored) or sum(one != other for one, other in zip(ranges, stored, strict=True))
+    for _ in range(int(changed) if stored else 0):
         yield forbidden("spec.podCIDRs", 'node updates may not change podCIDR except from "" to valid')
     if before.get("providerID") and before["providerID"] != spec.get("providerID"):
         yield forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
+    if (spec.get("externalID") or "") != (before.get("externalID") or ""):
+        yield forbidden("spec.externalID", "may not be updated")
 
 
 def _taint_errors(path: str, taints: list[Object]) -> Iterator[FieldError]:
@@ -78,7 +86,7 @@ def _taint_errors(path: str, taints: list[Object]) -> Iterator[FieldError]:
         at = f"{path}[{i}]"
         key, effect = taint.get("key") or "", taint.get("effect") or ""
         yield from fields.matches(f"{at}.key", key, names.qualified_name)
-        for problem in names.label_value(taint.get("value") or ""):
+        for problem in names.label_value(taint.get("value") or "")[:1]:
             yield invalid(f"{at}.value", taint.get("value"), problem)
         if not effect:
             yield required(f"{at}.effect")
@@ -95,22 +103,26 @@ def _range_errors(path: str, ranges: list[str]) -> Iterator[FieldError]:
             yield invalid(f"{path}[{i}]", ranges, "must be valid CIDR")
     if len(ranges) > 2 or (len(ranges) == 2 and (":" in ranges[0]) == (":" in ranges[1])):
         yield invalid(path, ranges, "may specify no more than one CIDR for each IP family")
+    for i, block in enumerate(ranges):
+        if block in ranges[:i]:
+            yield duplicate(f"{path}[{i}]", block)
 
 
 def validate_status(node: Object, _old: Object | None) -> Iterator[FieldError]:
-    return _status_errors(node)
-
-
-def _status_errors(node: Object) -> Iterator[FieldError]:
-    status = node.get("status") or {}
-    for field in ("capacity", "allocatable"):
-        yield from resources.list_errors(f"status.{field}", status.get(field))
+    yield from _amount_errors(node)
     seen = set()
-    for i, address in enumerate(status.get("addresses") or ()):
+    for i, address in enumerate((node.get("status") or {}).get("addresses") or ()):
         pair = (address.get("type"), address.get("address"))
         if pair in seen:
             yield duplicate(f"status.addresses[{i}]", address)
         seen.add(pair)
+
+
+def _amount_errors(node: Object) -> Iterator[FieldError]:
+    status = node.get("status") or {}
+    for field in ("capacity", "allocatable"):
+        for resource, amount in (status.get(field) or {}).items():
+            yield from resources.quantity_errors(f"status.{field}.{resource}", resource, amount)
 
 
 def _row(node: Object, now: float) -> list[object]:

@@ -79,8 +79,12 @@ def prepare(volume: Object, old: Object | None) -> None:
 
 
 def validate(volume: Object, old: Object | None) -> Iterator[FieldError]:
+    """On update the spec is looked at twice, as clients know it from the causes."""
     spec = volume.get("spec") or {}
-    yield from spec_errors("spec", spec)
+    errors = list(spec_errors("spec", spec, volume["metadata"].get("name") or ""))
+    yield from errors
+    if old is not None:
+        yield from errors
     if MOUNT_OPTIONS_ANNOTATION in (volume["metadata"].get("annotations") or {}) and not _MOUNTABLE & spec.keys():
         detail = "may not specify mount options for this volume type"
         yield forbidden(f"metadata.annotations.{MOUNT_OPTIONS_ANNOTATION}", detail)
@@ -109,39 +113,40 @@ def _adds_expand_secret(new: Object, old: Object) -> bool:
     return bool({**before, "controllerExpandSecretRef": after.get("controllerExpandSecretRef")} == after)
 
 
-def spec_errors(path: str, spec: Object, *, inline: bool = False) -> Iterator[FieldError]:
-    """What must hold of a volume's spec; inline ones stand in a VolumeAttachment and have a CSI source alone."""
-    if inline:
-        yield from _inline_errors(path, spec)
-    modes = spec.get("accessModes") or ()
-    if not modes:
-        yield required(f"{path}.accessModes")
-    yield from access_modes.errors(f"{path}.accessModes", modes)
-    if not inline:
-        yield from _capacity_errors(path, spec.get("capacity") or {})
-        policy = spec.get("persistentVolumeReclaimPolicy")
-        if policy and policy not in RECLAIM_POLICIES:
-            yield not_supported(f"{path}.persistentVolumeReclaimPolicy", policy, RECLAIM_POLICIES)
-        yield from _affinity_errors(path, spec)
-    yield from _source_errors(path, spec, inline=inline)
-    if not inline:
-        yield from _class_errors(path, spec)
+def spec_errors(path: str, spec: Object, name: str) -> Iterator[FieldError]:
+    """What must hold of the spec of a volume of this name."""
+    yield from _mode_errors(path, spec)
+    yield from _capacity_errors(path, spec.get("capacity") or {})
+    policy = spec.get("persistentVolumeReclaimPolicy")
+    if policy and policy not in RECLAIM_POLICIES:
+        yield not_supported(f"{path}.persistentVolumeReclaimPolicy", policy, RECLAIM_POLICIES)
+    yield from _affinity_errors(path, spec)
+    yield from _source_errors(path, spec, name)
+    yield from _class_errors(path, spec)
 
 
-def _inline_errors(path: str, spec: Object) -> Iterator[FieldError]:
-    for field in (
-        "claimRef",
-        "capacity",
-        "persistentVolumeReclaimPolicy",
-        "nodeAffinity",
-        "storageClassName",
-        "volumeMode",
-        "volumeAttributesClassName",
-    ):
+def inline_errors(path: str, spec: Object) -> Iterator[FieldError]:
+    """What must hold of a spec that stands in a VolumeAttachment: it has a CSI source and little else."""
+    for field in ("claimRef", "capacity", "nodeAffinity", "storageClassName"):
         if spec.get(field):
             yield forbidden(f"{path}.{field}", _INLINE)
     if spec.get("csi") is None:
         yield required(f"{path}.csi", "has to be specified in the context of inline volumes")
+    yield from _mode_errors(path, spec)
+    if (spec.get("persistentVolumeReclaimPolicy") or "Retain") != "Retain":
+        yield forbidden(f"{path}.persistentVolumeReclaimPolicy", "may only be Retain in the context of inline volumes")
+    yield from _source_errors(path, spec, "")
+    if spec.get("volumeMode") not in {None, "Filesystem"}:
+        detail = "may not specify volumeMode other than Filesystem in the context of inline volumes"
+        yield forbidden(f"{path}.volumeMode", detail)
+    yield from _attributes_errors(path, spec)
+
+
+def _mode_errors(path: str, spec: Object) -> Iterator[FieldError]:
+    modes = spec.get("accessModes") or ()
+    if not modes:
+        yield required(f"{path}.accessModes")
+    yield from access_modes.errors(f"{path}.accessModes", modes)
 
 
 def _capacity_errors(path: str, capacity: Object) -> Iterator[FieldError]:
@@ -167,18 +172,18 @@ def _affinity_errors(path: str, spec: Object) -> Iterator[FieldError]:
         yield from node_selector.errors(f"{path}.nodeAffinity.required", affinity["required"])
 
 
-def _source_errors(path: str, spec: Object, *, inline: bool) -> Iterator[FieldError]:
+def _source_errors(path: str, spec: Object, name: str) -> Iterator[FieldError]:
     found = [kind for kind in volume_sources.SOURCES if spec.get(kind) is not None]
-    if not found and not inline:
+    if not found:
         yield required(path, "must specify a volume type")
     given = sorted(found, key=_ORDER.index)
     for kind in given:
-        if inline and kind != "csi":
-            yield forbidden(f"{path}.{kind}", _INLINE)
-        elif kind != given[0]:
-            yield forbidden(f"{path}.{kind}", "may not specify more than 1 volume type")
+        if kind not in {given[0], "flexVolume"}:
+            shown = "cephFS" if kind == "cephfs" else kind
+            yield forbidden(f"{path}.{shown}", "may not specify more than 1 volume type")
         else:
-            yield from volume_sources.errors(f"{path}.{kind}", kind, spec[kind])
+            shown = "persistentDisk" if kind == "gcePersistentDisk" else kind
+            yield from volume_sources.persistent_errors(f"{path}.{shown}", kind, spec[kind], name)
             if kind == "local" and spec.get("nodeAffinity") is None:
                 yield required(f"{path}.nodeAffinity", "Local volume requires node affinity")
     host = spec.get("hostPath")
@@ -187,7 +192,10 @@ def _source_errors(path: str, spec: Object, *, inline: bool) -> Iterator[FieldEr
         yield forbidden(f"{path}.persistentVolumeReclaimPolicy", detail)
 
 
-_ORDER = ("hostPath", *(kind for kind in volume_sources.SOURCES if kind != "hostPath"))
+_FIRST = ("hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "flocker", "nfs", "rbd", "quobyte")
+_THEN = ("cephfs", "iscsi", "cinder", "fc", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk")
+_LAST = ("portworxVolume", "azureDisk", "scaleIO", "local", "storageos", "csi")
+_ORDER = (*_FIRST, *_THEN, *_LAST)
 """The first of these that is given is checked, the others are one too many."""
 
 
@@ -197,6 +205,10 @@ def _class_errors(path: str, spec: Object) -> Iterator[FieldError]:
     mode = spec.get("volumeMode")
     if mode is not None and mode not in access_modes.VOLUME_MODES:
         yield not_supported(f"{path}.volumeMode", mode, access_modes.VOLUME_MODES)
+    yield from _attributes_errors(path, spec)
+
+
+def _attributes_errors(path: str, spec: Object) -> Iterator[FieldError]:
     attributes = spec.get("volumeAttributesClassName")
     if attributes is None:
         return
@@ -248,6 +260,8 @@ PERSISTENT_VOLUME = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    revalidates_metadata=2,
+    compares_metadata=0,
     has_status=True,
     table=Table(
         columns=(

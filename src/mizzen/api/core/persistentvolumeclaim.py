@@ -3,14 +3,21 @@
 from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, UNSET, age, name
-from mizzen.api.core.persistentvolume import phase_cell, storage_class
+from mizzen.api.core.persistentvolume import STORAGE_CLASS_ANNOTATION, phase_cell, storage_class
 from mizzen.api.kind import Column, Kind, Table
-from mizzen.api.rules import access_modes, fields
+from mizzen.api.rules import access_modes, fields, resources
 from mizzen.machinery import labels, names, quantity
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
 
 _FROZEN = "spec is immutable after creation except resources.requests for bound claims"
 _CLAIM = "PersistentVolumeClaim"
+_RESIZE_STATES = (
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+)
 
 
 def default(claim: Object) -> None:
@@ -44,8 +51,11 @@ def mirror_data_source(spec: Object) -> None:
 
 
 def validate(claim: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from spec_errors("spec", claim.get("spec") or {})
+    """On update the spec is looked at twice, as clients know it from the causes."""
+    errors = list(spec_errors("spec", claim.get("spec") or {}))
+    yield from errors
     if old is not None:
+        yield from errors
         yield from _update_errors(claim, old)
 
 
@@ -83,7 +93,7 @@ def _data_source_errors(path: str, spec: Object) -> Iterator[FieldError]:
         where, group, kind = f"{path}.{field}", value.get("apiGroup") or "", value.get("kind") or ""
         yield from fields.required_text(f"{where}.name", value.get("name"))
         yield from fields.required_text(f"{where}.kind", kind)
-        if not group and kind and kind != _CLAIM:
+        if not group and kind != _CLAIM:
             detail = f"must be '{_CLAIM}' when referencing the default apiGroup"
             yield invalid(where, kind, detail)
         if group:
@@ -101,6 +111,10 @@ def _data_source_errors(path: str, spec: Object) -> Iterator[FieldError]:
 
 def _update_errors(claim: Object, old: Object) -> Iterator[FieldError]:
     new, stored = claim.get("spec") or {}, old.get("spec") or {}
+    own, before = claim["metadata"].get("annotations") or {}, old["metadata"].get("annotations") or {}
+    if own.get(STORAGE_CLASS_ANNOTATION) != before.get(STORAGE_CLASS_ANNOTATION) and not _is_moved(claim, old):
+        value = own.get(STORAGE_CLASS_ANNOTATION) or ""
+        yield invalid(f"metadata.annotations.{STORAGE_CLASS_ANNOTATION}", value, fields.IMMUTABLE)
     if _frozen_part(claim, new, stored) != _frozen_part(claim, stored, stored):
         yield forbidden("spec", _FROZEN)
     size, before = _requested(new), _requested(stored)
@@ -112,33 +126,58 @@ def _update_errors(claim: Object, old: Object) -> Iterator[FieldError]:
             yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
     yield from fields.unchanged("volumeMode", new.get("volumeMode"), stored.get("volumeMode"))
     if stored.get("volumeAttributesClassName") and not new.get("volumeAttributesClassName"):
-        yield forbidden("spec.volumeAttributesClassName", "update from non-nil value to nil is forbidden")
+        nothing = "nil" if new.get("volumeAttributesClassName") is None else "an empty string"
+        yield forbidden("spec.volumeAttributesClassName", f"update from non-nil value to {nothing} is forbidden")
+
+
+def _is_moved(claim: Object, old: Object) -> bool:
+    """Whether the class named by the annotation of old is now named by the field."""
+    before = (old["metadata"].get("annotations") or {}).get(STORAGE_CLASS_ANNOTATION)
+    after = (claim["metadata"].get("annotations") or {}).get(STORAGE_CLASS_ANNOTATION)
+    new, stored = claim["spec"].get("storageClassName"), old["spec"].get("storageClassName")
+    return before is not None and stored is None and new == before and after in {None, before}
 
 
 def _frozen_part(claim: Object, spec: Object, stored: Object) -> Object:
     """The part of a spec that may not change: all but what a claim may still be given or ask more of."""
     part = {field: value for field, value in spec.items() if value not in (None, {}, [])}
-    part.pop("volumeAttributesClassName", None)
+    is_bound = (claim.get("status") or {}).get("phase") == "Bound"
+    if is_bound:
+        part.pop("volumeAttributesClassName", None)
     if not stored.get("volumeName"):
         part.pop("volumeName", None)
-    annotated = (claim["metadata"].get("annotations") or {}).get("volume.beta.kubernetes.io/storage-class")
+    annotated = (claim["metadata"].get("annotations") or {}).get(STORAGE_CLASS_ANNOTATION)
     if stored.get("storageClassName") is None and annotated is None:
         part.pop("storageClassName", None)
-    resources = part.get("resources")
-    if (claim.get("status") or {}).get("phase") == "Bound" and resources:
-        requests = dict(resources.get("requests") or {})
+    if is_bound and (asked := part.get("resources")):
+        requests = dict(asked.get("requests") or {})
         requests.pop("storage", None)
-        part["resources"] = {**resources, "requests": requests}
+        part["resources"] = {**asked, "requests": requests}
     return part
 
 
 def validate_status(claim: Object, old: Object | None) -> Iterator[FieldError]:
     status = claim.get("status") or {}
-    for field in ("capacity", "allocatedResources"):
-        for resource, amount in (status.get(field) or {}).items():
-            if quantity.parse(amount).nanos < 0:
-                detail = "must be greater than or equal to 0"
-                yield invalid(f"status.{field}[{resource}]", str(amount), detail)
+    for resource, amount in (status.get("capacity") or {}).items():
+        if quantity.parse(amount).nanos < 0:
+            yield invalid(f"status.capacity[{resource}]", str(amount), "must be a valid resource quantity")
+    for resource, state in (status.get("allocatedResourceStatuses") or {}).items():
+        yield from _resource_errors("status.allocatedResourceStatus", resource)
+        if state not in _RESIZE_STATES:
+            yield not_supported("status.allocatedResourceStatus", resource, _RESIZE_STATES)
+    for resource, amount in (status.get("allocatedResources") or {}).items():
+        wrong = list(_resource_errors("status.allocatedResources", resource))
+        yield from wrong
+        if not wrong and quantity.parse(amount).nanos < 0:
+            yield invalid(f"status.allocatedResources[{resource}]", str(amount), "must be a valid resource quantity")
+
+
+def _resource_errors(path: str, name: str) -> Iterator[FieldError]:
+    """What claims have is storage, or something that others define."""
+    wrong = list(fields.qualified_name(path, name))
+    yield from wrong
+    if not wrong and resources.is_native(name) and name != "storage":
+        yield not_supported(path, name, ("storage",))
 
 
 def _row(claim: Object, now: float) -> list[object]:
@@ -167,6 +206,7 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    revalidates_metadata=2,
     has_status=True,
     validate_status=validate_status,
     table=Table(

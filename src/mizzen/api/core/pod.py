@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.core import pod_table
 from mizzen.api.kind import Kind, Subresource
-from mizzen.api.podspec import annotations, defaults, qos, status, update
+from mizzen.api.podspec import annotations, containers, defaults, qos, status, update, volumes
 from mizzen.api.podspec.spec import spec_errors
 from mizzen.machinery.errors import FieldError, Object, forbidden
 
@@ -88,16 +88,29 @@ def validate(pod: Object, old: Object | None) -> Iterator[FieldError]:
     spec = pod["spec"]
     if annotated := pod["metadata"].get("annotations"):
         yield from annotations.annotation_errors("metadata.annotations", annotated, spec)
-    yield from spec_errors("spec", spec)
+    yield from _whole_errors(pod)
     if old is not None:
         before = old["metadata"].get("annotations") or {}
         yield from annotations.update_errors("metadata.annotations", annotated or {}, before)
+        # An update looks at them twice, as clients know it from the causes.
+        yield from annotations.annotation_errors("metadata.annotations", annotated or {}, spec)
         yield from update.update_errors(pod, old)
         return
+    yield from annotations.profile_errors("spec", annotated or {}, spec)
     if spec.get("ephemeralContainers"):
         yield forbidden("spec.ephemeralContainers", "cannot be set on create")
     if spec.get("schedulingGates") and spec.get("nodeName"):
         yield forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")
+
+
+def _whole_errors(pod: Object) -> Iterator[FieldError]:
+    """What is wrong with the spec of a pod, beyond what a template must satisfy."""
+    spec = pod["spec"]
+    yield from spec_errors("spec", spec)
+    if spec.get("volumes") and (name := pod["metadata"].get("name")):
+        yield from volumes.claim_errors("spec.volumes", spec["volumes"], name)
+    for field in ("containers", "initContainers"):
+        yield from containers.image_errors(f"spec.{field}", spec.get(field))
 
 
 def validate_status(pod: Object, old: Object | None) -> Iterator[FieldError]:
@@ -148,7 +161,7 @@ def _prepare_resize(pod: Object, old: Object | None) -> None:
 
 
 def _validate_resize(pod: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from spec_errors("spec", pod["spec"])
+    yield from _whole_errors(pod)
     if old is not None:
         yield from update.resize_errors(pod, old)
 

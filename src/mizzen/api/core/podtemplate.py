@@ -34,6 +34,7 @@ POD_TEMPLATE = Kind(
     singular="podtemplate",
     default=default,
     validate=validate,
+    revalidates_metadata=0,
     has_generation=True,
     table=Table(columns=(NAME, Column("Containers"), Column("Images"), Column("Pod Labels")), row=_row),
 )

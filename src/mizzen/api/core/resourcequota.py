@@ -16,7 +16,7 @@ _SCOPES = (
     "Terminating",
     "VolumeAttributesClass",
 )
-_BARE_SCOPES = frozenset(("BestEffort", "NotBestEffort", "Terminating", "NotTerminating"))
+_BARE_SCOPES = frozenset(("BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "Terminating"))
 _CONFLICTS = (("BestEffort", "NotBestEffort"), ("Terminating", "NotTerminating"))
 _POD_RESOURCES = frozenset(("pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"))
 _CLAIM_RESOURCES = frozenset(("persistentvolumeclaims", "requests.storage"))
@@ -66,8 +66,14 @@ def _scopes_errors(path: str, scopes: list[str], hard: Iterable[str]) -> Iterato
     for scope in scopes:
         if scope not in _SCOPES:
             yield invalid(path, scopes, "unsupported scope")
-        elif not all(_is_scoped(scope, name) for name in hard):
-            yield invalid(path, scopes, "unsupported scope applied to resource")
+            continue
+        for resource in hard:
+            if not _is_scoped(scope, resource):
+                yield invalid(path, scopes, "unsupported scope applied to resource")
+    yield from _conflict_errors(path, scopes)
+
+
+def _conflict_errors(path: str, scopes: list[str]) -> Iterator[FieldError]:
     for one, other in _CONFLICTS:
         if one in scopes and other in scopes:
             yield invalid(path, scopes, "conflicting scopes")
@@ -80,8 +86,9 @@ def _selector_errors(path: str, spec: Object) -> Iterator[FieldError]:
         values = requirement.get("values") or ()
         if scope not in _SCOPES:
             yield invalid(f"{path}.scopeName", scope, "unsupported scope")
-        elif not all(_is_scoped(scope, name) for name in spec.get("hard") or ()):
-            yield invalid(path, requirement, "unsupported scope applied to resource")
+        for resource in spec.get("hard") or ():
+            if scope in _SCOPES and not _is_scoped(scope, resource):
+                yield invalid(path, requirement, "unsupported scope applied to resource")
         if scope in _BARE_SCOPES and operator != "Exists":
             detail = (
                 "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, "
@@ -99,6 +106,8 @@ def _selector_errors(path: str, spec: Object) -> Iterator[FieldError]:
                     yield invalid(f"{path}.values", values, detail)
             case _:
                 yield invalid(f"{path}.operator", operator, "not a valid selector operator")
+    requirements = spec["scopeSelector"].get("matchExpressions") or ()
+    yield from _conflict_errors(path, [requirement.get("scopeName") or "" for requirement in requirements])
 
 
 def validate_status(quota: Object, _old: Object | None) -> Iterator[FieldError]:
@@ -127,6 +136,7 @@ RESOURCE_QUOTA = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    revalidates_metadata=0,
     has_status=True,
     validate_status=validate_status,
     returns_deleted=True,

@@ -71,8 +71,8 @@ def _annotation_errors(service: Object) -> Iterator[FieldError]:
         return
     hints, mode = annotations.get(TOPOLOGY_HINTS), annotations.get(TOPOLOGY_MODE)
     if hints is not None and mode is not None and hints != mode:
-        detail = f"must match annotations[{TOPOLOGY_MODE}] when both are specified"
-        yield invalid(f"metadata.annotations[{TOPOLOGY_HINTS}]", hints, detail)
+        detail = f"must match annotations[{TOPOLOGY_HINTS}] when both are specified"
+        yield invalid(f"metadata.annotations[{TOPOLOGY_MODE}]", mode, detail)
 
 
 def _type_errors(spec: Object) -> Iterator[FieldError]:
@@ -272,10 +272,15 @@ def _update_errors(new: Object, old: Object) -> Iterator[FieldError]:
         class_ = new.get("loadBalancerClass")
         if class_ != old.get("loadBalancerClass"):
             yield invalid("spec.loadBalancerClass", class_, _ONCE)
+    if needs_health_check_port(new) and needs_health_check_port(old):
+        before = old.get("healthCheckNodePort") or 0
+        if before and (new.get("healthCheckNodePort") or 0) != before:
+            yield forbidden("spec.healthCheckNodePort", "field is immutable")
     if "ExternalName" in {new.get("type"), old.get("type")} or (is_headless(new) and is_headless(old)):
         return
     yield from _kept_errors("clusterIPs", "clusterIP", new, old)
-    yield from _kept_errors("ipFamilies", "ipFamily", new, old)
+    if is_headless(new) == is_headless(old):
+        yield from _kept_errors("ipFamilies", "ipFamily", new, old)
 
 
 def _kept_errors(field: str, one: str, new: Object, old: Object) -> Iterator[FieldError]:
@@ -284,8 +289,8 @@ def _kept_errors(field: str, one: str, new: Object, old: Object) -> Iterator[Fie
     before: list[str] = old.get(field) or []
     path = f"spec.{field}"
     for i, (value, stored) in enumerate(zip(now, before, strict=False)):
-        if value != stored:
-            yield invalid(f"{path}[{i}]", now, _ONCE)
+        if value != stored and (i == 0 or len(now) == len(before)):
+            yield invalid(f"{path}[{i if field == 'clusterIPs' else 0}]", now, _ONCE)
     if before and not now:
         yield invalid(f"{path}[0]", now, f"primary {one} can not be unset")
     elif len(before) > len(now) == 1 and new.get("ipFamilyPolicy") != "SingleStack":

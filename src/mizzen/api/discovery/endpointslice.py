@@ -71,15 +71,26 @@ def _too_many(path: str, values: list[Object] | dict[str, str], limit: int) -> F
 def _address_errors(path: str, address: str, type_: str) -> Iterator[FieldError]:
     match type_:
         case "IPv4" | "IPv6":
-            if addresses.family(address) == type_:
-                yield from addresses.reachable(path, address)
-            else:
+            if addresses.family(address) != type_:
                 yield invalid(path, address, f"must be a valid {type_} address")
+            yield from addresses.reachable(path, address)
         case "FQDN":
-            complaints = list(fields.subdomain(path, address.removesuffix(".")))
-            yield from complaints
-            if not complaints and "." not in address.removesuffix("."):
-                yield invalid(path, address, "should be a domain with at least two segments separated by dots")
+            yield from _domain_errors(path, address)
+
+
+def _domain_errors(path: str, address: str) -> Iterator[FieldError]:
+    """A domain of at least two labels; a dot at its end is no mistake."""
+    text = address.removesuffix(".")
+    if not address:
+        yield required(path)
+    elif problems := names.dns1123_subdomain(text):
+        yield invalid(path, text, ",".join(problems))
+    elif "." not in text:
+        yield invalid(path, text, "should be a domain with at least two segments separated by dots")
+    else:
+        for label in text.split("."):
+            if problems := names.dns1123_label(label):
+                yield invalid(path, label, ",".join(problems))
 
 
 def _hint_errors(path: str, hints: list[Object]) -> Iterator[FieldError]:
@@ -140,6 +151,7 @@ ENDPOINT_SLICE = Kind(
     singular="endpointslice",
     default=default,
     validate=validate,
+    compares_metadata=0,
     has_generation=True,
     table=Table(columns=(NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), AGE), row=_row),
 )

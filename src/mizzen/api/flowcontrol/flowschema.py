@@ -161,6 +161,7 @@ FLOW_SCHEMA = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    compares_metadata=0,
     has_status=True,
     has_generation=True,
     table=Table(

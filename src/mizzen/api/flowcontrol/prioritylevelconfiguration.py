@@ -130,6 +130,7 @@ PRIORITY_LEVEL_CONFIGURATION = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    compares_metadata=0,
     has_status=True,
     has_generation=True,
     table=Table(

@@ -81,9 +81,9 @@ INGRESS_CLASS = Kind(
     plural="ingressclasses",
     namespaced=False,
     singular="ingressclass",
-    revalidates_metadata=False,
     default=default,
     validate=validate,
+    revalidates_metadata=0,
     has_generation=True,
     table=Table(columns=(NAME, Column("Controller"), Column("Parameters"), AGE), row=_row),
 )

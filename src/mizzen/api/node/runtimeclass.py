@@ -36,7 +36,6 @@ RUNTIME_CLASS = Kind(
     namespaced=False,
     singular="runtimeclass",
     validate=validate,
-    revalidates_metadata=False,
     unconditional_update=False,
     table=Table(columns=(NAME, Column("Handler"), AGE), row=_row),
 )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import orjson
 
 from mizzen.api.podspec import scheduling
+from mizzen.api.podspec.env import local_path_errors
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -12,7 +13,12 @@ MIRROR = "kubernetes.io/config.mirror"
 TOLERATIONS = "scheduler.alpha.kubernetes.io/tolerations"
 _APPARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _APPARMOR_PROFILES = ("", "runtime/default", "unconfined")
-_APPARMOR_LOCAL = "localhost/"
+_SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
+_SECCOMP = "container.seccomp.security.alpha.kubernetes.io/"
+_SECCOMP_PROFILES = ("runtime/default", "docker/default", "unconfined")
+_LOCAL = "localhost/"
+_NAMES_OF = {"Unconfined": ("unconfined",), "RuntimeDefault": ("runtime/default", "docker/default")}
+"""What annotations call the types of profiles that fields name."""
 _INT32 = 2**31
 
 
@@ -25,8 +31,44 @@ def annotation_errors(path: str, annotations: Mapping[str, str], spec: Object) -
     if (cost := annotations.get(DELETION_COST)) is not None and not _is_int32(cost):
         yield invalid(f"{path}[{DELETION_COST}]", cost, "must be a 32bit integer")
     for key, profile in annotations.items():
+        if key == _SECCOMP_POD or key.startswith(_SECCOMP):
+            yield from _seccomp_errors(f"{path}.{key}", profile)
         if key.startswith(_APPARMOR):
             yield from _apparmor_errors(f"{path}[{key}]", key.removeprefix(_APPARMOR), profile, spec)
+
+
+def profile_errors(path: str, annotations: Mapping[str, str], spec: Object) -> Iterator[FieldError]:
+    """What annotations say of profiles must be what the fields of the spec at this path say, if both do."""
+    of_pod = spec.get("securityContext") or {}
+    if _SECCOMP_POD in annotations and (profile := of_pod.get("seccompProfile")):
+        at = f"{path}.securityContext.seccompProfile"
+        yield from _match_errors(at, annotations[_SECCOMP_POD], profile, "seccomp")
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for i, container in enumerate(spec.get(field) or ()):
+            own, name = container.get("securityContext") or {}, container.get("name") or ""
+            at = f"{path}.{field}[{i}].securityContext"
+            if (said := annotations.get(_SECCOMP + name)) is not None and (profile := own.get("seccompProfile")):
+                yield from _match_errors(f"{at}.seccompProfile", said, profile, "seccomp")
+            profile = own.get("appArmorProfile") or of_pod.get("appArmorProfile")
+            is_windows = (spec.get("os") or {}).get("name") == "windows"
+            if (said := annotations.get(_APPARMOR + name)) is not None and profile and not is_windows:
+                yield from _match_errors(f"{at}.appArmorProfile", said, profile, "apparmor")
+
+
+def _match_errors(path: str, said: str, profile: Object, what: str) -> Iterator[FieldError]:
+    type_ = profile.get("type")
+    if type_ == "Localhost" and said.startswith(_LOCAL):
+        if said.removeprefix(_LOCAL) != profile.get("localhostProfile"):
+            yield forbidden(f"{path}.localhostProfile", f"{what} profile in annotation and field must match")
+    elif type_ == "Localhost" or said not in _NAMES_OF.get(type_ or "", (said,)):
+        yield forbidden(f"{path}.type", f"{what} type in annotation and field must match")
+
+
+def _seccomp_errors(path: str, profile: str) -> Iterator[FieldError]:
+    if profile.startswith(_LOCAL):
+        yield from local_path_errors(path, profile.removeprefix(_LOCAL))
+    elif profile not in _SECCOMP_PROFILES:
+        yield invalid(path, profile, "must be a valid seccomp profile")
 
 
 def update_errors(path: str, new: Mapping[str, str], old: Mapping[str, str]) -> Iterator[FieldError]:
@@ -54,10 +96,11 @@ def _toleration_errors(path: str, text: str) -> Iterator[FieldError]:
 
 
 def _apparmor_errors(path: str, container: str, profile: str, spec: Object) -> Iterator[FieldError]:
-    known = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    lists = ("initContainers", "containers", "ephemeralContainers")
+    known = [one for field in lists for one in spec.get(field) or ()]
     if not any(one.get("name") == container for one in known):
         yield invalid(path, container, "container not found")
-    if profile not in _APPARMOR_PROFILES and not profile.startswith(_APPARMOR_LOCAL):
+    if profile not in _APPARMOR_PROFILES and not profile.startswith(_LOCAL):
         yield invalid(path, profile, f'invalid AppArmor profile name: "{profile}"')
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from mizzen.api.podspec import mounts, probes, security
 from mizzen.api.podspec.env import env_errors, env_from_errors
 from mizzen.api.podspec.volumes import Volumes
-from mizzen.api.rules import ports, resources
+from mizzen.api.rules import fields, ports, resources
 from mizzen.machinery import names
 from mizzen.machinery.errors import (
     FieldError,
@@ -69,7 +69,8 @@ def init_container_errors(path: str, spec: Object, volumes: Volumes, claims: Col
         name = container.get("name") or ""
         if name in seen:
             yield duplicate(f"{at}.name", name)
-        seen.add(name)
+        elif name:
+            seen.add(name)
         yield from _host_port_errors(path, (container,))
         if container.get("restartPolicy") == "Always":
             yield from _running_errors(at, container, spec)
@@ -99,6 +100,7 @@ def ephemeral_container_errors(path: str, spec: Object, volumes: Volumes) -> Ite
         for field in _NOT_EPHEMERAL:
             if container.get(field):
                 yield forbidden(f"{at}.{field}", "cannot be set for an Ephemeral Container")
+        yield from image_errors_of(at, container)
         for j, mount in enumerate(container.get("volumeMounts") or ()):
             for field in ("subPath", "subPathExpr"):
                 if mount.get(field):
@@ -114,10 +116,8 @@ def _shared_errors(
         yield required(f"{path}.name")
     elif problems := names.dns1123_label(name):
         yield from (invalid(f"{path}.name", name, problem) for problem in problems)
-    if not (image := get("image")):
+    if not get("image"):
         yield required(f"{path}.image")
-    elif image[0] <= " " or image[-1] <= " ":
-        yield invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
     if (policy := get("terminationMessagePolicy")) not in _MESSAGE_POLICIES:
         yield not_supported(f"{path}.terminationMessagePolicy", policy, _MESSAGE_POLICIES)
     if (policy := get("imagePullPolicy")) not in _PULL_POLICIES:
@@ -138,6 +138,17 @@ def _shared_errors(
         yield from _resize_errors(f"{path}.resizePolicy", value, spec)
     if value := get("securityContext"):
         yield from security.container_errors(f"{path}.securityContext", value, spec.get("hostUsers"))
+
+
+def image_errors(path: str, containers: Iterable[Object] | None) -> Iterator[FieldError]:
+    """What only the images of pods must satisfy: those of templates may be placeholders with blanks around them."""
+    for i, container in enumerate(containers or ()):
+        yield from image_errors_of(f"{path}[{i}]", container)
+
+
+def image_errors_of(path: str, container: Object) -> Iterator[FieldError]:
+    if (image := container.get("image")) and image != image.strip():
+        yield invalid(f"{path}.image", image, "must not have leading or trailing whitespace")
 
 
 def _running_errors(path: str, container: Object, spec: Object) -> Iterator[FieldError]:
@@ -179,21 +190,17 @@ def _host_port_errors(path: str, containers: Iterable[Object]) -> Iterator[Field
 
 
 def _resize_errors(path: str, policies: list[Object], spec: Object) -> Iterator[FieldError]:
+    """How each resource may be resized; only what is there twice is reported with its position."""
     seen: set[str] = set()
     for i, policy in enumerate(policies):
         name, restart = policy.get("resourceName") or "", policy.get("restartPolicy") or ""
         if name in seen:
             yield duplicate(f"{path}[{i}]", name)
         seen.add(name)
-        if name not in {"cpu", "memory"}:
-            yield not_supported(f"{path}[{i}].resourceName", name, ("cpu", "memory"))
-        if not restart:
-            yield required(f"{path}[{i}].restartPolicy")
-        elif restart not in {"NotRequired", "RestartContainer"}:
-            yield not_supported(f"{path}[{i}].restartPolicy", restart, ("NotRequired", "RestartContainer"))
-        elif restart == "RestartContainer" and spec.get("restartPolicy") == "Never":
-            detail = "must be 'NotRequired' when `restartPolicy` is 'Never'"
-            yield invalid(f"{path}[{i}].restartPolicy", restart, detail)
+        yield from fields.one_of(path, name, ("cpu", "memory"))
+        yield from fields.one_of(path, restart, ("NotRequired", "RestartContainer"))
+        if restart != "NotRequired" and spec.get("restartPolicy") == "Never":
+            yield invalid(path, restart, "must be 'NotRequired' when `restartPolicy` is 'Never'")
 
 
 def _restart_errors(path: str, container: Object) -> Iterator[FieldError]:

@@ -117,6 +117,12 @@ def resource_errors(path: str, reference: Object) -> Iterator[FieldError]:
         yield required(f"{path}.resource")
     elif resource not in _RESOURCES and not resource.startswith(_HUGE_PAGES):
         yield not_supported(f"{path}.resource", resource, _RESOURCES)
+    yield from divisor_errors(path, reference)
+
+
+def divisor_errors(path: str, reference: Object) -> Iterator[FieldError]:
+    """The unit in which a container's request or limit is given."""
+    resource = reference.get("resource") or ""
     divisor = quantity.canonical(reference.get("divisor") or "0")
     if divisor == "0":
         return
@@ -163,7 +169,9 @@ def env_from_errors(path: str, sources: list[Object]) -> Iterator[FieldError]:
             if not reference.get("name"):
                 yield required(f"{path}[{i}].{field}.name")
             else:
-                yield from fields.matches(f"{path}[{i}].{field}.name", reference["name"], names.dns1123_subdomain)
+                prefix_of = names.as_prefix(reference["name"])
+                for problem in names.dns1123_subdomain(prefix_of):
+                    yield invalid(f"{path}[{i}].{field}.name", reference["name"], problem)
         if not count:
             yield invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
         elif count > 1:
@@ -185,5 +193,5 @@ def backstep_errors(path: str, value: str) -> Iterator[FieldError]:
 def projected_path_errors(path: str, value: str) -> Iterator[FieldError]:
     """A path of a file in a volume that is written atomically: names that begin with two dots are taken."""
     yield from local_path_errors(path, value)
-    if value.startswith("..") and value != ".." and not value.startswith("../"):
+    if value.startswith("..") and not value.startswith("../"):
         yield invalid(path, value, "must not start with '..'")

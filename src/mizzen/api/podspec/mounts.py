@@ -52,7 +52,7 @@ def _detail_errors(path: str, i: int, mount: Object, container: Object) -> Itera
             detail = "Bidirectional mount propagation is available only to privileged containers"
             yield forbidden(f"{path}.mountPropagation", detail)
     if (recursive := mount.get("recursiveReadOnly")) is not None:
-        at = f"{path}[{i}].recursiveReadOnly"
+        at = f"{path}.recursiveReadOnly"
         if recursive not in _RECURSIONS:
             yield not_supported(at, recursive, _RECURSIONS)
         elif recursive != "Disabled":
@@ -86,7 +86,8 @@ def device_errors(path: str, container: Object, volumes: Volumes) -> Iterator[Fi
             yield invalid(f"{at}.devicePath", place, "must be unique")
         elif any(backstep_errors("", place)):
             yield invalid(f"{at}.devicePath", place, "can not contain backsteps ('..')")
-        names.add(name)
+        if name:
+            names.add(name)
         places.add(place)
         if name in mount_names:
             yield invalid(f"{at}.name", name, "must not already exist in volumeMounts")

@@ -95,7 +95,7 @@ def lifecycle_errors(path: str, lifecycle: Object, spec: Object) -> Iterator[Fie
         if (hook := lifecycle.get(field)) is None:
             continue
         yield from action_errors(f"{path}.{field}", hook, _HOOK_ACTIONS)
-        if (sleep := hook.get("sleep")) is not None:
+        if (sleep := hook.get("sleep")) is not None and all(hook.get(other) is None for other in _PROBE_ACTIONS):
             seconds = sleep.get("seconds") or 0
             if grace is not None and not 0 <= seconds <= grace:
                 detail = f"must be non-negative and less than terminationGracePeriodSeconds ({grace})"
@@ -143,8 +143,8 @@ def _http_errors(path: str, http: Object) -> Iterator[FieldError]:
     yield from ports.number_or_name(f"{path}.port", http.get("port"))
     if (scheme := http.get("scheme")) not in {"HTTP", "HTTPS"}:
         yield not_supported(f"{path}.scheme", scheme, ("HTTP", "HTTPS"))
-    for i, header in enumerate(http.get("httpHeaders") or ()):
-        yield from fields.matches(f"{path}.httpHeaders[{i}].name", header.get("name") or "", _header_name)
+    for header in http.get("httpHeaders") or ():
+        yield from fields.matches(f"{path}.httpHeaders", header.get("name") or "", _header_name)
 
 
 def _header_name(text: str) -> list[str]:

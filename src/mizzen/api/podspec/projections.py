@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mizzen.api.podspec.env import VOLUME_FIELDS, field_errors, projected_path_errors, resource_errors
+from mizzen.api.podspec.env import VOLUME_FIELDS, divisor_errors, field_errors, projected_path_errors, resource_errors
 from mizzen.api.rules import fields
 from mizzen.machinery import labels, names
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
@@ -72,6 +72,7 @@ def _file_errors(path: str, items: list[Object] | None) -> Iterator[FieldError]:
             yield required(path, "one of fieldRef and resourceFieldRef is required")
         elif not resource.get("containerName"):
             yield required(f"{path}.resourceFieldRef.containerName")
+            yield from divisor_errors(f"{path}.resourceFieldRef", resource)
         else:
             yield from resource_errors(f"{path}.resourceFieldRef", resource)
         yield from mode_errors(f"{path}.mode", item.get("mode"))
@@ -84,22 +85,27 @@ def _projected_errors(path: str, source: Object) -> Iterator[FieldError]:
         at = f"{path}.sources[{i}]"
         chosen = [field for field in _PROJECTED if (projection or {}).get(field) is not None]
         for field in chosen:
-            if field != chosen[0]:
-                yield forbidden(at, "may not specify more than 1 volume type")
-                continue
             value = projection[field]
+            # The path of a token is reported as if it were the volume's.
             yield from _PROJECTIONS[field](f"{at}.{field}", value)
-            for place in _places(value):
+            if field == "serviceAccountToken":
+                yield from _token_path_errors(path, value)
+            for place in _places(field, value):
                 if place in taken:
                     yield invalid(path, value.get("name") or place, "conflicting duplicate paths")
                 taken.add(place)
+        if len(chosen) > 1:
+            yield forbidden(at, "may not specify more than 1 volume type per source")
 
 
-def _places(source: Object) -> Iterator[str]:
+def _places(kind: str, source: Object) -> Iterator[str]:
+    """The files that must not be in each other's way; those of tokens are not looked at."""
     for item in source.get("items") or ():
         if item.get("path"):
             yield item["path"]
-    for field in ("path", "keyPath", "certificateChainPath", "credentialBundlePath"):
+    if kind == "clusterTrustBundle":
+        yield source.get("path") or ""
+    for field in ("keyPath", "certificateChainPath", "credentialBundlePath"):
         if source.get(field):
             yield source[field]
 
@@ -120,6 +126,9 @@ def _token_errors(path: str, token: Object) -> Iterator[FieldError]:
         yield invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
     if seconds > _LONGEST_TOKEN:
         yield invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
+
+
+def _token_path_errors(path: str, token: Object) -> Iterator[FieldError]:
     if not (place := token.get("path")):
         yield required(f"{path}.path")
     else:

@@ -22,7 +22,8 @@ def affinity_errors(path: str, affinity: Object) -> Iterator[FieldError]:
             yield from node_selector.errors(f"{at}.{_REQUIRED}", selector)
         for i, term in enumerate(node.get(_PREFERRED) or ()):
             yield from _weight_errors(f"{at}.{_PREFERRED}[{i}].weight", term)
-            yield from node_selector.term_errors(f"{at}.{_PREFERRED}[{i}].preference", term.get("preference") or {})
+            preference = term.get("preference") or {}
+            yield from node_selector.wish_errors(f"{at}.{_PREFERRED}[{i}].preference", preference)
     for field in ("podAffinity", "podAntiAffinity"):
         if not (pods := affinity.get(field)):
             continue
@@ -66,8 +67,12 @@ def _label_key_errors(path: str, term: Object, field: str) -> Iterator[FieldErro
     for i, key in enumerate(keys):
         yield from fields.matches(f"{path}.{field}[{i}]", key, names.qualified_name)
     chosen = term.get("labelSelector") or {}
+    plain = chosen.get("matchLabels") or {}
+    # The server itself adds a requirement for each key to the selector of a pod: one of that form may be its own.
+    own = [one["key"] for one in chosen.get("matchExpressions") or () if len(one.get("values") or ()) == 1]
+    others = {one.get("key") for one in chosen.get("matchExpressions") or () if len(one.get("values") or ()) != 1}
     for i, key in enumerate(keys):
-        if key in (chosen.get("matchLabels") or {}):
+        if key in plain or key in others or own.count(key) > 1:
             yield invalid(f"{path}.{field}[{i}]", key, f"exists in both {field} and labelSelector")
 
 
@@ -105,8 +110,6 @@ def spread_errors(path: str, constraints: list[Object]) -> Iterator[FieldError]:
             yield invalid(f"{at}.maxSkew", skew, "must be greater than zero")
         if not key:
             yield required(f"{at}.topologyKey", "can not be empty")
-        else:
-            yield from fields.matches(f"{at}.topologyKey", key, names.qualified_name)
         if action not in {"DoNotSchedule", "ScheduleAnyway"}:
             yield not_supported(f"{at}.whenUnsatisfiable", action, ("DoNotSchedule", "ScheduleAnyway"))
         if pairs[i] in pairs[i + 1 :]:

@@ -19,6 +19,9 @@ _SYSCTL_RULE = (
     r"must have at most 253 characters and match regex "
     r"^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
 )
+_NET_BIOS = re.compile(r'[^\\/:*?"<>|.][^\\/:*?"<>|]{0,14}').fullmatch
+_DNS_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS = re.compile(rf"{_DNS_LABEL}(?:\.{_DNS_LABEL})*").fullmatch
 _IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.")
 _LINUX_ONLY_OF_POD = (
     "appArmorProfile",
@@ -26,6 +29,7 @@ _LINUX_ONLY_OF_POD = (
     "fsGroupChangePolicy",
     "runAsGroup",
     "runAsUser",
+    "seLinuxChangePolicy",
     "seLinuxOptions",
     "seccompProfile",
     "supplementalGroups",
@@ -81,9 +85,9 @@ def pod_errors(path: str, spec: Object) -> Iterator[FieldError]:
     if spec.get("hostNetwork"):
         yield from _host_network_errors(f"{path}.containers", spec)
     if spec.get("hostUsers") is False:
-        for field in ("hostNetwork", "hostPID", "hostIPC"):
+        for field, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
             if spec.get(field):
-                yield forbidden(f"{path}.{field}", "when `hostUsers` is false")
+                yield forbidden(f"{path}.{shown}", "when `hostUsers` is false")
     if not context:
         return
     for field in ("fsGroup", "runAsUser", "runAsGroup"):
@@ -121,8 +125,8 @@ def _host_network_errors(path: str, spec: Object) -> Iterator[FieldError]:
     for i, container in enumerate(spec.get("containers") or ()):
         for j, port in enumerate(container.get("ports") or ()):
             if port.get("hostPort") and port["hostPort"] != port.get("containerPort"):
-                at = f"{path}[{i}].ports[{j}].containerPort"
-                yield invalid(at, port.get("containerPort", 0), "must match `hostPort` when `hostNetwork` is true")
+                at = f"{path}[{i}].ports[{j}].hostPort"
+                yield invalid(at, port["hostPort"], "must match `containerPort` when `hostNetwork` is true")
 
 
 def _sysctl_errors(path: str, sysctls: list[Object], spec: Object) -> Iterator[FieldError]:
@@ -172,12 +176,13 @@ def _app_armor_errors(path: str, profile: Object) -> Iterator[FieldError]:
     elif type_ != "Localhost":
         if local is not None:
             yield invalid(at, local, "can only be set when AppArmor type is Localhost")
-    elif local is None or not local.strip():
+    elif not local:
         yield required(at, "must be set when AppArmor type is Localhost")
-    elif local != local.strip():
-        yield invalid(at, local, "must not be padded with whitespace")
-    elif len(local) > 4095:
-        yield too_long(at, 4095)
+    else:
+        if local != local.strip():
+            yield invalid(at, local, "must not be padded with whitespace")
+        if len(local.encode()) > 4095:
+            yield too_long(at, 4095)
 
 
 def _windows_errors(path: str, windows: Object) -> Iterator[FieldError]:
@@ -199,19 +204,23 @@ def _user_problems(user: str) -> Iterator[str]:
         return
     if any(ord(mark) < 32 or ord(mark) == 127 for mark in user):
         yield "runAsUserName cannot contain control characters"
+        return
     domain, slash, name = user.rpartition("\\")
     if "\\" in domain:
         yield "runAsUserName cannot contain more than one backslash"
         return
-    if slash and not domain:
+    if len(domain) >= 256:
+        yield "runAsUserName's Domain length must be under 256 characters"
+    if slash and not (_NET_BIOS(domain) or _DNS(domain)):
         yield "runAsUserName's Domain doesn't match the NetBIOS nor the DNS format"
     if not name:
         yield "runAsUserName's User cannot be empty"
-    elif len(name) > 104:
+        return
+    if len(name) > 104:
         yield "runAsUserName's User length must not be longer than 104 characters"
-    elif not name.strip(". "):
+    if not name.strip(". "):
         yield "runAsUserName's User cannot contain only periods or spaces"
-    elif re.search(r'["/\\:;|=,+*?<>@\[\]]', name):
+    if re.search(r'["/\\:;|=,+*?<>@\[\]]', name):
         yield "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]"
 
 

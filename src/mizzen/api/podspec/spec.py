@@ -33,7 +33,6 @@ _SIMPLE_NAMES = (
     ("hostname", names.dns1123_label),
     ("subdomain", names.dns1123_label),
     ("priorityClassName", names.dns1123_subdomain),
-    ("runtimeClassName", names.dns1123_subdomain),
 )
 
 
@@ -46,6 +45,7 @@ def template_errors(path: str, template: Object) -> Iterator[FieldError]:
     if value := metadata.get("annotations"):
         yield from meta.annotations(f"{path}.annotations", value)
         yield from annotations.annotation_errors(f"{path}.annotations", value, spec)
+        yield from annotations.profile_errors(f"{path}.spec", value, spec)
     yield from spec_errors(f"{path}.spec", spec)
     if spec.get("ephemeralContainers"):
         yield forbidden(f"{path}.spec.ephemeralContainers", _NOT_FOR_TEMPLATES)
@@ -67,10 +67,11 @@ def spec_errors(path: str, spec: Object) -> Iterator[FieldError]:
 
 
 def _spec_errors(path: str, spec: Object) -> Iterator[FieldError]:
-    known = volumes.by_name(spec) if spec.get("volumes") else {}
+    known: volumes.Volumes = {}
     claims = tuple(claim.get("name") or "" for claim in spec.get("resourceClaims") or ())
     if spec.get("volumes"):
-        yield from volumes.volume_errors(f"{path}.volumes", spec["volumes"])
+        known, wrong = volumes.checked(f"{path}.volumes", spec["volumes"])
+        yield from wrong
     yield from containers.container_errors(f"{path}.containers", spec, known, claims)
     if spec.get("initContainers"):
         yield from containers.init_container_errors(f"{path}.initContainers", spec, known, claims)
@@ -101,6 +102,8 @@ def _name_errors(path: str, spec: Object) -> Iterator[FieldError]:
     for field, rule in _SIMPLE_NAMES:
         if (value := spec.get(field)) and (problems := rule(value)):
             yield from (invalid(f"{path}.{field}", value, problem) for problem in problems)
+    if (value := spec.get("runtimeClassName")) is not None:
+        yield from fields.subdomain(f"{path}.runtimeClassName", value)
     if (value := spec.get("hostnameOverride")) is not None:
         at = f"{path}.hostnameOverride"
         if spec.get("setHostnameAsFQDN"):
@@ -136,6 +139,7 @@ def _network_errors(path: str, spec: Object) -> Iterator[FieldError]:
         elif not config.get("nameservers"):
             detail = "must provide at least one DNS nameserver when `dnsPolicy` is None"
             yield required(f"{path}.dnsConfig.nameservers", detail)
+            config = None
     if config:
         yield from _dns_errors(f"{path}.dnsConfig", config)
     for alias in spec.get("hostAliases") or ():

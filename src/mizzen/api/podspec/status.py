@@ -1,10 +1,10 @@
 """A pod's status: what it leaves open, and what its writers may say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mizzen.api.rules import addresses, fields
 from mizzen.machinery import names
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid
+from mizzen.machinery.errors import FieldError, Object, duplicate, forbidden, invalid
 
 _STATUS_LISTS = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 _ONE_PER_FAMILY = "may specify no more than one IP for each IP family"
@@ -49,10 +49,18 @@ def _default_container(status: Object) -> None:
 def status_errors(new: Object, old: Object | None) -> Iterator[FieldError]:
     """What is wrong with the status of a pod."""
     status = new.get("status") or {}
+    for i, condition in enumerate(status.get("conditions") or ()):
+        # Conditions are reported as if they stood in the metadata.
+        type_ = condition.get("type") or ""
+        yield from fields.matches(f"metadata.conditions[{i}].Type", type_, names.qualified_name)
     if name := status.get("nominatedNodeName"):
         yield from fields.matches("status.nominatedNodeName", name, names.dns1123_subdomain)
     for field in ("podIPs", "hostIPs"):
         yield from _address_errors(f"status.{field}", status.get(field) or ())
+    hosts = status.get("hostIPs") or ()
+    if hosts and hosts[0].get("ip") != status.get("hostIP"):
+        yield invalid("status.hostIPs[0].ip", hosts[0].get("ip"), "must be equal to `hostIP`")
+    yield from _claim_errors("status.resourceClaimStatuses", status.get("resourceClaimStatuses") or (), new)
     if (generation := status.get("observedGeneration")) is not None and generation < 0:
         yield invalid("status.observedGeneration", generation, "must be greater than or equal to 0")
     if old is None:
@@ -65,11 +73,32 @@ def status_errors(new: Object, old: Object | None) -> Iterator[FieldError]:
 
 def _address_errors(path: str, entries: list[Object] | tuple[()]) -> Iterator[FieldError]:
     families = []
+    known: set[str] = set()
     for i, entry in enumerate(entries):
+        if (entry.get("ip") or "") in known:
+            yield duplicate(f"{path}[{i}]", entry)
+        else:
+            known.add(entry.get("ip") or "")
         yield from addresses.address(f"{path}[{i}]", entry.get("ip") or "", "must be a valid IP address")
         families.append(addresses.family(entry.get("ip") or ""))
     if len(entries) > 2 or (len(entries) == 2 and families[0] == families[1]):
         yield invalid(path, entries, _ONE_PER_FAMILY)
+
+
+def _claim_errors(path: str, claims: Iterable[Object], pod: Object) -> Iterator[FieldError]:
+    """Which claims were made for the pod: each for one of its entries, and once."""
+    known = {claim.get("name") for claim in (pod.get("spec") or {}).get("resourceClaims") or ()}
+    seen: set[str] = set()
+    for i, claim in enumerate(claims):
+        name = claim.get("name") or ""
+        if name not in known:
+            detail = "must match the name of an entry in `spec.resourceClaims`"
+            yield invalid(f"{path}[{i}].name", name, detail)
+        if name in seen:
+            yield duplicate(f"{path}[{i}].name", name)
+        seen.add(name)
+        if (made := claim.get("resourceClaimName")) is not None:
+            yield from fields.subdomain(f"{path}[{i}].name", made)
 
 
 def _transition_errors(new: Object, old: Object) -> Iterator[FieldError]:
@@ -88,9 +117,10 @@ def _transition_errors(new: Object, old: Object) -> Iterator[FieldError]:
         for field in ("initContainers", "containers")
         for container in spec.get(field) or ()
     }
-    for field in ("containerStatuses", "initContainerStatuses"):
+    for field in ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"):
         for i, before in enumerate((old.get("status") or {}).get(field) or ()):
-            rule = own.get(before.get("name")) or policy
+            # Ephemeral containers never start again, whatever the pod's policy says.
+            rule = "Never" if field == "ephemeralContainerStatuses" else own.get(before.get("name")) or policy
             ended = (before.get("state") or {}).get("terminated")
             if rule == "Always" or ended is None or (ended.get("exitCode") and rule == "OnFailure"):
                 continue

@@ -3,12 +3,13 @@
 Ref: https://kubernetes.io/docs/concepts/workloads/pods/#pod-update-and-replacement
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mizzen.api.podspec import containers, qos, scheduling, volumes
+from mizzen.api.podspec.annotations import MIRROR
 from mizzen.api.rules.equality import same
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
 
 _MAX_SECONDS = 2147483647
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -17,6 +18,8 @@ _MUTABLE = (
     "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
     "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
 )
+WHOLE = "[]"
+"""The path of an error that blames no field."""
 _RESIZABLE = frozenset(("resources", "resizePolicy"))
 
 
@@ -27,6 +30,7 @@ def update_errors(new: Object, old: Object) -> Iterator[FieldError]:
         if len(spec.get(field) or ()) != len(before.get(field) or ()):
             yield forbidden(f"spec.{field}", "pod updates may not add or remove containers")
             return
+        yield from _image_errors(f"spec.{field}", spec.get(field) or ())
     deadline = list(_deadline_errors(spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds")))
     yield from deadline
     if deadline:
@@ -49,6 +53,14 @@ def update_errors(new: Object, old: Object) -> Iterator[FieldError]:
     ]
     if changed:
         yield forbidden("spec", f"{_MUTABLE}\nchanged: {', '.join(changed)}")
+
+
+def _image_errors(path: str, changed: Sequence[Object]) -> Iterator[FieldError]:
+    """Images are looked at once more on update, as clients know it from the causes."""
+    for i, container in enumerate(changed):
+        if not container.get("image"):
+            yield required(f"{path}[{i}].image")
+    yield from containers.image_errors(path, changed)
 
 
 def _deadline_errors(new: int | None, old: int | None) -> Iterator[FieldError]:
@@ -106,25 +118,27 @@ def _gated_errors(frozen: Object, before: Object) -> Iterator[FieldError]:
 def _node_affinity_errors(new: Object, old: Object) -> Iterator[FieldError]:
     path = f"spec.affinity.nodeAffinity.{_REQUIRED}"
     selector, before = new.get(_REQUIRED), old.get(_REQUIRED)
-    if before is None:
-        return
     terms = (selector or {}).get("nodeSelectorTerms") or ()
-    old_terms = before.get("nodeSelectorTerms") or ()
+    old_terms = (before or {}).get("nodeSelectorTerms") or ()
+    if not old_terms:
+        return
     if len(terms) != len(old_terms):
         yield invalid(
             f"{path}.nodeSelectorTerms", terms, "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
         )
         return
     for i, (term, old_term) in enumerate(zip(terms, old_terms, strict=True)):
-        if not (old_term.get("matchExpressions") or old_term.get("matchFields")):
-            if not same(term, old_term):
-                yield invalid(f"{path}.nodeSelectorTerms[{i}]", term, "field is immutable")
-            continue
-        for field in ("matchExpressions", "matchFields"):
-            kept = term.get(field) or ()
-            if any(requirement not in kept for requirement in old_term.get(field) or ()):
-                detail = "only additions are allowed (no mutations or deletions)"
-                yield invalid(f"{path}.nodeSelectorTerms[{i}].{field}", kept, detail)
+        if not _only_adds(term, old_term):
+            detail = "only additions are allowed (no mutations or deletions)"
+            yield invalid(f"{path}.nodeSelectorTerms[{i}]", term, detail)
+
+
+def _only_adds(term: Object, old_term: Object) -> bool:
+    """Whether a term says all that it said before, in the same order, and perhaps more; an empty one stays empty."""
+    parts = [(term.get(field) or [], old_term.get(field) or []) for field in ("matchExpressions", "matchFields")]
+    if not any(before for _, before in parts):
+        return not any(now for now, _ in parts)
+    return all(same(now[: len(before)], before) for now, before in parts)
 
 
 def keep_all_but_ephemeral(new: Object, old: Object) -> None:
@@ -139,6 +153,9 @@ def keep_all_but_ephemeral(new: Object, old: Object) -> None:
 def ephemeral_errors(new: Object, old: Object) -> Iterator[FieldError]:
     """Ephemeral containers may be added, not changed and not taken away."""
     spec, path = new["spec"], "spec.ephemeralContainers"
+    if MIRROR in (old["metadata"].get("annotations") or {}):
+        yield forbidden(WHOLE, "static pods do not support ephemeral containers")
+        return
     known = volumes.by_name(spec)
     yield from containers.ephemeral_container_errors(path, spec, known)
     now = {container.get("name"): container for container in spec.get("ephemeralContainers") or ()}
@@ -174,8 +191,11 @@ def _resized(container: Object, wanted: Object | None) -> Object:
 def resize_errors(new: Object, old: Object) -> Iterator[FieldError]:
     """What a resize may not do: touch more than cpu and memory, take them away, or change the quality of service."""
     spec, before = new["spec"], old["spec"]
+    if MIRROR in (old["metadata"].get("annotations") or {}):
+        yield forbidden(WHOLE, "static pods cannot be resized")
+        return
     if (spec.get("os") or {}).get("name") == "windows":
-        yield forbidden("spec", "windows pods cannot be resized")
+        yield forbidden(WHOLE, "windows pods cannot be resized")
         return
     if qos.qos_class(spec) != qos.qos_class(before):
         yield invalid("spec", qos.qos_class(spec), "Pod QOS Class may not change as a result of resizing")
@@ -189,15 +209,16 @@ def resize_errors(new: Object, old: Object) -> Iterator[FieldError]:
 
 
 def _container_resize_errors(path: str, new: Object, old: Object, resizable: bool) -> Iterator[FieldError]:
-    if not resizable and not same(new, old):
-        yield forbidden(path.rpartition(".")[0], "resources for non-sidecar init containers are immutable")
+    if not resizable:
+        if not same(new, old):
+            yield forbidden("spec", "resources for non-sidecar init containers are immutable")
         return
+    others_change = not same(new.get("claims"), old.get("claims"))
     for side, what in (("limits", "resource limits"), ("requests", "resource requests")):
         now, before = new.get(side) or {}, old.get(side) or {}
-        if any(name not in now for name in before if name in {"cpu", "memory"}):
+        if not before.keys() <= now.keys():
             yield forbidden(f"{path}.{side}", f"{what} cannot be removed")
-        others = {name for name in now.keys() | before.keys() if name not in {"cpu", "memory"}}
-        if any(now.get(name) != before.get(name) for name in others):
-            yield forbidden("spec", "only cpu and memory resources are mutable")
-    if not same(new.get("claims"), old.get("claims")):
+        others = (now.keys() | before.keys()) - {"cpu", "memory"}
+        others_change |= any(now.get(name) != before.get(name) for name in others)
+    if others_change:
         yield forbidden("spec", "only cpu and memory resources are mutable")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
+from mizzen.api import meta
 from mizzen.api.podspec.env import local_path_errors
 from mizzen.api.rules import fields, volume_sources
 from mizzen.machinery import labels, names, quantity
@@ -63,7 +64,7 @@ def _csi(path: str, source: Object) -> Iterator[FieldError]:
         if not (name := secret.get("name")):
             yield required(f"{path}.nodePublishSecretRef.name")
         else:
-            yield from fields.matches(f"{path}.nodePublishSecretRef.name", name, names.dns1123_subdomain)
+            yield from fields.matches(f"{path}.name", name, names.dns1123_subdomain)
 
 
 def _ephemeral(path: str, source: Object) -> Iterator[FieldError]:
@@ -73,6 +74,7 @@ def _ephemeral(path: str, source: Object) -> Iterator[FieldError]:
         return
     at = f"{path}.volumeClaimTemplate"
     metadata = template.get("metadata") or {}
+    yield from meta.annotations(f"{at}.metadata.annotations", metadata.get("annotations") or {})
     yield from labels.validate_labels(metadata.get("labels"), f"{at}.metadata.labels")
     for field, value in metadata.items():
         if value and field not in {"labels", "annotations"}:

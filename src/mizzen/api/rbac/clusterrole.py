@@ -14,5 +14,6 @@ CLUSTER_ROLE = Kind(
     check_name=names.path_segment,
     default=rules.default_role,
     validate=rules.validate_cluster_role,
+    revalidates_metadata=2,
     create_on_update=True,
 )

@@ -14,6 +14,7 @@ CLUSTER_ROLE_BINDING = Kind(
     check_name=names.path_segment,
     default=rules.default_binding,
     validate=rules.validate_cluster_role_binding,
+    revalidates_metadata=2,
     table=rules.BINDING_TABLE,
     create_on_update=True,
 )

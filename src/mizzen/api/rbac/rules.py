@@ -1,9 +1,9 @@
 """What roles and bindings have in common: defaults, checks, and the table of bindings."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
-from mizzen.api.kind import Column, Table
+from mizzen.api.kind import Column, Table, Validate
 from mizzen.api.rules import fields
 from mizzen.machinery import labels, names
 from mizzen.machinery.errors import FieldError, Object, invalid, not_supported, required
@@ -11,6 +11,9 @@ from mizzen.machinery.errors import FieldError, Object, invalid, not_supported, 
 GROUP = "rbac.authorization.k8s.io"
 ROLE_KINDS = ("Role", "ClusterRole")
 SUBJECT_KINDS = ("ServiceAccount", "User", "Group")
+
+
+Check = Callable[[Object], Iterator[FieldError]]
 
 
 def default_role(role: Object) -> None:
@@ -28,12 +31,26 @@ def default_binding(binding: Object) -> None:
             subject["apiGroup"] = GROUP
 
 
-def validate_role(role: Object, old: Object | None) -> Iterator[FieldError]:
+def _looked_at(check: Check) -> Validate:
+    """A check that looks at a new object once and at an update twice, as clients know it from the causes."""
+
+    def validate(object_: Object, old: Object | None) -> Iterator[FieldError]:
+        errors = list(check(object_))
+        yield from errors
+        if old is not None:
+            yield from errors
+            if (reference := object_.get("roleRef")) != old.get("roleRef"):
+                yield invalid("roleRef", reference, "cannot change roleRef")
+
+    return validate
+
+
+def _role_errors(role: Object) -> Iterator[FieldError]:
     for i, rule in enumerate(role.get("rules") or ()):
         yield from _rule_errors(f"rules[{i}]", rule, namespaced=True)
 
 
-def validate_cluster_role(role: Object, old: Object | None) -> Iterator[FieldError]:
+def _cluster_role_errors(role: Object) -> Iterator[FieldError]:
     for i, rule in enumerate(role.get("rules") or ()):
         yield from _rule_errors(f"rules[{i}]", rule, namespaced=False)
     aggregation = role.get("aggregationRule")
@@ -64,24 +81,22 @@ def _rule_errors(path: str, rule: Object, *, namespaced: bool) -> Iterator[Field
         yield required(f"{path}.resources", "resource rules must supply at least one resource")
 
 
-def validate_role_binding(binding: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from _reference_errors(binding, old, ROLE_KINDS)
+def _role_binding_errors(binding: Object) -> Iterator[FieldError]:
+    yield from _reference_errors(binding, ROLE_KINDS)
     for i, subject in enumerate(binding.get("subjects") or ()):
         yield from _subject_errors(f"subjects[{i}]", subject)
 
 
-def validate_cluster_role_binding(binding: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from _reference_errors(binding, old, ROLE_KINDS[1:])
+def _cluster_role_binding_errors(binding: Object) -> Iterator[FieldError]:
+    yield from _reference_errors(binding, ROLE_KINDS[1:])
     for i, subject in enumerate(binding.get("subjects") or ()):
         yield from _subject_errors(f"subjects[{i}]", subject)
         if subject.get("kind") == "ServiceAccount" and not subject.get("namespace"):
             yield required(f"subjects[{i}].namespace")
 
 
-def _reference_errors(binding: Object, old: Object | None, kinds: tuple[str, ...]) -> Iterator[FieldError]:
+def _reference_errors(binding: Object, kinds: tuple[str, ...]) -> Iterator[FieldError]:
     reference = binding.get("roleRef") or {}
-    if old is not None and reference != old.get("roleRef"):
-        yield invalid("roleRef", reference, "cannot change roleRef")
     if reference.get("apiGroup") != GROUP:
         yield not_supported("roleRef.apiGroup", reference.get("apiGroup") or "", (GROUP,))
     if reference.get("kind") not in kinds:
@@ -107,6 +122,12 @@ def _subject_errors(path: str, subject: Object) -> Iterator[FieldError]:
                 yield not_supported(f"{path}.apiGroup", group, (GROUP,))
         case kind:
             yield not_supported(f"{path}.kind", kind or "", SUBJECT_KINDS)
+
+
+validate_role = _looked_at(_role_errors)
+validate_cluster_role = _looked_at(_cluster_role_errors)
+validate_role_binding = _looked_at(_role_binding_errors)
+validate_cluster_role_binding = _looked_at(_cluster_role_binding_errors)
 
 
 def _row(binding: Object, now: float) -> list[object]:

@@ -6,6 +6,8 @@ from mizzen.api.rules import fields
 from mizzen.machinery import names
 from mizzen.machinery.errors import FieldError, Object, forbidden
 
+WHOLE = "[]"
+"""The path of an error that blames the object as a whole."""
 SIZE_LIMIT = 1024 * 1024
 """How many bytes all values may have together."""
 _FROZEN = "field is immutable when `immutable` is set"

@@ -17,6 +17,15 @@ def errors(path: str, selector: Object) -> Iterator[FieldError]:
 
 
 def term_errors(path: str, term: Object) -> Iterator[FieldError]:
+    """What is wrong with one term, down to the values that no label can have."""
+    yield from wish_errors(path, term)
+    for i, requirement in enumerate(term.get("matchExpressions") or ()):
+        for j, value in enumerate(requirement.get("values") or ()):
+            yield from fields.matches(f"{path}.matchExpressions[{i}].values[{j}]", value, names.label_value)
+
+
+def wish_errors(path: str, term: Object) -> Iterator[FieldError]:
+    """What is wrong with a term that is a mere preference: its values may be anything."""
     for i, requirement in enumerate(term.get("matchExpressions") or ()):
         yield from _expression_errors(f"{path}.matchExpressions[{i}]", requirement)
     for i, requirement in enumerate(term.get("matchFields") or ()):
@@ -38,8 +47,6 @@ def _expression_errors(path: str, requirement: Object) -> Iterator[FieldError]:
         case operator:
             yield invalid(f"{path}.operator", operator or "", "not a valid selector operator")
     yield from fields.qualified_name(f"{path}.key", requirement.get("key") or "")
-    for i, value in enumerate(values):
-        yield from fields.matches(f"{path}.values[{i}]", value, names.label_value)
 
 
 def _field_errors(path: str, requirement: Object) -> Iterator[FieldError]:

@@ -102,20 +102,13 @@ def quantity_errors(path: str, name: str, amount: str) -> Iterator[FieldError]:
         yield invalid(path, amount, _NOT_WHOLE)
 
 
-def list_errors(path: str, amounts: Mapping[str, str] | None) -> Iterator[FieldError]:
-    """A map of resources without the rules for containers: a node's capacity, a pod's overhead."""
-    for name, amount in (amounts or {}).items():
-        at = f"{path}[{name}]"
-        yield from name_errors(at, name)
-        yield from quantity_errors(at, name, amount)
-
-
 def overhead_errors(path: str, overhead: Mapping[str, str]) -> Iterator[FieldError]:
     """What a runtime adds to a pod; the errors stand where those of limits would."""
     return requirement_errors(path, {"limits": overhead})
 
 
-def _container_name_errors(path: str, name: str) -> Iterator[FieldError]:
+def container_name_errors(path: str, name: str) -> Iterator[FieldError]:
+    """A resource's name is one that containers may ask for."""
     if name in _CONTAINER or (name.startswith(HUGE_PAGES) and "/" not in name and not names.qualified_name(name)):
         return
     yield from name_errors(path, name)
@@ -142,7 +135,7 @@ def requirement_errors(path: str, asked: Object, claims: Collection[str] | None 
 
 def _amount_errors(path: str, name: str, amount: str) -> Iterator[FieldError]:
     if name not in _CONTAINER:
-        yield from _container_name_errors(path, name)
+        yield from container_name_errors(path, name)
         if name.startswith(HUGE_PAGES):
             yield from _huge_page_errors(path, name, amount)
     yield from quantity_errors(path, name, amount)
@@ -174,12 +167,21 @@ def _claim_errors(path: str, asked: list[Object], claims: Collection[str] | None
         name, request = claim.get("name") or "", claim.get("request") or ""
         at = f"{path}[{i}]"
         if not name:
-            yield required(f"{at}.name")
-        elif (name, request) in seen or ((name, "") in seen and request):
-            yield duplicate(at, f"{name}/{request}" if request else name)
-        elif claims is not None and name not in claims:
-            yield not_found(f"{at}.name", name)
-        seen.add((name, request))
+            yield required(at)
+            continue
+        if (name, "") in seen:
+            yield duplicate(at, name)
+        else:
+            if request:
+                yield from (invalid(f"{at}.request", request, problem) for problem in names.dns1123_label(request))
+            if (name, request) in seen:
+                yield duplicate(at, f"{name}/{request}")
+            elif not request:
+                # The claim as a whole overlaps each part of it that was asked for before.
+                yield from (duplicate(at, name) for other, _ in seen if other == name)
+            seen.add((name, request))
+        if claims is not None and name not in claims:
+            yield not_found(at, name)
 
 
 def aggregate(spec: Object, side: str) -> Amounts:
@@ -249,11 +251,17 @@ def pod_level_errors(path: str, spec: Object) -> Iterator[FieldError]:
     limits, requests = asked.get("limits") or {}, asked.get("requests") or {}
     for side, amounts in (("limits", limits), ("requests", requests)):
         for name in amounts:
-            if not is_pod_level(name):
+            wrong = list(name_errors(f"{path}.{side}[{name}]", name))
+            yield from wrong
+            if not wrong and not is_pod_level(name):
                 yield not_supported(f"{path}.{side}[{name}]", name, ("cpu", "hugepages-", "memory"))
     if asked.get("claims"):
         yield forbidden(f"{path}.claims", "claims may not be set for Resources at pod-level")
-    yield from requirement_errors(path, {field: value for field, value in asked.items() if field != "claims"})
+    known = {
+        side: {name: amount for name, amount in amounts.items() if is_pod_level(name)}
+        for side, amounts in (("limits", limits), ("requests", requests))
+    }
+    yield from requirement_errors(path, known)
     for name, amount in aggregate(spec, "requests").items():
         if name in requests and amount.nanos > quantity.parse(requests[name]).nanos:
             detail = f"must be greater than or equal to aggregate container requests of {amount}"

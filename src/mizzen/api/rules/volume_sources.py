@@ -41,24 +41,42 @@ HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCre
 _CSI_SECRETS = (
     "controllerPublishSecretRef",
     "nodePublishSecretRef",
-    "nodeStageSecretRef",
     "controllerExpandSecretRef",
     "nodeExpandSecretRef",
 )
-_IQN = re.compile(r"iqn\.\d{4}-\d{2}\.([a-z\d.-]+)(:[^,;*&$|\s]+)?$").match
-_EUI = re.compile(r"eui\.[0-9A-Fa-f]{16}$").match
-_NAA = re.compile(r"naa\.[0-9A-Fa-f]{32}$").match
+"""The secret for staging is not among them: nobody looks at it."""
+_TARGETS = {
+    "iqn": re.compile(r"iqn\.\d{4}-\d{2}\.([A-Za-z\d.-]+)(:[^,;*&$|\s]+)").fullmatch,
+    "eui": re.compile(r"eui.[A-Za-z\d]{16}").fullmatch,
+    "naa": re.compile(r"naa.[A-Za-z\d]{32}").fullmatch,
+}
+TOO_LONG_TARGET = "if iscsi.initiatorName is specified, <volume name>:<iscsi.targetPortal> must be under "
+_MAX_TARGET = 64
 _LUN_RANGE = "must be between 0 and 255, inclusive"
 
 
 def errors(path: str, kind: str, source: Object) -> Iterator[FieldError]:
-    """All that is wrong with a source; `path` is that of the source itself."""
+    """What is wrong with a source, in a pod or a persistent volume; `path` is that of the source itself."""
     for field in _REQUIRED[kind]:
         if not source.get(field):
             yield required(f"{path}.{field}")
     more = _MORE.get(kind)
     if more is not None:
         yield from more(path, source)
+
+
+def persistent_errors(path: str, kind: str, source: Object, volume: str) -> Iterator[FieldError]:
+    """What is wrong with the source of a persistent volume of this name: it names the namespaces of its secrets."""
+    yield from errors(path, kind, source)
+    secret = source.get("secretRef")
+    if secret is not None and kind in {"cinder", "storageos"} and not secret.get("namespace"):
+        yield required(f"{path}.secretRef.namespace")
+    if kind == "iscsi":
+        if secret is not None and not secret.get("name"):
+            yield required(f"{path}.secretRef.name")
+        portal = source.get("targetPortal") or ""
+        if source.get("initiatorName") is not None and len(f"{volume}:{portal}") > _MAX_TARGET:
+            yield invalid(f"{path}.targetportal", portal, f"{TOO_LONG_TARGET}{_MAX_TARGET} characters")
 
 
 def no_backsteps(path: str, value: str) -> Iterator[FieldError]:
@@ -71,8 +89,8 @@ def host_path(path: str, source: Object) -> Iterator[FieldError]:
     value = source.get("path") or ""
     if not value:
         yield required(f"{path}.path")
-    else:
-        yield from no_backsteps(f"{path}.path", value)
+        return
+    yield from no_backsteps(f"{path}.path", value)
     type_ = source.get("type")
     if type_ is not None and type_ not in HOST_PATH_TYPES:
         yield not_supported(f"{path}.type", type_, HOST_PATH_TYPES)
@@ -85,48 +103,50 @@ def _partition(path: str, source: Object) -> Iterator[FieldError]:
 
 def _glusterfs(path: str, source: Object) -> Iterator[FieldError]:
     namespace = source.get("endpointsNamespace")
-    if namespace is not None and names.dns1123_label(namespace):
+    if namespace == "":
         detail = "if the endpointnamespace is set, it must be a valid namespace name"
         yield invalid(f"{path}.endpointsNamespace", namespace, detail)
+    elif namespace is not None:
+        yield from fields.label(f"{path}.endpointsNamespace", namespace)
 
 
 def _nfs(path: str, source: Object) -> Iterator[FieldError]:
-    value = source.get("path")
-    if value and not value.startswith("/"):
+    value = source.get("path") or ""
+    if not value.startswith("/"):
         yield invalid(f"{path}.path", value, "must be an absolute path")
 
 
 def _iscsi(path: str, source: Object) -> Iterator[FieldError]:
-    for field in ("iqn", "initiatorName"):
-        value = source.get(field)
-        if value:
-            yield from _qualified_target(f"{path}.{field}", value)
+    if source.get("iqn"):
+        yield from _qualified_target(f"{path}.iqn", source["iqn"])
+    if source.get("initiatorName") is not None:
+        yield from _qualified_target(f"{path}.initiatorname", source["initiatorName"])
     if not 0 <= (source.get("lun") or 0) <= 255:
         yield invalid(f"{path}.lun", source["lun"], _LUN_RANGE)
-    secret = source.get("secretRef")
-    if (source.get("chapAuthDiscovery") or source.get("chapAuthSession")) and secret is None:
+    if (source.get("chapAuthDiscovery") or source.get("chapAuthSession")) and source.get("secretRef") is None:
         yield required(f"{path}.secretRef")
-    if secret is not None and not secret.get("name"):
-        yield required(f"{path}.secretRef.name")
 
 
 def _qualified_target(path: str, value: str) -> Iterator[FieldError]:
-    if not value.startswith(("iqn", "eui", "naa")):
+    is_well_formed = _TARGETS.get(value[:3])
+    if is_well_formed is None:
         yield invalid(path, value, "must be valid format starting with iqn, eui, or naa")
-    elif not (_IQN(value) or _EUI(value) or _NAA(value)):
+    elif not is_well_formed(value):
         yield invalid(path, value, "must be valid format")
 
 
 def _cinder(path: str, source: Object) -> Iterator[FieldError]:
     secret = source.get("secretRef")
-    if secret is not None:
-        yield from _secret_reference(f"{path}.secretRef", secret)
+    if secret is not None and not secret.get("name"):
+        yield required(f"{path}.secretRef.name")
 
 
 def _secret_reference(path: str, secret: Object) -> Iterator[FieldError]:
-    for field in ("name", "namespace"):
+    for field, rule in (("name", names.dns1123_subdomain), ("namespace", names.dns1123_label)):
         if not secret.get(field):
             yield required(f"{path}.{field}")
+        else:
+            yield from fields.matches(f"{path}.{field}", secret[field], rule)
 
 
 def _fc(path: str, source: Object) -> Iterator[FieldError]:
@@ -155,7 +175,7 @@ def _flocker(path: str, source: Object) -> Iterator[FieldError]:
 
 def _flex_volume(path: str, source: Object) -> Iterator[FieldError]:
     for key in source.get("options") or ():
-        domain = key.partition("/")[0]
+        domain = key.partition("/")[0].lower()
         if any(domain == own or domain.endswith(f".{own}") for own in ("kubernetes.io", "k8s.io")):
             detail = "kubernetes.io and k8s.io namespaces are reserved"
             yield invalid(f"{path}.options[{key}]", key, detail)
@@ -175,24 +195,19 @@ def _azure_disk(path: str, source: Object) -> Iterator[FieldError]:
         yield not_supported(f"{path}.kind", kind, ("Dedicated", "Managed", "Shared"))
     if kind == "Managed" and not uri.startswith("/subscriptions/"):
         yield not_supported(f"{path}.diskURI", uri, ("/subscriptions/{sub-id}/resourcegroups/{group-name}/…",))
-    elif uri and kind != "Managed" and not uri.startswith("https://"):
+    elif kind is not None and kind != "Managed" and not uri.startswith("https://"):
         yield not_supported(f"{path}.diskURI", uri, ("https://{account-name}.blob…/{disk-name}.vhd",))
 
 
 def _quobyte(path: str, source: Object) -> Iterator[FieldError]:
     registry = source.get("registry") or ""
-    if len(registry) >= 65:
-        yield invalid(f"{path}.registry", registry, "string length may not exceed 64 characters")
-    elif registry and any(":" not in pair for pair in registry.split(",")):
-        detail = "must be a host:port pair or multiple pairs separated by commas"
-        yield invalid(f"{path}.registry", registry, detail)
-    if len(source.get("tenant") or "") >= 65:
+    if registry and len(source.get("tenant") or "") >= 65:
         yield required(f"{path}.tenant", "must be a UUID and may not exceed a length of 64 characters")
-
-
-def _scale_io(path: str, source: Object) -> Iterator[FieldError]:
-    if not (source.get("secretRef") or {}).get("name"):
-        yield required(f"{path}.secretRef.name")
+        return
+    for pair in registry.split(",") if registry else ():
+        if ":" not in pair:
+            detail = "must be a host:port pair or multiple pairs separated by commas"
+            yield invalid(f"{path}.registry", registry, detail)
 
 
 def _local(path: str, source: Object) -> Iterator[FieldError]:
@@ -222,6 +237,9 @@ def _storageos(path: str, source: Object) -> Iterator[FieldError]:
     for field in ("volumeName", "volumeNamespace"):
         if source.get(field):
             yield from fields.label(f"{path}.{field}", source[field])
+    secret = source.get("secretRef")
+    if secret is not None and not secret.get("name"):
+        yield required(f"{path}.secretRef.name")
 
 
 _MORE: dict[str, Callable[[str, Object], Iterator[FieldError]]] = {
@@ -238,7 +256,6 @@ _MORE: dict[str, Callable[[str, Object], Iterator[FieldError]]] = {
     "azureFile": _azure_file,
     "azureDisk": _azure_disk,
     "quobyte": _quobyte,
-    "scaleIO": _scale_io,
     "local": _local,
     "csi": _csi,
     "storageos": _storageos,

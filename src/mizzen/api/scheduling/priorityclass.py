@@ -20,7 +20,14 @@ def default(priority: Object) -> None:
 
 
 def validate(priority: Object, old: Object | None) -> Iterator[FieldError]:
-    own, value = priority["metadata"].get("name") or "", priority.get("value") or 0
+    value, policy = priority.get("value") or 0, priority.get("preemptionPolicy")
+    if old is not None:
+        if value != (old.get("value") or 0):
+            yield forbidden("value", "may not be changed in an update.")
+        if policy != old.get("preemptionPolicy"):
+            yield invalid("preemptionPolicy", policy, IMMUTABLE)
+        return
+    own = priority["metadata"].get("name") or ""
     if own.startswith(SYSTEM_PREFIX):
         if SYSTEM_CLASSES.get(own) != value or priority.get("globalDefault"):
             detail = "priority class names with 'system-' prefix are reserved for system use only"
@@ -28,17 +35,10 @@ def validate(priority: Object, old: Object | None) -> Iterator[FieldError]:
     elif value > HIGHEST_OF_USERS:
         detail = f"maximum allowed value of a user defined priority is {HIGHEST_OF_USERS}"
         yield forbidden("value", detail)
-    policy = priority.get("preemptionPolicy")
     if not policy:
         yield required("preemptionPolicy", "must be 'PreemptLowerPriority' or 'Never'")
     elif policy not in _POLICIES:
         yield not_supported("preemptionPolicy", policy, _POLICIES)
-    if old is None:
-        return
-    if value != (old.get("value") or 0):
-        yield forbidden("value", "may not be changed in an update.")
-    if policy != old.get("preemptionPolicy"):
-        yield invalid("preemptionPolicy", policy, IMMUTABLE)
 
 
 def _row(priority: Object, now: float) -> list[object]:
@@ -60,6 +60,7 @@ PRIORITY_CLASS = Kind(
     short_names=("pc",),
     default=default,
     validate=validate,
+    revalidates_metadata=0,
     has_generation=True,
     table=Table(
         columns=(NAME, Column("Value", type="integer"), Column("Global-Default", type="boolean"), AGE), row=_row

@@ -1,6 +1,6 @@
 """CSINode (storage.k8s.io/v1): the storage drivers of one node."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
@@ -19,8 +19,21 @@ def default(node: Object) -> None:
 
 
 def validate(node: Object, old: Object | None) -> Iterator[FieldError]:
+    """On update the drivers are looked at twice, as clients know it from the causes."""
     drivers = (node.get("spec") or {}).get("drivers") or ()
-    stored = {driver.get("name"): driver for driver in (((old or {}).get("spec") or {}).get("drivers") or ())}
+    errors = list(_drivers_errors(drivers))
+    yield from errors
+    if old is None:
+        return
+    yield from errors
+    stored = {driver.get("name"): driver for driver in ((old.get("spec") or {}).get("drivers") or ())}
+    for driver in drivers:
+        before = stored.get(driver.get("name"))
+        if before is not None and _kept(before) != _kept(driver):
+            yield invalid("CSINodeDriver", driver, "field is immutable")
+
+
+def _drivers_errors(drivers: Iterable[Object]) -> Iterator[FieldError]:
     seen: set[str] = set()
     for i, driver in enumerate(drivers):
         path, driver_name = f"spec.drivers[{i}]", driver.get("name") or ""
@@ -29,9 +42,6 @@ def validate(node: Object, old: Object | None) -> Iterator[FieldError]:
         if driver_name in seen:
             yield duplicate(f"{path}.name", driver_name)
         seen.add(driver_name)
-        before = stored.get(driver_name)
-        if before is not None and _kept(before) != _kept(driver):
-            yield invalid(path, driver, "field is immutable")
 
 
 def _kept(driver: Object) -> Object:
@@ -64,9 +74,10 @@ CSI_NODE = Kind(
     plural="csinodes",
     namespaced=False,
     singular="csinode",
-    revalidates_metadata=False,
     default=default,
     validate=validate,
+    revalidates_metadata=2,
+    compares_metadata=0,
     returns_deleted=True,
     unconditional_update=False,
     table=Table(

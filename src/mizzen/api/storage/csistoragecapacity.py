@@ -29,6 +29,7 @@ CSI_STORAGE_CAPACITY = Kind(
     namespaced=True,
     singular="csistoragecapacity",
     validate=validate,
+    compares_metadata=0,
     returns_deleted=True,
     unconditional_update=False,
 )

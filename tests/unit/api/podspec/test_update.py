@@ -94,7 +94,7 @@ def test_a_gated_pods_required_node_affinity_may_only_narrow() -> None:
     gated = _pod(schedulingGates=[{"name": "acme.test/a"}], affinity=affinity(disk))
     assert _changed(gated, lambda spec: spec.update(affinity=affinity(disk, zone))) == []
     assert _changed(gated, lambda spec: spec.update(affinity=affinity(zone))) == [
-        f"spec.affinity.nodeAffinity.{required}.nodeSelectorTerms[0].matchExpressions"
+        f"spec.affinity.nodeAffinity.{required}.nodeSelectorTerms[0]"
     ]
 
 
