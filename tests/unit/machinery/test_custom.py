@@ -24,6 +24,7 @@ ROOT = {
                     "type": "array",
                     "items": {
                         "type": "object",
+                        "required": ["name"],
                         "properties": {"name": {"type": "string"}, "v": {"type": "integer", "maximum": 3}},
                     },
                     "x-kubernetes-list-type": "map",

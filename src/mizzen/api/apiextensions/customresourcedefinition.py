@@ -58,7 +58,7 @@ def validate(definition: Object, old: Object | None) -> Iterator[FieldError]:
     if spec.get("preserveUnknownFields"):
         detail = "must be false in order to use defaults and pruning: set x-kubernetes-preserve-unknown-fields instead"
         yield invalid("spec.preserveUnknownFields", True, detail)
-    yield from versions.errors(spec)
+    yield from versions.errors(spec, None if old is None else old.get("spec") or {})
     yield from definition_names.errors("spec.names", spec.get("names") or {})
     yield from _conversion_errors("spec.conversion", spec.get("conversion") or {})
     yield from stored_version_errors(definition)

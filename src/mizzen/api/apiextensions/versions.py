@@ -19,7 +19,8 @@ _SIMPLE = "must be a simple json path starting with ."
 Check = Callable[[str, Any], Iterator[FieldError]]
 
 
-def errors(spec: Object) -> Iterator[FieldError]:
+def errors(spec: Object, old: Object | None = None) -> Iterator[FieldError]:
+    """What is wrong with the versions of a definition; schemas that stay as they are stored are not looked at again."""
     entries: list[Object] = spec.get("versions") or []
     for i, version in enumerate(entries):
         path = f"spec.versions[{i}]"
@@ -34,7 +35,10 @@ def errors(spec: Object) -> Iterator[FieldError]:
         yield invalid("spec.versions", given, "must contain unique version names")
     if sum(bool(version.get("storage")) for version in entries) != 1:
         yield invalid("spec.versions", given, "must have exactly one version marked as storage version")
-    yield from _each(entries, "schema", "validation", _schema_errors)
+    before = [version.get("schema") for version in (old or {}).get("versions") or ()]
+    if old is None or [version.get("schema") for version in entries] != before:
+        yield from _each(entries, "schema", "validation", _schema_errors)
+    yield from _status_errors(entries)
     yield from _each(entries, "subresources", "subresources", _subresource_errors)
     yield from _each(entries, "additionalPrinterColumns", "additionalPrinterColumns", _column_errors)
     for i, version in enumerate(entries):
@@ -50,6 +54,17 @@ def _each(entries: list[Object], field: str, shared: str, check: Check) -> Itera
     for i, value in enumerate(values):
         if value:
             yield from check(f"spec.versions[{i}].{field}", value)
+
+
+def _status_errors(entries: list[Object]) -> Iterator[FieldError]:
+    """What the schema of a version with a status subresource may not say, reported where its other errors stand."""
+    schemas = [version.get("schema") for version in entries]
+    shared = bool(schemas) and all(schema == schemas[0] for schema in schemas)
+    for i, version in enumerate(entries[:1] if shared else entries):
+        source = (version.get("schema") or {}).get("openAPIV3Schema") or {}
+        if (version.get("subresources") or {}).get("status") is not None:
+            path = "spec.validation" if shared else f"spec.versions[{i}].schema"
+            yield from structural.check_with_status(source, f"{path}.openAPIV3Schema")
 
 
 def _deprecation_errors(path: str, version: Object) -> Iterator[FieldError]:

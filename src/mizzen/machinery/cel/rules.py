@@ -193,16 +193,22 @@ def check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
         yield forbidden(path, f"{total} {_TOO_COSTLY.format(factor=1)}")
 
 
-def _check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
+def _check_rules(schema: Schema, path: str, lost: str = "") -> Iterator[FieldError]:
+    """`lost` is the path of the list whose items cannot be followed from the stored object to the new one."""
     for position, rule in enumerate(schema.source.get("x-kubernetes-validations") or ()):
-        yield from _check_rule(rule, schema, f"{path}.x-kubernetes-validations[{position}]")
+        where = f"{path}.x-kubernetes-validations[{position}]"
+        yield from _check_rule(rule, schema, where)
+        if lost and _old_self(rule.get("rule") or ""):
+            detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
+            yield invalid(f"{where}.rule", rule["rule"], detail)
     for key, inner in schema.properties.items():
         if inner.type_name != "v1.ObjectMeta":
-            yield from _check_rules(inner, f"{path}.properties[{key}]")
+            yield from _check_rules(inner, f"{path}.properties[{key}]", lost)
     if schema.items is not None and schema.items.source:
-        yield from _check_rules(
-            schema.items, f"{path}.{'items' if schema.form is Form.LIST else 'additionalProperties'}"
-        )
+        where = f"{path}.{'items' if schema.form is Form.LIST else 'additionalProperties'}"
+        if schema.form is Form.LIST and schema.list_type != "map":
+            lost = lost or where
+        yield from _check_rules(schema.items, where, lost)
 
 
 _TOO_COSTLY = (

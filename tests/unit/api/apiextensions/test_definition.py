@@ -22,6 +22,8 @@ def definition(
 
 
 ROOT = "spec.validation.openAPIV3Schema.properties[spec]"
+_PRESERVE = ".x-kubernetes-preserve-unknown-fields"
+_TWICE = {(".anyOf[0].type", "Forbidden"), (".anyOf[1].type", "Forbidden")}
 
 
 def test_names_conversion_and_stored_versions_are_filled_in() -> None:
@@ -153,3 +155,63 @@ def test_metadata_may_be_narrowed_by_name_alone() -> None:
     assert causes(KIND, content) == set()
     properties["metadata"]["properties"]["labels"] = {"type": "object"}
     assert causes(KIND, content) == {("spec.validation.openAPIV3Schema.properties[metadata]", "Forbidden")}
+
+
+def _of(schema: dict[str, Any], **version: Any) -> set[tuple[str, str]]:
+    found = causes(KIND, definition({"type": "object", "properties": {"a": schema}}, **version))
+    return {(path.removeprefix(f"{ROOT}.properties[a]"), reason) for path, reason in found}
+
+
+def _items(**item: Any) -> dict[str, Any]:
+    return {"type": "array", "items": {"type": "object", "properties": {"k": {"type": "string"}}, **item}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "string", "x-kubernetes-map-type": "atomic"}, {(".type", "Invalid")}),
+        ({"type": "object", "x-kubernetes-map-type": "odd"}, {(".x-kubernetes-map-type", "NotSupported")}),
+        ({"x-kubernetes-preserve-unknown-fields": False}, {(".type", "Required"), (_PRESERVE, "Invalid")}),
+        (
+            {**_items(), "x-kubernetes-list-map-keys": ["k"]},
+            {(".x-kubernetes-list-type", "Required")},
+        ),
+        (
+            {**_items(), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k", "z"]},
+            {(".items.properties[k].default", "Required"), (".x-kubernetes-list-map-keys", "Invalid")},
+        ),
+        (
+            {**_items(required=["k"]), "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]},
+            set(),
+        ),
+        ({**_items(), "x-kubernetes-list-type": "set"}, {(".items.x-kubernetes-map-type", "Invalid")}),
+        ({"type": "object", "patternProperties": {"x": {"type": "string"}}}, {(".patternProperties", "Forbidden")}),
+        ({"type": "null"}, {(".type", "Forbidden"), (".type", "NotSupported")}),
+        ({"type": "object", "anyOf": [{"properties": {"b": {"minimum": 1}}}]}, {(".properties[b]", "Required")}),
+        ({"type": "integer", "anyOf": [{"type": "integer"}, {"type": "string"}]}, _TWICE),
+        ({"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}, set()),
+        (
+            {"type": "object", "properties": {"b": {"type": "string"}}, "additionalProperties": False},
+            {(".additionalProperties", "Forbidden")},
+        ),
+        ({"type": "object", "properties": {"b": {"type": "string"}}, "additionalProperties": True}, set()),
+        (
+            {"type": "array", "items": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}},
+            {(".items.x-kubernetes-validations[0].rule", "Invalid")},
+        ),
+    ],
+)
+def test_a_property_that_is_not_structural_is_blamed(schema: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+    assert _of(schema) == expected
+
+
+def test_a_root_with_a_status_subresource_says_nothing_beside_its_properties() -> None:
+    source = {"type": "object", "properties": {"spec": {"type": "object"}}, "minProperties": 1}
+    content = definition(subresources={"status": {}})
+    content["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": source}
+    assert causes(KIND, content) == {("spec.validation.openAPIV3Schema", "Invalid")}
+
+
+def test_a_schema_that_stays_as_it_was_stored_is_not_looked_at_again() -> None:
+    content = definition({"type": "object", "properties": {"a": {"type": "null"}}})
+    assert causes(KIND, content, written(KIND, content)) == set()
