@@ -290,9 +290,10 @@ def format_object(selector: Mapping[str, Any] | None) -> str:
     """A LabelSelector as kubectl and the scale subresource print it: `app=web,tier in (a,b)`."""
     if selector is None:
         return "<none>"
-    shown = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
-    expressions = from_object({"matchExpressions": selector.get("matchExpressions")}).requirements
-    return ",".join([*shown, *(str(requirement) for requirement in expressions)])
+    shown = [(key, f"{key}={value}") for key, value in (selector.get("matchLabels") or {}).items()]
+    for requirement in from_object({"matchExpressions": selector.get("matchExpressions")}).requirements:
+        shown.append((requirement.key, str(requirement)))
+    return ",".join(text for _, text in sorted(shown, key=lambda pair: pair[0]))
 
 
 def validate_selector(selector: Mapping[str, Any] | None, path: str) -> Iterator[FieldError]:

@@ -117,7 +117,7 @@ def test_a_label_selector_object_absent_selects_nothing_and_empty_everything():
     assert labels.from_object({"matchLabels": {"x": "1"}, "matchExpressions": expressions}).matches(
         {"x": "1", "a": "b"}
     )
-    assert labels.format_object({"matchLabels": {"x": "1"}, "matchExpressions": expressions}) == "x=1,a in (b)"
+    assert labels.format_object({"matchLabels": {"x": "1"}, "matchExpressions": expressions}) == "a in (b),x=1"
 
 
 def test_a_wrong_selector_object_yields_every_error_with_its_path():

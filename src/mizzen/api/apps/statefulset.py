@@ -6,6 +6,7 @@ from mizzen.api import meta
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.core import persistentvolumeclaim
 from mizzen.api.kind import Column, Kind, Scale, Table
+from mizzen.api.podspec import annotations
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.rules import workloads
 from mizzen.api.rules.equality import same
@@ -89,7 +90,9 @@ def _template_errors(spec: Object) -> Iterator[FieldError]:
         yield from workloads.match_errors("spec.template", selector, template)
         metadata = template.get("metadata") or {}
         yield from meta.labels("spec.template.labels", metadata.get("labels"))
-        yield from meta.annotations("spec.template.annotations", metadata.get("annotations") or {})
+        given = metadata.get("annotations") or {}
+        yield from meta.annotations("spec.template.annotations", given)
+        yield from annotations.annotation_errors("spec.template.annotations", given, template.get("spec") or {})
     else:
         yield invalid("spec.selector", selector, "invalid label selector")
     yield from workloads.lasting_errors("spec.template", template, "StatefulSet")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from mizzen.api import meta
 from mizzen.api.batch import schedule
 from mizzen.api.batch.job_validation import job_spec_errors
 from mizzen.api.columns import AGE, NAME, NONE, age, name, since
@@ -44,11 +43,9 @@ def validate(cron_job: Object, old: Object | None) -> Iterator[FieldError]:
         yield not_supported("spec.concurrencyPolicy", policy, _POLICIES)
     yield from workloads.not_negative("spec", spec, "successfulJobsHistoryLimit", "failedJobsHistoryLimit")
     job = spec["jobTemplate"]
-    if labels := job["metadata"].get("labels"):
-        yield from meta.labels("spec.jobTemplate.metadata.labels", labels)
-    if annotations := job["metadata"].get("annotations"):
-        yield from meta.annotations("spec.jobTemplate.metadata.annotations", annotations)
     yield from job_spec_errors("spec.jobTemplate.spec", job["spec"])
+    if (selector := job["spec"].get("selector")) is not None:
+        yield invalid("spec.jobTemplate.spec.selector", selector, "`selector` will be auto-generated")
     if job["spec"].get("manualSelector"):
         yield not_supported("spec.jobTemplate.spec.manualSelector", True, ("nil", "false"))
 

@@ -8,7 +8,7 @@ from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.rules import workloads
 from mizzen.machinery import labels, names, times
-from mizzen.machinery.errors import FieldError, Object
+from mizzen.machinery.errors import FieldError, Object, duplicate, invalid
 
 _NO_LIMIT = 2147483647
 
@@ -76,6 +76,15 @@ def validate(job: Object, old: Object | None) -> Iterator[FieldError]:
 def validate_status(job: Object, _old: Object | None) -> Iterator[FieldError]:
     status = job.get("status") or {}
     yield from workloads.not_negative("status", status, "active", "succeeded", "failed", "ready", "terminating")
+    uncounted, seen = status.get("uncountedTerminatedPods") or {}, set()
+    for field in ("succeeded", "failed"):
+        for i, uid in enumerate(uncounted.get(field) or ()):
+            path = f"status.uncountedTerminatedPods.{field}[{i}]"
+            if not uid:
+                yield invalid(path, uid, "must not be empty")
+            elif uid in seen:
+                yield duplicate(path, uid)
+            seen.add(uid)
 
 
 def _row(job: Object, now: float) -> list[object]:

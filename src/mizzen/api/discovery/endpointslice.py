@@ -128,7 +128,7 @@ def _ports_errors(entries: list[Object]) -> Iterator[FieldError]:
 
 
 def _port_cell(port: Object) -> str:
-    return str(port["port"]) if port.get("port") is not None else port.get("name") or "*"
+    return str(port["port"]) if port.get("port") is not None else str(port.get("name", "*"))
 
 
 def _row(slice_: Object, now: float) -> list[object]:

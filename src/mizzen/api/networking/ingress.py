@@ -1,8 +1,8 @@
 """Ingress (networking.k8s.io/v1): names and paths in front of Services."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mizzen.api.columns import AGE, NAME, NONE, age, joined, name
+from mizzen.api.columns import AGE, NAME, NONE, age, name
 from mizzen.api.core.service import balancer_addresses
 from mizzen.api.core.service_validation import balancer_entry_errors
 from mizzen.api.kind import Column, Kind, Table
@@ -15,6 +15,7 @@ CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
 _FORBIDDEN_IN_PATHS = ("//", "/./", "/../", "%2f", "%2F")
 _FORBIDDEN_AT_END = ("/..", "/.")
+_SHOWN = 3
 _ABSOLUTE = "must be an absolute path"
 
 
@@ -127,12 +128,23 @@ def validate_status(ingress: Object, old: Object | None) -> Iterator[FieldError]
         yield from balancer_entry_errors(f"status.loadBalancer.ingress[{i}]", entry)
 
 
+def _hosts(rules: Sequence[Object]) -> str:
+    """The first few hosts; how many more there are is told by the rules that are left, as kubectl users know it."""
+    hosts: list[str] = []
+    for rule in rules:
+        if len(hosts) == _SHOWN:
+            return f"{','.join(hosts)} + {len(rules) - _SHOWN} more..."
+        if rule.get("host"):
+            hosts.append(rule["host"])
+    return ",".join(hosts) or "*"
+
+
 def _row(ingress: Object, now: float) -> list[object]:
     spec = ingress["spec"]
     return [
         name(ingress),
         spec.get("ingressClassName") or NONE,
-        joined([rule["host"] for rule in spec.get("rules") or () if rule.get("host")]) or "*",
+        _hosts(spec.get("rules") or ()),
         ",".join(balancer_addresses(ingress)),
         "80, 443" if spec.get("tls") else "80",
         age(ingress, now),

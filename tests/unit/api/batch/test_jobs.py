@@ -159,3 +159,20 @@ def test_an_update_looks_at_the_spec_twice() -> None:
     new = json.loads(json.dumps(job))
     new["spec"]["parallelism"] = -1
     assert _errors(new, job) == ["spec.parallelism"] * 2
+
+
+def test_pods_that_are_still_to_be_counted_are_named_once() -> None:
+    status = {"uncountedTerminatedPods": {"succeeded": ["a", ""], "failed": ["a"]}}
+    assert JOB.validate_status
+    assert [error.path for error in JOB.validate_status({**_job(), "status": status}, _job())] == [
+        "status.uncountedTerminatedPods.succeeded[1]",
+        "status.uncountedTerminatedPods.failed[0]",
+    ]
+
+
+def test_a_cron_jobs_jobs_get_their_selectors_from_the_server() -> None:
+    template = {"spec": {"template": {"spec": _job()["spec"]["template"]["spec"]}, "selector": {}}}
+    cron_job = {"metadata": {"name": "c"}, "spec": {"schedule": "@daily", "jobTemplate": template}}
+    assert CRON_JOB.default and CRON_JOB.validate
+    CRON_JOB.default(cron_job)
+    assert [error.path for error in CRON_JOB.validate(cron_job, None)] == ["spec.jobTemplate.spec.selector"]

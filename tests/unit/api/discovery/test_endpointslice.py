@@ -52,7 +52,7 @@ def test_a_name_as_address_has_two_parts_or_more() -> None:
 def test_columns_cut_long_lists() -> None:
     many = slice_of({"addresses": ["10.0.0.1", "10.0.0.2"]}, {"addresses": ["10.0.0.3", "10.0.0.4"]}, ports=[{}])
     row = cells(ENDPOINT_SLICE, many)
-    assert (row["Ports"], row["Endpoints"]) == ("*", "10.0.0.1,10.0.0.2,10.0.0.3 + 1 more...")
+    assert (row["Ports"], row["Endpoints"]) == ("<unset>", "10.0.0.1,10.0.0.2,10.0.0.3 + 1 more...")
 
 
 def test_endpoints_show_addresses_with_ports() -> None:

@@ -121,3 +121,12 @@ def test_an_address_is_named_by_itself_and_keeps_its_owner() -> None:
     assert cells(IP_ADDRESS, owner)["ParentRef"] == "services/n/web"
     other = {"spec": {"parentRef": {"resource": "services", "namespace": "n", "name": "db"}}}
     assert causes(IP_ADDRESS, other, written(IP_ADDRESS, owner)) == {("spec.parentRef", "Invalid")}
+
+
+def test_hosts_that_are_left_out_are_counted_by_their_rules() -> None:
+    rules = [{"host": f"{name}.test"} for name in "abc"]
+    backend = {"service": {"name": "s", "port": {"number": 80}}}
+    assert cells(INGRESS, {"spec": {"defaultBackend": backend, "rules": rules}})["Hosts"] == "a.test,b.test,c.test"
+    more = [*rules, {}, {"host": "d.test"}]
+    assert cells(INGRESS, {"spec": {"rules": more}})["Hosts"] == "a.test,b.test,c.test + 2 more..."
+    assert cells(INGRESS, {"spec": {"rules": [{}]}})["Hosts"] == "*"
