@@ -80,18 +80,19 @@ def _form(source: Source) -> Form:
 
 
 def prune(value: Any, schema: Schema, path: str = "") -> list[str]:
-    """Remove what the schema does not know, in place; answers the paths removed."""
+    """Remove what the schema does not know, in place; answers the paths removed, those in embedded metadata last."""
     removed: list[str] = []
-    _prune(value, schema, path, removed)
-    return removed
+    embedded: list[str] = []
+    _prune(value, schema, path, removed, embedded)
+    return sorted(removed) + sorted(embedded)
 
 
-def _prune(value: Any, schema: Schema, path: str, removed: list[str]) -> None:
+def _prune(value: Any, schema: Schema, path: str, removed: list[str], embedded: list[str]) -> None:
     if isinstance(value, list):
         inner = schema.items
         for position, each in enumerate(value):
             if inner is not None:
-                _prune(each, inner, f"{path}[{position}]", removed)
+                _prune(each, inner, f"{path}[{position}]", removed, embedded)
         return
     if not isinstance(value, dict) or schema.form not in {Form.STRUCT, Form.MAP}:
         return
@@ -99,7 +100,8 @@ def _prune(value: Any, schema: Schema, path: str, removed: list[str]) -> None:
         where = f"{path}.{key}" if path else key
         known = schema.properties.get(key) or (schema.items if schema.form is Form.MAP else None)
         if known is not None:
-            _prune(value[key], known, where, removed)
+            inside = embedded if schema.embedded and key == "metadata" else removed
+            _prune(value[key], known, where, inside, embedded)
         elif not schema.preserve:
             del value[key]
             removed.append(where)

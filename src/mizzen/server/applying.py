@@ -29,7 +29,8 @@ class Applied:
             group, _, version = str(stated[0]).rpartition("/")
             raise Errors.bad_request(f"invalid object type: {group}/{version}, Kind={stated[1]}")
         if problems and write.options.validation == "Strict":
-            raise Errors.bad_request(f"error decoding YAML: {', '.join(problems)}")
+            why = decode.yaml_error(problems)
+            raise Errors.bad_request(f"error strict decoding YAML: error converting YAML to JSON: {why}")
         write.applied = True
         write.warnings += problems if write.options.validation == "Warn" else []
         self._write = write
@@ -48,6 +49,9 @@ class Applied:
             )
         if write.kind.namespaced:
             patch["metadata"].setdefault("namespace", write.namespace)
+        if old is None and (uid := patch["metadata"].get("uid")):
+            why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise Errors.conflict(write.kind.group, write.kind.plural, write.name, why)
         writer = writer_of(write, self._now())
         applied = apply(old, patch, writer, self._schema, force=bool(write.options.force))
         applied["metadata"].setdefault("name", write.name)

@@ -58,7 +58,6 @@ def read_as(
 ) -> Object:
     """The body as an object of a kind, checked by a schema. Raises ApiError 400, 415, 422."""
     value, repeats = _parsed(request, kind, typed)
-    problems: list[str] = [] if validation == "Ignore" else list(repeats)
     if not isinstance(value, dict):
         if value is not None:
             raise decode.unrecognized(_bytes(request), kind.kind, f"{_NO_KIND}: {_NO_OBJECT % _json_type(value)}")
@@ -66,11 +65,10 @@ def read_as(
     _check_stated(request, value, kind)
     check_kind(value, kind, typed=typed)
     try:
-        checked, unknown = checked_types(value, schema, typed=typed)
+        checked, unknown = checked_types(value, schema, typed=typed, by_name=content_type(request) == YAML)
     except decode.DecodeError as error:
         raise decode.cannot_handle(kind.kind, kind.version, kind.kind, error) from None
-    if validation != "Ignore":
-        problems = [*unknown, *problems]
+    problems = [] if validation == "Ignore" else _problems(request, schema, repeats, unknown, typed=typed)
     checked["kind"], checked["apiVersion"] = kind.kind, kind.api_version
     if checked.get("metadata") is None:
         checked["metadata"] = {}
@@ -80,14 +78,21 @@ def read_as(
     return checked
 
 
-def checked_types(value: Object, schema: Schema, *, typed: bool) -> tuple[Object, list[str]]:
+def _problems(request: Request, schema: Schema, repeats: list[str], unknown: list[str], *, typed: bool) -> list[str]:
+    """What a strict client wants to know of a body, in the original's order."""
+    if not typed or not repeats:
+        return [*repeats, *unknown]
+    return decode.strict_problems(_bytes(request), schema, repeats, unknown, is_yaml=content_type(request) == YAML)
+
+
+def checked_types(value: Object, schema: Schema, *, typed: bool, by_name: bool = False) -> tuple[Object, list[str]]:
     """The object without unknown fields, and complaints about those. Raises DecodeError.
 
     Types of custom resources are left to their validation, which finds everything that is wrong at once.
     """
     if typed:
         checked: Object
-        checked, unknown = decode.normalise_strictly(value, schema)
+        checked, unknown = decode.normalise_strictly(value, schema, by_name=by_name)
         return checked, unknown
     problems = structural.coerce_metadata(value, schema)
     problems += [f'unknown field "{path}"' for path in structural.prune(value, schema)]

@@ -75,12 +75,12 @@ class Patched:
         problems = [] if validation == "Ignore" else list(self._problems)
         try:
             result, unknown = bodies.checked_types(
-                codec.decoded_copy(patched), self._schema, typed=write.served.builtin
+                codec.decoded_copy(patched), self._schema, typed=write.served.builtin, by_name=True
             )
         except decode.DecodeError as error:
             raise _invalid_patch(self._patch, str(error)) from None
         if validation != "Ignore":
-            problems = [*unknown, *problems]
+            problems = [*problems, *unknown]
         if problems and validation == "Strict":
             raise _invalid_patch(self._patch, decode.strict_error(problems))
         write.warnings += [problem for problem in problems if problem not in write.warnings]
@@ -118,6 +118,8 @@ def _body(call: Call, media: str) -> tuple[Any, list[str]]:
             raise Errors.bad_request(f"error decoding YAML: error converting YAML to JSON: {error}") from None
         prefix = "" if media == _STRATEGIC else "error decoding patch: "
         raise Errors.bad_request(f"{prefix}{error}") from None
+    if media == _JSON:
+        return value, decode.json_patch_problems(body, repeats())
     return value, repeats()
 
 

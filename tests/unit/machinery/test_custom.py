@@ -93,9 +93,16 @@ def test_an_invalid_value_that_did_not_change_is_tolerated_on_update():
     assert problems({"h": 1, "m": [{"name": "b", "v": 1}, {"name": "a", "v": 9}]}, old) == []
 
 
+def test_unknown_metadata_of_embedded_objects_is_told_last():
+    embedded = {"type": "object", "x-kubernetes-embedded-resource": True, "properties": {"kind": {"type": "string"}}}
+    schema = structural.build({"type": "object", "properties": {"a": embedded, "z": {"type": "object"}}})
+    thing = {"a": {"metadata": {"odd": 1}, "odd": 1}, "z": {"odd": 1}}
+    assert structural.prune(thing, schema) == ["a.odd", "z.odd", "a.metadata.odd"]
+
+
 def test_unknown_fields_are_pruned_except_where_they_are_kept():
     thing = {"spec": {"h": 1, "x": 2, "any": {"y": 1}, "m": [{"name": "a", "z": 1}]}, "top": 1}
-    assert structural.prune(thing, SCHEMA) == ["spec.x", "spec.m[0].z", "top"]
+    assert structural.prune(thing, SCHEMA) == ["spec.m[0].z", "spec.x", "top"]
     assert thing == {"spec": {"h": 1, "any": {"y": 1}, "m": [{"name": "a"}]}}
 
 

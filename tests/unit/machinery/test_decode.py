@@ -147,7 +147,35 @@ def test_yaml_reads_only_the_first_document_and_tells_of_repeats():
     body = b'data:\n  a: "1"\n  b: x\n  a: "2"\nkind: ConfigMap\n---\nfoo: 1\n'
     decoded = decode.decode(body, CONFIG_MAP, is_yaml=True)
     assert decoded.object == {"data": {"a": "2", "b": "x"}, "kind": "ConfigMap"}
-    assert decoded.problems == ('yaml: unmarshal errors:\n  line 4: key "a" already set in map',)
+    assert decoded.problems == ('line 4: key "a" already set in map',)
+
+
+def test_the_problems_of_json_come_in_the_order_of_the_document():
+    body = b'{"metadata":{"name":"a","name":"b","odd":1},"spec":{"x":1,"x":2,"hostPID":true,"hostPID":false}}'
+    assert decode.decode(body, POD).problems == (
+        'duplicate field "metadata.name"',
+        'unknown field "metadata.odd"',
+        'unknown field "spec.x"',
+        'duplicate field "spec.hostPID"',
+    )
+
+
+def test_the_complaints_of_a_yaml_parser_are_told_together():
+    problems = ['line 4: key "a" already set in map', 'line 5: key "b" already set in map', 'unknown field "c"']
+    assert decode.strict_error(problems) == (
+        'strict decoding error: yaml: unmarshal errors:\n  line 4: key "a" already set in map\n'
+        '  line 5: key "b" already set in map, unknown field "c"'
+    )
+
+
+def test_odd_and_repeated_fields_of_a_json_patch_are_named_by_operation():
+    body = b'[{"op":"add","path":"/a","value":1,"foo":2},{"op":"add","path":"/b","path":"/c","value":{"k":1,"k":1}}]'
+    _, repeats = decode.parse(body)
+    assert decode.json_patch_problems(body, repeats()) == [
+        'json patch unknown field "[0].foo"',
+        'json patch duplicate field "[1].path"',
+        'json patch duplicate field "[1].value.k"',
+    ]
 
 
 def test_yaml_words_mean_what_they_mean_in_version_1_1():

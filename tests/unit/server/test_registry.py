@@ -81,6 +81,24 @@ async def test_merge_json_and_strategic_patches_apply(api: Caller) -> None:
     assert three["data"] == {"k": "3", "n": "2", "s": "4"}
 
 
+async def test_an_apply_that_names_an_object_which_is_gone_does_not_create_another(api: Caller) -> None:
+    body = {**config_map("a"), "metadata": {"name": "a", "uid": "gone"}}
+    status, answer = await api.call("PATCH", f"{MAPS}/a?fieldManager=m", body, "application/apply-patch+yaml")
+    assert (status, answer["reason"]) == (409, "Conflict")
+    assert "uid mismatch: the provided object specified uid gone" in answer["message"]
+
+
+async def test_an_apply_with_a_repeated_key_is_refused_by_its_line_or_warned_of(api: Caller) -> None:
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  k: a\n  k: b\n  l: a\n  l: b\n"
+    path, media = f"{MAPS}/a?fieldManager=m", "application/apply-patch+yaml"
+    status, answer = await api.call("PATCH", f"{path}&fieldValidation=Strict", body, media)
+    lines = ['line 6: key "k" already set in map', 'line 8: key "l" already set in map']
+    text = "\n  ".join(["error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:", *lines])
+    assert (status, answer["message"]) == (400, text)
+    warned = await api.raw("PATCH", path, body, media)
+    assert warned.headers["warning"].count("299 - ") == 2
+
+
 async def test_apply_creates_and_then_conflicts_with_another_manager(api: Caller) -> None:
     path, kind = f"{MAPS}/a", "application/apply-patch+yaml"
     assert (await api.call("PATCH", f"{path}?fieldManager=one", config_map("a", k="1"), kind))[0] == 201

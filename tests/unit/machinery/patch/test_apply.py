@@ -38,6 +38,16 @@ def test_a_field_given_up_vanishes():
     assert owners(second) == {"alpha": {"f:data": {"f:a": {}}}}
 
 
+def test_an_object_without_owners_has_none_until_somebody_applies():
+    cleared = {**tile(a="1"), "metadata": {"name": "tile", "labels": {"app": "x"}}}
+    edited = {**cleared, "data": {"a": "2"}}
+    assert record_update(cleared, edited, writer("editor"), CONFIG_MAP) == []
+    labelled = {**tile(), "metadata": {"name": "tile", "labels": {"tier": "web"}}}
+    live = apply(edited, labelled, writer("robot"), CONFIG_MAP)
+    assert set(owners(live)) == {"robot", "before-first-apply"}
+    assert apply(live, tile(), writer("robot"), CONFIG_MAP)["metadata"]["labels"] == {"app": "x"}
+
+
 def test_conflicts_are_refused_with_a_cause_each():
     live = apply(None, tile(a="1", b="1"), writer("alpha"), CONFIG_MAP)
     with pytest.raises(ApiError) as caught:

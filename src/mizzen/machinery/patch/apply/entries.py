@@ -106,10 +106,13 @@ def record_update(live: Object | None, new: Object, writer: Writer, schema: Sche
     """The `managedFields` after an update: the writer owns what changed, nobody what vanished.
 
     Entries that the client sends along replace the live ones when they are well formed; `[]` or `[{}]` clears them.
+    An object without entries stays without, until somebody applies: who wrote what so far is not known.
     """
     if live is None:
         return record_create(new, writer, schema)
     entries = _given_or_live(live, new, writer.subresource)
+    if not entries:
+        return []
     changed, removed = walk.compare(live, new, schema)
     if writer.reset:
         changed = sets.without_trees(changed, writer.reset)
