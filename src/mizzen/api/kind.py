@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mizzen.machinery.errors import FieldError, Object
+from mizzen.machinery.schema import Schema
 
 Default = Callable[[Object], None]
 """Fill in absent fields in place; called on every decoded object, so it must be idempotent."""
@@ -101,6 +102,8 @@ class Kind:
     verbs: tuple[str, ...] = ALL_VERBS
     schema: str = ""
     """Name of the definition in the packed schema; empty: found by group, version and kind."""
+    structure: Schema | None = None
+    """The schema of a custom resource, which no packed definition tells."""
 
     check_name: CheckName | None = None
     """None: a DNS-1123 subdomain."""

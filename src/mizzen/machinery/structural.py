@@ -130,6 +130,12 @@ def default(value: Any, schema: Schema) -> None:
             default(value[key], inner)
 
 
+def coerce(value: Object, schema: Schema) -> None:
+    """Make an object that another schema let pass what this one would have made of it, in place."""
+    prune(value, schema)
+    default(value, schema)
+
+
 # --- is the schema structural? ---------------------------------------------------------------------------------------
 
 

@@ -135,6 +135,7 @@ class Cacher:
         self.revision = self._base = revision
         for storage in {*found, *self._caches}:
             self.cache(storage).load(sorted(found.get(storage, ()), key=lambda entry: entry.key), revision)
+        for storage in {*found, *self._caches}:
             self._replay(storage, self._subscribers.get(storage, ()))
 
     async def _follow(self) -> None:

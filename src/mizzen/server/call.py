@@ -44,6 +44,8 @@ class Write:
     """The User-Agent, which names the field manager when the client does not."""
     applied: bool = False
     """Whether this is an apply, which keeps the record of managers itself."""
+    admitted: bool = False
+    """Whether admission let it pass already: as an eviction, as a binding."""
 
     @property
     def kind(self) -> Kind:

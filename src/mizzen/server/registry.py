@@ -16,7 +16,7 @@ from mizzen.server.admit import Chain, admission
 from mizzen.server.allocation import Allocations
 from mizzen.server.call import Write
 from mizzen.server.managers import Managers
-from mizzen.server.options import DeleteOptions
+from mizzen.server.options import DeleteOptions, WriteOptions
 from mizzen.server.served import encode_tail
 from mizzen.server.storage import Storage, object_key
 from mizzen.server.watchcache import Entry
@@ -158,7 +158,8 @@ class Registry:
         self._managers.updated(write, obj, old, now)
         metadata.carry(obj["metadata"], old["metadata"])
         admitted = admission("UPDATE", write, obj, old, _options(write))
-        await self._chain.mutate(admitted)
+        if not write.admitted:
+            await self._chain.mutate(admitted)
         obj = admitted.object if admitted.object is not None else obj
         metadata.carry(obj["metadata"], old["metadata"])
         self._prepare_update(write, obj, old)
@@ -166,7 +167,8 @@ class Registry:
         try:
             self._check(write, obj, old, metadata.check_update(obj, old, kind, typed=write.served.builtin))
             admitted.object = obj
-            await self._chain.validate(admitted)
+            if not write.admitted:
+                await self._chain.validate(admitted)
             return await self._store(write, entry, obj, old, undo)
         except BaseException:
             undo()
@@ -257,9 +259,10 @@ class Registry:
         kind = write.kind
         old = self._storage.decode(kind, entry)
         deletion.check_preconditions(old, kind, options)
-        admitted = admission("DELETE", write, None, old, options.as_object())
-        await self._chain.mutate(admitted)
-        await self._chain.validate(admitted)
+        if not write.admitted:
+            admitted = admission("DELETE", write, None, old, options.as_object())
+            await self._chain.mutate(admitted)
+            await self._chain.validate(admitted)
         outcome = deletion.decide(self._storage.decode(kind, entry), kind, options, self._clock.now())
         match outcome:
             case deletion.Keep():
@@ -322,9 +325,14 @@ def _specified(kind: Kind, obj: Object) -> Object:
 
 
 def _options(write: Write) -> Object:
-    options: Object = {}
-    if write.options.manager:
-        options["fieldManager"] = write.options.manager
-    if write.options.dry_run:
-        options["dryRun"] = ["All"]
-    return options
+    return create_options(write.options)
+
+
+def create_options(options: WriteOptions) -> Object:
+    """The options of a create or an update as admission sees them."""
+    shown: Object = {}
+    if options.manager:
+        shown["fieldManager"] = options.manager
+    if options.dry_run:
+        shown["dryRun"] = ["All"]
+    return shown

@@ -14,6 +14,7 @@ from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call, Write
 from mizzen.server.config import Compose, Config, open_to_masters
 from mizzen.server.crd.definitions import Definitions
+from mizzen.server.crd.kinds import Stored
 from mizzen.server.deadlines import Deadlines
 from mizzen.server.managers import Managers
 from mizzen.server.metrics import Metrics
@@ -108,6 +109,11 @@ class Server:
     def remove_kind(self, kind: Kind) -> None:
         """Serve a kind no longer; what is stored stays."""
         self.routes.remove(kind)
+
+    def settle(self, stored: Stored) -> None:
+        """Let custom resources in memory be as their schema wants them; the store follows with the next writes."""
+        version = stored.api_version if stored.by_webhook else ""
+        self.cacher.cache(stored.prefix).settle(stored.coerce, version)
 
     def _index(self, kinds: Iterable[Kind]) -> None:
         for kind in kinds:

@@ -186,6 +186,20 @@ class WatchCache:
         self._first += len(self._events)
         self._events = []
 
+    def settle(self, coerce: Callable[[Object], None], version: str) -> None:
+        """Let objects (those stored in a version, if one is given) be as `coerce` leaves them, at their revisions."""
+        for key, entry in self.entries.items():
+            if version and entry.version != version:
+                continue
+            obj = decode_tail(entry.tail)
+            coerce(obj)
+            tail = orjson.dumps(obj)[1:]
+            if tail != entry.tail:
+                fields = tuple(intern(getter(obj)) for getter in self.getters.values())
+                self.entries[key] = msgspec.structs.replace(entry, tail=tail, fields=fields)
+        self._decoded.clear()
+        self._snapshots.clear()
+
     def apply(self, key: str, entry: Entry | None, revision: int) -> Event | None:
         """Fold one change in and answer its event; None when it deletes what was not there."""
         previous = self.entries.get(key)

@@ -11,6 +11,7 @@ from mizzen.server.admit import Chain, admission
 from mizzen.server.call import Call, Connect, Post, Review, Write
 from mizzen.server.media import negotiate, not_acceptable
 from mizzen.server.reading import Reading
+from mizzen.server.registry import create_options
 from mizzen.server.routes import resource_not_found, subresource_verbs
 from mizzen.server.served import Served, encode_tail
 from mizzen.server.writing import Writing
@@ -94,16 +95,30 @@ class Work:
     async def _post(self, call: Call, post: Post) -> Response:
         sub = next((one for one in call.kind.subresources if one.name == call.info.subresource), None)
         kind = Kind(sub.group, sub.version, sub.kind, "", namespaced=True) if sub is not None else call.kind
-        obj = _read(call, kind)
+        obj = await self._admitted(call, _read(call, kind))
         answer = post(call, obj)
         return _created(call, await answer if isinstance(answer, Awaitable) else answer)
+
+    async def _admitted(self, call: Call, obj: Object) -> Object:
+        """What admission makes of an object that is posted but not stored as such. Raises ApiError."""
+        info, asked = call.info, options.write_options(call.request, "CreateOptions")
+        name = info.name or obj["metadata"].get("name") or ""
+        write = Write(call.served, info.namespace, name, call.user, info.subresource, asked, call.warnings)
+        admitted = admission("CREATE", write, obj, None, create_options(asked))
+        try:
+            await self._chain.mutate(admitted)
+            await self._chain.validate(admitted)
+        except ApiError as error:
+            error.warnings = tuple(call.warnings)
+            raise
+        return admitted.object or obj
 
     async def _virtual(self, call: Call, review: Review) -> Response:
         if call.info.verb != "create":
             raise Errors.method_not_supported(call.kind.group, call.kind.plural, call.info.verb)
         if call.media.convert == "Table":
             call = _without_table(call)
-        obj = _read(call, call.kind)
+        obj = await self._admitted(call, _read(call, call.kind))
         answer = review(obj, call.info.namespace, call.user)
         return _created(call, await answer if isinstance(answer, Awaitable) else answer)
 

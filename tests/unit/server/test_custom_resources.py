@@ -5,6 +5,10 @@ from typing import Any
 
 from tests.unit.server.conftest import Caller
 
+from mizzen.base.clock import VirtualClock
+from mizzen.server.server import Server
+from mizzen.store.memory import MemoryStore
+
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 KITES = "/apis/ex.test/v1/namespaces/default/kites"
 
@@ -121,3 +125,53 @@ async def test_openapi_tells_of_a_custom_kind(api: Caller) -> None:
     schema = document["components"]["schemas"]["test.ex.v1.Kite"]
     assert schema["properties"]["spec"]["properties"]["size"]["default"] == 3
     assert schema["x-kubernetes-group-version-kind"] == [{"group": "ex.test", "version": "v1", "kind": "Kite"}]
+
+
+def _with_schema(**properties: Any) -> list[dict[str, Any]]:
+    spec = {"type": "object", "properties": properties}
+    schema = {"type": "object", "properties": {"spec": spec}}
+    return [{"op": "replace", "path": "/spec/versions/0/schema/openAPIV3Schema", "value": schema}]
+
+
+async def test_what_is_stored_follows_a_schema_that_changes(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    _, kite = await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {}})
+    changed = _with_schema(colour={"type": "string", "default": "red"})
+    path, media = f"{DEFINITIONS}/kites.ex.test", "application/json-patch+json"
+    assert (await api.call("PATCH", path, changed, media))[0] == 200
+    _, found = await api.call("GET", f"{KITES}/k")
+    assert (found["spec"], found["metadata"]) == ({"colour": "red"}, kite["metadata"])
+    _, listed = await api.call("GET", KITES)
+    assert [one["spec"] for one in listed["items"]] == [{"colour": "red"}]
+    events = await api.events(f"{KITES}?watch=1", 1)
+    assert events[0]["object"]["spec"] == {"colour": "red"}
+
+
+async def test_a_server_that_starts_applies_the_schema_of_now_to_what_was_stored_before() -> None:
+    store = MemoryStore()
+    first = Caller(Server(store, VirtualClock()), VirtualClock())
+    await first.server.start()
+    await first.call("POST", DEFINITIONS, definition())
+    await first.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {}})
+    changed = _with_schema(colour={"type": "string", "default": "red"})
+    await first.call("PATCH", f"{DEFINITIONS}/kites.ex.test", changed, "application/json-patch+json")
+    await first.server.close()
+    second = Caller(Server(store, VirtualClock()), VirtualClock())
+    await second.server.start()
+    assert (await second.call("GET", f"{KITES}/k"))[1]["spec"] == {"colour": "red"}
+    await second.server.close()
+    await store.close()
+
+
+async def test_versions_without_a_webhook_differ_in_what_their_schemas_keep_and_fill_in(api: Caller) -> None:
+    made = definition()
+    fields = {"size": {"type": "integer", "default": 3}, "wings": {"type": "integer", "default": 2}}
+    spec = {"type": "object", "properties": fields}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    made["spec"]["versions"].append({"name": "v2", "served": True, "storage": False, "schema": schema})
+    await api.call("POST", DEFINITIONS, made)
+    newer = KITES.replace("/v1/", "/v2/")
+    _, kite = await api.call("POST", newer, {"metadata": {"name": "k"}, "spec": {"wings": 4}})
+    assert kite["spec"] == {"wings": 2, "size": 3}
+    assert (await api.call("GET", f"{KITES}/k"))[1]["spec"] == {"size": 3}
+    assert (await api.call("GET", f"{newer}/k"))[1]["spec"] == {"size": 3, "wings": 2}

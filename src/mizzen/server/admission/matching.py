@@ -9,15 +9,18 @@ from typing import Any, Final
 
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.kind import Kind
-from mizzen.machinery import labels
+from mizzen.machinery import labels, structural
 from mizzen.machinery.cel import CelError, compile_expression
 from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import AUTHENTICATED, Identity
 from mizzen.server.authn.reviews import user_info
 from mizzen.server.authn.serviceaccounts import groups, split_username
+from mizzen.server.scales import scale_of
 from mizzen.server.seams import Admission, Attributes, Authorizer, Reader
 
 REGISTRATION: Final = "admissionregistration.k8s.io"
+REVIEWS: Final = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
+"""Groups of questions, which policies and quotas do not concern."""
 Kinds = Callable[[], Iterable[Kind]]
 """All kinds that are served now, those of CRDs too."""
 
@@ -113,8 +116,15 @@ def request_of(admission: Admission, kind: Kind, uid: str) -> Object:
     """The AdmissionRequest of a write, as `kind` sees it."""
     as_kind = {"group": kind.group, "version": kind.version, "kind": kind.kind}
     own_kind = {"group": admission.kind.group, "version": admission.kind.version, "kind": admission.kind.kind}
-    if admission.operation == "CONNECT" and admission.object is not None:
-        as_kind = own_kind = {"group": "", "version": "v1", "kind": admission.object["kind"]}
+    obj, old = admission.object, admission.old
+    foreign = is_foreign(admission)
+    if is_scaling(admission):
+        obj, old = scaled(admission, obj), scaled(admission, old)
+        as_kind = own_kind = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        foreign = True
+    elif foreign and admission.object is not None:
+        group, _, version = str(admission.object["apiVersion"]).rpartition("/")
+        as_kind = own_kind = {"group": group, "version": version, "kind": admission.object["kind"]}
     as_resource = {"group": kind.group, "version": kind.version, "resource": kind.plural}
     own = admission.kind
     request: Object = {
@@ -126,8 +136,8 @@ def request_of(admission: Admission, kind: Kind, uid: str) -> Object:
         "name": admission.name,
         "operation": admission.operation,
         "userInfo": user_info(admission.user),
-        "object": converted(admission.object, own, kind),
-        "oldObject": converted(admission.old, own, kind),
+        "object": obj if foreign else converted(obj, own, kind),
+        "oldObject": old if foreign else converted(old, own, kind),
         "dryRun": admission.dry_run,
         "options": _options(admission),
     }
@@ -136,6 +146,31 @@ def request_of(admission: Admission, kind: Kind, uid: str) -> Object:
     if admission.namespace:
         request["namespace"] = admission.namespace
     return request
+
+
+def is_scaling(admission: Admission) -> bool:
+    """Whether the object is a workload whose scale is written."""
+    return admission.subresource == "scale" and admission.kind.scale is not None and not is_foreign(admission)
+
+
+def scaled(admission: Admission, obj: Object | None) -> Object | None:
+    """The Scale of a workload, which is what webhooks and policies see of it."""
+    assert admission.kind.scale is not None
+    return scale_of(obj, admission.kind.scale) if obj is not None else None
+
+
+def complete(kind: Kind, obj: Object) -> None:
+    """Take out what the schema of a custom resource does not know, and fill in defaults, after somebody's change."""
+    if kind.structure is not None:
+        structural.prune(obj, kind.structure)
+    if kind.default is not None:
+        kind.default(obj)
+
+
+def is_foreign(admission: Admission) -> bool:
+    """Whether the object is of another kind than the resource: an Eviction of a pod, options of a connection."""
+    obj = admission.object
+    return bool(admission.subresource) and obj is not None and obj.get("kind") != admission.kind.kind
 
 
 def converted(obj: Object | None, source: Kind, target: Kind) -> Object | None:

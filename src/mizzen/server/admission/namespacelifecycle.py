@@ -8,6 +8,7 @@ from typing import Final
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import Errors
+from mizzen.server.admission import matching
 from mizzen.server.admission.plugin import Plugin, refusal
 from mizzen.server.seams import Admission, Operation, Reader
 
@@ -23,7 +24,7 @@ class NamespaceLifecycle(Plugin):
         self._reader = reader
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
-        if subresource:
+        if subresource or kind.group in matching.REVIEWS:
             return False
         if kind.plural == "namespaces" and not kind.group:
             return operation == "DELETE"

@@ -8,7 +8,7 @@ from typing import Final
 
 from mizzen.api.core.pod import POD
 from mizzen.api.kind import Kind
-from mizzen.machinery.errors import Object
+from mizzen.machinery.errors import Errors, Object
 from mizzen.server.admission.plugin import Plugin, refusal
 from mizzen.server.admission.serviceaccount import MIRROR
 from mizzen.server.authz.node import node_of
@@ -20,6 +20,7 @@ _RESOURCES: Final = frozenset(
         ("", "nodes"),
         ("", "persistentvolumeclaims"),
         ("", "persistentvolumes"),
+        ("", "serviceaccounts"),
         ("coordination.k8s.io", "leases"),
         ("storage.k8s.io", "csinodes"),
         ("resource.k8s.io", "resourceslices"),
@@ -69,6 +70,8 @@ class NodeRestriction(Plugin):
                 self._claim(admission, node)
             case "persistentvolumes":
                 self._volume(admission, node)
+            case "serviceaccounts":
+                self._token(admission, node)
             case "leases":
                 self._lease(admission, node)
             case "csinodes":
@@ -157,6 +160,24 @@ class NodeRestriction(Plugin):
     def _claim(admission: Admission, node: str) -> None:
         if admission.subresource != "status" or admission.operation != "UPDATE":
             raise refusal(admission, f'node "{node}" may only update PVC status')
+
+    def _token(self, admission: Admission, node: str) -> None:
+        """A node asks for tokens of the pods that run on it, each bound to its pod."""
+        if admission.subresource != "token" or admission.object is None:
+            return
+        bound = (admission.object.get("spec") or {}).get("boundObjectRef") or {}
+        if (bound.get("kind"), bound.get("apiVersion")) != ("Pod", "v1") or not bound.get("name"):
+            raise refusal(admission, "node requested token not bound to a pod")
+        if not bound.get("uid"):
+            raise refusal(admission, "node requested token with a pod binding without a uid")
+        pod = self._reader.get(POD, admission.namespace, bound["name"])
+        if pod is None:
+            raise Errors.not_found("", "pods", bound["name"])
+        if pod["metadata"]["uid"] != bound["uid"]:
+            why = f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record"
+            raise refusal(admission, f"{why}. The object might have been deleted and then recreated")
+        if pod["spec"].get("nodeName") != node:
+            raise refusal(admission, "node requested token bound to a pod scheduled on a different node")
 
     @staticmethod
     def _lease(admission: Admission, node: str) -> None:

@@ -8,12 +8,14 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import orjson
 
+from mizzen.machinery import structural
 from mizzen.machinery.errors import Errors, Object
+from mizzen.machinery.schema import Schema
 from mizzen.server.admission.webhooks.call import Caller, Unreachable
 from mizzen.server.watchcache import decode_tail
 
@@ -30,13 +32,16 @@ class Failed(Exception):
 class WebhookConverter:
     """Converts objects of one served version from and to the stored one."""
 
-    def __init__(self, caller: Caller, config: Object, kind: str, served: str, storage: str) -> None:
+    def __init__(
+        self, caller: Caller, config: Object, kind: str, served: str, storage: str, schemas: Mapping[str, Schema]
+    ) -> None:
         self.config = config
         self.storage = storage
         """The apiVersion that new writes are stored as."""
         self._caller = caller
         self._kind = kind
         self._served = served
+        self._schemas = schemas
         self._known: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
     async def prepare(self, stored: Iterable[tuple[str, bytes]]) -> None:
@@ -85,11 +90,14 @@ class WebhookConverter:
     async def _converted(self, objects: Sequence[Object], wanted: str) -> list[Object]:
         """Raises ApiError."""
         try:
-            return await self._ask(objects, wanted)
+            converted = await self._ask(objects, wanted)
         except (Failed, Unreachable) as error:
             source = objects[0]["apiVersion"]
             text = str(error).removeprefix("failed to call webhook: ")
             raise Errors.internal(f"conversion webhook for {source}, Kind={self._kind} failed: {text}") from error
+        for obj in converted:
+            structural.coerce(obj, self._schemas[wanted])
+        return converted
 
     async def _ask(self, objects: Sequence[Object], wanted: str) -> list[Object]:
         request = {"uid": str(uuid.uuid4()), "desiredAPIVersion": wanted, "objects": list(objects)}

@@ -15,7 +15,7 @@ from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server.admission.webhooks.call import Caller
 from mizzen.server.crd.conversion import WebhookConverter
-from mizzen.server.crd.kinds import served_versions
+from mizzen.server.crd.kinds import Stored, served_versions, stored_version
 from mizzen.server.deletion import DEFINITION_CLEANUP as CLEANUP
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.served import Served
@@ -32,6 +32,8 @@ class Serving(Protocol):
 
     def remove_kind(self, kind: Kind) -> None: ...
 
+    def settle(self, stored: Stored) -> None: ...
+
 
 class Definitions:
     """Keeps what is served in step with the definitions."""
@@ -43,6 +45,7 @@ class Definitions:
         self._clock = clock
         self._caller = caller
         self._served: dict[str, tuple[Served, ...]] = {}
+        self._stored: dict[str, Stored] = {}
         self._names: dict[tuple[str, str], str] = {}
         self._pending: dict[str, None] = {}
         self._woken = asyncio.Event()
@@ -91,6 +94,7 @@ class Definitions:
         self._names = {name: owner for name, owner in self._names.items() if owner != key}
 
     def _publish(self, key: str, definition: Object) -> None:
+        self._adapt(key, definition)
         fresh = tuple(served_versions(definition, self._caller))
         before = self._served.get(key, ())
         if [one.document for one in before] == [one.document for one in fresh] and _shapes(before) == _shapes(fresh):
@@ -102,7 +106,16 @@ class Definitions:
             self._serving.add_kind(served)
         self._served[key] = fresh
 
+    def _adapt(self, key: str, definition: Object) -> None:
+        """Let what is stored follow the schema when that has changed, now or before this server started."""
+        fresh, before = stored_version(definition), self._stored.get(key)
+        self._stored[key] = fresh
+        known = before.source if before is not None else fresh.source
+        if fresh.source != known or (before is None and (definition["metadata"].get("generation") or 0) > 1):
+            self._serving.settle(fresh)
+
     def _withdraw(self, key: str) -> None:
+        self._stored.pop(key, None)
         for served in self._served.pop(key, ()):
             self._serving.remove_kind(served.kind)
 

@@ -4,6 +4,7 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -27,33 +28,67 @@ _UNCHECKED: Final = (
 _WHOLE: Final = "<nil>"
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The version that objects of a definition are written as."""
+
+    prefix: str
+    """The key segment of the store."""
+    api_version: str
+    source: Object
+    schema: Schema
+    by_webhook: bool
+    """Whether objects that are stored in other versions are turned into this one by a webhook."""
+
+    def coerce(self, obj: Object) -> None:
+        """Prune and default an object in place."""
+        structural.coerce(obj, self.schema)
+
+
+def stored_version(definition: Object) -> Stored:
+    """How a definition's objects are stored from now on."""
+    spec = definition["spec"]
+    version = next((one for one in spec["versions"] if one.get("storage")), spec["versions"][0])
+    source = _source(version)
+    by_webhook = (spec.get("conversion") or {}).get("strategy") == "Webhook"
+    prefix = f"{spec['group']}/{spec['names']['plural']}"
+    return Stored(prefix, f"{spec['group']}/{version['name']}", source, structural.build(source), by_webhook)
+
+
 def served_versions(definition: Object, caller: Caller) -> Iterator[Served]:
     """What a definition makes the server serve."""
-    spec = definition["spec"]
-    storage = next((version["name"] for version in spec["versions"] if version.get("storage")), "")
-    for version in spec["versions"]:
+    stored = stored_version(definition)
+    for version in definition["spec"]["versions"]:
         if version.get("served"):
-            yield _served(definition, version, storage, _converter(definition, version, storage, caller))
+            yield _served(definition, version, stored, caller)
 
 
-def _converter(definition: Object, version: Object, storage: str, caller: Caller) -> WebhookConverter | None:
+def _source(version: Object) -> Object:
+    source: Object = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
+    return source
+
+
+def _converter(
+    definition: Object, api_version: str, schema: Schema, stored: Stored, caller: Caller
+) -> WebhookConverter | None:
     """What turns the versions of a definition with strategy Webhook into each other."""
-    spec = definition["spec"]
-    conversion = spec.get("conversion") or {}
-    if conversion.get("strategy") != "Webhook":
+    if not stored.by_webhook:
         return None
-    group, kind = spec["group"], spec["names"]["kind"]
-    webhook = conversion.get("webhook") or {}
-    return WebhookConverter(caller, webhook, kind, f"{group}/{version['name']}", f"{group}/{storage}")
+    spec = definition["spec"]
+    webhook = spec["conversion"].get("webhook") or {}
+    schemas = {stored.api_version: stored.schema, api_version: schema}
+    return WebhookConverter(caller, webhook, spec["names"]["kind"], api_version, stored.api_version, schemas)
 
 
-def _served(definition: Object, version: Object, storage: str, converter: WebhookConverter | None) -> Served:
+def _served(definition: Object, version: Object, stored: Stored, caller: Caller) -> Served:
     spec, names = definition["spec"], definition["spec"]["names"]
-    source = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
+    source = _source(version)
     schema = structural.build(source)
     subresources = version.get("subresources") or {}
     has_status = subresources.get("status") is not None
     api_version = f"{spec['group']}/{version['name']}"
+    converter = _converter(definition, api_version, schema, stored, caller)
+    plain = converter is None and api_version != stored.api_version
     kind = Kind(
         group=spec["group"],
         version=version["name"],
@@ -63,6 +98,7 @@ def _served(definition: Object, version: Object, storage: str, converter: Webhoo
         singular=names.get("singular") or names["kind"].lower(),
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
+        structure=schema,
         default=_defaulting(schema, has_status=has_status),
         validate=_validation(schema),
         validate_status=_validation(schema),
@@ -75,16 +111,36 @@ def _served(definition: Object, version: Object, storage: str, converter: Webhoo
         unconditional_update=False,
         bare_finalizers=True,
         revalidates_metadata=0,
-        to_stored=_converted(f"{spec['group']}/{storage}") if storage != version["name"] and not converter else None,
-        from_stored=converter.from_stored if converter is not None else None,
+        to_stored=_to_stored(source, stored) if plain else None,
+        from_stored=converter.from_stored if converter else _from_stored(source, schema, stored) if plain else None,
         converter=converter,
     )
     return Served(kind, builtin=False, list_kind=names.get("listKind") or "", schema=schema, document=source)
 
 
-def _converted(api_version: str) -> Callable[[Object], Object]:
-    """Versions that share their schema differ in name alone (conversion strategy None)."""
-    return lambda obj: {**obj, "apiVersion": api_version}
+def _to_stored(source: Object, stored: Stored) -> Callable[[Object], Object]:
+    """With conversion strategy None versions differ in name, and in what their schemas prune and default."""
+    if source == stored.source:
+        return lambda obj: {**obj, "apiVersion": stored.api_version}
+
+    def to_stored(obj: Object) -> Object:
+        made: Object = {**orjson.loads(orjson.dumps(obj)), "apiVersion": stored.api_version}
+        stored.coerce(made)
+        return made
+
+    return to_stored
+
+
+def _from_stored(source: Object, schema: Schema, stored: Stored) -> Callable[[Object], Object] | None:
+    if source == stored.source:
+        return None
+
+    def from_stored(obj: Object) -> Object:
+        made: Object = orjson.loads(orjson.dumps(obj))
+        structural.coerce(made, schema)
+        return made
+
+    return from_stored
 
 
 def _defaulting(schema: Schema, *, has_status: bool) -> Default:

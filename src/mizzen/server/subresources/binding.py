@@ -39,7 +39,8 @@ class Bindings:
         assert pods is not None
         asked = write_options(call.request, "CreateOptions")
         agent = call.request.headers.get("user-agent", "")
-        write = Write(pods, call.info.namespace, name, call.user, "binding", asked, call.warnings, agent)
+        namespace = call.info.namespace
+        write = Write(pods, namespace, name, call.user, "binding", asked, call.warnings, agent, admitted=True)
         now = times.format(self._clock.now())
         topology = self._topology(target)
 

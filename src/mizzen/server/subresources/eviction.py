@@ -53,7 +53,9 @@ class Evictions:
             await self._spend(pod, dry_run=dry_run)
         if not dry_run:
             await self._mark(namespace, name)
-            deletion = Write(call.served, namespace, name, call.user, options=WriteOptions(), warnings=call.warnings)
+            deletion = Write(
+                call.served, namespace, name, call.user, options=WriteOptions(), warnings=call.warnings, admitted=True
+            )
             uid = options.uid or pod["metadata"]["uid"]
             await self._registry.delete(
                 deletion, DeleteOptions(False, options.grace, options.propagation, uid, options.revision)

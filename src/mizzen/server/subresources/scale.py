@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from mizzen.api.kind import Column, Converter, Kind, Scale, Table
 from mizzen.base.clock import Clock
-from mizzen.machinery import decode, labels, paths, times
+from mizzen.machinery import decode, paths, times
 from mizzen.machinery.errors import Errors, Object, invalid
 from mizzen.server import applying, bodies, codec, patching, representation
 from mizzen.server.call import Call, Write
 from mizzen.server.reading import Reading
 from mizzen.server.registry import Registry
+from mizzen.server.scales import scale_of
 from mizzen.server.served import Served, encode_tail
 from mizzen.server.watchcache import Entry
 from mizzen.server.writing import Writing, check_name, check_uid
@@ -121,37 +122,6 @@ def _checked(sent: Object) -> Object:
 def _scale(kind: Kind) -> Scale:
     assert kind.scale is not None
     return kind.scale
-
-
-def scale_of(obj: Object, scale: Scale) -> Object:
-    """The Scale of a workload."""
-    meta = obj["metadata"]
-    kept = {
-        name: meta[name]
-        for name in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
-        if meta.get(name)
-    }
-    replicas = paths.get(obj, scale.replicas, 0)
-    status: Object = {"replicas": paths.get(obj, scale.status_replicas, 0)}
-    selector = _selector(paths.get(obj, scale.selector)) if scale.selector else ""
-    if selector:
-        status["selector"] = selector
-    return {
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": kept,
-        "spec": {"replicas": replicas} if replicas else {},
-        "status": status,
-    }
-
-
-def _selector(value: Any) -> str:
-    """A selector in its text form, be it text, a LabelSelector or a plain map."""
-    if not isinstance(value, dict):
-        return value if isinstance(value, str) else ""
-    if all(isinstance(inner, str) for inner in value.values()):
-        return str(labels.from_labels(value))
-    return labels.format_object(value)
 
 
 def _with_replicas(write: Write, old: Object, wanted: Object) -> Object:

@@ -337,6 +337,28 @@ def test_a_node_may_write_its_own() -> None:
     plugin.mutate(updates(NODE, made("n2", labels={"node-restriction.kubernetes.io/a": "b"}), made("n2")))
 
 
+def _asks_for_token(**bound: object) -> Admission:
+    request: Object = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}}
+    request["spec"] = {"boundObjectRef": bound} if bound else {}
+    return Admission("CREATE", SERVICE_ACCOUNT, "token", "shop", "robot", N1, request, None)
+
+
+@pytest.mark.parametrize(
+    ("bound", "why"),
+    [
+        ({}, "not bound to a pod"),
+        ({"kind": "Pod", "apiVersion": "v1", "name": "web"}, "without a uid"),
+        ({"kind": "Pod", "apiVersion": "v1", "name": "gone", "uid": "u"}, 'pods "gone" not found'),
+        ({"kind": "Pod", "apiVersion": "v1", "name": "web", "uid": "u"}, "does not match the UID in record"),
+        ({"kind": "Pod", "apiVersion": "v1", "name": "other", "uid": "uid-2"}, "scheduled on a different node"),
+    ],
+)
+def test_a_node_gets_tokens_of_its_own_pods_alone(bound: Object, why: str) -> None:
+    reader = FakeReader((POD, pod(nodeName="n1")), (POD, pod("other", nodeName="n2")))
+    assert why in refused(NodeRestriction(reader).mutate, _asks_for_token(**bound))
+    NodeRestriction(reader).mutate(_asks_for_token(kind="Pod", apiVersion="v1", name="web", uid="uid-1"))
+
+
 class _Allows:
     """Allows the names it is given."""
 

@@ -7,10 +7,12 @@ from tests.fakes.reader import FakeReader, made
 
 from mizzen.api.admissionregistration.mutatingwebhookconfiguration import MUTATING_WEBHOOK_CONFIGURATION
 from mizzen.api.admissionregistration.validatingwebhookconfiguration import VALIDATING_WEBHOOK_CONFIGURATION
+from mizzen.api.apps.deployment import DEPLOYMENT
 from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.kind import Kind
 from mizzen.api.kinds import KINDS
+from mizzen.machinery import structural
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import Identity
 from mizzen.server.admission.matching import Context
@@ -220,3 +222,39 @@ async def test_a_webhook_for_another_version_of_the_kind_sees_it_converted() -> 
         await _validate(caller, _hook("one", rules=rules, matchPolicy=policy), admission=admission)
         assert [seen["kind"]["version"] for seen in caller.seen] == versions
         assert [seen["requestKind"]["version"] for seen in caller.seen] == ["v1"] * len(versions)
+
+
+async def test_webhooks_see_the_scale_of_a_workload_and_may_change_its_replicas() -> None:
+    caller = FakeCaller(one=_patch({"op": "replace", "path": "/spec/replicas", "value": 5}))
+    rules = [
+        {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments/scale"]}
+    ]
+    old, new = (_workload(replicas) for replicas in (1, 3))
+    admission = Admission("UPDATE", DEPLOYMENT, "scale", "shop", "web", Identity("ann"), new, old)
+    context = _context(MUTATING_WEBHOOK_CONFIGURATION, ("w", [_hook("one", rules=rules)]))
+    waiting = MutatingAdmissionWebhook(context, caller, ()).mutate(admission)
+    assert waiting is not None
+    await waiting
+    seen = caller.seen[0]
+    assert seen["kind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    assert (seen["object"]["spec"], seen["oldObject"]["spec"]) == ({"replicas": 3}, {"replicas": 1})
+    assert admission.object == _workload(5)
+
+
+def _workload(replicas: int) -> Object:
+    return {**made("web", "shop"), "kind": "Deployment", "apiVersion": "apps/v1", "spec": {"replicas": replicas}}
+
+
+async def test_what_a_webhook_adds_to_a_custom_resource_is_pruned_by_its_schema() -> None:
+    caller = FakeCaller(one=_patch({"op": "add", "path": "/spec", "value": {"size": 1, "odd": 2}}))
+    spec = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    structure = structural.build({"type": "object", "properties": {"spec": spec}})
+    kites = Kind("ex.test", "v1", "Kite", "kites", namespaced=True, structure=structure)
+    rules = [{"apiGroups": ["ex.test"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["kites"]}]
+    admission = Admission("CREATE", kites, "", "shop", "k", Identity("ann"), made("k", "shop"), None)
+    context = _context(MUTATING_WEBHOOK_CONFIGURATION, ("w", [_hook("one", rules=rules)]))
+    waiting = MutatingAdmissionWebhook(context, caller, ()).mutate(admission)
+    assert waiting is not None
+    await waiting
+    assert admission.object is not None
+    assert admission.object["spec"] == {"size": 1}

@@ -12,6 +12,7 @@ from mizzen.machinery.cel import CelError
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.patch import json as json_patch
 from mizzen.machinery.patch.apply import combine
+from mizzen.machinery.schema import DEDUCED
 from mizzen.machinery.schema import registry as schemas
 from mizzen.server.admission import matching
 from mizzen.server.admission.matching import Context
@@ -32,7 +33,9 @@ class MutatingAdmissionPolicy(Plugin):
         self._context = context
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
-        return operation in ("CREATE", "UPDATE") and kind.group != matching.REGISTRATION
+        if kind.group == matching.REGISTRATION or kind.group in matching.REVIEWS:
+            return False
+        return operation in ("CREATE", "UPDATE")
 
     def mutate(self, admission: Admission) -> None:
         kinds = MUTATING_ADMISSION_POLICY, MUTATING_ADMISSION_POLICY_BINDING
@@ -54,8 +57,8 @@ class MutatingAdmissionPolicy(Plugin):
                 return
             raise refusal(admission, f"{found.title} denied request: {error}") from error
         if obj is not None and obj != admission.object:
-            if admission.kind.default is not None:
-                admission.kind.default(obj)
+            if not matching.is_foreign(admission):
+                matching.complete(admission.kind, obj)
             admission.object = obj
 
 
@@ -69,6 +72,6 @@ def _mutated(obj: Object, found: Bound, mutation: Object, kind: Kind) -> Object:
         raise ValueError("an apply configuration must be an object")
     if any(name in wanted for name in _UNTOUCHABLE):
         raise ValueError("may not set apiVersion or kind")
-    schema = schemas.find(kind.group, kind.version, kind.kind)
-    merged: Object = combine.merge(obj, wanted, schema) if schema is not None else {**obj, **wanted}
+    schema = kind.structure or schemas.find(kind.group, kind.version, kind.kind) or DEDUCED
+    merged: Object = combine.merge(obj, wanted, schema)
     return merged

@@ -32,7 +32,7 @@ class ValidatingAdmissionPolicy(Plugin):
         self._context = context
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
-        return kind.group != matching.REGISTRATION
+        return kind.group != matching.REGISTRATION and kind.group not in matching.REVIEWS
 
     def validate(self, admission: Admission) -> None:
         kinds = VALIDATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY_BINDING

@@ -13,6 +13,7 @@ from mizzen.api.kind import Kind
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
 from mizzen.machinery.quantity import ZERO
+from mizzen.server.admission import matching
 from mizzen.server.admission.plugin import Plugin, refusal
 from mizzen.server.admission.podresources import Amounts
 from mizzen.server.admission.quota import scopes, usage
@@ -32,7 +33,7 @@ class ResourceQuota(Plugin):
         self._writer = writer
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
-        if not kind.namespaced or kind.plural == "events":
+        if not kind.namespaced or kind.plural in ("events", "bindings") or kind.group in matching.REVIEWS:
             return False
         if operation == "CREATE":
             return not subresource

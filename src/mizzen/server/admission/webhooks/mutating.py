@@ -7,6 +7,7 @@ import orjson
 
 from mizzen.api.admissionregistration.mutatingwebhookconfiguration import MUTATING_WEBHOOK_CONFIGURATION
 from mizzen.api.kind import Kind
+from mizzen.machinery import paths
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.patch import json as json_patch
 from mizzen.server.admission import matching
@@ -63,12 +64,27 @@ class MutatingAdmissionWebhook(Plugin):
 
 def _patched(admission: Admission, webhook: Webhook, patch: list[Any]) -> Object:
     """The object with the patch applied, in the kind that the webhook saw, then defaulted. Raises ApiError."""
-    seen = matching.converted(admission.object, admission.kind, webhook.kind)
+    foreign, scaling = matching.is_foreign(admission), matching.is_scaling(admission)
+    if scaling:
+        seen = matching.scaled(admission, admission.object)
+    else:
+        seen = admission.object if foreign else matching.converted(admission.object, admission.kind, webhook.kind)
     try:
         changed: Object = json_patch.apply(seen, patch)
     except ApiError as error:
         raise Errors.internal(f'failed to apply the patch of webhook "{webhook.name}": {error}') from error
+    if foreign:
+        return changed
+    if scaling:
+        return _with_replicas(admission, changed)
     back = matching.converted(changed, webhook.kind, admission.kind) or changed
-    if admission.kind.default is not None:
-        admission.kind.default(back)
+    matching.complete(admission.kind, back)
     return back
+
+
+def _with_replicas(admission: Admission, scale: Object) -> Object:
+    """The workload with the replicas of a Scale."""
+    obj: Object = orjson.loads(orjson.dumps(admission.object))
+    assert admission.kind.scale is not None
+    paths.put(obj, admission.kind.scale.replicas, (scale.get("spec") or {}).get("replicas", 0))
+    return obj
