@@ -47,8 +47,11 @@ class OpenApi:
         name = path.removeprefix("openapi/v3/")
         if name == path or name not in dict(self._group_versions()):
             return None
+        asked = request.parameter("hash")
+        if asked and asked != (known := self._fingerprint(name)):
+            return Response(301, {"location": f"/openapi/v3/{name}?hash={known}"})
         body, digest = self._kept(name, lambda: self._document(name))
-        headers = {"cache-control": "public, immutable" if request.parameter("hash") else "no-cache, private"}
+        headers = {"cache-control": "public, immutable" if asked else "no-cache, private"}
         return _tagged(request, body, digest, headers)
 
     def _group_versions(self) -> list[tuple[str, tuple[str, str]]]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from mizzen.machinery.errors import Object
 from mizzen.machinery.schema import definitions, descriptions, registry
+from mizzen.server import openapi_custom
 from mizzen.server.served import Served
 
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -116,9 +117,10 @@ class Collected:
         return self._node(source, "")
 
     def _custom_schema(self, served: Served) -> Object:
-        kind = served.kind
         source = served.document if served.document is not None else {"type": "object"}
-        schema: Object = dict(source)
+        if self._version_two and openapi_custom.is_open(source):
+            return {"type": "object", **_extensions(served)}
+        schema: Object = openapi_custom.version_two(source) if self._version_two else dict(source)
         properties = dict(schema.get("properties") or {})
         for name in ("apiVersion", "kind"):
             properties[name] = {"type": "string", "description": _IDENTITY[name]}
@@ -129,8 +131,7 @@ class Collected:
             {"description": about, **link} if self._version_two else {"description": about, "allOf": [link]}
         )
         schema["properties"] = properties
-        schema["x-kubernetes-group-version-kind"] = [{"group": kind.group, "version": kind.version, "kind": kind.kind}]
-        return schema
+        return schema | _extensions(served)
 
     def _custom_list(self, served: Served, name: str) -> Object:
         kind = served.kind
@@ -150,6 +151,16 @@ class Collected:
                 {"group": kind.group, "version": kind.version, "kind": served.list_kind}
             ],
         }
+
+
+def _extensions(served: Served) -> Object:
+    """What a schema says of the kind as a whole."""
+    kind = served.kind
+    identity = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    extensions: Object = {"x-kubernetes-group-version-kind": [identity]}
+    if kind.selectable:
+        extensions["x-kubernetes-selectable-fields"] = [{"fieldPath": path} for path in kind.selectable]
+    return extensions
 
 
 _IDENTITY: Final = {

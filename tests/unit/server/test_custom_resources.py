@@ -127,6 +127,47 @@ async def test_openapi_tells_of_a_custom_kind(api: Caller) -> None:
     assert schema["x-kubernetes-group-version-kind"] == [{"group": "ex.test", "version": "v1", "kind": "Kite"}]
 
 
+async def test_an_address_with_an_old_hash_leads_to_the_schema_of_now(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    _, index = await api.call("GET", "/openapi/v3")
+    address = index["paths"]["apis/ex.test/v1"]["serverRelativeURL"]
+    assert (await api.raw("GET", address)).headers["cache-control"] == "public, immutable"
+    moved = await api.raw("GET", "/openapi/v3/apis/ex.test/v1?hash=old")
+    assert (moved.status, moved.headers["location"]) == (301, address)
+
+
+async def test_version_2_of_openapi_leaves_out_what_kubectl_does_not_understand(api: Caller) -> None:
+    maybe = {"type": "string", "nullable": True}
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {"type": "string"}}}
+    either = {"type": "integer", "oneOf": [{"minimum": 3}]}
+    properties = {"maybe": maybe, "free": free, "either": either, "list": {"type": "array", "items": maybe}}
+    spec = {"type": "object", "properties": properties, "required": ["maybe", "free"]}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    await api.call("POST", DEFINITIONS, definition(schema=schema, selectableFields=[{"jsonPath": ".spec.either"}]))
+    _, document = await api.call("GET", "/openapi/v2")
+    made = document["definitions"]["test.ex.v1.Kite"]
+    assert made["properties"]["spec"] == {
+        "type": "object",
+        "properties": {
+            "maybe": {},
+            "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            "either": {"type": "integer"},
+            "list": {"type": "array", "items": {}},
+        },
+        "required": ["free"],
+    }
+    assert made["x-kubernetes-selectable-fields"] == [{"fieldPath": "spec.either"}]
+    _, whole = await api.call("GET", "/openapi/v3/apis/ex.test/v1")
+    assert whole["components"]["schemas"]["test.ex.v1.Kite"]["properties"]["spec"] == spec
+
+
+async def test_version_2_of_openapi_does_not_list_the_fields_of_what_may_hold_anything(api: Caller) -> None:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    await api.call("POST", DEFINITIONS, definition(schema=schema))
+    _, document = await api.call("GET", "/openapi/v2")
+    assert "properties" not in document["definitions"]["test.ex.v1.Kite"]
+
+
 def _with_schema(**properties: Any) -> list[dict[str, Any]]:
     spec = {"type": "object", "properties": properties}
     schema = {"type": "object", "properties": {"spec": spec}}
