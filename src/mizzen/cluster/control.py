@@ -250,7 +250,9 @@ class ControlPlane:
         manager = self.client("system:kube-controller-manager", "kube-controller-manager")
         scheduling = self.client("system:kube-scheduler", "kube-scheduler")
         working = controllers(settings)
-        self._supervise("controllers", run_controllers(manager, cache, working, self._clock, self._rng))
+        metrics = self.server.metrics.others
+        running = run_controllers(manager, cache, working, self._clock, self._rng, metrics=metrics)
+        self._supervise("controllers", running)
         self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng, self._options.scheduler))
         simulated = self._simulated()
         if simulated is not None:

@@ -18,6 +18,7 @@ from mizzen.machinery.errors import ApiError
 from mizzen.reconcile.controller import Controller, Keys, Watch
 from mizzen.reconcile.fence import Fence, Written
 from mizzen.reconcile.hands import Doubt, Hands, Outcome
+from mizzen.reconcile.measures import Measures
 from mizzen.reconcile.plan import Answer, Get, Plan
 
 _log = log.get("reconcile")
@@ -43,6 +44,7 @@ class Desk:
         self.controller = controller
         self.counts = Counts()
         self.queue = WorkQueue(controller.backoff)
+        self.measures = Measures(controller.name, self.queue)
         self._cache = cache
         self._clock = clock
         self._woken = woken
@@ -55,6 +57,7 @@ class Desk:
 
     def wake(self, key: str) -> None:
         """Look at this key soon."""
+        self.measures.came(key, self._clock.monotonic())
         self.queue.add(key)
         self._woken()
 
@@ -72,6 +75,7 @@ class Desk:
     async def round(self, key: str, hands: Hands, trace: Trace | None = None) -> None:
         """See, decide, act on one key, and arrange when to look again."""
         self.counts.rounds += 1
+        self.measures.begun(key, self._clock.monotonic())
         try:
             await self._round(key, hands, trace)
         except (ApiError, ConnectionError) as error:
@@ -80,6 +84,7 @@ class Desk:
             _log.error("controller failed", controller=self.controller.name, key=key, trace=traceback.format_exc())
             self._failed(key, error)
         finally:
+            self.measures.done(key, self._clock.monotonic())
             self.queue.done(key)
             self._woken()
 
@@ -124,6 +129,7 @@ class Desk:
             return
         if outcome.stale:
             self.counts.stale += 1
+            self.measures.retries += 1
             self.queue.failed(key, self._clock.monotonic())
             return
         self.queue.succeeded(key)
@@ -135,6 +141,7 @@ class Desk:
 
     def _failed(self, key: str, error: Exception) -> None:
         self.counts.errors += 1
+        self.measures.retries += 1
         delay = self.queue.failed(key, self._clock.monotonic())
         _log.info("will retry", controller=self.controller.name, key=key, error=str(error), seconds=round(delay, 3))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from mizzen.base.clock import Clock
@@ -10,6 +10,7 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.discovery import follow_kinds, open_built_in
 from mizzen.client.informer import synced
+from mizzen.reconcile import measures
 from mizzen.reconcile.controller import Controller
 from mizzen.reconcile.desk import Desk, Trace
 from mizzen.reconcile.events import Recorder
@@ -23,9 +24,16 @@ async def run_controllers(
     clock: Clock,
     rng: random.Random,
     trace: Trace | None = None,
+    metrics: list[Callable[[], Iterable[str]]] | None = None,
 ) -> None:
-    """Drive the controllers until cancelled. Somebody else runs `informer.follow` on the cache."""
+    """Drive the controllers until cancelled, and let `metrics` tell of them.
+
+    Somebody else runs `informer.follow` on the cache.
+    """
     desks = tuple(_Driver(client, cache, controller, clock, rng, trace) for controller in controllers)
+    if metrics is not None:
+        measured = [driver.desk.measures for driver in desks]
+        metrics.append(lambda: measures.lines(measured, clock.monotonic()))
     everything = any(driver.desk.controller.follows_everything is not None for driver in desks)
     async with asyncio.TaskGroup() as tasks:
         if everything:

@@ -21,6 +21,11 @@ class Bell:
         self._rung = False
         self.closed = False
 
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return len(self._listening)
+
     def ring(self) -> None:
         """Something changed."""
         if self._pausing:

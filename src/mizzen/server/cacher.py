@@ -49,6 +49,7 @@ class Cacher:
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
         self._base = 0
+        self._wanted = 0
         self.revision = 0
 
     def cache(self, storage: str) -> WatchCache:
@@ -82,12 +83,29 @@ class Cacher:
             for changed in subscribers:
                 changed(event)
 
+    @property
+    def problem(self) -> str:
+        """Why memory does not follow the store; empty while it does."""
+        return "" if self._task is not None and not self._task.done() else "the store is not followed"
+
+    @property
+    def lag(self) -> str:
+        """What memory has not read yet; empty when it has caught up."""
+        return "" if self.revision >= self._wanted else f"read up to {self.revision} of {self._wanted}"
+
+    @property
+    def sizes(self) -> list[tuple[str, int, int]]:
+        """Each storage prefix with how many objects it holds and how many watchers wait."""
+        return [
+            (storage, len(cache.entries), self._bells[storage].listeners) for storage, cache in self._caches.items()
+        ]
+
     async def start(self) -> None:
         """Read everything, then follow the store until `close`.
 
         Memory starts a little in the past and catches up, so that watchers of before a restart can resume.
         """
-        newest = self._store.revision
+        newest = self._wanted = self._store.revision
         await self._load(max(self._store.compacted, newest - _RELIVED))
         self._task = asyncio.create_task(self._follow(), name="cacher")
         await self.seen(newest)

@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
 """
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from typing import Final, NamedTuple
 
 from mizzen.api.flowcontrol.flowschema import FLOW_SCHEMA
 from mizzen.api.flowcontrol.prioritylevelconfiguration import PRIORITY_LEVEL_CONFIGURATION
+from mizzen.base import metrics
+from mizzen.base.metrics import Histogram
 from mizzen.machinery.errors import Errors, Object
 from mizzen.machinery.identity import Identity
 from mizzen.server.authn.serviceaccounts import split_username
@@ -24,6 +27,7 @@ SEATS: Final = 600
 FLOW_HEADER: Final = "x-kubernetes-pf-flowschema-uid"
 LEVEL_HEADER: Final = "x-kubernetes-pf-prioritylevel-uid"
 _WAIT_SECONDS: Final = 60.0
+_WAIT_BOUNDS: Final = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30)
 _REMEMBERED: Final = 4096
 _STREAMS: Final = frozenset({"watch", "proxy"})
 _READS: Final = frozenset({"get", "list"})
@@ -40,6 +44,10 @@ class _Level:
     most_waiting: int
     taken: int = 0
     waiting: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    """Requests that got no seat, by reason."""
+    dispatched: int = 0
+    waited: Histogram = field(default_factory=lambda: Histogram(_WAIT_BOUNDS))
     flows: OrderedDict[str, deque[asyncio.Future[None]]] = field(default_factory=OrderedDict)
 
     def leave(self) -> None:
@@ -54,6 +62,10 @@ class _Level:
                 waiter.set_result(None)
                 return
         self.taken -= 1
+
+    def refuse(self, reason: str) -> None:
+        """A request gets no seat."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def forget(self, flow: str, waiter: asyncio.Future[None]) -> None:
         """Nobody waits any more."""
@@ -126,8 +138,10 @@ class Fairness:
             return _NO_SEAT
         if level.taken < level.seats:
             level.taken += 1
+            level.dispatched += 1
             return level
         if level.waiting >= level.most_waiting:
+            level.refuse("queue-full" if level.most_waiting else "concurrency-limit")
             raise Errors.too_many_requests("too many requests, please try again later", retry_after=1)
         return await self._wait(level, flow)
 
@@ -137,16 +151,31 @@ class Fairness:
 
     def metrics(self) -> Iterator[str]:
         """The seats of the levels, in Prometheus' text format."""
-        shown: tuple[tuple[str, Callable[[_Level], int]], ...] = (
-            ("nominal_limit_seats", lambda level: level.seats),
-            ("current_limit_seats", lambda level: level.seats),
-            ("current_executing_seats", lambda level: level.taken),
-            ("current_inqueue_requests", lambda level: level.waiting),
+        shown: tuple[tuple[str, str, Callable[[_Level], int]], ...] = (
+            ("nominal_limit_seats", "Seats of the level", lambda level: level.seats),
+            ("current_limit_seats", "Seats that it may use now", lambda level: level.seats),
+            ("current_executing_seats", "Seats that are taken", lambda level: level.taken),
+            ("current_inqueue_requests", "Requests that wait", lambda level: level.waiting),
         )
-        for metric, value in shown:
-            yield f"# TYPE apiserver_flowcontrol_{metric} gauge"
-            for name, level in self._levels.items():
-                yield f'apiserver_flowcontrol_{metric}{{priority_level="{name}"}} {value(level)}'
+        for metric, about, value in shown:
+            samples = ((_shown(level), value(level)) for level in self._levels.values())
+            yield from metrics.family(f"apiserver_flowcontrol_{metric}", "gauge", about, samples)
+        yield from self._counted()
+
+    def _counted(self) -> Iterator[str]:
+        levels = self._levels.values()
+        name = "apiserver_flowcontrol_dispatched_requests_total"
+        dispatched = ((_shown(level), level.dispatched) for level in levels)
+        yield from metrics.family(name, "counter", "Requests that took a seat", dispatched)
+        name = "apiserver_flowcontrol_rejected_requests_total"
+        refused = (
+            (f'{_shown(level)},reason="{reason}"', count) for level in levels for reason, count in level.refused.items()
+        )
+        yield from metrics.family(name, "counter", "Requests that got none", refused)
+        name = "apiserver_flowcontrol_request_wait_duration_seconds"
+        yield from metrics.head(name, "histogram", "Seconds in the queue of those that waited")
+        for level in levels:
+            yield from level.waited.lines(name, _shown(level))
 
     def _place(self, info: RequestInfo, user: Identity) -> _Place:
         """The place of a request, looked up once for requests alike."""
@@ -163,21 +192,27 @@ class Fairness:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         level.flows.setdefault(flow, deque()).append(waiter)
         level.waiting += 1
+        since = time.monotonic()
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
                 await waiter
         except TimeoutError:
             level.forget(flow, waiter)
+            level.refuse("time-out")
             raise Errors.too_many_requests("request did not start within its time in the queue") from None
         except asyncio.CancelledError:
             level.forget(flow, waiter)
             if waiter.done() and not waiter.cancelled():
                 level.leave()
             raise
+        level.dispatched += 1
+        level.waited.observe(time.monotonic() - since)
         return level
 
     def _classify(self, info: RequestInfo, user: Identity) -> _Place:
         for schema in self._ordered:
+            if schema.level not in self._specs:
+                continue
             if any(_concerns(rule, info, user) for rule in schema.rules):
                 distinguisher = {"ByUser": user.name, "ByNamespace": info.namespace}.get(schema.by, "")
                 marks = {FLOW_HEADER: schema.uid, LEVEL_HEADER: self._uids.get(schema.level, "")}
@@ -217,6 +252,10 @@ class Fairness:
             level = self._levels.setdefault(name, _Level(name, seats, 0))
             level.seats, level.most_waiting = seats, _most_waiting(spec)
         self._known.clear()
+
+
+def _shown(level: _Level) -> str:
+    return metrics.labels({"priority_level": level.name})
 
 
 def _most_waiting(spec: Object) -> int:

@@ -1,8 +1,9 @@
 """/healthz, /livez and /readyz, whole, verbose, and check by check."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from mizzen.base import metrics
 from mizzen.wire.message import Request, Response
 
 _PLAIN: Final = {
@@ -22,15 +23,33 @@ class Health:
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self.checks = dict(checks)
         self.readiness: dict[str, Check] = {}
+        self.leaving = False
+        """Whether the server is about to end, so that nobody should come any more."""
+
+    def names(self, path: str) -> list[str]:
+        """The checks of a path."""
+        return list(self._checks(path))
+
+    def metrics(self) -> Iterator[str]:
+        """Whether each check is passed now, in Prometheus' text format."""
+        samples = (
+            (metrics.labels({"name": name, "type": path}), 0 if check() else 1)
+            for path in PATHS
+            for name, check in self._checks(path).items()
+        )
+        yield from metrics.family("kubernetes_healthcheck", "gauge", "Whether a health check is passed", samples)
+
+    def _checks(self, path: str) -> dict[str, Check]:
+        if path != "readyz":
+            return self.checks
+        return {**self.checks, **self.readiness, "shutdown": lambda: "process is shutting down" if self.leaving else ""}
 
     def answer(self, request: Request) -> Response | None:
         """The answer for a health path; None for any other."""
         parts = request.path.strip("/").split("/", 1)
         if parts[0] not in PATHS:
             return None
-        checks = dict(self.checks)
-        if parts[0] == "readyz":
-            checks |= self.readiness
+        checks = self._checks(parts[0])
         if len(parts) == 2:
             return self._single(parts[1], checks)
         return self._all(request, parts[0], checks)
@@ -56,6 +75,9 @@ class Health:
             problem = check()
             failed = failed or bool(problem)
             lines.append(f"[-]{name} failed: reason withheld" if problem else f"[+]{name} ok")
+        if unknown := sorted(excluded - checks.keys()):
+            names = ", ".join(f'"{name}"' for name in unknown)
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {names}")
         text = "\n".join(lines)
         if failed:
             return Response(500, dict(_PLAIN), f"{text}\n{path} check failed\n".encode())

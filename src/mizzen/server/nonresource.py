@@ -54,6 +54,9 @@ class NonResource:
         if path == "/metrics":
             body = self._metrics.render()
             return codec.compressed(request, Response(200, {"content-type": "text/plain; version=0.0.4"}, body))
+        if path == "/metrics/slis":
+            text = "\n".join(self.health.metrics()).encode() + b"\n"
+            return Response(200, {"content-type": "text/plain; version=0.0.4"}, text)
         if path.startswith("/openapi"):
             return self.openapi.answer(request)
         parts = path.split("/")
@@ -64,7 +67,7 @@ class NonResource:
         return self.health.answer(request) or self.discovery.answer(request)
 
     def _index(self, request: Request) -> Response:
-        paths = {"/api", "/apis", "/metrics", "/openapi/v2", "/openapi/v3", "/version", *self.extra}
+        paths = {"/api", "/apis", "/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/version", *self.extra}
         for version in self._routes.versions(""):
             paths.add(f"/api/{version}")
         for group in self.discovery.groups():
@@ -72,7 +75,7 @@ class NonResource:
             paths.update(f"/apis/{group}/{version}" for version in self._routes.versions(group))
         for name in PATHS:
             paths.add(f"/{name}")
-            paths.update(f"/{name}/{check}" for check in self.health.checks)
+            paths.update(f"/{name}/{check}" for check in self.health.names(name))
         return codec.respond(request, codec.encode({"paths": sorted(paths)}), media.PLAIN)
 
 

@@ -6,7 +6,7 @@
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from mizzen.base import log
 from mizzen.machinery.errors import ApiError, Errors
@@ -30,8 +30,19 @@ Answer = Response | Awaitable[Response]
 Work = Callable[[Call], Answer]
 
 
-Observe = Callable[[str, RequestInfo, int, float], None]
-"""Counts a request: method, what was asked, status, seconds."""
+class Observer(Protocol):
+    """Counts requests."""
+
+    def observe(self, method: str, info: RequestInfo, status: int, seconds: float) -> None:
+        """One was answered: method, what was asked, status, seconds."""
+
+    def begin(self, info: RequestInfo) -> None:
+        """One waits for its answer."""
+
+    def end(self, info: RequestInfo) -> None:
+        """It waits no more."""
+
+
 Paths = Callable[[Request, RequestInfo, Identity], Answer]
 """Answers what is not a resource: discovery, health, metrics. Raises PathNotFound."""
 
@@ -39,13 +50,13 @@ Paths = Callable[[Request, RequestInfo, Identity], Answer]
 class Pipeline:
     """Answers requests."""
 
-    def __init__(self, routes: Routes, config: Config, work: Work, paths: Paths, observe: Observe) -> None:
+    def __init__(self, routes: Routes, config: Config, work: Work, paths: Paths, observer: Observer) -> None:
         self._routes = routes
         self._authorizers = tuple(config.authorizers)
         self._identification = Identification(config.authenticators, self.check)
         self._work = work
         self._paths = paths
-        self._observe = observe
+        self._observer = observer
         self._fairness = config.fairness
         self._auditor = config.auditor
         self._remotes = config.remotes.versions if config.remotes is not None else {}
@@ -81,10 +92,13 @@ class Pipeline:
         started: float,
         trail: Trail | None,
     ) -> Response:
+        self._observer.begin(info)
         try:
             response = await answer
         except Exception as error:
             response = self._failed(request, error)
+        finally:
+            self._observer.end(info)
         return self._finished(request, info, user, response, started, trail)
 
     def _seated(self, request: Request, info: RequestInfo, user: Identity) -> Answer:
@@ -167,7 +181,7 @@ class Pipeline:
         seconds = time.perf_counter() - started
         if self._fairness is not None and user is not None:
             response.headers.update(self._fairness.marks(info, user))
-        self._observe(request.method, info, response.status, seconds)
+        self._observer.observe(request.method, info, response.status, seconds)
         if log.is_shown("debug"):
             _log_access(request, user, response, seconds)
         if trail is not None and self._auditor is not None:

@@ -17,7 +17,7 @@ from mizzen.server.crd.definitions import Definitions
 from mizzen.server.crd.kinds import Stored
 from mizzen.server.deadlines import Deadlines
 from mizzen.server.managers import Managers
-from mizzen.server.metrics import Metrics
+from mizzen.server.metrics import Metrics, stored
 from mizzen.server.nonresource import NonResource
 from mizzen.server.options import DeleteOptions
 from mizzen.server.pipeline import Pipeline
@@ -69,12 +69,17 @@ class Server:
             writer=self.writer,
             clock=clock,
         )
+        self.metrics.others.append(lambda: stored(self.cacher.sizes))
         if config.fairness is not None:
             self.metrics.others.append(config.fairness.metrics)
         self.nonresource = NonResource(self.routes, self.metrics, config.remotes)
+        health = self.nonresource.health
+        # Under the name by which clients ask for the store, whichever it is.
+        health.checks["etcd"] = lambda: self.cacher.problem
+        health.readiness["informer-sync"] = lambda: self.cacher.lag
         connecting = Chain([plugin for plugin in config.admission if plugin.name in _CONNECTING])
         work = Work(reading, writing, self.handlers, connecting)
-        self._pipeline = Pipeline(self.routes, config, work, self.nonresource, self.metrics.observe)
+        self._pipeline = Pipeline(self.routes, config, work, self.nonresource, self.metrics)
         self._index(config.kinds)
         caller = config.webhooks or HttpCaller(self.reader)
         self._definitions = Definitions(self, self.reader, self.writer, clock, caller)
@@ -88,6 +93,7 @@ class Server:
 
     async def close(self) -> None:
         """End every watch and stop following the store, which stays open."""
+        self.nonresource.health.leaving = True
         await self._policies.close()
         await self._definitions.close()
         self._deadlines.close()

@@ -112,12 +112,27 @@ def test_an_answer_tells_by_what_it_was_judged() -> None:
     assert fairness.marks(READ, ANN) != fairness.marks(READ, ROOT)
 
 
+async def test_a_schema_whose_level_is_missing_is_passed_over() -> None:
+    reader = FakeReader()
+    fairness = Fairness(reader, 1)
+    everyone = {"kind": "Group", "group": {"name": "*"}}
+    anything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"]}
+    rules = [{"subjects": [everyone], "resourceRules": [anything]}]
+    level = {"metadata": {"name": "one"}, "spec": {"limited": {"limitResponse": {"type": "Reject"}}}}
+    reader.put(PRIORITY_LEVEL_CONFIGURATION, level)
+    for name, level, precedence in (("dangling", "gone", 1), ("all", "one", 2)):
+        spec = {"priorityLevelConfiguration": {"name": level}, "matchingPrecedence": precedence, "rules": rules}
+        reader.put(FLOW_SCHEMA, {"metadata": {"name": name}, "spec": spec})
+    assert not fairness.is_free(requestinfo.parse(Request("POST", "/api/v1/namespaces/d/pods")), ANN)
+
+
 async def test_the_seats_of_a_level_are_metrics() -> None:
     fairness = _fairness()
     await fairness.seat(WRITE, ANN)
     shown = list(fairness.metrics())
     assert 'apiserver_flowcontrol_nominal_limit_seats{priority_level="global-default"} 1' in shown
     assert 'apiserver_flowcontrol_current_executing_seats{priority_level="global-default"} 1' in shown
+    assert 'apiserver_flowcontrol_dispatched_requests_total{priority_level="global-default"} 1' in shown
 
 
 def test_a_flow_schema_dangles_while_its_level_is_missing() -> None:

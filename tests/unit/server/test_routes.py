@@ -1,11 +1,15 @@
 """Paths, discovery, schema documents and health."""
 
+import asyncio
 import gzip
 
 import orjson
 from tests.unit.server.conftest import Caller
 
+from mizzen.base.clock import VirtualClock
 from mizzen.server.routes import version_priority
+from mizzen.server.server import Server
+from mizzen.store.memory import MemoryStore
 
 
 async def test_unknown_paths_and_resources_answer_as_kubernetes_does(api: Caller) -> None:
@@ -42,6 +46,24 @@ async def test_health_is_told_whole_verbose_and_by_check(api: Caller) -> None:
     assert (await api.call("GET", "/livez?verbose"))[1].endswith("livez check passed\n")
     assert await api.call("GET", "/healthz/ping") == (200, "ok")
     assert (await api.call("GET", "/healthz/nothing"))[0] == 404
+    assert await api.call("GET", "/readyz/etcd") == (200, "ok")
+    assert "[+]informer-sync ok\n[+]shutdown ok\nreadyz check passed" in (await api.call("GET", "/readyz?verbose"))[1]
+    _, excluded = await api.call("GET", "/livez?verbose&exclude=etcd&exclude=nope")
+    assert '[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: no matches for "nope"' in excluded
+    assert 'kubernetes_healthcheck{name="etcd",type="livez"} 1' in (await api.call("GET", "/metrics/slis"))[1]
+
+
+async def test_a_server_that_ends_lives_but_is_not_ready() -> None:
+    store = MemoryStore()
+    api = Caller(Server(store, VirtualClock()), VirtualClock())
+    await api.server.start()
+    api.server.nonresource.health.leaving = True
+    assert (await api.call("GET", "/livez"))[0] == 200
+    status, text = await api.call("GET", "/readyz")
+    assert (status, "[-]shutdown failed: reason withheld" in text) == (500, True)
+    await api.server.close()
+    assert (await api.call("GET", "/livez/etcd"))[0] == 500
+    await store.close()
 
 
 async def test_openapi_v3_describes_a_group_and_keeps_its_tag(api: Caller) -> None:
@@ -70,9 +92,26 @@ async def test_every_reference_of_every_openapi_document_leads_somewhere(api: Ca
 async def test_metrics_count_requests(api: Caller) -> None:
     await api.call("GET", "/api/v1/pods")
     _, text = await api.call("GET", "/metrics")
-    assert (
-        'apiserver_request_total{verb="LIST",group="",version="v1",resource="pods",subresource="",code="200"} 1' in text
-    )
+    labels = 'verb="LIST",group="",version="v1",resource="pods",subresource="",scope="cluster",component="apiserver"'
+    assert f'apiserver_request_total{{{labels},code="200"}} 1' in text
+    for name in ("apiserver_request_duration_seconds", "apiserver_request_sli_duration_seconds"):
+        assert f'{name}_bucket{{{labels},le="+Inf"}} 1' in text
+    assert 'apiserver_current_inflight_requests{request_kind="mutating"} 0' in text
+
+
+async def test_metrics_tell_how_much_is_stored_and_who_watches_it(api: Caller) -> None:
+    made = {"metadata": {"name": "a"}}
+    assert (await api.call("POST", "/api/v1/namespaces/default/configmaps", made))[0] == 201
+    revision = api.server.cacher.revision
+    watching = await api.raw("GET", f"/api/v1/configmaps?watch=1&resourceVersion={revision}")
+    assert watching.stream is not None
+    following = asyncio.create_task(anext(watching.stream))  # type: ignore[call-overload]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    _, text = await api.call("GET", "/metrics")
+    following.cancel()
+    assert 'apiserver_storage_objects{resource="configmaps"} 1' in text
+    assert 'apiserver_longrunning_requests{verb="WATCH",group="",resource="configmaps"} 1' in text
 
 
 def test_stable_versions_come_before_beta_and_alpha() -> None:
