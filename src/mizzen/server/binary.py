@@ -6,12 +6,16 @@ Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encod
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import orjson
+
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import Object
 from mizzen.machinery.protobuf import envelope
 from mizzen.server import tables
+from mizzen.server.media import PROTOBUF
+from mizzen.server.recent import Encoding
 from mizzen.server.served import ListMeta
-from mizzen.server.watchcache import decode_tail
+from mizzen.server.watchcache import metadata_of
 
 KEPT_BYTES: Final = 8 << 20
 """Messages that are kept, over all kinds, enough for some 5,000 pods; the oldest go first. Most of the tails that they
@@ -51,20 +55,24 @@ class Binary:
         self._list_kind = list_kind
         self._decode = decode
         self._kept = kept
+        self.encoding = Encoding((PROTOBUF, kind.api_version, kind.kind), self._item)
 
     def one(self, tail: bytes) -> bytes:
         kind = self._kind
         return envelope.wrapped(kind.api_version, kind.kind, self._message(tail))
 
     def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
-        messages = [self._message(tail) for tail in tails]
-        return envelope.listed(self._kind.api_version, self._list_kind, meta.as_object(), messages)
+        items = self.encoding.joined(b"", tails)
+        return envelope.listed(self._kind.api_version, self._list_kind, meta.as_object(), items)
 
     def event(self, type: str, tail: bytes) -> bytes:
         return envelope.frame(type, self.one(tail))
 
     def notice(self, type: str, obj: Object) -> bytes:
         return envelope.frame(type, envelope.write(obj))
+
+    def _item(self, tail: bytes) -> bytes:
+        return envelope.item(self._message(tail))
 
     def _message(self, tail: bytes) -> bytes:
         kind = self._kind
@@ -83,14 +91,14 @@ class BinaryPartial:
 
     def __init__(self, version: str) -> None:
         self._api_version = f"meta.k8s.io/{version}"
+        self.encoding = Encoding((PROTOBUF, self._api_version), self._item)
 
     def one(self, tail: bytes) -> bytes:
         return envelope.write(self._reduced(tail))
 
     def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
-        kind = "PartialObjectMetadata"
-        messages = [envelope.message(self._reduced(tail), self._api_version, kind) for tail in tails]
-        return envelope.listed(self._api_version, f"{kind}List", meta.as_object(), messages)
+        items = self.encoding.joined(b"", tails)
+        return envelope.listed(self._api_version, f"{_PARTIAL}List", meta.as_object(), items)
 
     def event(self, type: str, tail: bytes) -> bytes:
         return envelope.frame(type, self.one(tail))
@@ -100,5 +108,11 @@ class BinaryPartial:
             obj = tables.metadata_only(obj, self._api_version)
         return envelope.frame(type, envelope.write(obj))
 
+    def _item(self, tail: bytes) -> bytes:
+        return envelope.item(envelope.message(self._reduced(tail), self._api_version, _PARTIAL))
+
     def _reduced(self, tail: bytes) -> Object:
-        return tables.metadata_only(decode_tail(tail), self._api_version)
+        return {"kind": _PARTIAL, "apiVersion": self._api_version, "metadata": orjson.loads(metadata_of(tail))}
+
+
+_PARTIAL: Final = "PartialObjectMetadata"

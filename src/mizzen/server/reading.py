@@ -1,7 +1,7 @@
 """GET, LIST and WATCH of every kind: answered from memory, at once."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from mizzen.api.kind import Converter
@@ -13,6 +13,7 @@ from mizzen.server.call import Call
 from mizzen.server.deadlines import Deadlines
 from mizzen.server.media import JSON, PROTOBUF, YAML, not_acceptable
 from mizzen.server.options import ListOptions
+from mizzen.server.recent import AT_ONCE, Encoding
 from mizzen.server.storage import object_key
 from mizzen.server.watch import Watch
 from mizzen.server.watchcache import Entry
@@ -71,10 +72,14 @@ class Reading:
         entries, meta = listing.page(cache, self._cacher.revision, now, self._namespace(call), selected, asked)
         shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
         tails = [entry.tail for entry in entries]
-        converter = call.kind.converter
-        if converter is None:
+
+        def render() -> Response:
             return codec.respond(request, shown.many(tails, meta), call.media)
-        return _converted(converter, entries, lambda: codec.respond(request, shown.many(tails, meta), call.media))
+
+        encoding = shown.encoding if len(tails) > AT_ONCE else None
+        if call.kind.converter is not None:
+            return _converted(call.kind.converter, entries, render)
+        return render() if encoding is None else _encoded(encoding, tails, render)
 
     def watch(self, call: Call) -> Response:
         """A stream of events."""
@@ -121,6 +126,12 @@ class Reading:
     @staticmethod
     def _namespace(call: Call) -> str:
         return call.info.namespace if call.kind.namespaced else ""
+
+
+async def _encoded(encoding: Encoding, tails: Sequence[bytes], render: Callable[[], Response]) -> Response:
+    """The answer with a long list, once its objects are encoded."""
+    await encoding.prepare(tails)
+    return render()
 
 
 async def _converted(converter: Converter, entries: Iterable[Entry], render: Callable[[], Response]) -> Response:

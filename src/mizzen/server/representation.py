@@ -3,6 +3,7 @@
 Whole objects of a kind that is stored as it is served are spliced from bytes; everything else is decoded first.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -12,18 +13,23 @@ from mizzen.machinery.errors import ApiError, Object
 from mizzen.server import tables
 from mizzen.server.binary import Binary, BinaryPartial
 from mizzen.server.media import PROTOBUF, Media
+from mizzen.server.recent import Encoding
 from mizzen.server.served import Lines, ListMeta, Served
-from mizzen.server.watchcache import decode_tail
+from mizzen.server.watchcache import metadata_of
 from mizzen.wire.message import Request
 
 
 class Representation(Protocol):
-    """Encodes stored tails as one kind of answer."""
+    """Encodes stored tails as one kind of answer; made for one request, but for whole objects in JSON."""
 
     shares_lines: bool
     """Whether events look the same to every watcher that asks for this kind."""
     binary: bool
     """Whether it is protobuf."""
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """What encodes the objects of a list; None where they are joined as they are."""
 
     def one(self, tail: bytes) -> bytes:
         """A single object."""
@@ -39,46 +45,47 @@ class Representation(Protocol):
 
 
 class Partial(Lines):
-    """Metadata alone."""
+    """Metadata alone, as the bytes that it is kept as."""
 
     shares_lines = False
+    encoding: Encoding
 
     def __init__(self, version: str) -> None:
         self._api_version = f"meta.k8s.io/{version}"
+        self._start = b'{"kind":"PartialObjectMetadata","apiVersion":"%b","metadata":' % self._api_version.encode()
+        self.encoding = Encoding(self._api_version, self.one)
 
     def one(self, tail: bytes) -> bytes:
-        return orjson.dumps(self._reduced(tail))
+        return b"%b%b}" % (self._start, metadata_of(tail))
 
     def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
-        return orjson.dumps(
-            {
-                "kind": "PartialObjectMetadataList",
-                "apiVersion": self._api_version,
-                "metadata": meta.as_object(),
-                "items": [self._reduced(tail) for tail in tails] or None,
-            }
+        shown = orjson.dumps(
+            {"kind": "PartialObjectMetadataList", "apiVersion": self._api_version, "metadata": meta.as_object()}
         )
+        items = b"[%b]" % self.encoding.joined(b",", tails) if tails else b"null"
+        return b'%b,"items":%b}' % (shown[:-1], items)
 
     def event(self, type: str, tail: bytes) -> bytes:
-        return orjson.dumps({"type": type, "object": self._reduced(tail)}, option=orjson.OPT_APPEND_NEWLINE)
+        return b'{"type":"%b","object":%b}\n' % (type.encode(), self.one(tail))
 
     def notice(self, type: str, obj: Object) -> bytes:
         return super().notice(type, obj if obj["kind"] == "Status" else tables.metadata_only(obj, self._api_version))
-
-    def _reduced(self, tail: bytes) -> Object:
-        return tables.metadata_only(decode_tail(tail), self._api_version)
 
 
 class Tabular(Lines):
     """Rows of cells, as kubectl shows them; only the first event of a watch carries the columns."""
 
     shares_lines = False
+    encoding: Encoding
 
     def __init__(self, shape: tables.Shape, decode: Callable[[bytes], Object], now: Callable[[], float]) -> None:
         self._shape = shape
         self._decode = decode
         self._now = now
         self._headed = False
+        # Ages are told in whole seconds, so that all lists of one second look the same.
+        self._second = math.floor(now())
+        self.encoding = Encoding((shape, self._second), self._row)
 
     def one(self, tail: bytes) -> bytes:
         obj = self._decode(tail)
@@ -86,8 +93,10 @@ class Tabular(Lines):
         return orjson.dumps(tables.render(self._shape, [obj], meta, self._now()))
 
     def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
-        objects = [self._decode(tail) for tail in tails]
-        return orjson.dumps(tables.render(self._shape, objects, meta.as_object(), self._now()))
+        if not tails:
+            return orjson.dumps(tables.render(self._shape, [], meta.as_object(), self._second))
+        head = orjson.dumps(tables.head(self._shape, meta.as_object()))
+        return b'%b,"rows":[%b]}' % (head[:-1], self.encoding.joined(b",", tails))
 
     def event(self, type: str, tail: bytes) -> bytes:
         obj = self._decode(tail)
@@ -95,6 +104,9 @@ class Tabular(Lines):
         table = tables.render(self._shape, [obj], meta, self._now(), headed=not self._headed)
         self._headed = True
         return orjson.dumps({"type": type, "object": table}, option=orjson.OPT_APPEND_NEWLINE)
+
+    def _row(self, tail: bytes) -> bytes:
+        return orjson.dumps(tables.row(self._shape, self._decode(tail), self._second))
 
 
 def choose(

@@ -1,6 +1,5 @@
 """A kind as this server serves it: its name for lists, its schema, and its objects spliced from stored bytes."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +9,7 @@ import orjson
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import Object
 from mizzen.machinery.schema import Schema
+from mizzen.server.recent import RECENT, Encoding
 from mizzen.server.watchcache import decode_tail
 
 _EVENT: Final = {name: b'{"type":"%b","object":' % name.encode() for name in ("ADDED", "MODIFIED", "DELETED")}
@@ -32,35 +32,11 @@ class ListMeta:
         return meta
 
 
-class RecentLists:
-    """The latest big lists, joined: clients that start together ask for the same one again."""
-
-    def __init__(self) -> None:
-        self._known: deque[tuple[bytes, Sequence[bytes], bytes]] = deque(maxlen=4)
-
-    def joined(self, separator: bytes, tails: Sequence[bytes]) -> bytes:
-        """The tails with the separator between them."""
-        if len(tails) < _RECENT_FROM:
-            return separator.join(tails)
-        for known in self._known:
-            # Unchanged tails are the same objects, so that comparing them is comparing pointers.
-            if known[0] == separator and known[1] == tails:
-                return known[2]
-        made = separator.join(tails)
-        if len(made) <= _RECENT_BYTES:
-            self._known.append((separator, tails, made))
-        return made
-
-
-_RECENT_FROM: Final = 50
-_RECENT_BYTES: Final = 8 << 20
-_recent: Final = RecentLists()
-
-
 class Lines:
     """What all JSON representations say of a watch itself."""
 
     binary = False
+    encoding: Encoding | None = None
 
     def notice(self, type: str, obj: Object) -> bytes:
         return orjson.dumps({"type": type, "object": obj}, option=orjson.OPT_APPEND_NEWLINE)
@@ -96,7 +72,9 @@ class Whole(Lines):
             return head + b',"items":[]}'
         if self._convert is not None:
             tails = [self._convert(tail) for tail in tails]
-        return (head, b',"items":[', self._item, _recent.joined(self._separator, tails), b"]}")
+        separator = self._separator
+        joined = RECENT.get(separator, tails, lambda: separator.join(tails))
+        return (head, b',"items":[', self._item, joined, b"]}")
 
     def event(self, type: str, tail: bytes) -> bytes:
         if self._convert is not None:

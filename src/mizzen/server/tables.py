@@ -51,17 +51,24 @@ CUSTOM: Final = Table((_NAME, _AGE), _age)
 
 def render(shape: Shape, objects: Sequence[Object], meta: Object, now: float, *, headed: bool = True) -> Object:
     """A Table of these objects; without `headed`, one that leaves the columns to an earlier Table."""
-    table = shape.table or (DEFAULT if shape.builtin else CUSTOM)
-    rows: list[Object] | None = [_row(shape, table, obj, now) for obj in objects]
-    if table is DEFAULT and not rows:
+    rows: list[Object] | None = [row(shape, obj, now) for obj in objects]
+    if not rows and _table(shape) is DEFAULT:
         rows = None
+    return {**head(shape, meta, headed=headed), "rows": rows}
+
+
+def head(shape: Shape, meta: Object, *, headed: bool = True) -> Object:
+    """The same without its rows, which come last."""
     return {
         "kind": "Table",
         "apiVersion": shape.api_version,
         "metadata": meta,
-        "columnDefinitions": [_definition(column) for column in table.columns] if headed else None,
-        "rows": rows,
+        "columnDefinitions": [_definition(column) for column in _table(shape).columns] if headed else None,
     }
+
+
+def _table(shape: Shape) -> Table:
+    return shape.table or (DEFAULT if shape.builtin else CUSTOM)
 
 
 def _definition(column: Column) -> Object:
@@ -74,13 +81,15 @@ def _definition(column: Column) -> Object:
     }
 
 
-def _row(shape: Shape, table: Table, obj: Object, now: float) -> Object:
-    row: Object = {"cells": list(table.row(obj, now))}
+def row(shape: Shape, obj: Object, now: float) -> Object:
+    """One object's row."""
+    table = _table(shape)
+    shown: Object = {"cells": list(table.row(obj, now))}
     conditions = table.conditions(obj) if table.conditions else ()
     if conditions:
-        row["conditions"] = list(conditions)
-    row["object"] = _included(shape, obj)
-    return row
+        shown["conditions"] = list(conditions)
+    shown["object"] = _included(shape, obj)
+    return shown
 
 
 def _included(shape: Shape, obj: Mapping[str, Any]) -> Any:

@@ -104,6 +104,18 @@ def decode_tail(tail: bytes) -> Object:
     return decoded
 
 
+def metadata_of(tail: bytes) -> bytes:
+    """The encoded metadata alone."""
+    return bytes(_metadata.decode(b"{%b" % tail).metadata)
+
+
+class _Metadata(msgspec.Struct):
+    metadata: msgspec.Raw
+
+
+_metadata = msgspec.json.Decoder(_Metadata)
+
+
 def decode_entry(entry: Entry, kind: str, api_version: str) -> Object:
     """The whole object."""
     return {"kind": kind, "apiVersion": api_version, **decode_tail(entry.tail)}

@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 from tests.unit.server.conftest import Caller
 
+from mizzen.server import recent
+
 MAPS = "/api/v1/namespaces/default/configmaps"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 PARTIAL = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
@@ -201,3 +203,15 @@ async def test_events_are_the_same_objects_in_both_groups(api: Caller) -> None:
     assert (await api.call("POST", "/api/v1/namespaces/default/events", body))[0] == 201
     _, other = await api.call("GET", "/apis/events.k8s.io/v1/namespaces/default/events/e")
     assert (other["apiVersion"], other["note"], other["regarding"]["name"]) == ("events.k8s.io/v1", "hello", "p")
+
+
+async def test_long_lists_in_another_form_show_every_object_as_it_is_shown_alone(api: Caller) -> None:
+    count = recent.AT_ONCE + 10
+    await create(api, *(f"map-{number:04d}" for number in range(count)), app="x")
+    for accept, field in ((TABLE, "rows"), (PARTIAL, "items")):
+        _, listed = await api.call("GET", MAPS, accept=accept)
+        pages = [await api.call("GET", f"{MAPS}?limit=20&resourceVersion=0&labelSelector=app", accept=accept)]
+        _, one = await api.call("GET", f"{MAPS}/map-0007", accept=accept.replace("MetadataList", "Metadata"))
+        assert len(listed[field]) == count
+        assert listed[field] == pages[0][1][field]
+        assert listed[field][7] == (one if field == "items" else one["rows"][0])

@@ -3,7 +3,6 @@
 Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -87,13 +86,15 @@ def wrapped(api_version: str, kind: str, raw: bytes | bytearray) -> bytes:
     return b"".join((_head(api_version, kind), varint.write(len(raw)), raw, _NO_ENCODING))
 
 
-def listed(api_version: str, kind: str, meta: Object, messages: Sequence[bytes | bytearray]) -> bytes:
-    """A list in its envelope, of objects that are messages already."""
+def item(message: bytes | bytearray) -> bytes:
+    """An object's message as one of the items of a list."""
+    return b"".join((b"\x12", varint.write(len(message)), message))
+
+
+def listed(api_version: str, kind: str, meta: Object, items: bytes) -> bytes:
+    """A list in its envelope, of items joined."""
     list_meta = writer_of(_LIST_META).write(meta)
-    parts: list[bytes | bytearray] = [b"\n", varint.sized(list_meta)]
-    for one in messages:
-        parts += (b"\x12", varint.write(len(one)), one)
-    return wrapped(api_version, kind, b"".join(parts))
+    return wrapped(api_version, kind, b"".join((b"\n", varint.sized(list_meta), items)))
 
 
 def frame(type: str, enveloped: bytes) -> bytes:
