@@ -1,15 +1,19 @@
 """Wakes watchers: at once when little happens, and coalesced when much does.
 
 The first ring is heard immediately; further ones within the pause are heard together at its end. The pause grows with
-the number of listeners, since waking them is what costs.
+the number of listeners, since waking them is what costs; a crowd is woken in groups, with room for others in between.
 """
 
 import asyncio
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 _SHORTEST_SECONDS: Final = 0.001
 _LONGEST_SECONDS: Final = 0.05
 _SECONDS_PER_LISTENER: Final = 0.00005
+GROUP: Final = 50
+"""Listeners that are woken before anybody else has a turn: a millisecond of work."""
 
 
 class Bell:
@@ -17,7 +21,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._listening: set[asyncio.Future[None]] = set()
-        self._pausing = False
+        self._ringing = False
         self._rung = False
         self.closed = False
 
@@ -28,20 +32,22 @@ class Bell:
 
     def ring(self) -> None:
         """Something changed."""
-        if self._pausing:
+        if self._ringing:
             self._rung = True
             return
-        listeners = self._wake()
-        if not listeners:
+        listening, self._listening = self._listening, set()
+        if not listening:
             return
-        self._pausing = True
-        pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, listeners * _SECONDS_PER_LISTENER))
-        asyncio.get_running_loop().call_later(pause, self._end_of_pause)
+        self._ringing = True
+        pause = min(_LONGEST_SECONDS, max(_SHORTEST_SECONDS, len(listening) * _SECONDS_PER_LISTENER))
+        self._wake(iter(listening), asyncio.get_running_loop().time() + pause)
 
     def close(self) -> None:
         """Let every listener go for good."""
         self.closed = True
-        self._wake()
+        for listener in self._listening:
+            if not listener.done():
+                listener.set_result(None)
 
     def listen(self) -> asyncio.Future[None]:
         """A future that is done at the next wake-up; `leave` it to stop listening."""
@@ -54,17 +60,20 @@ class Bell:
         listener.cancel()
         self._listening.discard(listener)
 
-    def _wake(self) -> int:
-        listening, self._listening = self._listening, set()
-        woken = 0
-        for listener in listening:
+    def _wake(self, listening: Iterator[asyncio.Future[None]], pause_ends: float) -> None:
+        """Wake a group now, and the others after whoever else is waiting."""
+        group = tuple(islice(listening, GROUP))
+        for listener in group:
             if not listener.done():
                 listener.set_result(None)
-                woken += 1
-        return woken
+        loop = asyncio.get_running_loop()
+        if len(group) == GROUP:
+            loop.call_soon(self._wake, listening, pause_ends)
+        else:
+            loop.call_at(pause_ends, self._end_of_pause)
 
     def _end_of_pause(self) -> None:
-        self._pausing = False
+        self._ringing = False
         if self._rung:
             self._rung = False
             self.ring()

@@ -219,10 +219,11 @@ class Cacher:
             touched.add(storage)
             for changed in self._subscribers.get(storage, ()):
                 changed(event)
-        for storage in touched:
-            self._bells[storage].ring()
+        # Who wrote hears of it before the watchers, who may be many.
         if self._waiting:
             self._release()
+        for storage in touched:
+            self._bells[storage].ring()
 
     def _release(self) -> None:
         late = [(revision, waiter) for revision, waiter in self._waiting if revision > self.revision]
