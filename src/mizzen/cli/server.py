@@ -1,5 +1,6 @@
 """`mizzen server`: the control plane alone, in the foreground."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ def server(
     Example:
       mizzen server --data-dir /tmp/demo --port 6443
     """
+    gc.disable()  # until it serves: what is read in at the start stays
     from mizzen.base import log
     from mizzen.cluster import control  # lazily: other verbs need none of it
 
@@ -70,10 +72,10 @@ def server(
 
 def _scheduler(path: Path | None) -> "Configuration | None":
     """The schedulers as a file says. Raises ConfigError."""
-    from mizzen.scheduler import config as schedulers
-
     if path is None:
         return None
+    from mizzen.scheduler import config as schedulers  # lazily: clients are served before the scheduler is there
+
     try:
         return schedulers.load(path)
     except ValueError as error:

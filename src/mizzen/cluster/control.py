@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     from mizzen.scheduler.config import Configuration
 
 _COLLECT_AFTER: Final = (20_000, 20, 50)
+"""The collector's thresholds: requests leave hardly any cycles behind, so that it may come seldom."""
+_SETTLED_SECONDS: Final = 1.0
+"""How long after it is ready the server takes stock: the first clients come before."""
 ADMIN: Final = "kubernetes-admin"
 _log = log.get("control")
 
@@ -97,16 +100,20 @@ async def _serve(options: Options) -> bool:
     try:
         port = await plane.start()
         _log.info("ready", port=port)
-        # What lives this long lives until the end: keep the collector from walking over it again and again. Requests
-        # leave hardly any cycles behind, so that it may come seldom.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_COLLECT_AFTER)
+        loop.call_later(_SETTLED_SECONDS, _settle)
         plane.on_crash(stopped.set)
         await stopped.wait()
     finally:
         await plane.close()
     return plane.crashed and not signals
+
+
+def _settle() -> None:
+    """Keep the garbage collector from what lives until the end; until now it may have been off."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECT_AFTER)
+    gc.enable()
 
 
 class ControlPlane:

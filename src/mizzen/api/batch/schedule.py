@@ -5,7 +5,6 @@ Ref: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/#schedu
 
 import re
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from mizzen.machinery import times
 
@@ -108,6 +107,8 @@ def is_time_zone(name: str) -> bool:
     """Whether the time zone database knows the name."""
     if not _zone_name(name):
         return False
+    from zoneinfo import ZoneInfo  # lazily: it asks how Python was configured, which takes a while
+
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
