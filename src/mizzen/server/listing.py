@@ -89,19 +89,30 @@ def page(
     start, end = snapshot.bounds(namespace, after)
     entries, keys = snapshot.entries, snapshot.keys
     limit = 0 if options.revision == 0 and not options.token else max(0, options.limit)
-    if selection.everything and not limit:
-        return [entries[key] for key in keys[start:end]], ListMeta(revision)
+    if selection.everything:
+        stop = min(end, start + limit) if limit else end
+        found = [entries[key] for key in keys[start:stop]]
+    else:
+        stop, found = _matching(snapshot, start, end, selection, limit)
+    if stop == end:
+        return found, ListMeta(revision)
+    listed = Token.decode(options.token).listed if options.token else 0
+    token = Token(revision, _start(keys[stop - 1], namespace), listed or int(seconds))
+    return found, ListMeta(revision, token.encode(), end - stop if selection.everything else 0)
+
+
+def _matching(snapshot: Snapshot, start: int, end: int, selection: Selection, limit: int) -> tuple[int, list[Entry]]:
+    """At most `limit` entries (0: any number) that match, and the position of the one after which there are more."""
+    entries, keys = snapshot.entries, snapshot.keys
     found: list[Entry] = []
     for position in range(start, end):
         entry = entries[keys[position]]
-        if not selection.everything and not selection.matches(entry):
+        if not selection.matches(entry):
             continue
         if limit and len(found) == limit:
-            listed = Token.decode(options.token).listed if options.token else 0
-            token = Token(revision, _start(keys[position - 1], namespace), listed or int(seconds))
-            return found, ListMeta(revision, token.encode(), end - position if selection.everything else 0)
+            return position, found
         found.append(entry)
-    return found, ListMeta(revision)
+    return end, found
 
 
 def _start(last: str, namespace: str) -> str:
