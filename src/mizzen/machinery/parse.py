@@ -72,6 +72,7 @@ _FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "
 _NULL = {"", "~", "null", "Null", "NULL"}
 _integer = re.compile(r"[-+]?(0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[1-9][0-9_]*|0)").fullmatch
 _float = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?").fullmatch
+_fraction = re.compile(rb'(?:":|[\[,])\s*-?[0-9]+[.eE]').search
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -80,6 +81,8 @@ def parse_yaml(body: bytes) -> tuple[Any, list[str]]:
 
     Raises: ParseError.
     """
+    if body.startswith(b"{") and (value := _json_in_yaml(body)) is not None:
+        return value, []
     import yaml
 
     try:
@@ -88,6 +91,15 @@ def parse_yaml(body: bytes) -> tuple[Any, list[str]]:
         raise ParseError(_yaml_problem(error)) from None
     builder = _Builder()
     return builder.build(node) if node is not None else None, builder.repeated
+
+
+def _json_in_yaml(body: bytes) -> Any:
+    """The value of YAML that is plain JSON, as most of it is that programs send; None where the two may differ."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return None if _fraction(body) or has_duplicates(body, value) else value
 
 
 def _compose(yaml: Any, body: bytes) -> Any:

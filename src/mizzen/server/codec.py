@@ -7,7 +7,7 @@ import orjson
 import yaml
 from isal import igzip
 
-from mizzen.machinery.errors import ApiError, Object
+from mizzen.machinery.errors import ApiError
 from mizzen.machinery.protobuf import envelope
 from mizzen.server.media import JSON, PLAIN, PROTOBUF, YAML, Media, negotiate_status
 from mizzen.wire.message import Request, Response
@@ -110,9 +110,3 @@ def unsupported_media(accepted: str = _ACCEPTED) -> ApiError:
 def content_type(request: Request) -> str:
     """The media type of the body, without parameters and in lower case."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def decoded_copy(obj: Object) -> Object:
-    """A deep copy; the JSON round trip is the cheapest there is."""
-    copy: Object = orjson.loads(orjson.dumps(obj))
-    return copy

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mizzen.machinery import decode
+from mizzen.machinery.copies import copied
 from mizzen.machinery.errors import ApiError, Cause, Errors, FieldError, Object
 from mizzen.machinery.parse import ParseError
 from mizzen.machinery.patch import json as json_patch
@@ -75,7 +76,7 @@ class Patched:
         problems = [] if validation == "Ignore" else list(self._problems)
         try:
             result, unknown = bodies.checked_types(
-                codec.decoded_copy(patched), self._schema, typed=write.served.builtin, by_name=True
+                copied(patched), self._schema, typed=write.served.builtin, by_name=True
             )
         except decode.DecodeError as error:
             raise _invalid_patch(self._patch, str(error)) from None

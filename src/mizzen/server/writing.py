@@ -5,6 +5,7 @@ from typing import Any
 
 from mizzen.base.clock import Clock
 from mizzen.machinery import decode
+from mizzen.machinery.copies import copied
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.parse import ParseError
 from mizzen.machinery.schema import DELETE_OPTIONS
@@ -86,7 +87,7 @@ class Writing:
             check_uid(write, uid, old["metadata"]["uid"])
             if not revision and not kind.unconditional_update:
                 raise _revision_required(write)
-            return codec.decoded_copy(obj)
+            return copied(obj)
 
         creating = kind.create_on_update and not write.subresource
         return await self._registry.modify(write, replaced, create=creating)

@@ -208,3 +208,18 @@ def test_an_empty_optional_string_counts_as_absent_unless_emptiness_means_someth
     assert decode.normalise(body, claim) == {"metadata": {}, "spec": {"storageClassName": ""}}
     pod = {"spec": {"hostNetwork": False, "enableServiceLinks": False, "restartPolicy": ""}}
     assert decode.normalise(pod, POD) == {"spec": {"enableServiceLinks": False}}
+
+
+@given(_json)
+def test_json_in_yaml_is_read_as_the_yaml_parser_reads_it(value):
+    body = json.dumps({"value": value, "more": [1, "1.0", None, True]}).encode()
+    if any(mark in body for mark in (b"\\u00", b"\\ud", b"\\f", b"\\ufff")):
+        return
+    assert parse.parse_yaml(body) == parse.parse_yaml(b" " + body)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '{"a": 1.0}', '{"a": [2e3]}', '{"a": yes}', "{a: 1}", '{"a" : 1}']
+)
+def test_what_yaml_reads_otherwise_than_json_is_read_as_yaml(text):
+    assert parse.parse_yaml(text.encode()) == parse.parse_yaml(b" " + text.encode())

@@ -3,9 +3,9 @@
 Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply
 """
 
-from copy import deepcopy
 from typing import Any
 
+from mizzen.machinery.copies import copied
 from mizzen.machinery.errors import ApiError, Errors
 from mizzen.machinery.paths import unescape
 
@@ -30,7 +30,7 @@ def apply(target: Any, patch: Any) -> Any:
     if len(patch) > MAX_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {text}")
-    patched = deepcopy(target)
+    patched = copied(target)
     try:
         for operation in patch:
             _apply_one(patched, operation)
@@ -52,11 +52,11 @@ def _apply_one(target: Any, operation: Any) -> None:
     holder, key = _find(target, _pointer(operation, "path"))
     match operation.get("op"):
         case "add":
-            _add(holder, key, deepcopy(operation.get("value")))
+            _add(holder, key, copied(operation.get("value")))
         case "remove":
             _remove(holder, key)
         case "replace":
-            _replace(holder, key, deepcopy(operation.get("value")))
+            _replace(holder, key, copied(operation.get("value")))
         case "move":
             source, source_key = _find(target, _pointer(operation, "from"))
             value = _get(source, source_key)
@@ -65,7 +65,7 @@ def _apply_one(target: Any, operation: Any) -> None:
             _add(holder, key, value)
         case "copy":
             source, source_key = _find(target, _pointer(operation, "from"))
-            _add(holder, key, deepcopy(_get(source, source_key)))
+            _add(holder, key, copied(_get(source, source_key)))
         case "test":
             _test(holder, key, operation.get("value"))
         case _:

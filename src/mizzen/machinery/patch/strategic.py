@@ -4,9 +4,9 @@ Ref: https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-objec
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any
 
+from mizzen.machinery.copies import copied
 from mizzen.machinery.errors import Errors, Object
 from mizzen.machinery.schema import ANY, Form, Schema
 
@@ -26,7 +26,7 @@ def apply(target: Object, patch: Any, schema: Schema) -> Object:
     if not isinstance(patch, dict):
         shown = "array" if isinstance(patch, list) else "string" if isinstance(patch, str) else "number"
         raise Errors.bad_request(f"json: cannot unmarshal {shown} into Go value of type map[string]interface {{}}")
-    return _merge_map(deepcopy(target), deepcopy(patch), schema)
+    return _merge_map(copied(target), copied(patch), schema)
 
 
 def _child(schema: Schema, key: str) -> Schema:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from mizzen.api.kind import Column, Converter, Kind, Scale, Table
 from mizzen.base.clock import Clock
 from mizzen.machinery import decode, paths, times
+from mizzen.machinery.copies import copied
 from mizzen.machinery.errors import Errors, Object, invalid
 from mizzen.server import applying, bodies, codec, patching, representation
 from mizzen.server.call import Call, Write
@@ -113,7 +114,7 @@ class Scales:
 def _checked(sent: Object) -> Object:
     """A Scale of the right types. Raises ApiError 400."""
     try:
-        checked, _ = bodies.checked_types(codec.decoded_copy(sent), bodies.schema_of_served(SCALE), typed=True)
+        checked, _ = bodies.checked_types(copied(sent), bodies.schema_of_served(SCALE), typed=True)
     except decode.DecodeError as error:
         raise Errors.bad_request(str(error)) from None
     return checked

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.machinery.errors import ApiError
-from mizzen.machinery.patch.apply import Writer, apply, entries, lastapplied, record_create, record_update, sets, walk
+from mizzen.machinery.patch.apply import (
+    Writer,
+    apply,
+    combine,
+    entries,
+    lastapplied,
+    record_create,
+    record_update,
+    sets,
+    walk,
+)
 from mizzen.machinery.schema import DEDUCED, Form, Schema, registry
 
 CONFIG_MAP = registry.find("", "v1", "ConfigMap")
@@ -322,3 +332,38 @@ def test_replicas_share_the_record_of_their_spec_and_keep_their_own_afterwards()
     other = record({"metadata": {"name": "p3"}, "spec": {**spec, "hostNetwork": True}}, "robot", POD)
     assert owners(second) == before
     assert "f:hostNetwork" in owners(other)["robot"]["f:spec"]
+
+
+def partial_tiles() -> st.SearchStrategy[dict]:
+    """Deployments with some of a few fields, containers and environment variables."""
+    names = st.lists(st.sampled_from("abc"), unique=True)
+    variables = st.lists(st.sampled_from("XYZ"), unique=True).map(lambda found: [{"name": name} for name in found])
+    containers = st.dictionaries(st.sampled_from("pqr"), st.tuples(variables, st.booleans()), max_size=3).map(
+        lambda found: [
+            {"name": name, "env": env, **({"image": "i"} if imaged else {})} for name, (env, imaged) in found.items()
+        ]
+    )
+
+    def built(labels: list[str], containers: list[dict], paused: bool, node: list[str]) -> dict:
+        pod = {"containers": containers, "nodeSelector": dict.fromkeys(node, "1")}
+        spec = {"template": {"metadata": {"labels": dict.fromkeys(labels, "1")}, "spec": pod}}
+        return {"metadata": {"name": "d"}, "spec": {**spec, "paused": True} if paused else spec}
+
+    return st.builds(built, names, containers, st.booleans(), names)
+
+
+@given(live=partial_tiles(), applied=partial_tiles(), others=st.lists(partial_tiles(), max_size=2))
+def test_what_somebody_still_names_is_never_taken_out(live, applied, others):
+    merged = combine.merge(live, applied, DEPLOYMENT)
+    last = walk.named(applied, DEPLOYMENT)
+    owned = last
+    for other in others:
+        owned = sets.union(owned, walk.created(other, DEPLOYMENT))
+    assert combine.prune(merged, last, owned, DEPLOYMENT) == merged
+    assert combine.prune_thoroughly(merged, last, owned, DEPLOYMENT) == merged
+
+
+@given(left=partial_tiles(), right=partial_tiles())
+def test_sets_overlap_where_they_have_a_member_in_common(left, right):
+    one, other = walk.named(left, DEPLOYMENT), walk.created(right, DEPLOYMENT)
+    assert sets.overlap(one, other) == sets.overlap(other, one) == bool(sets.intersection(one, other))

@@ -5,7 +5,7 @@ import orjson
 from mizzen.machinery import decode
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.patch.apply import combine, lastapplied, sets, walk
-from mizzen.machinery.patch.apply.entries import APPLY, UPDATE, Entries, Entry, Writer, read, without, write
+from mizzen.machinery.patch.apply.entries import APPLY, UPDATE, Entries, Entry, Writer, stored, without, write
 from mizzen.machinery.patch.apply.sets import EMPTY, Fields
 from mizzen.machinery.schema import Form, Schema
 
@@ -69,7 +69,7 @@ def _entries(live: Object | None, before: Object, writer: Writer, schema: Schema
     """Who owns what now. All of an object that was never tracked belongs to "before-first-apply"."""
     if live is None:
         return {}
-    entries = read(live["metadata"].get("managedFields"))
+    entries = stored(live["metadata"].get("managedFields"))
     if entries:
         return entries
     everything = walk.created(before, schema)

@@ -77,8 +77,13 @@ def prune(merged: Object, last: Fields, owned: Fields, schema: Schema) -> Object
 
     `owned` is the union of all sets, the applier's new one included.
     """
-    if not last:
+    if not difference(last, owned):
         return merged
+    return prune_thoroughly(merged, last, owned, schema)
+
+
+def prune_thoroughly(merged: Object, last: Fields, owned: Fields, schema: Schema) -> Object:
+    """The same; there is nothing to take out, and this need not be asked, when all is still named by somebody."""
     last = with_structs(last, schema)
     pruned = remove(merged, last, schema)
     everything = with_structs(named(merged, schema), schema)

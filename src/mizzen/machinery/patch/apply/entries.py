@@ -59,14 +59,20 @@ Entries = dict[tuple[str, str, str, str], Entry]
 
 
 def read(managed: Any) -> Entries | None:
-    """The entries of a `managedFields` list, or None when it is malformed."""
+    """The entries of a `managedFields` list that a client sends, or None when it is malformed."""
+    for each in managed or ():
+        if each.get("operation") not in {APPLY, UPDATE} or each.get("fieldsType") != "FieldsV1":
+            return None
+        if not each.get("apiVersion") or not sets.is_valid(each.get("fieldsV1") or {}):
+            return None
+    return stored(managed)
+
+
+def stored(managed: Any) -> Entries:
+    """The entries of a `managedFields` list that was written here, and so is well formed."""
     entries: Entries = {}
     for each in managed or ():
         fields = each.get("fieldsV1") or {}
-        if each.get("operation") not in {APPLY, UPDATE} or each.get("fieldsType") != "FieldsV1":
-            return None
-        if not each.get("apiVersion") or not sets.is_valid(fields):
-            return None
         entry = Entry(
             each.get("manager", ""),
             each["operation"],
@@ -133,10 +139,10 @@ def _given_or_live(live: Object, new: Object, subresource: str) -> Entries:
     before = live["metadata"].get("managedFields")
     given = (new.get("metadata") or {}).get("managedFields")
     if subresource or given is None or given is before:
-        return read(before) or {}
+        return stored(before)
     if given in ([], [{}]):
         return {}
-    return read(given) or read(before) or {}
+    return read(given) or stored(before)
 
 
 def without(entries: Entries, changed: Fields, removed: Fields) -> Entries:
@@ -144,7 +150,7 @@ def without(entries: Entries, changed: Fields, removed: Fields) -> Entries:
     touched = sets.union(changed, removed)
     kept: Entries = {}
     for identity, entry in entries.items():
-        if not sets.intersection(entry.fields, touched):
+        if not sets.overlap(entry.fields, touched):
             kept[identity] = entry
             continue
         fields = sets.difference(entry.fields, touched)

@@ -79,6 +79,19 @@ def intersection(left: Fields, right: Fields) -> Fields:
     return out
 
 
+def overlap(left: Fields, right: Fields) -> bool:
+    """Whether the sets have a member in common."""
+    if len(left) > len(right):
+        left, right = right, left
+    for step, node in left.items():
+        other = right.get(step)
+        if other is None or step == SELF:
+            continue
+        if (is_member(node) and is_member(other)) or overlap(node, other):
+            return True
+    return False
+
+
 def _below(node: Fields) -> Fields:
     """A node's children without its own membership."""
     if SELF not in node:
@@ -122,6 +135,12 @@ def is_valid(fields: Any) -> bool:
     """Whether a client's FieldsV1 is well formed."""
     if not isinstance(fields, dict):
         return False
-    return all(
-        (step == SELF or step[:2] in {"f:", "k:", "v:", "i:"}) and is_valid(node) for step, node in fields.items()
-    )
+    for step, node in fields.items():
+        if step != SELF and step[:2] not in _STEPS:
+            return False
+        if node != LEAF and not is_valid(node):
+            return False
+    return True
+
+
+_STEPS = frozenset({"f:", "k:", "v:", "i:"})
