@@ -178,12 +178,12 @@ class Cacher:
             for entry in cache.entries.values():
                 key = f"{storage}/{entry.key}"
                 if key not in current:
-                    changes.append(Change("DELETE", key, b"", page.revision, None))
+                    changes.append(Change("DELETE", key, b"", page.revision))
         for key, value in current.items():
             storage, short = self._split(key)
             known = self.cache(storage).entries.get(short)
             if known is None or known.revision != value.revision:
-                changes.append(Change("PUT", key, value.data, value.revision, None))
+                changes.append(Change("PUT", key, value.data, value.revision))
         self._fold(sorted(changes, key=lambda change: change.revision))
         self.revision = self._base = max(self.revision, page.revision)
 

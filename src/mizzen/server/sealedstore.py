@@ -81,11 +81,7 @@ class SealedStore:
         return Conflict(self._opened(conflict.current) if conflict.current is not None else None)
 
     def _opened_change(self, change: Change) -> Change:
-        storage = self._storage(change.key)
+        storage = self._storage(change.key) if change.type == "PUT" else ""
         if not storage:
             return change
-        data = self._encryption.open(storage, change.key, change.data)
-        previous = change.previous
-        if previous is not None:
-            previous = self._encryption.open(storage, change.key, previous)
-        return replace(change, data=data, previous=previous)
+        return replace(change, data=self._encryption.open(storage, change.key, change.data))

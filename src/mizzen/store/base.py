@@ -35,13 +35,12 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write as a watcher sees it: PUT carries the new data and what was there before, DELETE the last data."""
+    """One write as a watcher sees it: PUT carries the new data, DELETE none."""
 
     type: Literal["PUT", "DELETE"]
     key: str
     data: bytes
     revision: int
-    previous: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

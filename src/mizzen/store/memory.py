@@ -14,6 +14,8 @@ class MemoryStore:
         self._current: dict[str, Value] = {}
         self._keys: list[str] = []
         self._log: list[Change] = []
+        self._replaced: dict[int, Value] = {}
+        """What a write took the place of, by the write's revision."""
         self._revision = 0
         self._compacted = 0
         self._changed = asyncio.Event()
@@ -51,7 +53,7 @@ class MemoryStore:
             insort(self._keys, key)
         self._revision += 1
         self._current[key] = Value(key, data, self._revision)
-        self._record(Change("PUT", key, data, self._revision, current.data if current else None))
+        self._record(Change("PUT", key, data, self._revision), current)
         return self._revision
 
     async def delete(self, key: str, *, expect: int | None = None) -> int:
@@ -61,7 +63,7 @@ class MemoryStore:
         self._revision += 1
         del self._current[key]
         self._keys.pop(bisect_left(self._keys, key))
-        self._record(Change("DELETE", key, current.data, self._revision, current.data))
+        self._record(Change("DELETE", key, b"", self._revision), current)
         return self._revision
 
     async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[Change, ...]]:
@@ -79,6 +81,7 @@ class MemoryStore:
     async def compact(self, revision: int) -> None:
         self._compacted = max(self._compacted, min(revision, self._revision))
         self._log = [*self._since(self._compacted)]
+        self._replaced = {at: value for at, value in self._replaced.items() if at > self._compacted}
 
     async def close(self) -> None:
         self._closed = True
@@ -91,17 +94,12 @@ class MemoryStore:
         """The state at a revision, by taking back what came later."""
         state = dict(self._current)
         for change in reversed(self._since(revision)):
-            if change.previous is None:
+            replaced = self._replaced.get(change.revision)
+            if replaced is None:
                 del state[change.key]
             else:
-                state[change.key] = Value(change.key, change.previous, self._written_before(change))
+                state[change.key] = replaced
         return state
-
-    def _written_before(self, change: Change) -> int:
-        for earlier in reversed(self._log[: bisect_left(self._log, change.revision, key=lambda one: one.revision)]):
-            if earlier.key == change.key:
-                return earlier.revision
-        return self._compacted
 
     def _expected(self, key: str, expect: int | None) -> Value | None:
         current = self._current.get(key)
@@ -109,7 +107,9 @@ class MemoryStore:
             raise Conflict(current)
         return current
 
-    def _record(self, change: Change) -> None:
+    def _record(self, change: Change, replaced: Value | None) -> None:
         self._log.append(change)
+        if replaced is not None:
+            self._replaced[change.revision] = replaced
         self._changed.set()
         self._changed = asyncio.Event()

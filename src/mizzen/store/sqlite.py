@@ -116,15 +116,13 @@ class SqliteStore:
 
     async def put(self, key: str, data: bytes, *, expect: int | None = None) -> int:
         replaced = await self._expected(key, expect)
-        previous = self._previous(key, replaced) if replaced else None
-        return await self._write(Change("PUT", key, data, self._next(), previous), replaced)
+        return await self._write(Change("PUT", key, data, self._next()), replaced)
 
     async def delete(self, key: str, *, expect: int | None = None) -> int:
         replaced = await self._expected(key, expect)
         if not replaced:
             raise Conflict(None)
-        previous = self._previous(key, replaced)
-        return await self._write(Change("DELETE", key, previous, self._next(), previous), replaced)
+        return await self._write(Change("DELETE", key, b"", self._next()), replaced)
 
     async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[Change, ...]]:
         if after < self._compacted:
@@ -195,13 +193,6 @@ class SqliteStore:
                 raise Conflict(await self.get(key))
             raise Conflict(Value(key, pending.data, pending.revision) if pending.type == "PUT" else None)
         return at
-
-    def _previous(self, key: str, revision: int) -> bytes:
-        pending = self._pending.get(key)
-        if pending is not None:
-            return pending.data
-        data: bytes = _one(self._reader, "SELECT data FROM record WHERE revision = ?", revision)
-        return data
 
     async def _write(self, change: Change, replaced: int) -> int:
         if self._closed:
@@ -318,11 +309,11 @@ class SqliteStore:
         if after < self._compacted:
             raise Compacted
         sql = """
-            SELECT r.revision, r.key, r.data, r.live, o.data FROM record AS r LEFT JOIN record AS o
-            ON o.revision = r.replaced WHERE r.revision > ? AND r.revision <= ? ORDER BY r.revision"""
+            SELECT revision, key, data, live FROM record
+            WHERE revision > ? AND revision <= ? ORDER BY revision"""
         return tuple(
-            Change("PUT", key, data, revision, old) if live else Change("DELETE", key, old or b"", revision, old)
-            for revision, key, data, live, old in self._reader.execute(sql, (after, self._revision))
+            Change("PUT" if live else "DELETE", key, data, revision)
+            for revision, key, data, live in self._reader.execute(sql, (after, self._revision))
             if key.startswith(prefix)
         )
 
@@ -367,7 +358,7 @@ def _insert(count: int) -> str:
 def _row(write: _Write) -> tuple[int, str, bytes, bool, int]:
     change = write.change
     put = change.type == "PUT"
-    return change.revision, change.key, change.data if put else b"", put, write.replaced
+    return change.revision, change.key, change.data, put, write.replaced
 
 
 @contextmanager

@@ -54,9 +54,14 @@ async def test_a_sealed_store_tells_plain_changes_and_conflicts() -> None:
         await sealed.put("secrets/shop/a", b"three", expect=first)
     assert caught.value.current.data == b"two"
     async for changes in sealed.watch("secrets/", after=first):
-        assert [(change.data, change.previous) for change in changes] == [(b"two", b"one")]
+        assert [change.data for change in changes] == [b"two"]
         break
     assert (await sealed.get("secrets/shop/a")).data == b"two"
+    second = store.revision
+    await sealed.delete("secrets/shop/a", expect=second)
+    async for changes in sealed.watch("secrets/", after=second):
+        assert [(change.type, change.data) for change in changes] == [("DELETE", b"")]
+        break
 
 
 def test_a_data_directory_makes_its_key_once_and_keeps_it_private(tmp_path: Path) -> None:
