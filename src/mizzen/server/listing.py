@@ -102,12 +102,14 @@ def page(
 
 
 def _matching(snapshot: Snapshot, start: int, end: int, selection: Selection, limit: int) -> tuple[int, list[Entry]]:
-    """At most `limit` entries (0: any number) that match, and the position of the one after which there are more."""
-    entries, keys = snapshot.entries, snapshot.keys
+    """At most `limit` entries (0: any number) that match, and the position up to which was looked."""
+    entries, keys, matches = snapshot.entries, snapshot.keys, selection.matches
+    if not limit:
+        return end, [entry for key in keys[start:end] if matches(entry := entries[key])]
     found: list[Entry] = []
     for position in range(start, end):
         entry = entries[keys[position]]
-        if not selection.matches(entry):
+        if not matches(entry):
             continue
         if limit and len(found) == limit:
             return position, found

@@ -18,9 +18,10 @@ class Selection:
         self._tests = tests
         self.name = name
         self.everything = not tests
-
-    def matches(self, entry: Entry) -> bool:
+        self.matches: Test = tests[0] if len(tests) == 1 else self._matches_all
         """Whether an object is selected."""
+
+    def _matches_all(self, entry: Entry) -> bool:
         return all(test(entry) for test in self._tests)
 
 
