@@ -6,7 +6,7 @@ from tests.sim.story import check
 from tests.sim.world import Kubelet, World, add_nodes
 
 from mizzen.client.resources import DAEMON_SETS, JOBS, NODES, PODS
-from mizzen.controllers import daemonset, job
+from mizzen.controllers import daemonset, garbage, job
 from mizzen.machinery.errors import Object
 
 APP = {"app": "work"}
@@ -71,6 +71,59 @@ def run(seed: int) -> None:
         assert status["completedIndexes"] == names[completions - 1], f"seed {seed}"
     assert not any("job-tracking" in str(pod["metadata"].get("finalizers")) for pod in world.all(PODS)), f"seed {seed}"
     assert not any(world.plans(job.CONTROLLER, ["d/work"])), f"seed {seed}"
+
+
+def test_pods_of_a_job_that_is_deleted_vanish_or_stay_but_never_hang(seeds: range) -> None:
+    check(seeds, give_up)
+
+
+def give_up(seed: int) -> None:
+    controllers = (job.CONTROLLER, job.ORPHANS, garbage.CONTROLLER)
+    world = World(seed, controllers, kubelet=Kubelet(outcome=ends, flaky=0), all_kinds=True)
+    orphan = world.rng.random() < 0.3
+    world.api.create(("batch", "jobs"), job_of(world, 3, 2, indexed=False))
+    options = {"propagationPolicy": "Orphan" if orphan else world.rng.choice(("Background", "Foreground"))}
+    world.users = (
+        lambda w: w.api.patch(JOBS, "d", "work", {"spec": {"parallelism": 3}}),
+        lambda w: w.api.delete(("batch", "jobs"), "d", "work", options),
+    )
+    world.live(120)
+    assert not world.all(JOBS), f"seed {seed}"
+    held = [pod["metadata"]["name"] for pod in world.all(PODS) if "job-tracking" in str(pod["metadata"])]
+    assert not held, f"seed {seed}: {held} wait for a Job that is gone"
+    assert orphan or not world.all(PODS), f"seed {seed}"
+    assert not any(pod["metadata"].get("ownerReferences") for pod in world.all(PODS)), f"seed {seed}"
+
+
+def test_pods_that_change_hands_are_counted_by_whoever_has_them(seeds: range) -> None:
+    check(seeds, change_hands)
+
+
+def change_hands(seed: int) -> None:
+    """A pod without an owner is adopted and counted; one that no longer matches is let go, and waits for nobody."""
+    world = World(seed, (job.CONTROLLER, job.ORPHANS), kubelet=Kubelet(outcome=_once_settled, flaky=0))
+    body = job_of(world, 2, 2, indexed=False)
+    world.api.create(("batch", "jobs"), body)
+    world.api.create(("", "pods"), {"metadata": {"name": "found", "namespace": "d", "labels": APP}, "spec": {}})
+    world.users = (_relabel,)
+    world.live(100)
+    [found] = world.all(JOBS)
+    assert found["status"]["succeeded"] == 2, f"seed {seed}: {found['status']}"
+    mine = [pod for pod in world.all(PODS) if pod["metadata"]["labels"] == APP]
+    assert all(pod["metadata"]["ownerReferences"][0]["kind"] == "Job" for pod in mine), f"seed {seed}"
+    held = [pod["metadata"]["name"] for pod in world.all(PODS) if "job-tracking" in str(pod["metadata"])]
+    assert not held, f"seed {seed}: {held}"
+
+
+def _once_settled(world: World, _pod: Object) -> str:
+    return "" if world.faults_on else "Succeeded"
+
+
+def _relabel(world: World) -> None:
+    """A user takes a pod out of the Job."""
+    if mine := [pod for pod in world.all(PODS) if pod["metadata"]["labels"] == APP]:
+        name = world.rng.choice(mine)["metadata"]["name"]
+        world.api.patch(PODS, "d", name, {"metadata": {"labels": {"app": "examined"}}})
 
 
 def test_a_daemon_set_runs_on_every_node_that_wants_it(seeds: range) -> None:

@@ -42,6 +42,7 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     statefulset.CONTROLLER,
     daemonset.CONTROLLER,
     job.CONTROLLER,
+    job.ORPHANS,
     job.TTL,
     cronjob.CONTROLLER,
     budgets.CONTROLLER,

@@ -57,7 +57,7 @@ def claim(
         if controller is not None and controller.uid == owner.uid:
             if matches(meta.labels):
                 mine.append(one)
-            elif not owner.deleting and not meta.deleting:
+            elif not owner.deleting:
                 patches.append(_with_owners(resource, meta, [o for o in meta.ownerReferences if o.uid != owner.uid]))
         elif controller is None and not owner.deleting and not meta.deleting and matches(meta.labels):
             adopted = [*(o for o in meta.ownerReferences if o.uid != owner.uid), reference(owner, identity)]

@@ -4,8 +4,8 @@ A pod carries a finalizer until it is counted: its uid goes into the status firs
 uid turns into a number, so that no crash counts a pod twice or not at all.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -16,17 +16,13 @@ from mizzen.client.cache import Cache
 from mizzen.client.resources import JOBS, PODS
 from mizzen.controllers import pods as podlife
 from mizzen.controllers.job import failures, indexes
-from mizzen.controllers.ownership import Identity, about, candidates, claim, keys_of_pod, selects
-from mizzen.controllers.status import created_at, status_patch, with_condition
+from mizzen.controllers.job.pods import FINALIZER, IDENTITY, create, delete, index_of, release
+from mizzen.controllers.ownership import about, candidates, claim, keys_of_pod, selects
+from mizzen.controllers.status import status_patch, with_condition
 from mizzen.machinery import times
-from mizzen.machinery.errors import Object
 from mizzen.reconcile.controller import Controller, Watch, own, split
-from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Patch, Plan
+from mizzen.reconcile.plan import NOTHING, Action, Note, Patch, Plan
 
-IDENTITY = Identity("batch/v1", "Job")
-FINALIZER = "batch.kubernetes.io/job-tracking"
-INDEX = "batch.kubernetes.io/job-completion-index"
-INDEX_FAILURES = "batch.kubernetes.io/job-index-failure-count"
 _BURST = 500
 
 
@@ -75,21 +71,16 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
     return Snapshot(job, candidates(cache.of(PODS, Pod), job.metadata, _selects(job)))
 
 
-def index_of(pod: Pod) -> int | None:
-    text = pod.metadata.annotations.get(INDEX, "")
-    return int(text) if text.isdecimal() else None
-
-
 def reconcile(seen: Snapshot, now: float) -> Plan:
     job = seen.job
     claimed = claim(job.metadata, IDENTITY, PODS, seen.pods, _selects(job))
     if claimed.patches:
-        return Plan(claimed.patches)
+        return Plan(tuple(_with_tracking(patch, seen.pods) for patch in claimed.patches))
     if is_over(job):
         return _cleared(claimed.mine)
     tally = _tallied(job, claimed.mine)
     if job.metadata.deleting:
-        return Plan(tuple(_release(pod) for pod in tally.to_release))
+        return Plan(tuple(release(pod) for pod in tally.to_release))
     status = job.status
     if status.startTime is None and not job.spec.suspend:
         status = msgspec.structs.replace(status, startTime=times.format(now))
@@ -109,14 +100,23 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     return Plan((*_told(job, status, tally), *pods), notes, requeue_after=min(waits, default=None))
 
 
+def _with_tracking(patch: Patch, pods: tuple[Pod, ...]) -> Patch:
+    """A pod that is adopted will be counted; one that is let go must not wait for that."""
+    meta = next(pod.metadata for pod in pods if pod.metadata.name == patch.name)
+    others = [one for one in meta.finalizers if one != FINALIZER]
+    finalizers = [*others, FINALIZER] if meta.controller is None else others
+    assert isinstance(patch.patch, dict)
+    return replace(patch, patch={"metadata": {**patch.patch["metadata"], "finalizers": finalizers or None}})
+
+
 def is_over(job: Job) -> bool:
     return is_true(job.status.conditions, "Complete") or is_true(job.status.conditions, "Failed")
 
 
 def _cleared(mine: tuple[Pod, ...]) -> Plan:
     """Nothing of a Job that is over may still run or wait to be counted."""
-    releases = [_release(pod) for pod in mine if FINALIZER in pod.metadata.finalizers and _has_ended(pod)]
-    active = [_delete(pod, None) for pod in mine if podlife.is_active(pod)]
+    releases = [release(pod) for pod in mine if FINALIZER in pod.metadata.finalizers and _has_ended(pod)]
+    active = [delete(pod, None) for pod in mine if podlife.is_active(pod)]
     return Plan((*active, *releases)) if active or releases else NOTHING
 
 
@@ -182,8 +182,8 @@ def _counts_as_ended(job: Job, pod: Pod) -> bool:
     """Finished; or, where failed pods alone are replaced, only then; else also on its way out."""
     if podlife.is_finished(pod):
         return True
-    only_failed = job.spec.podFailurePolicy is not None or job.spec.podReplacementPolicy == "Failed"
-    return pod.metadata.deleting and not only_failed
+    never_ran = pod.status.phase == "Pending"
+    return pod.metadata.deleting and (never_ran or not _replaces_failed_alone(job))
 
 
 def _is_new_success(job: Job, index: int | None, completed: set[int]) -> bool:
@@ -195,8 +195,7 @@ def _exhausts(job: Job, pod: Pod, action: str) -> bool:
     limit = job.spec.backoffLimitPerIndex
     if limit is None or action == "Ignore":
         return False
-    text = pod.metadata.annotations.get(INDEX_FAILURES, "0")
-    return (int(text) if text.isdecimal() else 0) >= limit
+    return failures.earlier(pod, failures.COUNTED) >= limit
 
 
 # -- endings
@@ -208,9 +207,7 @@ def _ending(job: Job, status: JobStatus, tally: Tally, now: float) -> Ending | N
             return Ending(announced.reason, announced.message, announced.type == "SuccessCriteriaMet")
     if tally.fatal:
         return Ending("PodFailurePolicy", tally.fatal, False)
-    if job.spec.backoffLimitPerIndex is None and tally.failed > job.spec.backoffLimit:
-        return Ending("BackoffLimitExceeded", "Job has reached the specified backoff limit", False)
-    if _restarts_exceed(job, tally):
+    if tally.failed > job.spec.backoffLimit or _restarts_exceed(job, tally):
         return Ending("BackoffLimitExceeded", "Job has reached the specified backoff limit", False)
     left = _deadline(job, status, now)
     if left is not None and left <= 0:
@@ -219,8 +216,9 @@ def _ending(job: Job, status: JobStatus, tally: Tally, now: float) -> Ending | N
         return Ending(
             "MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes", False
         )
-    if _meets_success_policy(job, tally):
-        return Ending("SuccessPolicy", "Matched rules at index 0", True)
+    rule = _met_success_rule(job, tally)
+    if rule is not None:
+        return Ending("SuccessPolicy", f"Matched rules at index {rule}", True)
     return _completion(job, tally)
 
 
@@ -236,21 +234,26 @@ def _completion(job: Job, tally: Tally) -> Ending | None:
 
 
 def _restarts_exceed(job: Job, tally: Tally) -> bool:
+    """Whether containers that start again in place have failed too often."""
     spec = job.spec.template.get("spec") or {}
-    if spec.get("restartPolicy") != "OnFailure" or job.spec.backoffLimitPerIndex is not None:
+    if spec.get("restartPolicy") != "OnFailure":
         return False
-    restarts = sum(one.restartCount for pod in tally.active for one in pod.status.containerStatuses)
-    return restarts > 0 and restarts >= job.spec.backoffLimit if job.spec.backoffLimit else restarts > 0
+    statuses = (
+        one for pod in tally.active for one in (*pod.status.initContainerStatuses, *pod.status.containerStatuses)
+    )
+    restarts = sum(one.restartCount for one in statuses)
+    return restarts > 0 and restarts >= job.spec.backoffLimit
 
 
-def _meets_success_policy(job: Job, tally: Tally) -> bool:
-    for rule in job.spec.successPolicy.rules if job.spec.successPolicy is not None else ():
+def _met_success_rule(job: Job, tally: Tally) -> int | None:
+    """The number of the first rule of the success policy that holds."""
+    for number, rule in enumerate(job.spec.successPolicy.rules if job.spec.successPolicy is not None else ()):
         wanted = indexes.parse(rule.succeededIndexes) if rule.succeededIndexes is not None else None
         got = tally.completed if wanted is None else tally.completed & wanted
         needed = rule.succeededCount if rule.succeededCount is not None else len(wanted or ())
         if needed and len(got) >= needed:
-            return True
-    return False
+            return number
+    return None
 
 
 def _deadline(job: Job, status: JobStatus, now: float) -> float | None:
@@ -276,7 +279,7 @@ def _end(job: Job, status: JobStatus, tally: Tally, ending: Ending, now: float) 
         else:
             notes = (Note(subject, ending.reason, ending.message, "Warning"),)
     status = msgspec.structs.replace(status, conditions=conditions)
-    stops = tuple(_delete(pod, job) for pod in tally.active)
+    stops = tuple(delete(pod, job) for pod in tally.active)
     plan = (*_told(job, status, tally), *stops)
     return Plan(plan, notes)
 
@@ -288,7 +291,7 @@ def _suspend(job: Job, status: JobStatus, tally: Tally, now: float) -> Plan:
         status = msgspec.structs.replace(status, conditions=conditions)
         notes = (Note(about(job.metadata, IDENTITY), "Suspended", "Job suspended"),)
     status = msgspec.structs.replace(status, startTime=None)
-    return Plan((*_told(job, status, tally), *(_delete(pod, job) for pod in tally.active)), notes)
+    return Plan((*_told(job, status, tally), *(delete(pod, job) for pod in tally.active)), notes)
 
 
 def _told(job: Job, status: JobStatus, tally: Tally) -> tuple[Action, ...]:
@@ -309,14 +312,7 @@ def _told(job: Job, status: JobStatus, tally: Tally) -> tuple[Action, ...]:
     told = status_patch(
         JOBS, job.metadata, job.status, new, always=("ready", "terminating", "uncountedTerminatedPods", "failedIndexes")
     )
-    return (*told, *(_release(pod) for pod in tally.to_release))
-
-
-def _release(pod: Pod) -> Patch:
-    meta = pod.metadata
-    kept = [one for one in meta.finalizers if one != FINALIZER]
-    patch = {"metadata": {"finalizers": kept or None}}
-    return Patch(PODS, meta.namespace, meta.name, patch, uid=meta.uid, resource_version=meta.resourceVersion)
+    return (*told, *(release(pod) for pod in tally.to_release))
 
 
 # -- pods
@@ -326,30 +322,80 @@ def _manage(job: Job, tally: Tally, mine: tuple[Pod, ...], now: float) -> tuple[
     """Start or stop pods; answers also how long to wait before failed ones are replaced."""
     wanted = _wanted(job, tally)
     have = len(tally.active)
-    if job.spec.podReplacementPolicy == "Failed" or job.spec.podFailurePolicy is not None:
+    if _replaces_failed_alone(job):
         have += len(tally.terminating)
-    if have > wanted:
-        surplus = podlife.deletion_order(list(tally.active), {})[: len(tally.active) - max(0, wanted)]
-        return tuple(_delete(pod, job) for pod in surplus), None
+    surplus = _surplus(job, tally, have - wanted)
+    if surplus:
+        return tuple(delete(pod, job) for pod in surplus), None
     missing = min(wanted - have, _BURST)
     if missing <= 0:
         return (), None
-    last_success = max((failures.ended_at(p) for p in mine if p.status.phase == "Succeeded"), default=0.0)
-    failed = [pod for pod in mine if pod.status.phase == "Failed" and failures.ended_at(pod) > last_success]
-    wait = failures.pause(failed, now)
+    if job.spec.completionMode == "Indexed" and job.spec.backoffLimitPerIndex is not None:
+        return _fill_each(job, tally, mine, missing, now)
+    wait = failures.pause(_failed_in_a_row(mine), now)
     if wait > 0:
         return (), wait
     if job.spec.completionMode != "Indexed":
-        return (_create(job, None, 0),) * missing, None
-    taken = {index_of(pod) for pod in (*tally.active, *tally.terminating)}
-    free = (
-        index
-        for index in range(job.spec.completions or 0)
-        if index not in tally.completed and index not in tally.failed_indexes and index not in taken
-    )
-    return tuple(
-        _create(job, index, _failures_of(index, mine)) for index, _ in zip(free, range(missing), strict=False)
-    ), None
+        return (create(job),) * missing, None
+    return tuple(create(job, index) for index, _ in zip(_free(job, tally), range(missing), strict=False)), None
+
+
+def _surplus(job: Job, tally: Tally, count: int) -> list[Pod]:
+    """Pods to stop: of an indexed Job first those beyond its completions, and those that share an index."""
+    if job.spec.completionMode != "Indexed":
+        return podlife.deletion_order(list(tally.active), {})[: max(0, count)]
+    taken: set[int | None] = set()
+    idle: list[Pod] = []
+    rest: list[Pod] = []
+    for pod in reversed(podlife.deletion_order(list(tally.active), {})):
+        index = index_of(pod)
+        keep = index is not None and index < (job.spec.completions or 0) and index not in taken
+        (rest if keep else idle).append(pod)
+        taken.add(index)
+    rest.sort(key=lambda pod: index_of(pod) or 0, reverse=True)
+    return [*idle, *rest[: max(0, count - len(idle))]]
+
+
+def _replaces_failed_alone(job: Job) -> bool:
+    """Whether a pod is replaced only when it has ended, not already when it is on its way out."""
+    return job.spec.podFailurePolicy is not None or job.spec.podReplacementPolicy == "Failed"
+
+
+def _failed_in_a_row(mine: tuple[Pod, ...]) -> list[Pod]:
+    """The pods that failed since one succeeded."""
+    last = max((failures.ended_at(pod) for pod in mine if pod.status.phase == "Succeeded"), default=0.0)
+    return [pod for pod in mine if pod.status.phase == "Failed" and failures.ended_at(pod) > last]
+
+
+def _free(job: Job, tally: Tally) -> Iterator[int]:
+    """The indexes that still need a pod, lowest first."""
+    holders = (*tally.active, *(tally.terminating if _replaces_failed_alone(job) else ()))
+    taken = {index_of(pod) for pod in holders}
+    done = tally.completed | tally.failed_indexes
+    return (index for index in range(job.spec.completions or 0) if index not in done and index not in taken)
+
+
+def _fill_each(
+    job: Job, tally: Tally, mine: tuple[Pod, ...], missing: int, now: float
+) -> tuple[tuple[Action, ...], float | None]:
+    """Start pods of indexes that wait each for themselves after a failure."""
+    last: dict[int | None, Pod] = {}
+    for pod in sorted(mine, key=failures.ended_at):
+        if pod.status.phase == "Failed" or pod.metadata.deleting:
+            last[index_of(pod)] = pod
+    creates: list[Action] = []
+    waits: list[float] = []
+    for index in _free(job, tally):
+        if len(creates) == missing:
+            break
+        before = last.get(index)
+        counts = failures.counts(job, before) if before is not None else (0, 0)
+        wait = failures.pause_of(before, sum(counts), now) if before is not None else 0.0
+        if wait > 0:
+            waits.append(wait)
+        else:
+            creates.append(create(job, index, counts))
+    return tuple(creates), min(waits, default=None)
 
 
 def _wanted(job: Job, tally: Tally) -> int:
@@ -357,61 +403,6 @@ def _wanted(job: Job, tally: Tally) -> int:
         return len(tally.active) if tally.succeeded else job.spec.parallelism
     left = job.spec.completions - tally.succeeded - len(tally.failed_indexes)
     return max(0, min(job.spec.parallelism, left))
-
-
-def _failures_of(index: int, mine: tuple[Pod, ...]) -> int:
-    """How often this index has failed, by its latest pod."""
-    counts = [
-        int(pod.metadata.annotations.get(INDEX_FAILURES, "0") or 0) + 1
-        for pod in sorted(mine, key=lambda pod: created_at(pod.metadata))
-        if index_of(pod) == index and pod.status.phase == "Failed"
-    ]
-    return max(counts, default=0)
-
-
-def _create(job: Job, index: int | None, failed: int) -> Create:
-    body = podlife.from_template(job.spec.template, job.metadata, IDENTITY)
-    meta: Object = {**body["metadata"]}
-    meta["finalizers"] = [*meta.get("finalizers", []), FINALIZER]
-    spec: Object = body["spec"]
-    if index is not None:
-        meta["generateName"] = f"{job.metadata.name}-{index}-"
-        annotations = {INDEX: str(index)}
-        if job.spec.backoffLimitPerIndex is not None:
-            annotations[INDEX_FAILURES] = str(failed)
-        meta["annotations"] = {**meta.get("annotations", {}), **annotations}
-        meta["labels"] = {**meta.get("labels", {}), INDEX: str(index)}
-        spec = _indexed(spec, job.metadata.name, index)
-    subject = about(job.metadata, IDENTITY)
-    return Create(
-        PODS,
-        {**body, "metadata": meta, "spec": spec},
-        note=Note(subject, "SuccessfulCreate", "Created pod: {name}"),
-        failed=Note(subject, "FailedCreate", "Error creating: {error}", "Warning"),
-    )
-
-
-def _indexed(spec: Object, name: str, index: int) -> Object:
-    """A pod spec that tells its containers their index."""
-    source = {"fieldRef": {"apiVersion": "v1", "fieldPath": f"metadata.labels['{INDEX}']"}}
-    variable = {"name": "JOB_COMPLETION_INDEX", "valueFrom": source}
-    told = {**spec, "hostname": f"{name}-{index}"}
-    for field in ("containers", "initContainers"):
-        if spec.get(field):
-            told[field] = [_with_variable(container, variable) for container in spec[field]]
-    return told
-
-
-def _with_variable(container: Object, variable: Object) -> Object:
-    env = container.get("env") or []
-    if any(one["name"] == variable["name"] for one in env):
-        return container
-    return {**container, "env": [*env, variable]}
-
-
-def _delete(pod: Pod, job: Job | None) -> Delete:
-    note = Note(about(job.metadata, IDENTITY), "SuccessfulDelete", "Deleted pod: {name}") if job is not None else None
-    return Delete(PODS, pod.metadata.namespace, pod.metadata.name, uid=pod.metadata.uid, note=note)
 
 
 CONTROLLER = Controller(

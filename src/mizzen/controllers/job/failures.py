@@ -8,6 +8,8 @@ from mizzen.api.views.core import Pod
 from mizzen.controllers.status import created_at
 from mizzen.machinery import times
 
+COUNTED = "batch.kubernetes.io/job-index-failure-count"
+IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"
 _FIRST, _LONGEST = 10.0, 600.0
 
 
@@ -59,8 +61,25 @@ def ended_at(pod: Pod) -> float:
 
 def pause(failed: Iterable[Pod], now: float) -> float:
     """Seconds to wait before a replacement: ten after the first failure in a row, doubled by each further one."""
-    ends = sorted(ended_at(pod) for pod in failed)
-    if not ends:
-        return 0.0
-    delay = min(_LONGEST, _FIRST * 2.0 ** min(len(ends) - 1, 10))
-    return max(0.0, ends[-1] + delay - now)
+    ordered = sorted(failed, key=ended_at)
+    return pause_of(ordered[-1], len(ordered), now) if ordered else 0.0
+
+
+def pause_of(last: Pod, count: int, now: float) -> float:
+    """Seconds to wait after so many failures, of which this pod was the last."""
+    delay = min(_LONGEST, _FIRST * 2.0 ** min(count - 1, 10))
+    return max(0.0, ended_at(last) + delay - now)
+
+
+def earlier(pod: Pod, annotation: str) -> int:
+    """How often the pod's index had failed before it."""
+    text = pod.metadata.annotations.get(annotation, "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def counts(job: Job, pod: Pod) -> tuple[int, int]:
+    """How often an index has failed with this pod, its latest: failures that count, and those a rule ignores."""
+    counted, ignored = earlier(pod, COUNTED), earlier(pod, IGNORED)
+    if judge(job, pod).action == "Ignore":
+        return counted, ignored + 1
+    return counted + 1, ignored
