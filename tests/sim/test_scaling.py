@@ -13,7 +13,7 @@ from mizzen.client.resources import DEPLOYMENTS, POD_DISRUPTION_BUDGETS, PODS, R
 from mizzen.controllers import autoscaler, budgets, deployment, quotas
 from mizzen.controllers.replicas import REPLICA_SET
 from mizzen.machinery import times
-from mizzen.machinery.errors import Object
+from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.wire.message import Request
 
 LOAD = 350
@@ -145,8 +145,57 @@ def count(seed: int) -> None:
         lambda w: w.api.create(("", "secrets"), {"metadata": {"name": "s", "namespace": "d"}}),
     )
     world.live(100)
+    world.desks[1].wake("d/q")
+    world.settle()
     [found] = world.all(RESOURCE_QUOTAS)
     cpu = {0: "0", 4: "1"}.get(size, f"{size * 250}m")
     used = {"pods": str(size), "requests.cpu": cpu, "count/replicasets.apps": "1", "secrets": "1"}
     assert len(world.all(PODS)) == size, f"seed {seed}"
     assert found["status"] == {"hard": hard, "used": used}, f"seed {seed}"
+
+
+def test_a_quota_that_is_enforced_is_never_surpassed_and_leaves_no_room_unused(seeds: range) -> None:
+    check(seeds, enforce)
+
+
+def enforce(seed: int) -> None:
+    """The server counts a pod in before it makes it; recounting must not forget that while it does not show yet."""
+    world = World(seed, (REPLICA_SET, quotas.CONTROLLER), kubelet=Kubelet(flaky=0), all_kinds=True)
+    hard = world.rng.randrange(1, 4)
+    quota = {"metadata": {"name": "q", "namespace": "d"}, "spec": {"hard": {"pods": str(hard)}}}
+    world.api.create(("", "resourcequotas"), quota)
+    world.settle()
+    world.api.create(("apps", "replicasets"), replica_set(hard + 2))
+    world.api.refuse = lambda request: _counted_in(world, request)
+    problems: list[str] = []
+
+    def watch(where: Any, _old: Any, _new: Any) -> None:
+        if where == ("", "pods") and len(world.all(PODS)) > hard:
+            problems.append(f"{len(world.all(PODS))} pods, {hard} allowed")
+
+    world.api.changed = watch
+    world.resume()
+    world.users = (_stop_one,) * 3
+    world.live(120, horizon=200)
+    world.desks[1].wake("d/q")
+    world.settle(horizon=2000)
+    assert not problems, f"seed {seed}: {problems}"
+    assert len(world.all(PODS)) == hard, f"seed {seed}"
+    assert world.all(RESOURCE_QUOTAS)[0]["status"]["used"] == {"pods": str(hard)}, f"seed {seed}"
+
+
+def _counted_in(world: World, request: Request) -> ApiError | None:
+    """What the server's admission does with a pod."""
+    if request.method != "POST" or not request.path.endswith("/pods"):
+        return None
+    [quota] = world.all(RESOURCE_QUOTAS)
+    used, hard = int(quota["status"]["used"]["pods"]), int(quota["status"]["hard"]["pods"])
+    if used >= hard:
+        return Errors.forbidden("", "pods", "", "exceeded quota")
+    world.api.patch(RESOURCE_QUOTAS, "d", "q", {"status": {"used": {"pods": str(used + 1)}}}, "status")
+    return None
+
+
+def _stop_one(world: World) -> None:
+    if pods := active(world):
+        world.api.delete(("", "pods"), "d", world.rng.choice(pods)["metadata"]["name"])

@@ -1,6 +1,7 @@
 """ResourceQuota status: what a namespace uses of what it may.
 
-Admission enforces quotas as objects are made; this controller corrects their status as objects come and go.
+Admission enforces quotas: it counts in what is made before it is there. This controller counts anew when something
+goes or shrinks, and now and then. It must not when something is made: what admission has let in may not show yet.
 Ref: https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """
 
@@ -24,7 +25,7 @@ from mizzen.controllers.status import status_patch
 from mizzen.controllers.volumes.classes import class_name
 from mizzen.machinery import quantity
 from mizzen.machinery.quantity import ZERO, Quantity
-from mizzen.reconcile.controller import Controller, Watch, own, split
+from mizzen.reconcile.controller import Controller, Watch, key_of, own, split
 from mizzen.reconcile.plan import Plan
 
 _OLD_COUNTS = {
@@ -82,9 +83,9 @@ def _count(cache: Cache, name: str, namespace: str) -> int:
 def reconcile(seen: Snapshot, now: float) -> Plan:
     quota = seen.quota
     usage: Usage = {}
-    pods = [pod for pod in seen.pods if not is_finished(pod) and in_scope(quota.spec, pod)]
-    for pod in pods:
-        _add(usage, usage_of_pod(pod))
+    for pod in seen.pods:
+        if in_scope(quota.spec, pod):
+            _add(usage, {"count/pods": _ONE} if is_finished(pod) else usage_of_pod(pod))
     if not quota.spec.scopes and quota.spec.scopeSelector is None:
         for service in seen.services:
             _add(usage, _usage_of_service(service))
@@ -221,10 +222,11 @@ def _raise(total: Usage, least: Mapping[str, Quantity]) -> None:
             total[name] = amount
 
 
-def _keys(cache: Cache, _resource: Resource, seen: Any) -> Iterable[str]:
-    """All quotas of the changed object's namespace."""
+def _keys(cache: Cache, resource: Resource, seen: Any) -> Iterable[str]:
+    """All quotas of the namespace of an object that has gone or changed; one that stands as it is seen is new."""
     namespace = seen.metadata.namespace
-    if not namespace:
+    table = cache.find(resource)
+    if not namespace or (table is not None and table.get(namespace, seen.metadata.name) is seen):
         return ()
     quotas = cache.of(RESOURCE_QUOTAS, ResourceQuota).in_namespace(namespace)
     return tuple(f"{namespace}/{quota.metadata.name}" for quota in quotas)
@@ -239,10 +241,18 @@ def _concerns(old: Any, new: Any) -> bool:
     return False
 
 
+def _is_redefined(old: ResourceQuota, new: ResourceQuota) -> bool:
+    return old.spec != new.spec or old.status.hard != new.status.hard or old.metadata.uid != new.metadata.uid
+
+
+def _all(cache: Cache) -> Iterable[str]:
+    return [key_of(quota) for quota in cache.of(RESOURCE_QUOTAS, ResourceQuota)]
+
+
 CONTROLLER = Controller(
     name="resourcequota",
     watches=(
-        Watch(RESOURCE_QUOTAS, ResourceQuota, own),
+        Watch(RESOURCE_QUOTAS, ResourceQuota, own, _is_redefined),
         Watch(PODS, Pod),
         Watch(SERVICES, Service),
         Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim),
@@ -251,5 +261,7 @@ CONTROLLER = Controller(
     reconcile=reconcile,
     follows_everything=_keys,
     concerns_everything=_concerns,
+    resync=_all,
+    resync_seconds=60.0,
     component="resourcequota-controller",
 )
