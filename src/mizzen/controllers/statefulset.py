@@ -204,19 +204,25 @@ class _View:
         return not pod.metadata.deleting and podlife.is_available(pod, self._one.spec.minReadySeconds, self._now)
 
     def _stop_in_order(self, number: int) -> tuple[Action, ...]:
-        """Stop the highest surplus pod, once no other one is still on its way up or down."""
+        """Stop the highest surplus pod; one that is not well is stopped only when all below it are."""
         pod = self._pods[number]
-        if pod.metadata.deleting:
+        sick = min((n for n, one in self._pods.items() if not self._is_settled(one)), default=number)
+        if pod.metadata.deleting or (not self._is_settled(pod) and sick != number):
             return ()
         return (self._delete(pod),)
 
     def _fill(self, number: int, pod: Pod | None) -> list[Action]:
         """What an ordinal in range needs: its claims, its pod, or a fresh pod for one that has ended."""
         if pod is None:
-            return [*self._missing_claims(number), self._create(number)]
+            return [] if self._has_leaving_claim(number) else [*self._missing_claims(number), self._create(number)]
         if podlife.is_finished(pod) and not pod.metadata.deleting:
             return [self._delete(pod, "RecreatingTerminatedPod")]
         return list(self._relabelled(number, pod)) if not pod.metadata.deleting else []
+
+    def _has_leaving_claim(self, number: int) -> bool:
+        """Whether a claim of this ordinal is on its way out: a pod that used it would wait for it for ever."""
+        claims = (self._seen.claims.get(name) for name in claim_names(self._one, number))
+        return any(one is not None and one.metadata.deleting for one in claims)
 
     def _relabelled(self, number: int, pod: Pod) -> tuple[Action, ...]:
         """Restore the labels by which the pod is known, and claims that went missing."""
