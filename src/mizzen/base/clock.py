@@ -69,11 +69,18 @@ class VirtualClock:
     async def advance(self, seconds: float) -> None:
         """Move time forward, letting every sleeper that falls due run before later ones."""
         target = self._elapsed + seconds
-        while (due := self.next_deadline) is not None and self._elapsed + due <= target:
-            self._elapsed += due
-            _, _, waker = heapq.heappop(self._sleepers)
-            if not waker.done():
-                waker.set_result(None)
+        woke = True
+        while woke:
+            woke = self.wake_next(target)
             await asyncio.sleep(0)
-        self._elapsed = target
-        await asyncio.sleep(0)
+
+    def wake_next(self, until: float) -> bool:
+        """Move time to the earliest sleeper and wake it, or else to `until` (monotonic): answers whether one woke."""
+        due = self.next_deadline
+        if due is None or self._elapsed + due > until:
+            self._elapsed = max(self._elapsed, until)
+            return False
+        self._elapsed += due
+        _, _, waker = heapq.heappop(self._sleepers)
+        waker.set_result(None)
+        return True

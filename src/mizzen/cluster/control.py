@@ -48,6 +48,7 @@ from mizzen.server.security import Security, Settings
 from mizzen.server.served import Served
 from mizzen.server.server import Server
 from mizzen.server.subresources.nodes import Nodes
+from mizzen.store.base import Store
 from mizzen.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -119,13 +120,13 @@ def _settle() -> None:
 class ControlPlane:
     """The parts of one control plane; `start`, then `close`."""
 
-    def __init__(self, options: Options, clock: Clock, rng: random.Random) -> None:
+    def __init__(self, options: Options, clock: Clock, rng: random.Random, store: Store | None = None) -> None:
         self._options = options
         self._clock = clock
         self._rng = rng
         cluster = options.cluster
         self._pki = Pki(cluster.data_dir / "pki", clock.now())
-        self._store = SqliteStore(cluster.data_dir / "store.db")
+        self._store = store if store is not None else SqliteStore(cluster.data_dir / "store.db")
         sealed = SealedStore(self._store, encryption.generated(cluster.data_dir / "encryption.key"))
         self.server = Server(sealed, clock, self._compose)
         for kind in (NODE_METRICS, POD_METRICS):
@@ -278,15 +279,16 @@ class ControlPlane:
         return simulation.Settings(tuple(cluster.node_name(number) for number in range(1, cluster.nodes + 1)))
 
     async def _simulate(self, cache: Cache, settings: simulation.Settings) -> None:
-        """Simulated nodes, and the one server that answers for all of them that there are no containers."""
+        """Simulated nodes; the first of them answer for their load, each on a port of its own."""
         pair = self._pki.serving((), self._options.cluster.kubernetes_address)
-        listener = Listener(simulation.refuse)
-        self._listeners.append(listener)
-        port = await listener.listen(simulation.HOST_IP, 0, server_context(pair.certificate, pair.key))
+        tls = server_context(pair.certificate, pair.key)
+        ports: dict[str, int] = {}
+        for name in settings.nodes[: simulation.ANSWERING]:
+            listener = Listener(simulation.Answers(cache, settings.stages, self._clock, name))
+            self._listeners.append(listener)
+            ports[name] = await listener.listen(simulation.HOST_IP, 0, tls)
         client = self.client("system:mizzen:simulator", "mizzen-simulator")
-        self.simulator = simulation.Simulator(
-            client, cache, self._clock, self._rng, replace(settings, kubelet_port=port)
-        )
+        self.simulator = simulation.Simulator(client, cache, self._clock, self._rng, replace(settings, ports=ports))
         await self.simulator.run()
 
     def _ingress_client(self) -> Client:

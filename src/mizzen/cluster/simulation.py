@@ -1,14 +1,14 @@
 """Simulated nodes: Nodes with heartbeats and pods as state machines, thousands of them in one task.
 
-Everything goes through the API as with real nodes: registration, Leases, pod status, deletion. What there is no
-machine for (logs, exec) is answered with an error that says so.
+Everything goes through the API as with real nodes: registration, Leases, pod status, deletion, and load. What there is
+no machine for (logs, exec) is answered with an error that says so.
 """
 
 import asyncio
 import heapq
 import itertools
 import random
-from collections.abc import Awaitable, Iterable, Iterator
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, Final
@@ -17,10 +17,11 @@ from mizzen import KUBERNETES_VERSION
 from mizzen.api.views.core import Pod
 from mizzen.base import log
 from mizzen.base.clock import Clock
-from mizzen.client.cache import Cache
+from mizzen.client.cache import BY_NODE, Cache
 from mizzen.client.client import STRATEGIC, Client
 from mizzen.client.resources import LEASES, NODES, PODS
 from mizzen.cluster.stages import Move, Stage, next_step, status_after
+from mizzen.cluster.usage import Meter
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.wire.message import Request, Response
@@ -28,9 +29,13 @@ from mizzen.wire.message import Request, Response
 LEASE_NAMESPACE: Final = "kube-node-lease"
 HEARTBEAT_SECONDS: Final = 10.0
 LEASE_SECONDS: Final = 40
+FEW: Final = 8
+"""So many nodes are worth waking up for."""
 WRITERS: Final = 64
 """Requests under way at once."""
 ZONES: Final = 3
+ANSWERING: Final = 64
+"""So many nodes answer on a port of their own; the load of more of them is not known."""
 HOST_IP: Final = "127.0.0.1"
 _log = log.get("simulation")
 
@@ -46,7 +51,8 @@ class Settings:
     cpu: str = "32"
     memory: str = "256Gi"
     pods: str = "110"
-    kubelet_port: int = 0
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Where each node answers; a node without a port answers nobody."""
 
 
 @dataclass(order=True, slots=True)
@@ -121,18 +127,18 @@ class Simulator:
         return times.format_micro(self._clock.now())
 
     async def _heartbeats(self) -> None:
-        """Renew a tenth of the Leases every second; nodes that are lost stay silent."""
+        """Renew a share of the Leases every second or less often; nodes that are lost stay silent."""
         names = self._settings.nodes
-        share = HEARTBEAT_SECONDS
+        shares = max(1, min(int(HEARTBEAT_SECONDS), len(names) // FEW))
         turn = 0
         while True:
-            await self._clock.sleep(1.0)
+            await self._clock.sleep(HEARTBEAT_SECONDS / shares)
             turn += 1
-            group = names[turn % int(share) :: int(share)]
-            await self._lose_and_recover()
+            group = names[turn % shares :: shares]
+            await self._lose_and_recover(HEARTBEAT_SECONDS / shares)
             await _in_parallel(self._renew(name) for name in group if name not in self._lost)
 
-    async def _lose_and_recover(self) -> None:
+    async def _lose_and_recover(self, seconds: float) -> None:
         now = self._clock.monotonic()
         back = [name for name, until in self._lost.items() if until <= now]
         for name in back:
@@ -142,15 +148,15 @@ class Simulator:
             await self._report(name)
         if not self._settings.node_loss:
             return
-        chance = self._settings.node_loss / 60
+        chance = self._settings.node_loss * seconds / 60
         for name in self._settings.nodes:
             if name not in self._lost and self._rng.random() < chance:
                 self.lose(name)
 
-    def lose(self, name: str) -> None:
-        """Let a node fall silent, its pods with it."""
+    def lose(self, name: str, seconds: float | None = None) -> None:
+        """Let a node fall silent, its pods with it; None: for as long as outages last here."""
         _log.info("node is lost", node=name)
-        self._lost[name] = self._clock.monotonic() + self._settings.outage
+        self._lost[name] = self._clock.monotonic() + (self._settings.outage if seconds is None else seconds)
 
     def _node(self, name: str) -> Object:
         zone = f"zone-{self._numbers[name] % ZONES + 1}"
@@ -180,7 +186,7 @@ class Simulator:
             "allocatable": capacity,
             "conditions": conditions,
             "addresses": [{"type": "InternalIP", "address": HOST_IP}, {"type": "Hostname", "address": name}],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._settings.kubelet_port}},
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": self._settings.ports.get(name, 0)}},
             "nodeInfo": _node_info(name),
         }
         meta = {"name": name, "labels": labels}
@@ -275,10 +281,21 @@ class Simulator:
         await self._client.patch(PODS, meta.name, patch, meta.namespace, type=STRATEGIC, subresource="status")
 
 
-def refuse(request: Request) -> Response:
-    """What a simulated node answers to whoever asks for logs or a command."""
-    what = "runs its pods as state machines only: there are no containers, no logs, and nothing to run commands in"
-    return Response(405, {"content-type": "text/plain"}, f"the simulated node {what}".encode())
+class Answers:
+    """What a simulated node says: its load, and to whoever asks for logs or a command, that there are none."""
+
+    def __init__(self, cache: Cache, stages: Sequence[Stage], clock: Clock, name: str) -> None:
+        self._pods = cache.of(PODS, Pod)
+        self._meter = Meter(stages)
+        self._clock = clock
+        self._name = name
+
+    def __call__(self, request: Request) -> Response:
+        if request.path == "/metrics/resource":
+            text = self._meter.read(self._pods.by(BY_NODE, self._name), self._clock.now())
+            return Response(200, {"content-type": "text/plain"}, text.encode())
+        what = "runs its pods as state machines only: there are no containers, no logs, and nothing to run commands in"
+        return Response(405, {"content-type": "text/plain"}, f"the simulated node {what}".encode())
 
 
 def _readiness(pod: Pod) -> str:
@@ -302,12 +319,13 @@ def _node_info(name: str) -> Object:
 
 async def _in_parallel(work: Iterable[Awaitable[None]]) -> None:
     """Await all of it, so many at a time."""
-    left: Iterator[Awaitable[None]] = iter(work)
+    pending = list(work)
+    left = iter(pending)
 
     async def worker() -> None:
         for one in left:
             await one
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(WRITERS):
+        for _ in range(min(WRITERS, len(pending))):
             tasks.create_task(worker())

@@ -1,7 +1,7 @@
 """The life of a simulated pod: how long it takes to start, how long it runs and how it ends, as the stages say.
 
 A file of stages is YAML: `stages:` with entries of `selector` (a label selector, absent: every pod), `startup`,
-`jitter`, `runs`, `exitCode` and `failureRate`; the first that selects a pod is its own.
+`jitter`, `runs`, `exitCode`, `failureRate`, `cpu` and `memory`; the first that selects a pod is its own.
 """
 
 import random
@@ -27,7 +27,10 @@ Move = Literal["start", "complete", "fail", "restart", "remove"]
 
 
 class Stage(View, frozen=True, gc=False):
-    """How pods that the selector selects behave; seconds. `failureRate`: the share of starts that end in failure."""
+    """How pods that the selector selects behave; seconds. `failureRate`: the share of starts that end in failure.
+
+    `cpu` and `memory` are what each container uses; empty: what it requests.
+    """
 
     selector: LabelSelector | None = None
     startup: float | str = 0.5
@@ -35,6 +38,8 @@ class Stage(View, frozen=True, gc=False):
     runs: float | str | None = None
     exitCode: int = 0
     failureRate: float = 0.0
+    cpu: str = ""
+    memory: str = ""
 
     def selects(self, pod: Pod) -> bool:
         return self.selector is None or self.selector.matches(pod.metadata.labels)
@@ -59,6 +64,8 @@ def load(path: Path) -> tuple[Stage, ...]:
         for stage in document.stages:
             seconds(stage.startup)
             seconds(stage.runs or 0)
+            quantity.parse(stage.cpu or "0")
+            quantity.parse(stage.memory or "0")
     except (OSError, yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"{path} holds no stages that can be understood: {error}") from error
     return document.stages
@@ -74,6 +81,11 @@ def seconds(value: float | str) -> float:
     return quantity.parse(value).milli / 1000
 
 
+def stage_of(pod: Pod, stages: Sequence[Stage]) -> Stage:
+    """The first stage that selects the pod."""
+    return next((one for one in stages if one.selects(pod)), Stage())
+
+
 def next_step(pod: Pod, stages: Sequence[Stage], rng: random.Random) -> Step | None:
     """What a pod on a node does next by itself; None when it just goes on."""
     meta = pod.metadata
@@ -81,7 +93,7 @@ def next_step(pod: Pod, stages: Sequence[Stage], rng: random.Random) -> Step | N
         return Step("remove", min(STOP_SECONDS, float(meta.deletionGracePeriodSeconds or 0)))
     if pod.status.phase in ("Succeeded", "Failed"):
         return None
-    stage = next((one for one in stages if one.selects(pod)), Stage())
+    stage = stage_of(pod, stages)
     if pod.status.phase != "Running" or not is_true(pod.status.conditions, "Ready"):
         return Step("start", seconds(stage.startup) * rng.uniform(1 - stage.jitter, 1 + stage.jitter))
     return _ending(pod, stage, rng)

@@ -4,7 +4,8 @@ Ref: https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/
 """
 
 from dataclasses import dataclass
-from zoneinfo import ZoneInfoNotFoundError
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -71,6 +72,8 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         starts, refusal = _start(seen, last, now)
         actions += starts
         notes += (refusal,) if refusal is not None else ()
+        stopped = {action.uid for action in starts if isinstance(action, Delete)}
+        status = msgspec.structs.replace(status, active=tuple(one for one in status.active if one.uid not in stopped))
         if any(isinstance(action, Create) for action in starts):
             status = msgspec.structs.replace(status, lastScheduleTime=times.format(last))
     return Plan((*actions, *pruned, *_told(cronjob, status)), tuple(notes), requeue_after=wait)
@@ -119,7 +122,6 @@ def _start(seen: Snapshot, due: float, now: float) -> tuple[list[Action], Note |
         stops = [_delete(job, Note(subject, "SuccessfulDelete", f"Deleted job {job.metadata.name}")) for job in running]
     template = cronjob.spec.jobTemplate
     meta = template.get("metadata") or {}
-    stamp = times.format(due)
     body: Object = {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -127,7 +129,7 @@ def _start(seen: Snapshot, due: float, now: float) -> tuple[list[Action], Note |
             "name": name,
             "namespace": cronjob.metadata.namespace,
             "labels": meta.get("labels") or {},
-            "annotations": {**(meta.get("annotations") or {}), SCHEDULED: stamp},
+            "annotations": {**(meta.get("annotations") or {}), SCHEDULED: _local(due, cronjob.spec.timeZone)},
             "ownerReferences": owned_by(cronjob.metadata, IDENTITY),
         },
         "spec": template.get("spec") or {},
@@ -135,6 +137,13 @@ def _start(seen: Snapshot, due: float, now: float) -> tuple[list[Action], Note |
     note = Note(subject, "SuccessfulCreate", f"Created job {name}")
     failed = Note(subject, "FailedCreate", "Error creating job: {error}", "Warning")
     return [*stops, Create(JOBS, body, note=note, failed=failed)], None
+
+
+def _local(moment: float, zone: str | None) -> str:
+    """A time as it reads in the zone of the schedule."""
+    if not zone:
+        return times.format(moment)
+    return datetime.fromtimestamp(moment, ZoneInfo(zone)).isoformat().replace("+00:00", "Z")
 
 
 def _pruned(seen: Snapshot) -> tuple[Action, ...]:
@@ -180,10 +189,13 @@ def _kept(old: tuple[ObjectReference, ...], new: tuple[ObjectReference, ...]) ->
 
 
 def _notes_of_done(seen: Snapshot) -> tuple[Note, ...]:
-    """A word on every Job that was active and is done now."""
+    """A word on every Job that was active and is done or gone now."""
     active = {one.uid for one in seen.cronjob.status.active}
     subject = about(seen.cronjob.metadata, IDENTITY)
-    return tuple(
+    known = {job.metadata.uid for job in seen.jobs}
+    gone = (one.name for one in seen.cronjob.status.active if one.uid not in known)
+    missing = (Note(subject, "MissingJob", f"Active job went missing: {name}") for name in gone)
+    done = (
         Note(
             subject,
             "SawCompletedJob",
@@ -193,6 +205,7 @@ def _notes_of_done(seen: Snapshot) -> tuple[Note, ...]:
         for job in seen.jobs
         if job.metadata.uid in active and _is_done(job)
     )
+    return (*missing, *done)
 
 
 def _told(cronjob: CronJob, status: CronJobStatus) -> tuple[Action, ...]:

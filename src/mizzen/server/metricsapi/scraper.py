@@ -15,6 +15,8 @@ from mizzen.server.seams import Reader
 PERIOD: Final = 15.0
 SOON: Final = 1.0
 """How soon a node that was seen for the first time is asked again, since usage needs two samples."""
+TRIES: Final = 3
+"""How often a node that does not answer is asked so soon."""
 ANSWER_SECONDS: Final = 10.0
 _AT_ONCE: Final = 32
 
@@ -32,6 +34,7 @@ class Scraper:
         self._ask = ask
         self._clock = clock
         self._readings: dict[str, Reading] = {}
+        self._silent: dict[str, int] = {}
         self._seats = asyncio.Semaphore(_AT_ONCE)
 
     def node(self, name: str) -> Usage | None:
@@ -49,20 +52,23 @@ class Scraper:
         due = self._clock.monotonic()
         while True:
             names = {node["metadata"]["name"] for node in self._reader.list(NODE) if _is_served(node)}
-            for gone in self._readings.keys() - names:
-                del self._readings[gone]
+            for known in (self._readings, self._silent):
+                for gone in known.keys() - names:
+                    del known[gone]
             everyone = self._clock.monotonic() >= due
             if everyone:
                 due = self._clock.monotonic() + PERIOD
-            chosen = names if everyone else {name for name in names if self.node(name) is None}
+            chosen = names if everyone else {name for name in names if self._is_new(name)}
             await asyncio.gather(*(self._scrape(name) for name in sorted(chosen)))
             rest = due - self._clock.monotonic()
             await self._clock.sleep(max(0.0, min(rest, SOON) if self._is_learning(names) else rest))
 
     def _is_learning(self, names: set[str]) -> bool:
-        """Whether there are nodes that answered once, or none at all yet."""
-        first = [name for name in names if (seen := self._readings.get(name)) is not None and seen.machine is None]
-        return bool(first) or not self._readings
+        """Whether there are nodes whose usage may be known soon, or none at all yet."""
+        return not names or any(self._is_new(name) for name in names)
+
+    def _is_new(self, name: str) -> bool:
+        return self.node(name) is None and self._silent.get(name, 0) < TRIES
 
     async def _scrape(self, name: str) -> None:
         try:
@@ -71,7 +77,9 @@ class Scraper:
         except (ApiError, ConnectionError, TimeoutError) as error:
             _log.debug("node does not answer", node=name, error=str(error))
             self._readings.pop(name, None)
+            self._silent[name] = self._silent.get(name, 0) + 1
             return
+        self._silent.pop(name, None)
         sample = samples.parse(body.decode("utf-8", "replace"), self._clock.now())
         self._readings[name] = read(self._readings.get(name, Reading()), sample)
 

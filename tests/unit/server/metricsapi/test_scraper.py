@@ -97,3 +97,15 @@ async def test_a_node_that_is_gone_is_forgotten(scraper: Scraper, reader: FakeRe
     reader.drop(NODE, "", "a")
     await pass_time(clock, int(PERIOD))
     assert scraper.node("a") is None
+
+
+async def test_a_node_that_never_answers_is_asked_a_few_times_and_then_once_a_period(
+    reader: FakeReader, nodes: Nodes, clock: VirtualClock
+) -> None:
+    nodes.down.add("a")
+    running = asyncio.create_task(Scraper(reader, nodes.ask, clock).run())
+    await settled()
+    await pass_time(clock, 2 * int(PERIOD))
+    assert [at for at, _ in nodes.asked] == [0, 1, 2, PERIOD, 2 * PERIOD]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
