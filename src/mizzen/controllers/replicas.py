@@ -103,6 +103,8 @@ def _scaling(flavor: Flavor, seen: Snapshot, active: list[Pod], now: float) -> t
             otherwise=_failure(flavor, owner, "FailedCreate", now),
         )
         return (create,) * min(missing, BURST)
+    if not missing:
+        return ()  # the common case: whom to give up first need not be known
     return tuple(
         Delete(
             PODS,
