@@ -1,7 +1,7 @@
 """Acting on decisions: volumes and claims bound, the pod bound, refusals written, victims removed."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,7 +33,8 @@ class Hands:
     client: Client
     cache: Cache
     clock: Clock
-    recorder: Recorder
+    recorders: Mapping[str, Recorder]
+    """By the scheduler's name in `spec.schedulerName`."""
 
     async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> bool:
         """Bind everything of a pod, the pod itself last; False when its volumes take too long."""
@@ -52,7 +53,11 @@ class Hands:
         """Tell that a pod was assigned."""
         meta = pod.pod.metadata
         text = f"Successfully assigned {meta.namespace}/{meta.name} to {node}"
-        self.recorder.record(Note(reference(pod.pod), "Scheduled", text, "Normal"))
+        self._record(pod.pod, Note(reference(pod.pod), "Scheduled", text, "Normal"))
+
+    def _record(self, decided: Pod, note: Note) -> None:
+        """Tell in the name of the scheduler that decided the pod."""
+        self.recorders[decided.spec.schedulerName].record(note)
 
     async def _reserve(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> None:
         """Write into the pod's ResourceClaims which devices they get, and that the pod uses them."""
@@ -98,21 +103,22 @@ class Hands:
 
     # --- refusing
 
-    async def refuse(self, pod: Pod, text: str, nominated: str | None) -> None:
+    async def refuse(self, pod: Pod, text: str, nominated: str | None, reason: str = "Unschedulable") -> None:
         """Tell why a pod waits: an event, and its condition where that is not written yet.
 
         `nominated`: the node that is being cleared for it, "" for none any more, None to leave that as it is.
         """
-        self.recorder.record(Note(reference(pod), "FailedScheduling", text, "Warning"))
+        self._record(pod, Note(reference(pod), "FailedScheduling", text, "Warning"))
         known = views.condition(pod.status.conditions, "PodScheduled")
-        same = known is not None and (known.status, known.reason, known.message) == ("False", "Unschedulable", text)
+        same = known is not None and (known.status, known.reason, known.message) == ("False", reason, text)
         if same and nominated in (None, pod.status.nominatedNodeName):
             return
         condition = {
             "type": "PodScheduled",
             "status": "False",
-            "reason": "Unschedulable",
+            "reason": reason,
             "message": text,
+            "observedGeneration": pod.metadata.generation or None,
             "lastTransitionTime": (known.lastTransitionTime if known and known.status == "False" else None)
             or times.format(self.clock.now()),
         }
@@ -135,6 +141,7 @@ class Hands:
             "status": "True",
             "reason": "PreemptionByScheduler",
             "message": f"{by.spec.schedulerName}: preempting to accommodate a higher priority pod",
+            "observedGeneration": meta.generation or None,
             "lastTransitionTime": times.format(self.clock.now()),
         }
         patch = {"metadata": {"uid": meta.uid}, "status": {"conditions": [disrupted]}}
@@ -146,7 +153,7 @@ class Hands:
                 raise
             return
         text = f"Preempted by pod {by.metadata.uid} on node {node}"
-        self.recorder.record(Note(reference(victim.pod), "Preempted", text, "Normal"))
+        self._record(by, Note(reference(victim.pod), "Preempted", text, "Normal"))
 
 
 def binding_of(pod: Pod, node: str) -> Object:

@@ -93,7 +93,12 @@ class PodClass:
         self._filters: list[tuple[str, NodeFilter]] = []
         self._scores: list[tuple[float, NodeScore]] = []
         self._rules: list[_Rule] = []
+        self._only: frozenset[str] | None = None
+        picky: list[str] = []
         for plugin in plugins:
+            if plugin.only and (names := plugin.only(pod, snapshot)) is not None:
+                self._only = names if self._only is None else self._only & names
+                picky.append(plugin.name)
             if plugin.filter and (found := plugin.filter(pod, snapshot)):
                 self._filters.append((plugin.name, found))
             if plugin.score and (scorer := plugin.score(pod, snapshot)):
@@ -105,7 +110,10 @@ class PodClass:
         self._seen: dict[str, _Seen] = {}
         self._heaps: dict[Group, list[tuple[float, float, str, int]]] = {}
         self._version = 0
-        self.dirty: set[str] = set(snapshot.nodes)
+        if any(one.rule.eligible for one in self._rules):
+            self._only = None  # the other nodes may count where the smallest number is looked for
+        self._absent = Reject(f"node(s) didn't satisfy plugin(s) [{' '.join(picky)}]", False, " ".join(picky))
+        self.dirty: set[str] = set(snapshot.nodes) if self._only is None else set(self._only)
 
     def best(self) -> str | None:
         """The node for the next pod of the class, or None when there is none."""
@@ -128,6 +136,8 @@ class PodClass:
         self._refresh()
         leasts = [one.least() for one in self._rules]
         found: dict[str, Reject] = {}
+        if self._only is not None:
+            found = dict.fromkeys(self._snapshot.nodes.keys() - self._only, self._absent)
         for name, seen in self._seen.items():
             reject = seen.reject or (self._group_reject(seen.group, leasts) if seen.group is not None else None)
             if reject is not None:
@@ -170,7 +180,7 @@ class PodClass:
 
     def _refresh(self) -> None:
         if self.dirty:
-            for name in self.dirty:
+            for name in self.dirty if self._only is None else self.dirty & self._only:
                 self._evaluate(name)
             self.dirty.clear()
 

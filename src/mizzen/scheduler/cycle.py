@@ -1,7 +1,7 @@
 """One decision: a pod in, a node or the reasons against every node out."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,9 +41,13 @@ class Unschedulable:
             return f"0/{self.nodes} nodes are available: {self.pod_reason.reason}."
         if not self.nodes:
             return "no nodes available to schedule pods"
-        counted = Counter(one.reason for one in self.reasons.values())
-        shown = ", ".join(sorted(f"{number} {reason}" for reason, number in counted.items()))
-        return f"0/{self.nodes} nodes are available: {shown}."
+        return f"0/{self.nodes} nodes are available: {counted(self.reasons.values())}."
+
+
+def counted(rejects: Iterable[Reject]) -> str:
+    """`1 Insufficient cpu, 2 node(s) were unschedulable`: every reason with the number of nodes that have it."""
+    numbers = Counter(reason for one in rejects for reason in one.reasons)
+    return ", ".join(sorted(f"{number} {reason}" for reason, number in numbers.items()))
 
 
 class Decider:
@@ -75,6 +79,7 @@ class Decider:
         key = class_key(pod, self._snapshot, self._plugins)
         found = self._classes.get(key)
         if found is None:
+            self._snapshot.forget_many_tallies()
             found = self._classes[key] = PodClass(pod, self._snapshot, self._plugins, self._tiebreak)
             if len(self._classes) > CLASSES:
                 self._classes.popitem(last=False)

@@ -22,6 +22,12 @@ class Reject:
     reason: str
     resolvable: bool = True
     plugin: str = ""
+    more: tuple[str, ...] = ()
+    """Further reasons of the same plugin."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return self.reason, *self.more
 
 
 NodeFilter = Callable[[NodeInfo], Reject | None]
@@ -58,6 +64,8 @@ class Plugin:
     name: str
     refuse: Callable[[PodInfo, Snapshot], Reject | None] | None = None
     """A verdict on the pod itself, before any node is looked at."""
+    only: Callable[[PodInfo, Snapshot], frozenset[str] | None] | None = None
+    """The names of the only nodes that come into question, where that can be told without looking at nodes."""
     filter: Callable[[PodInfo, Snapshot], NodeFilter | None] | None = None
     score: Callable[[PodInfo, Snapshot], NodeScore | None] | None = None
     """Scores are 0…100, 100 best."""
@@ -72,12 +80,12 @@ def without_filter(plugin: Plugin) -> Plugin:
     """The plugin's wishes alone."""
     domains = plugin.domains
     if domains is None:
-        return replace(plugin, refuse=None, filter=None)
+        return replace(plugin, refuse=None, only=None, filter=None)
 
     def wishes(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
         return tuple(replace(rule, filter=None, missing=None) for rule in domains(pod, snapshot) if rule.score)
 
-    return replace(plugin, refuse=None, filter=None, domains=wishes)
+    return replace(plugin, refuse=None, only=None, filter=None, domains=wishes)
 
 
 def without_score(plugin: Plugin) -> Plugin:

@@ -3,19 +3,23 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from mizzen.api.views.meta import LabelSelector
 from mizzen.machinery import times
 from mizzen.scheduler.classes import PodClass
-from mizzen.scheduler.cycle import Unschedulable
+from mizzen.scheduler.cycle import Unschedulable, counted
+from mizzen.scheduler.framework import Reject
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 _EPOCH: Final = "1970-01-01T00:00:00Z"
 CANDIDATES: Final = 100
 """How many nodes with a way to make room are compared."""
+_LOWEST: Final = -(2**31)
+_NO_VICTIMS: Final = Reject("No preemption victims found for incoming pod", resolvable=False)
+_NOT_HELPFUL: Final = Reject("Preemption is not helpful for scheduling", resolvable=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,23 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class NoWay:
+    """Why no room can be made: a word about the pod, or the verdicts on those nodes where removing pods was tried."""
+
+    nodes: int
+    tried: Mapping[str, Reject] = field(default_factory=dict)
+    of_the_pod: str = ""
+
+    @property
+    def message(self) -> str:
+        """What follows the reasons in the pod's event, as kubectl users know it."""
+        if self.of_the_pod or not self.nodes:
+            return self.of_the_pod
+        hopeless = [_NOT_HELPFUL] * (self.nodes - len(self.tried))
+        return f"0/{self.nodes} nodes are available: {counted([*self.tried.values(), *hopeless])}."
+
+
+@dataclass(frozen=True, slots=True)
 class Eviction:
     """The pods to remove from a node, and how many budgets that breaks."""
 
@@ -36,63 +57,62 @@ class Eviction:
     violations: int
 
     def cost(self) -> tuple[int, int, int, int, float, str]:
-        """Smaller is better: budgets broken, highest priority, sum of priorities, number, then the youngest pods."""
+        """Smaller is better: budgets broken, highest priority, sum of priorities, number, then who runs the shortest.
+
+        Priorities are summed from the lowest possible one, so that one pod more always costs more.
+        """
         priorities = [one.priority for one in self.victims]
         if not priorities:
-            return self.violations, -(2**31), 0, 0, 0.0, self.node
-        oldest = min(times.parse(one.pod.metadata.creationTimestamp or _EPOCH) for one in self.victims)
-        return self.violations, max(priorities), sum(priorities), len(priorities), -oldest, self.node
+            return self.violations, _LOWEST, 0, 0, 0.0, self.node
+        highest = max(priorities)
+        oldest = min(_started(one) for one in self.victims if one.priority == highest)
+        return self.violations, highest, sum(one - _LOWEST for one in priorities), len(priorities), -oldest, self.node
 
 
 def find(
     pod: PodInfo, alike: PodClass, why: Unschedulable, snapshot: Snapshot, budgets: Sequence[Budget]
-) -> Eviction | None:
-    """The cheapest way to make room for a pod, or None when there is none or the pod never preempts."""
-    if pod.pod.spec.preemptionPolicy == "Never" or why.pod_reason is not None:
-        return None
+) -> Eviction | NoWay:
+    """The cheapest way to make room for a pod, or why there is none."""
+    if pod.pod.spec.preemptionPolicy == "Never":
+        return NoWay(why.nodes, of_the_pod="not eligible due to preemptionPolicy=Never.")
     found: list[Eviction] = []
+    tried: dict[str, Reject] = {}
     for name, reject in why.reasons.items():
         node = snapshot.nodes.get(name)
         if node is None or not reject.resolvable:
             continue
         way = _on_node(pod, node, alike, snapshot, budgets)
-        if way is not None:
-            found.append(way)
-            if len(found) == CANDIDATES:
-                break
-    return min(found, key=Eviction.cost, default=None)
+        if isinstance(way, Reject):
+            tried[name] = way
+            continue
+        found.append(way)
+        if len(found) == CANDIDATES:
+            break
+    return min(found, key=Eviction.cost) if found else NoWay(why.nodes, tried)
 
 
-def message(why: Unschedulable) -> str:
-    """What follows the reasons in the event of a pod for which no room can be made."""
-    unhelpful = sum(1 for reject in why.reasons.values() if not reject.resolvable)
-    if why.pod_reason is not None:
-        unhelpful = why.nodes
-    hopeless = why.nodes - unhelpful
-    parts = []
-    if hopeless:
-        parts.append(f"{hopeless} No preemption victims found for incoming pod")
-    if unhelpful:
-        parts.append(f"{unhelpful} Preemption is not helpful for scheduling")
-    return f" preemption: 0/{why.nodes} nodes are available: {', '.join(parts)}." if parts else ""
+def _started(pod: PodInfo) -> float:
+    """Since when a pod has been running."""
+    return times.parse(pod.pod.status.startTime or pod.pod.metadata.creationTimestamp or _EPOCH)
 
 
 def _on_node(
     pod: PodInfo, node: NodeInfo, alike: PodClass, snapshot: Snapshot, budgets: Sequence[Budget]
-) -> Eviction | None:
+) -> Eviction | Reject:
+    """The fewest pods to remove from a node, or what would stand in the way without any of them."""
     lower = [one for one in node.pods.values() if one.priority < pod.priority]
     if not lower:
-        return None
+        return _NO_VICTIMS
     for one in lower:
         snapshot.remove_pod(one.key, node.name)
     victims: list[PodInfo] = []
     try:
-        if alike.check(node) is not None:
+        if (reject := alike.check(node)) is not None:
             victims = lower
-            return None
+            return reject
         broken = _breaking(lower, budgets)
-        # Spare those first whose removal would break a budget, then the most important.
-        for one in sorted(lower, key=lambda one: (one.key not in broken, -one.priority, one.key)):
+        # Spare those first whose removal would break a budget, then the most important, then those that run longest.
+        for one in sorted(lower, key=lambda one: (one.key not in broken, -one.priority, _started(one), one.key)):
             snapshot.set_pod(one, node.name)
             if alike.check(node) is not None:
                 snapshot.remove_pod(one.key, node.name)
@@ -107,7 +127,7 @@ def _breaking(pods: Sequence[PodInfo], budgets: Sequence[Budget]) -> set[str]:
     """Keys of the pods whose removal a budget does not allow any more."""
     left = {index: budget.allowed for index, budget in enumerate(budgets)}
     broken: set[str] = set()
-    for one in sorted(pods, key=lambda one: -one.priority):
+    for one in sorted(pods, key=lambda one: (-one.priority, _started(one))):
         meta = one.pod.metadata
         for index, budget in enumerate(budgets):
             if budget.namespace != meta.namespace or budget.selector.empty or not budget.selector.matches(meta.labels):

@@ -140,7 +140,8 @@ class Queue:
         return min(times, default=None)
 
     def _helps(self, event: Event, plugins: frozenset[str]) -> bool:
-        return not plugins or any(event in self.wakes.get(name, ()) for name in plugins)
+        """Whether an event may change the mind of one of these; of an extender nobody knows what may."""
+        return not plugins or any(name not in self.wakes or event in self.wakes[name] for name in plugins)
 
     def _put_back(self, waiting: Waiting, now: float) -> bool:
         if self._known.get(waiting.pod.key) is not waiting:

@@ -32,7 +32,6 @@ BURST: Final = 50
 """Decisions in a row before other work of the process has its turn."""
 BINDINGS: Final = 256
 """Decisions under way to the API at once."""
-LEAVING: Final = " preemption: not eligible due to a terminating pod on the nominated node."
 
 _log = log.get("scheduler")
 
@@ -57,8 +56,8 @@ class Scheduler:
         open_tables(cache)
         self.state = State(cache, chosen, rng, clock.monotonic, self._woken.set)
         self._extenders = Extenders(client, chosen.extenders)
-        self._recorder = Recorder(client, clock, rng, chosen.profiles[0].name)
-        self._hands = Hands(client, cache, clock, self._recorder)
+        self._recorders = {one.name: Recorder(client, clock, rng, one.name) for one in chosen.profiles}
+        self._hands = Hands(client, cache, clock, self._recorders)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -66,7 +65,8 @@ class Scheduler:
         self.state.subscribe()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._recorder.run())
+                for recorder in self._recorders.values():
+                    tasks.create_task(recorder.run())
                 while True:
                     self._woken.clear()
                     await self._drain(tasks)
@@ -169,16 +169,16 @@ class Scheduler:
         pod = waiting.pod
         try:
             leaving = self.state.is_clearing(pod)
-            way = None if why.pod_reason is not None else self.state.make_room(pod, why)
-            text = why.message
-            if way is None:
-                text += LEAVING if leaving else preemption.message(why)
+            way = self.state.make_room(pod, why)
+            text, nominated = why.message, ""
+            if isinstance(way, preemption.NoWay):
+                text += f" preemption: {way.message}" if way.message else ""
             else:
+                nominated = way.node
                 await self._evict(pod, way)
-            nominated = None if leaving else (way.node if way else "")
-            await self._hands.refuse(pod.pod, text, nominated)
-            if way is not None and not way.victims:
-                self.state.queue.activate(pod.key)
+                if not way.victims:
+                    self.state.queue.activate(pod.key)
+            await self._hands.refuse(pod.pod, text, None if leaving else nominated)
             self.state.queue.failed(waiting, why.plugins, self._clock.monotonic())
         except (ApiError, ConnectionError) as error:
             self._failed(waiting, error)

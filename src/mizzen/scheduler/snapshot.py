@@ -16,6 +16,8 @@ from mizzen.scheduler.requests import HostPort, amounts, host_ports, is_resized,
 from mizzen.scheduler.terms import OwnedTerm, Tally, Term, owned_terms
 
 HOSTNAME: Final = "kubernetes.io/hostname"
+TALLIES: Final = 4096
+"""How many terms are counted at once; past that, those that are still asked for are counted anew."""
 OWNED_TERMS: Final = 4096
 """How many terms of placed pods are remembered, those without a pod left among them."""
 
@@ -90,6 +92,7 @@ class Snapshot:
         self.tallies: dict[Term, Tally] = {}
         self.owned: dict[OwnedTerm, Tally] = {}
         self.renewed: Callable[[], None] = lambda: None
+        """Called when tallies were dropped: whoever holds one must let go of it."""
         self.changed: Callable[[str], None] = lambda _name: None
         self.assumed_devices: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {}
         """Devices about to be allocated: by the claim's uid, for which pod, and which."""
@@ -173,10 +176,22 @@ class Snapshot:
         self._matched.clear()
         return made
 
+    def forget_many_tallies(self) -> None:
+        """Drop the tallies once there are too many; not while a class is being made that holds some already."""
+        if len(self.tallies) >= TALLIES:
+            self.tallies.clear()
+            self._matched.clear()
+            self.renewed()
+
     def _selects(self, term: Term, pod: Pod) -> bool:
         if pod.metadata.deleting and term.ignores_deleting:
             return False
         return term.selects(pod.metadata.namespace, pod.metadata.labels, self.namespace_labels)
+
+    def forget_namespaces(self) -> None:
+        """Labels of namespaces have changed: tallies that select by them are taken anew when they are asked for."""
+        self.tallies = {term: tally for term, tally in self.tallies.items() if term.namespace_selector is None}
+        self._matched.clear()
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
         found = self.lookups.namespace(name)

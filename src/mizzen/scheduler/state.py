@@ -6,7 +6,7 @@ Fed by changes of the tables and by results of requests; answers with decisions.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
@@ -22,6 +22,8 @@ from mizzen.scheduler.plugins import resource_claims
 from mizzen.scheduler.queue import Queue, Waiting
 from mizzen.scheduler.snapshot import PodInfo, Snapshot, pod_info, refreshed
 from mizzen.scheduler.tables import budgets, is_finished, lookups
+
+LEAVING: Final = "not eligible due to a terminating pod on the nominated node."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class State:
         self.snapshot.renewed = self._forget_verdicts
         wakes: dict[str, frozenset[Event]] = {}
         for plugin in (plugin for one in configuration.profiles for plugin in one.plugins):
-            wakes[plugin.name] = wakes.get(plugin.name, frozenset()) | plugin.wakes_on
+            if plugin.wakes_on:  # whoever names no event is asked again at every one
+                wakes[plugin.name] = wakes.get(plugin.name, frozenset()) | plugin.wakes_on
         self.queue = Queue(wakes, configuration.first_backoff, configuration.last_backoff)
         self._assumed: dict[str, Assumed] = {}
         self._clearing: dict[str, set[str]] = {}
@@ -67,7 +70,7 @@ class State:
         of(resources.PERSISTENT_VOLUMES, PersistentVolume).subscribe(self._other("volume"))
         of(resources.STORAGE_CLASSES, StorageClass).subscribe(self._other("volume"))
         of(resources.CSI_NODES, CSINode).subscribe(self._other("node changed"))
-        of(resources.NAMESPACES, Namespace).subscribe(self._other("namespace"))
+        of(resources.NAMESPACES, Namespace).subscribe(self._namespace_changed)
         of(resources.RESOURCE_CLAIMS, ResourceClaim).subscribe(self._claim_changed)
         of(resources.DEVICE_CLASSES, DeviceClass).subscribe(self._other("resource claim"))
         of(resources.RESOURCE_SLICES, ResourceSlice).subscribe(self._other("resource claim"))
@@ -125,15 +128,17 @@ class State:
 
     # --- preemption
 
-    def make_room(self, pod: PodInfo, why: Unschedulable) -> preemption.Eviction | None:
+    def make_room(self, pod: PodInfo, why: Unschedulable) -> preemption.Eviction | preemption.NoWay:
         """Choose victims for a pod and keep their node's room for it; pods that merely have room kept give way."""
         profile = self.profiles[pod.pod.spec.schedulerName]
-        if not profile.preempts or profile.decide is not None or self._clearing.get(pod.key):
-            return None
+        if not profile.preempts or profile.decide is not None:
+            return preemption.NoWay(0)
+        if self.is_clearing(pod):
+            return preemption.NoWay(why.nodes, of_the_pod=LEAVING)
         decider = self._decider(pod)
         way = preemption.find(pod, decider.class_of(pod), why, self.snapshot, budgets(self._cache))
-        if way is None:
-            return None
+        if isinstance(way, preemption.NoWay):
+            return way
         waiting = {one.key for one in way.victims if self._is_nominated(one)}
         for one in way.victims:
             if one.key in waiting:
@@ -193,6 +198,14 @@ class State:
 
         return changed
 
+    def _namespace_changed(self, old: Namespace | None, new: Namespace | None) -> None:
+        before = old.metadata.labels if old is not None else {}
+        after = new.metadata.labels if new is not None else {}
+        if before != after:
+            self.snapshot.forget_namespaces()
+            self._forget_verdicts()
+            self._wake("namespace")
+
     def _claim_changed(self, old: ResourceClaim | None, new: ResourceClaim | None) -> None:
         seen = new or old
         if seen is None:
@@ -208,6 +221,7 @@ class State:
                 self._wake("node changed" if old else "node added")
         elif old is not None:
             self.snapshot.remove_node(old.metadata.name)
+            self._wake("node changed")  # where pods must spread there is one domain less to even out
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         seen = new or old
@@ -222,8 +236,6 @@ class State:
             self._placed(key, new)
             if old is None or not old.spec.nodeName:
                 self._wake("pod added")
-            elif old.status.containerStatuses != new.status.containerStatuses and old.spec != new.spec:
-                self._wake("pod gone")  # a resize may have freed something
         elif self._is_mine(new):
             self._arrived(key, new)
         else:
@@ -262,8 +274,19 @@ class State:
             self._wake("pod gone")
         node = self.snapshot.nodes.get(pod.spec.nodeName)
         known = node.pods.get(key) if node is not None else None
-        self.snapshot.set_pod(refreshed(known, pod) if known is not None else pod_info(pod), pod.spec.nodeName)
+        info = refreshed(known, pod) if known is not None else pod_info(pod)
+        self.snapshot.set_pod(info, pod.spec.nodeName)
         self.queue.remove(key)
+        if known is not None and known.pod.spec.nodeName:
+            self._reconsider(known, info)
+
+    def _reconsider(self, before: PodInfo, after: PodInfo) -> None:
+        """A placed pod is not what it was: it may take less, count elsewhere, or no longer count."""
+        old, new = before.pod.metadata, after.pod.metadata
+        if before.requests != after.requests or old.labels != new.labels or (new.deleting and not old.deleting):
+            self._wake("pod gone")
+        if old.labels != new.labels:
+            self._wake("pod added")
 
     def _is_mine(self, pod: Pod) -> bool:
         return pod.spec.schedulerName in self.profiles and not pod.spec.schedulingGates and not pod.metadata.deleting

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
 
 from mizzen.api.views.core import Node, Pod
 from mizzen.scheduler import preemption
 from mizzen.scheduler.cycle import Decider, Unschedulable
 from mizzen.scheduler.framework import Plugin, Reject
+from mizzen.scheduler.plugins.taints import untolerated
 from mizzen.scheduler.preemption import Budget
 from mizzen.scheduler.snapshot import Lookups, NodeInfo, PodInfo, Snapshot, pod_info
 from mizzen.scheduler.tables import is_finished
@@ -16,7 +17,6 @@ from mizzen.scheduler.tables import is_finished
 _REMEDIES: Mapping[str, str] = {
     "NodeUnschedulable": "uncordon the node: kubectl uncordon {node}",
     "NodeName": "the pod names another node in spec.nodeName",
-    "TaintToleration": "give the pod a toleration for the taint, or remove it: kubectl taint node {node} …-",
     "NodeAffinity": "label the node as the pod's nodeSelector and node affinity ask, or relax them",
     "NodePorts": "free the host port on the node, or ask for another one",
     "NodeVolumeLimits": "detach a volume of the same driver from the node, or raise the driver's limit",
@@ -110,17 +110,25 @@ def ask(
         return Answer(info.key, verdict.message, {}, of_the_pod=_obstacle(verdict.pod_reason, info, None))
     alike = decider.class_of(info)
     found = {
-        name: tuple(_obstacle(reject, info, snapshot.nodes[name]) for reject in alike.objections(snapshot.nodes[name]))
+        name: tuple(
+            _obstacle(replace(reject, reason=reason, more=()), info, snapshot.nodes[name])
+            for reject in alike.objections(snapshot.nodes[name])
+            for reason in reject.reasons
+        )
         for name in sorted(snapshot.nodes)
     }
     if not isinstance(verdict, Unschedulable):
         fitting = sum(1 for one in found.values() if not one)
         return Answer(info.key, f"fits on {fitting}/{len(found)} nodes; the best is {verdict.node}", found)
     way = preemption.find(info, alike, verdict, snapshot, budgets)
-    text = "no pods of lower priority could make room"
-    if way is not None:
-        victims = ", ".join(one.key for one in way.victims)
-        text = f"node {way.node} would have room without {victims}"
+    match way:
+        case preemption.NoWay():
+            text = way.message
+        case preemption.Eviction():
+            victims = ", ".join(one.key for one in way.victims)
+            text = f"node {way.node} would have room without {victims}"
+        case _:
+            assert_never(way)
     return Answer(info.key, verdict.message, found, preemption=text)
 
 
@@ -131,6 +139,9 @@ def _obstacle(reject: Reject, pod: PodInfo, node: NodeInfo | None) -> Obstacle:
 def _remedy(reject: Reject, pod: PodInfo, node: NodeInfo | None) -> str:
     if reject.plugin == "NodeResourcesFit" and node is not None:
         return _room(reject, pod, node)
+    if reject.plugin == "TaintToleration" and node is not None and (taint := untolerated(pod, node)) is not None:
+        named = f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
+        return f"give the pod a toleration for {named}, or remove the taint: kubectl taint node {node.name} {named}-"
     if "persistentvolumeclaim" in reject.reason.lower():
         return "look at the claim: kubectl describe pvc -n " + pod.pod.metadata.namespace
     if "resourceclaim" in reject.reason.lower():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
+from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus
 from mizzen.api.views.storage import StorageClass
 from mizzen.scheduler import preemption
 from mizzen.scheduler.cycle import Decider, Placed, Unschedulable
@@ -106,7 +106,7 @@ def test_an_init_container_counts_only_at_its_peak_and_a_side_car_always() -> No
 def test_taints_must_be_tolerated() -> None:
     taint = {"key": "dedicated", "value": "db", "effect": "NoSchedule"}
     world = World(node("a", taints=[taint]))
-    assert world.place(pod()) == "0/1 nodes are available: 1 node(s) had untolerated taint {dedicated: db}."
+    assert world.place(pod()) == "0/1 nodes are available: 1 node(s) had untolerated taint(s)."
     assert world.place(pod(tolerations=[{"key": "dedicated", "operator": "Equal", "value": "db"}])) == "a"
     assert world.place(pod(tolerations=[{"operator": "Exists"}])) == "a"
 
@@ -320,16 +320,73 @@ def test_preemption_removes_the_fewest_and_least_important_pods() -> None:
     assert len(world.snapshot.nodes["a"].pods) == len(world.snapshot.nodes["b"].pods) == 2
 
 
+def room(world: World, urgent: PodInfo, *budgets: preemption.Budget) -> preemption.Eviction | preemption.NoWay:
+    """How the scheduler would make room for a pod that fits nowhere."""
+    why = world.decider.decide(urgent)
+    assert isinstance(why, Unschedulable)
+    return preemption.find(urgent, world.decider.class_of(urgent), why, world.snapshot, budgets)
+
+
 def test_preemption_spares_equals_and_those_who_cannot_help() -> None:
     world = World(node("a", cpu="1"), node("tainted", cpu="9", taints=[{"key": "k", "effect": "NoSchedule"}]))
     world.place(pod("same", cpu="900m", priority=10), "a")
-    urgent = pod("urgent", cpu="500m", priority=10)
-    why = world.decider.decide(urgent)
-    assert isinstance(why, Unschedulable)
-    assert preemption.find(urgent, world.decider.class_of(urgent), why, world.snapshot, ()) is None
-    assert preemption.message(why) == (
-        " preemption: 0/2 nodes are available: 1 No preemption victims found for incoming pod, "
+    way = room(world, pod("urgent", cpu="500m", priority=10))
+    assert isinstance(way, preemption.NoWay)
+    assert way.message == (
+        "0/2 nodes are available: 1 No preemption victims found for incoming pod, "
         "1 Preemption is not helpful for scheduling."
+    )
+
+
+def test_where_no_removal_suffices_the_message_tells_what_would_still_be_lacking() -> None:
+    world = World(node("a", cpu="2"))
+    world.place(pod("same", cpu="1", priority=10), "a")
+    world.place(pod("low", cpu="900m"), "a")
+    way = room(world, pod("urgent", cpu="1500m", priority=10))
+    assert isinstance(way, preemption.NoWay)
+    assert way.message == "0/1 nodes are available: 1 Insufficient cpu."
+
+
+def test_a_pod_that_never_preempts_says_so() -> None:
+    world = World(node("a", cpu="1"))
+    world.place(pod("low", cpu="900m"), "a")
+    way = room(world, pod("modest", cpu="500m", priority=10, preemptionPolicy="Never"))
+    assert isinstance(way, preemption.NoWay)
+    assert way.message == "not eligible due to preemptionPolicy=Never."
+
+
+def test_of_equal_victims_the_one_that_started_last_goes() -> None:
+    world = World(node("a", cpu="1"), node("b", cpu="1"))
+    for name, started in (("a", "2026-01-01T00:00:00Z"), ("b", "2026-01-02T00:00:00Z")):
+        one = pod(f"on-{name}", cpu="900m").pod
+        world.place(pod_info(msgspec.structs.replace(one, status=PodStatus(startTime=started))), name)
+    way = room(world, pod("urgent", cpu="500m", priority=10))
+    assert isinstance(way, preemption.Eviction)
+    assert way.node == "b"
+
+
+def test_one_victim_more_is_worse_even_at_negative_priorities() -> None:
+    world = World(node("a", cpu="1"), node("b", cpu="1"))
+    for name, where, cpu in (("x", "a", "500m"), ("y", "a", "500m"), ("z", "b", "1")):
+        world.place(pod(name, cpu=cpu, priority=-10), where)
+    way = room(world, pod("urgent", cpu="1"))
+    assert isinstance(way, preemption.Eviction)
+    assert way.node == "b"
+
+
+def test_all_that_a_node_lacks_is_told() -> None:
+    world = World(node("a", cpu="1", memory="1Gi", pods="0"))
+    message = world.place(pod(cpu="2", memory="2Gi"))
+    assert message == "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 Too many pods."
+
+
+def test_a_pod_made_for_one_node_is_not_judged_on_the_others() -> None:
+    world = World(node("a", cpu="1"), node("b"), node("c", unschedulable=True))
+    field = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}
+    required = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [field]}}}
+    assert world.place(pod(cpu="500m", affinity=required)) == "a"
+    assert world.place(pod(cpu="2", affinity=required)) == (
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]."
     )
 
 

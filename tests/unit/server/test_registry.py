@@ -170,10 +170,13 @@ async def test_scale_changes_the_replicas_alone(api: Caller) -> None:
 async def test_a_binding_assigns_a_pod_once(api: Caller) -> None:
     pods = "/api/v1/namespaces/default/pods"
     await api.call("POST", pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    hoped = {"status": {"nominatedNodeName": "n2"}}
+    await api.call("PATCH", f"{pods}/p/status", hoped, "application/merge-patch+json")
     binding = {"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}}
     assert (await api.call("POST", f"{pods}/p/binding", binding))[0] == 201
     _, pod = await api.call("GET", f"{pods}/p")
     assert pod["spec"]["nodeName"] == "n1"
+    assert "nominatedNodeName" not in pod["status"]
     assert [one["type"] for one in pod["status"]["conditions"] if one["status"] == "True"] == ["PodScheduled"]
     assert (await api.call("POST", f"{pods}/p/binding", binding))[0] == 409
 

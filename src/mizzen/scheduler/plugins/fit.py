@@ -11,7 +11,7 @@ from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 Strategy = Literal["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"]
-_TOO_MANY = Reject("Too many pods")
+_TOO_MANY = "Too many pods"
 Resources = tuple[tuple[str, int], ...]
 """Names with weights."""
 Curve = Callable[[float], float]
@@ -58,29 +58,23 @@ def parse(document: Mapping[str, Any]) -> Args:
 def _filter(args: Args) -> Callable[[PodInfo, Snapshot], NodeFilter | None]:
     def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
         wanted = tuple((name, value) for name, value in pod.requests.items() if value and not args.ignores(name))
-        cpu, memory = pod.requests.get("cpu", 0), pod.requests.get("memory", 0)
-        others = tuple((name, value) for name, value in wanted if name not in ("cpu", "memory"))
 
         def verdict(node: NodeInfo) -> Reject | None:
             have, used = node.allocatable, node.requested
-            if len(node.pods) + 1 > have.get("pods", 0):
-                return _TOO_MANY
-            if cpu and cpu > have.get("cpu", 0) - used.get("cpu", 0):
-                return _insufficient("cpu", cpu, node)
-            if memory and memory > have.get("memory", 0) - used.get("memory", 0):
-                return _insufficient("memory", memory, node)
-            for name, value in others:
-                if value > have.get(name, 0) - used.get(name, 0):
-                    return _insufficient(name, value, node)
-            return None
+            lacking = [name for name, value in wanted if value > have.get(name, 0) - used.get(name, 0)]
+            full = len(node.pods) + 1 > have.get("pods", 0)
+            return _lacks(lacking, full, pod, node) if lacking or full else None
 
         return verdict
 
     return filter_nodes
 
 
-def _insufficient(name: str, value: int, node: NodeInfo) -> Reject:
-    return Reject(f"Insufficient {name}", resolvable=value <= node.allocatable.get(name, 0))
+def _lacks(lacking: list[str], full: bool, pod: PodInfo, node: NodeInfo) -> Reject:
+    """Everything that the node has too little of; what the whole node does not have, no removal brings."""
+    first, *more = [*([_TOO_MANY] if full else []), *(f"Insufficient {name}" for name in lacking)]
+    possible = all(pod.requests[name] <= node.allocatable.get(name, 0) for name in lacking)
+    return Reject(first, resolvable=possible, more=tuple(more))
 
 
 def _score(args: Args) -> Callable[[PodInfo, Snapshot], NodeScore | None]:

@@ -10,7 +10,7 @@ import msgspec
 
 from mizzen.api.views.core import NodeAffinity
 from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
-from mizzen.scheduler.snapshot import NodeInfo, PodInfo
+from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 _ADDED = Reject("node(s) didn't match scheduler-enforced node affinity", resolvable=False)
 _REJECT = Reject("node(s) didn't match Pod's node affinity/selector", resolvable=False)
@@ -26,6 +26,23 @@ def matches(pod: PodInfo, node: NodeInfo) -> bool:
         return True
     required = affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution
     return required is None or required.matches(node.name, labels)
+
+
+def only(pod: PodInfo, snapshot: Snapshot) -> frozenset[str] | None:
+    """The nodes that every required term names by their fields, as terms of DaemonSets do; None when one does not."""
+    affinity = pod.pod.spec.affinity
+    if affinity is None or affinity.nodeAffinity is None:
+        return None
+    required = affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution
+    if required is None or not required.nodeSelectorTerms:
+        return None
+    names: set[str] = set()
+    for term in required.nodeSelectorTerms:
+        fields = [one for one in term.matchFields if one.key == "metadata.name" and one.operator == "In"]
+        if not fields:
+            return None
+        names |= set.intersection(*(set(one.values) for one in fields))
+    return frozenset(names)
 
 
 def parse(document: Mapping[str, Any]) -> NodeAffinity:
@@ -67,6 +84,7 @@ def plugin(added: NodeAffinity) -> Plugin:
     """The plugin with affinity that is added to every pod's own."""
     return Plugin(
         "NodeAffinity",
+        only=only,
         filter=lambda pod, snapshot: _filter(pod, added),
         score=lambda pod, snapshot: _score(pod, added),
         weight=2,

@@ -3,21 +3,26 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/
 """
 
+from mizzen.api.views.core import Taint
 from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
+_REJECT = Reject("node(s) had untolerated taint(s)", resolvable=False)
+
 
 def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
-    tolerations = pod.pod.spec.tolerations
-
     def verdict(node: NodeInfo) -> Reject | None:
-        for taint in node.node.spec.taints:
-            if taint.effect == "PreferNoSchedule" or any(one.tolerates(taint) for one in tolerations):
-                continue
-            return Reject(f"node(s) had untolerated taint {{{taint.key}: {taint.value}}}", resolvable=False)
-        return None
+        return _REJECT if untolerated(pod, node) is not None else None
 
     return verdict
+
+
+def untolerated(pod: PodInfo, node: NodeInfo) -> Taint | None:
+    """The first taint of a node that keeps a pod away."""
+    for taint in node.node.spec.taints:
+        if taint.effect != "PreferNoSchedule" and not any(one.tolerates(taint) for one in pod.pod.spec.tolerations):
+            return taint
+    return None
 
 
 def score_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:

@@ -88,6 +88,7 @@ def _bind(pod: Object, target: str, meta: Object, now: str) -> Object:
         if meta.get(field):
             pod["metadata"].setdefault(field, {}).update(meta[field])
     _mark_scheduled(pod, now)
+    pod["status"].pop("nominatedNodeName", None)  # what was hoped for has come true
     return pod
 
 

@@ -1,0 +1,252 @@
+"""The scheduler against the real API server: what it writes about pods, and what wakes those that wait."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.inprocess import ADMIN, Api, running
+
+from mizzen.base.clock import SystemClock
+from mizzen.client.cache import Cache
+from mizzen.client.client import Client
+from mizzen.client.informer import follow
+from mizzen.client.inprocess import InProcessTransport
+from mizzen.scheduler import config
+from mizzen.scheduler.cycle import Placed, Unschedulable
+from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
+from mizzen.scheduler.shell import Scheduler
+from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
+
+PODS = "/api/v1/namespaces/default/pods"
+MERGE = "application/merge-patch+json"
+
+
+def only_even_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
+    def verdict(node: NodeInfo) -> Reject | None:
+        return None if int(node.name[1:]) % 2 == 0 else Reject("node(s) had an odd number")
+
+    return verdict
+
+
+EVEN = Plugin("Even", filter=only_even_nodes)
+
+
+def last_by_name(pod: PodInfo, snapshot: Snapshot) -> Placed | Unschedulable:
+    return Placed(max(snapshot.nodes))
+
+
+CONFIGURATION = {
+    "apiVersion": "kubescheduler.config.k8s.io/v1",
+    "kind": "KubeSchedulerConfiguration",
+    "podInitialBackoffSeconds": 0.01,
+    "podMaxBackoffSeconds": 0.02,
+    "profiles": [
+        {"schedulerName": "default-scheduler"},
+        {
+            "schedulerName": "even",
+            "plugins": {"multiPoint": {"enabled": [{"name": "Even", "mizzen.dev/python": f"{__name__}:EVEN"}]}},
+        },
+        {"schedulerName": "last", "mizzen.dev/python": f"{__name__}:last_by_name"},
+    ],
+}
+
+
+class Cluster:
+    """An API server with a scheduler and hand-made nodes."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    async def ok(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        status, answer = await self.api.call(method, path, body, **headers)
+        assert status < 300, answer
+        return answer
+
+    async def node(self, name: str, cpu: str = "2", taints: tuple[dict[str, str], ...] = (), **labels: str) -> None:
+        meta = {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}
+        status = {"allocatable": {"cpu": cpu, "memory": "4Gi", "pods": "10"}}
+        await self.ok("POST", "/api/v1/nodes", {"metadata": meta, "spec": {"unschedulable": True}, "status": status})
+        ready = {"spec": {"taints": list(taints), "unschedulable": None}}
+        await self.ok("PATCH", f"/api/v1/nodes/{name}", ready, content_type=MERGE)
+
+    async def pod(self, name: str, cpu: str = "100m", labels: dict[str, str] | None = None, **spec: Any) -> None:
+        container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}
+        body = {"metadata": {"name": name, "labels": labels or {}}, "spec": {"containers": [container], **spec}}
+        await self.ok("POST", PODS, body)
+
+    async def until(self, name: str, claim: Callable[[Any], Any]) -> Any:
+        """The pod, once the claim holds of it."""
+        for _ in range(2000):
+            found = await self.ok("GET", f"{PODS}/{name}")
+            if claim(found):
+                return found
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"never came true: {found}")
+
+    async def bound(self, name: str) -> str:
+        return str((await self.until(name, lambda pod: pod["spec"].get("nodeName")))["spec"]["nodeName"])
+
+    async def refused(self, name: str) -> Any:
+        """The condition that tells why a pod waits."""
+        found = await self.until(name, lambda pod: condition(pod, "PodScheduled"))
+        return condition(found, "PodScheduled")
+
+    async def event(self, name: str, reason: str) -> Any:
+        path = f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name},reason={reason}"
+        for _ in range(2000):
+            if found := (await self.ok("GET", path))["items"]:
+                return found[0]
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"no event {reason} of {name}")
+
+
+def condition(pod: Any, kind: str) -> Any:
+    return next((one for one in pod["status"].get("conditions") or () if one["type"] == kind), None)
+
+
+@asynccontextmanager
+async def scheduling(api: Api) -> AsyncIterator[Cluster]:
+    clock, rng, cache = SystemClock(), random.Random(1), Cache()
+    client = Client(InProcessTransport(api.server.handle, ADMIN), user_agent="kube-scheduler")
+    scheduler = Scheduler(client, cache, clock, rng, config.parse(CONFIGURATION))
+    tasks = [asyncio.create_task(follow(client, cache, clock, rng)), asyncio.create_task(scheduler.run())]
+    try:
+        yield Cluster(api)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with running(tmp_path) as api, scheduling(api) as made:
+        await made.ok("POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "default"}})
+        for name, value in (("low", 1), ("high", 10)):
+            body = {"metadata": {"name": name}, "value": value}
+            await made.ok("POST", "/apis/scheduling.k8s.io/v1/priorityclasses", body)
+        yield made
+
+
+async def test_a_pod_that_fits_nowhere_tells_why_in_the_words_that_kubectl_users_know(cluster: Cluster) -> None:
+    await cluster.node("n1", cpu="1")
+    await cluster.node("n2", taints=({"key": "k", "value": "v", "effect": "NoSchedule"},))
+    await cluster.pod("big", cpu="1500m")
+    found = await cluster.refused("big")
+    text = (
+        "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). "
+        "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+    )
+    assert (found["status"], found["reason"], found["message"]) == ("False", "Unschedulable", text)
+    assert found["observedGeneration"] == 1
+    event = await cluster.event("big", "FailedScheduling")
+    assert (event["type"], event["message"]) == ("Warning", text)
+    assert event["source"]["component"] == "default-scheduler"
+
+
+async def test_a_scheduler_and_a_plugin_in_python_place_pods_under_their_own_names(cluster: Cluster) -> None:
+    for name in ("n1", "n2", "n3"):
+        await cluster.node(name)
+    await cluster.pod("one", schedulerName="even")
+    await cluster.pod("two", schedulerName="last")
+    assert await cluster.bound("one") == "n2"
+    assert await cluster.bound("two") == "n3"
+    event = await cluster.event("two", "Scheduled")
+    assert (event["source"]["component"], event["message"]) == ("last", "Successfully assigned default/two to n3")
+
+
+async def test_a_more_important_pod_takes_the_place_of_another(cluster: Cluster) -> None:
+    await cluster.node("n1", cpu="1")
+    await cluster.pod("victim", cpu="900m", priorityClassName="low", terminationGracePeriodSeconds=5)
+    await cluster.bound("victim")
+    running = {"status": {"phase": "Running"}}
+    await cluster.ok("PATCH", f"{PODS}/victim/status", running, content_type=MERGE)
+    await cluster.pod("urgent", cpu="500m", priorityClassName="high")
+    leaving = await cluster.until("victim", lambda pod: pod["metadata"].get("deletionTimestamp"))
+    target = condition(leaving, "DisruptionTarget")
+    assert (target["status"], target["reason"]) == ("True", "PreemptionByScheduler")
+    assert target["message"] == "default-scheduler: preempting to accommodate a higher priority pod"
+    assert leaving["metadata"]["deletionGracePeriodSeconds"] == 5
+    waiting = await cluster.until("urgent", lambda pod: pod["status"].get("nominatedNodeName"))
+    assert waiting["status"]["nominatedNodeName"] == "n1"
+    event = await cluster.event("victim", "Preempted")
+    assert event["message"] == f"Preempted by pod {waiting['metadata']['uid']} on node n1"
+    await cluster.ok("DELETE", f"{PODS}/victim?gracePeriodSeconds=0")
+    bound = await cluster.until("urgent", lambda pod: pod["spec"].get("nodeName"))
+    assert "nominatedNodeName" not in bound["status"]
+
+
+async def test_a_gated_pod_waits_in_silence_until_its_gates_are_gone(cluster: Cluster) -> None:
+    await cluster.node("n1")
+    await cluster.pod("gated", schedulingGates=[{"name": "example.com/wait"}])
+    found = await cluster.refused("gated")
+    assert (found["reason"], found["message"]) == (
+        "SchedulingGated",
+        "Scheduling is blocked due to non-empty scheduling gates",
+    )
+    await cluster.ok("PATCH", f"{PODS}/gated", {"spec": {"schedulingGates": None}}, content_type=MERGE)
+    assert await cluster.bound("gated") == "n1"
+
+
+async def test_a_pod_is_woken_when_another_is_resized_to_less(cluster: Cluster) -> None:
+    await cluster.node("n1", cpu="1")
+    await cluster.pod("large", cpu="900m")
+    await cluster.bound("large")
+    held = {"name": "c", "image": "i", "imageID": "", "ready": True, "restartCount": 0}
+    before = {"allocatedResources": {"cpu": "900m"}, "resources": {"requests": {"cpu": "900m"}}}
+    status = {"status": {"phase": "Running", "containerStatuses": [{**held, **before}]}}
+    await cluster.ok("PATCH", f"{PODS}/large/status", status, content_type=MERGE)
+    await cluster.pod("next", cpu="500m")
+    await cluster.refused("next")
+    wanted = {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "100m"}}}]}}
+    strategic = "application/strategic-merge-patch+json"
+    await cluster.ok("PATCH", f"{PODS}/large/resize", wanted, content_type=strategic)
+    after = {"allocatedResources": {"cpu": "100m"}, "resources": {"requests": {"cpu": "100m"}}}
+    status = {"status": {"containerStatuses": [{**held, **after}]}}
+    await cluster.ok("PATCH", f"{PODS}/large/status", status, content_type=MERGE)
+    assert await cluster.bound("next") == "n1"
+
+
+async def test_a_pod_is_woken_when_a_placed_one_gets_the_label_it_looks_for(cluster: Cluster) -> None:
+    await cluster.node("n1")
+    await cluster.pod("friend")
+    await cluster.bound("friend")
+    term = {"labelSelector": {"matchLabels": {"app": "friend"}}, "topologyKey": "kubernetes.io/hostname"}
+    near = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    await cluster.pod("lonely", affinity=near)
+    assert "didn't match pod affinity rules" in (await cluster.refused("lonely"))["message"]
+    await cluster.ok("PATCH", f"{PODS}/friend", {"metadata": {"labels": {"app": "friend"}}}, content_type=MERGE)
+    assert await cluster.bound("lonely") == "n1"
+
+
+async def test_a_pod_is_woken_when_a_namespace_gets_the_label_it_looks_for(cluster: Cluster) -> None:
+    await cluster.node("n1")
+    await cluster.pod("friend", labels={"app": "friend"})
+    await cluster.bound("friend")
+    term = {
+        "labelSelector": {"matchLabels": {"app": "friend"}},
+        "namespaceSelector": {"matchLabels": {"team": "x"}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    await cluster.pod("lonely", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
+    await cluster.refused("lonely")
+    team = {"metadata": {"labels": {"team": "x"}}}
+    await cluster.ok("PATCH", "/api/v1/namespaces/default", team, content_type=MERGE)
+    assert await cluster.bound("lonely") == "n1"
+
+
+async def test_a_pod_is_woken_when_an_empty_domain_is_gone(cluster: Cluster) -> None:
+    zone = "topology.kubernetes.io/zone"
+    await cluster.node("n1", **{zone: "a"})
+    await cluster.node("n2", cpu="50m", **{zone: "b"})
+    selector = {"matchLabels": {"app": "web"}}
+    rule = {"maxSkew": 1, "topologyKey": zone, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}
+    for name in ("one", "two"):
+        await cluster.pod(name, labels={"app": "web"}, topologySpreadConstraints=[rule])
+    await cluster.refused("two")
+    await cluster.ok("DELETE", "/api/v1/nodes/n2")
+    assert await cluster.bound("two") == "n1"
