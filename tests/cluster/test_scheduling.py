@@ -15,13 +15,15 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.informer import follow
 from mizzen.client.inprocess import InProcessTransport
-from mizzen.scheduler import config
+from mizzen.scheduler import config, shell
 from mizzen.scheduler.cycle import Placed, Unschedulable
 from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
 from mizzen.scheduler.shell import Scheduler
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 PODS = "/api/v1/namespaces/default/pods"
+CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
+SELECTED_NODE = "volume.kubernetes.io/selected-node"
 MERGE = "application/merge-patch+json"
 
 
@@ -109,10 +111,12 @@ def condition(pod: Any, kind: str) -> Any:
 
 
 @asynccontextmanager
-async def scheduling(api: Api) -> AsyncIterator[Cluster]:
+async def scheduling(api: Api, name: str = "") -> AsyncIterator[Cluster]:
+    """A cluster whose pods are scheduled; with `name`, by one more scheduler of that name."""
+    chosen = config.Configuration((config.Profile(name),)) if name else config.parse(CONFIGURATION)
     clock, rng, cache = SystemClock(), random.Random(1), Cache()
     client = Client(InProcessTransport(api.server.handle, ADMIN), user_agent="kube-scheduler")
-    scheduler = Scheduler(client, cache, clock, rng, config.parse(CONFIGURATION))
+    scheduler = Scheduler(client, cache, clock, rng, chosen)
     tasks = [asyncio.create_task(follow(client, cache, clock, rng)), asyncio.create_task(scheduler.run())]
     try:
         yield Cluster(api)
@@ -250,3 +254,56 @@ async def test_a_pod_is_woken_when_an_empty_domain_is_gone(cluster: Cluster) -> 
     await cluster.refused("two")
     await cluster.ok("DELETE", "/api/v1/nodes/n2")
     assert await cluster.bound("two") == "n1"
+
+
+async def late_claim(cluster: Cluster, name: str) -> None:
+    """A claim that is provided once its pod has a node, by somebody who is not there yet."""
+    kind = {
+        "metadata": {"name": "late"},
+        "provisioner": "disk.example.com",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    await cluster.api.call("POST", "/apis/storage.k8s.io/v1/storageclasses", kind)
+    size = {"requests": {"storage": "1Gi"}}
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "late", "resources": size}
+    await cluster.ok("POST", CLAIMS, {"metadata": {"name": name}, "spec": spec})
+
+
+async def selected_node(cluster: Cluster, name: str, without: str = "") -> str:
+    for _ in range(2000):
+        found = await cluster.ok("GET", f"{CLAIMS}/{name}")
+        selected = (found["metadata"].get("annotations") or {}).get(SELECTED_NODE, "")
+        if selected not in ("", without):
+            return str(selected)
+        await asyncio.sleep(0.005)
+    raise AssertionError("no node was selected")
+
+
+async def test_who_waits_for_a_provisioner_keeps_nobody_from_being_bound(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "BINDINGS", 1)
+    async with scheduling(cluster.api, "patient"):
+        await cluster.node("n1")
+        await late_claim(cluster, "data")
+        mounted = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+        await cluster.pod("slow", volumes=mounted, schedulerName="patient")
+        assert await selected_node(cluster, "data") == "n1"
+        await cluster.pod("quick", schedulerName="patient")
+        assert await cluster.bound("quick") == "n1"
+
+
+async def test_a_node_that_a_provisioner_cannot_serve_is_given_up(cluster: Cluster) -> None:
+    for name in ("n1", "n2"):
+        await cluster.node(name)
+    await late_claim(cluster, "data")
+    await cluster.pod("db", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}])
+    first = await selected_node(cluster, "data")
+    await cluster.ok("PATCH", f"/api/v1/nodes/{first}", {"spec": {"unschedulable": True}}, content_type=MERGE)
+    declined = {"metadata": {"annotations": {SELECTED_NODE: None}}}
+    await cluster.ok("PATCH", f"{CLAIMS}/data", declined, content_type=MERGE)
+    event = await cluster.event("db", "FailedScheduling")
+    assert event["message"] == (
+        'running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC "data"'
+    )
+    assert await selected_node(cluster, "data", without=first) == {"n1": "n2", "n2": "n1"}[first]

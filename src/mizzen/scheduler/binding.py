@@ -18,7 +18,7 @@ from mizzen.reconcile.plan import Note, Reference
 from mizzen.scheduler import volumes
 from mizzen.scheduler.devices import allocation
 from mizzen.scheduler.plugins import resource_claims
-from mizzen.scheduler.plugins.volumes import claims
+from mizzen.scheduler.plugins.volumes import SELECTED_NODE
 from mizzen.scheduler.snapshot import PodInfo, Snapshot
 from mizzen.scheduler.state import Assumed
 
@@ -35,19 +35,26 @@ class Hands:
     clock: Clock
     recorders: Mapping[str, Recorder]
     """By the scheduler's name in `spec.schedulerName`."""
+    slots: asyncio.Semaphore
+    """One for every decision that is being carried out; taken by the caller."""
 
-    async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> bool:
-        """Bind everything of a pod, the pod itself last; False when its volumes take too long."""
-        wanted = volumes.unbound(pod, assumed.node, snapshot) if claims(pod) else ()
+    async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> str:
+        """Bind everything of a pod, the pod itself last; answers what is wrong with its volumes, "" for nothing."""
+        wanted = volumes.unbound(pod, assumed.node, snapshot) if pod.claims else ()
         if pod.pod.spec.resourceClaims:
             await self._reserve(pod, assumed, snapshot)
         if wanted:
             await asyncio.gather(*(volumes.ask(self.client, choice, assumed.node) for choice in wanted))
-            if not await self._claims_bound(pod):
-                return False
+            self.slots.release()  # a provisioner that takes its time keeps no other pod from being bound
+            try:
+                problem = await self._claims_bound(pod, assumed.node)
+            finally:
+                await self.slots.acquire()
+            if problem:
+                return f'running PreBind plugin "VolumeBinding": binding volumes: {problem}'
         meta = pod.pod.metadata
         await self.client.create(PODS, binding, meta.namespace, name=meta.name, subresource="binding")
-        return True
+        return ""
 
     def announce(self, pod: PodInfo, node: str) -> None:
         """Tell that a pod was assigned."""
@@ -77,8 +84,9 @@ class Hands:
             patch = {"metadata": {"uid": of.uid, "resourceVersion": of.resourceVersion}, "status": status}
             await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
 
-    async def _claims_bound(self, pod: PodInfo) -> bool:
-        """Wait until all claims of a pod are bound; False when that takes too long."""
+    async def _claims_bound(self, pod: PodInfo, node: str) -> str:
+        """Wait until all claims of a pod are bound; what is wrong when a provisioner gives up, or it takes too long."""
+        asked: set[str] = set()
         table = self.cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim)
         changed = asyncio.Event()
 
@@ -86,20 +94,34 @@ class Hands:
             changed.set()
 
         def bound() -> bool:
-            found = [table.get(pod.pod.metadata.namespace, name) for name in claims(pod)]
+            found = [table.get(pod.pod.metadata.namespace, name) for name in pod.claims]
             return all(one is not None and one.spec.volumeName and one.status.phase == "Bound" for one in found)
+
+        def given_up() -> str:
+            """A provisioner that cannot serve a node takes the node's name off the claim."""
+            for name in pod.claims:
+                claim = table.get(pod.pod.metadata.namespace, name)
+                if claim is None:
+                    return f'persistentvolumeclaim "{name}" not found'
+                if claim.metadata.annotations.get(SELECTED_NODE) == node:
+                    asked.add(name)
+                elif name in asked and not claim.spec.volumeName:
+                    return f'provisioning failed for PVC "{name}"'
+            return ""
 
         table.subscribe(note)
         try:
             async with asyncio.timeout(CLAIM_SECONDS):
                 while not bound():
+                    if problem := given_up():
+                        return problem
                     changed.clear()
                     await changed.wait()
         except TimeoutError:
-            return False
+            return "context deadline exceeded"
         finally:
             table.unsubscribe(note)
-        return True
+        return ""
 
     # --- refusing
 

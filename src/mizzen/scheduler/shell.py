@@ -4,6 +4,7 @@ All decisions are in `cycle` and `preemption`, all bookkeeping in `state`, all w
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Coroutine
 from typing import Any, Final
@@ -57,7 +58,7 @@ class Scheduler:
         self.state = State(cache, chosen, rng, clock.monotonic, self._woken.set)
         self._extenders = Extenders(client, chosen.extenders)
         self._recorders = {one.name: Recorder(client, clock, rng, one.name) for one in chosen.profiles}
-        self._hands = Hands(client, cache, clock, self._recorders)
+        self._hands = Hands(client, cache, clock, self._recorders, self._slots)
 
     async def run(self) -> None:
         """Schedule until cancelled."""
@@ -149,9 +150,9 @@ class Scheduler:
             binder = self._extenders.binder(pod) if self._extenders.chosen else None
             if binder is not None:
                 await self._extenders.bind(binder, pod, assumed.node)
-                placed = True
+                problem = ""
             else:
-                placed = await self._hands.bind(pod, assumed, self.state.snapshot, binding_of(pod.pod, assumed.node))
+                problem = await self._hands.bind(pod, assumed, self.state.snapshot, binding_of(pod.pod, assumed.node))
         except ConnectionError as error:
             # The answer may be lost alone: until it is known, the room stays taken.
             if not await self._is_bound(pod):
@@ -159,11 +160,13 @@ class Scheduler:
         except (ApiError, ExtenderError) as error:
             self._failed(waiting, error)
         else:
-            if placed:
+            if not problem:
                 self.state.queue.done(waiting)
                 self._hands.announce(pod, assumed.node)
-            else:
-                self._failed(waiting, TimeoutError("volumes were not bound in time"))
+                return
+            self._failed(waiting, TimeoutError(problem))
+            with contextlib.suppress(ApiError, ConnectionError):
+                await self._hands.refuse(pod.pod, problem, "", "SchedulerError")
 
     async def _refuse(self, waiting: Waiting, why: Unschedulable) -> None:
         pod = waiting.pod

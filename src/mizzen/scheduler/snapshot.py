@@ -4,14 +4,14 @@ The one mutable value of the scheduler, kept current change by change. Pods that
 bound are assumed onto their node, so that the next decision counts them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.meta import LabelSelector
 from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
-from mizzen.api.views.storage import CSINode, StorageClass
+from mizzen.api.views.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass
 from mizzen.scheduler.requests import HostPort, amounts, host_ports, is_resized, requested, scored
 from mizzen.scheduler.terms import OwnedTerm, Tally, Term, owned_terms
 
@@ -31,6 +31,8 @@ class PodInfo:
     scored: tuple[int, int]
     ports: tuple[HostPort, ...]
     terms: tuple[OwnedTerm, ...]
+    claims: tuple[str, ...] = ()
+    """Names of the pod's PersistentVolumeClaims, those of generic ephemeral volumes included."""
 
     @property
     def key(self) -> str:
@@ -73,8 +75,9 @@ class Lookups:
     volumes: Callable[[], Iterable[PersistentVolume]] = tuple
     storage_class: Callable[[str], StorageClass | None] = lambda _name: None
     namespace: Callable[[str], Namespace | None] = lambda _name: None
-    claim_users: Callable[[str, str], Iterable[str]] = lambda _namespace, _name: ()
     csi_node: Callable[[str], CSINode | None] = lambda _name: None
+    csi_driver: Callable[[str], CSIDriver | None] = lambda _name: None
+    storage_capacities: Callable[[], Iterable[CSIStorageCapacity]] = tuple
     siblings: Callable[[Pod], LabelSelector | None] = lambda _pod: None
     """The selector of the pods of the same Services and workload; None for a pod of none."""
     resource_claim: Callable[[str, str], ResourceClaim | None] = lambda _namespace, _name: None
@@ -96,6 +99,8 @@ class Snapshot:
         self.changed: Callable[[str], None] = lambda _name: None
         self.assumed_devices: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {}
         """Devices about to be allocated: by the claim's uid, for which pod, and which."""
+        self.claim_users: dict[tuple[str, str], set[str]] = {}
+        """The placed pods that use a PersistentVolumeClaim, by its namespace and name."""
         self._homeless: dict[str, dict[str, PodInfo]] = {}
         self._matched: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Tally, ...]] = {}
 
@@ -238,6 +243,8 @@ class Snapshot:
         where.scored_cpu += info.scored[0]
         where.scored_memory += info.scored[1]
         where.ports.extend(info.ports)
+        for claim in info.claims:
+            self.claim_users.setdefault((info.pod.metadata.namespace, claim), set()).add(info.key)
         self._count(where, info, 1)
 
     def _take(self, where: NodeInfo, info: PodInfo) -> None:
@@ -248,12 +255,25 @@ class Snapshot:
         where.scored_memory -= info.scored[1]
         for port in info.ports:
             where.ports.remove(port)
+        for claim in info.claims:
+            users = self.claim_users.get((info.pod.metadata.namespace, claim), set())
+            users.discard(info.key)
+            if not users:
+                self.claim_users.pop((info.pod.metadata.namespace, claim), None)
         self._count(where, info, -1)
 
 
 def pod_info(pod: Pod) -> PodInfo:
     """Compute once what decisions need of a pod."""
-    return PodInfo(pod, requested(pod), scored(pod.spec), host_ports(pod), owned_terms(pod))
+    return PodInfo(pod, requested(pod), scored(pod.spec), host_ports(pod), owned_terms(pod), tuple(_claims(pod)))
+
+
+def _claims(pod: Pod) -> Iterator[str]:
+    for volume in pod.spec.volumes:
+        if volume.persistentVolumeClaim is not None:
+            yield volume.persistentVolumeClaim.claimName
+        elif volume.ephemeral is not None:
+            yield f"{pod.metadata.name}-{volume.name}"
 
 
 def refreshed(info: PodInfo, pod: Pod) -> PodInfo:
@@ -262,7 +282,7 @@ def refreshed(info: PodInfo, pod: Pod) -> PodInfo:
     same = old.containers == pod.spec.containers and old.initContainers == pod.spec.initContainers
     if not same or old.affinity != pod.spec.affinity or is_resized(pod) or is_resized(info.pod):
         return pod_info(pod)
-    return PodInfo(pod, info.requests, info.scored, info.ports, info.terms)
+    return PodInfo(pod, info.requests, info.scored, info.ports, info.terms, info.claims)
 
 
 def _counts_alike(one: PodInfo, other: PodInfo) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
-from mizzen.api.views.storage import CSINode, StorageClass
+from mizzen.api.views.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass
 from mizzen.client import resources
 from mizzen.client.cache import Cache
 from mizzen.scheduler import preemption
@@ -70,6 +70,8 @@ class State:
         of(resources.PERSISTENT_VOLUMES, PersistentVolume).subscribe(self._other("volume"))
         of(resources.STORAGE_CLASSES, StorageClass).subscribe(self._other("volume"))
         of(resources.CSI_NODES, CSINode).subscribe(self._other("node changed"))
+        of(resources.CSI_DRIVERS, CSIDriver).subscribe(self._other("volume"))
+        of(resources.CSI_STORAGE_CAPACITIES, CSIStorageCapacity).subscribe(self._other("volume"))
         of(resources.NAMESPACES, Namespace).subscribe(self._namespace_changed)
         of(resources.RESOURCE_CLAIMS, ResourceClaim).subscribe(self._claim_changed)
         of(resources.DEVICE_CLASSES, DeviceClass).subscribe(self._other("resource claim"))

@@ -16,9 +16,9 @@ from mizzen.api.views.core import (
 from mizzen.api.views.meta import LabelSelector, Requirement
 from mizzen.api.views.policy import PodDisruptionBudget
 from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
-from mizzen.api.views.storage import CSINode, StorageClass
+from mizzen.api.views.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass
 from mizzen.client import resources
-from mizzen.client.cache import Cache, Index
+from mizzen.client.cache import Cache
 from mizzen.client.client import Resource
 from mizzen.scheduler.preemption import Budget
 from mizzen.scheduler.snapshot import Lookups
@@ -32,6 +32,8 @@ FOLLOWED: Final[Mapping[Resource, type[Any]]] = {
     resources.POD_DISRUPTION_BUDGETS: PodDisruptionBudget,
     resources.STORAGE_CLASSES: StorageClass,
     resources.CSI_NODES: CSINode,
+    resources.CSI_DRIVERS: CSIDriver,
+    resources.CSI_STORAGE_CAPACITIES: CSIStorageCapacity,
     resources.SERVICES: Service,
     resources.REPLICA_SETS: ReplicaSet,
     resources.REPLICATION_CONTROLLERS: ReplicationController,
@@ -41,14 +43,6 @@ FOLLOWED: Final[Mapping[Resource, type[Any]]] = {
     resources.RESOURCE_SLICES: ResourceSlice,
 }
 _REMEMBERED: Final = 4096
-_CLAIM_USERS: Index[Pod] = Index(
-    "claim users",
-    lambda pod: tuple(
-        (pod.metadata.namespace, one.persistentVolumeClaim.claimName)
-        for one in pod.spec.volumes
-        if one.persistentVolumeClaim is not None
-    ),
-)
 
 
 def is_finished(pod: Pod) -> bool:
@@ -63,18 +57,15 @@ def open_tables(cache: Cache) -> None:
 
 def lookups(cache: Cache) -> Lookups:
     """The look-ups into the cache."""
-    pods = cache.of(resources.PODS, Pod)
     volumes = cache.of(resources.PERSISTENT_VOLUMES, PersistentVolume)
     storage_classes = cache.of(resources.STORAGE_CLASSES, StorageClass)
     namespaces = cache.of(resources.NAMESPACES, Namespace)
     csi_nodes = cache.of(resources.CSI_NODES, CSINode)
+    csi_drivers = cache.of(resources.CSI_DRIVERS, CSIDriver)
+    capacities = cache.of(resources.CSI_STORAGE_CAPACITIES, CSIStorageCapacity)
     classes = cache.of(resources.DEVICE_CLASSES, DeviceClass)
     claims = cache.of(resources.RESOURCE_CLAIMS, ResourceClaim)
     slices = cache.of(resources.RESOURCE_SLICES, ResourceSlice)
-
-    def users(namespace: str, name: str) -> list[str]:
-        found = pods.by(_CLAIM_USERS, (namespace, name))
-        return [f"{namespace}/{pod.metadata.name}" for pod in found if pod.spec.nodeName and not is_finished(pod)]
 
     return Lookups(
         claim=cache.of(resources.PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).get,
@@ -82,8 +73,9 @@ def lookups(cache: Cache) -> Lookups:
         volumes=lambda: volumes,
         storage_class=lambda name: storage_classes.get("", name),
         namespace=lambda name: namespaces.get("", name),
-        claim_users=users,
         csi_node=lambda name: csi_nodes.get("", name),
+        csi_driver=lambda name: csi_drivers.get("", name),
+        storage_capacities=lambda: capacities,
         siblings=Siblings(cache).selector,
         resource_claim=claims.get,
         resource_claims=lambda: claims,

@@ -4,15 +4,12 @@ Ref: https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim
 from mizzen.client.client import Client
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from mizzen.scheduler.plugins import volumes as plugin
 from mizzen.scheduler.snapshot import PodInfo, Snapshot
-
-SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +22,10 @@ class Choice:
 
 def unbound(pod: PodInfo, node: str, snapshot: Snapshot) -> tuple[Choice, ...]:
     """The pod's claims that have no volume yet, with a free volume on the node where there is one."""
-    where = snapshot.nodes[node]
-    found = [snapshot.lookups.claim(pod.pod.metadata.namespace, name) for name in plugin.claims(pod)]
-    return tuple(
-        Choice(claim, plugin.free_volume(claim, where, snapshot))
-        for claim in found
-        if claim is not None and not claim.spec.volumeName
-    )
+    found = [snapshot.lookups.claim(pod.pod.metadata.namespace, name) for name in pod.claims]
+    waiting = [claim for claim in found if claim is not None and not claim.spec.volumeName]
+    chosen = plugin.Free(waiting, snapshot).chosen(snapshot.nodes[node])
+    return tuple(Choice(claim, chosen[claim.metadata.name]) for claim in waiting)
 
 
 async def ask(client: Client, choice: Choice, node: str) -> None:
@@ -49,5 +43,5 @@ async def ask(client: Client, choice: Choice, node: str) -> None:
         patch = {"metadata": {"resourceVersion": volume.resourceVersion}, "spec": {"claimRef": reference}}
         await client.patch(PERSISTENT_VOLUMES, volume.name, patch)
     else:
-        patch = {"metadata": {"annotations": {SELECTED_NODE: node}}}
+        patch = {"metadata": {"annotations": {plugin.SELECTED_NODE: node}}}
         await client.patch(PERSISTENT_VOLUME_CLAIMS, meta.name, patch, meta.namespace)

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mizzen.api.views.meta import ObjectMeta, View
+from mizzen.api.views.core import Quantity
+from mizzen.api.views.meta import LabelSelector, ObjectMeta, View
 
 
 class TopologySelectorRequirement(View, frozen=True, gc=False):
@@ -49,6 +50,14 @@ class CSINodeSpec(View, frozen=True, gc=False):
 class CSINode(View, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
     spec: CSINodeSpec = CSINodeSpec()
+
+
+class CSIStorageCapacity(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    storageClassName: str = ""
+    nodeTopology: LabelSelector | None = None
+    capacity: Quantity | None = None
+    maximumVolumeSize: Quantity | None = None
 
 
 class VolumeAttachmentSource(View, frozen=True, gc=False):

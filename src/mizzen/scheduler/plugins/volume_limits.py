@@ -6,7 +6,6 @@ Ref: https://kubernetes.io/docs/concepts/storage/storage-limits/
 from collections.abc import Iterator
 
 from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
-from mizzen.scheduler.plugins.volumes import claims
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 _REJECT = Reject("node(s) exceed max volume count")
@@ -41,7 +40,7 @@ def _limits(node: NodeInfo, snapshot: Snapshot) -> dict[str, int]:
 def _attachments(pod: PodInfo, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
     """The pod's CSI volumes as (driver, handle); a claim without a volume stands for the one it will get."""
     namespace = pod.pod.metadata.namespace
-    for name in claims(pod):
+    for name in pod.claims:
         claim = snapshot.lookups.claim(namespace, name)
         if claim is None:
             continue

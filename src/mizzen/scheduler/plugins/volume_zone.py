@@ -1,7 +1,7 @@
 """VolumeZone: a bound volume that carries zone or region labels can be used on nodes of those zones only."""
 
 from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
-from mizzen.scheduler.plugins.volumes import bound_volumes, claims, signature
+from mizzen.scheduler.plugins.volumes import bound_volumes, signature
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 _KEYS = (
@@ -15,7 +15,7 @@ _REJECT = Reject("node(s) had no available volume zone", resolvable=False)
 
 
 def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
-    if not claims(pod):
+    if not pod.claims:
         return None
     limits = [
         (key, frozenset(value.split(_SEPARATOR)))
