@@ -51,6 +51,7 @@ STANDARD: Final[Mapping[Resource, type[Any]]] = {
     resources.CLUSTER_ROLES: rbac.ClusterRole,
     resources.CSI_DRIVERS: storage.CSIDriver,
     resources.CSI_NODES: storage.CSINode,
+    resources.CSI_STORAGE_CAPACITIES: storage.CSIStorageCapacity,
     resources.DEVICE_CLASSES: resource.DeviceClass,
     resources.RESOURCE_SLICES: resource.ResourceSlice,
     resources.RESOURCE_CLAIMS: resource.ResourceClaim,

@@ -257,10 +257,16 @@ class PodClass:
             if one.rule.score is None:
                 continue
             raw = list(_scores(one, index, groups, least))
-            low, high = min(raw), max(raw)
+            known = [value for value in raw if value is not None]
+            if not known:
+                continue
+            low, high = min(known), max(known)
+            if high == low and len(known) < len(raw):
+                low -= 1.0  # alike among themselves, but better than those without the label
             if high > low:
                 for position, value in enumerate(raw):
-                    totals[position] += one.weight * 100.0 * (value - low) / (high - low)
+                    if value is not None:
+                        totals[position] += one.weight * 100.0 * (value - low) / (high - low)
         return totals
 
 
@@ -268,8 +274,12 @@ def _named(reject: Reject, plugin: str) -> Reject:
     return reject if reject.plugin else replace(reject, plugin=plugin)
 
 
-def _scores(one: _Rule, index: int, groups: list[Group], least: int) -> Iterator[float]:
+def _scores(one: _Rule, index: int, groups: list[Group], least: int) -> Iterator[float | None]:
+    """The raw score of each group; None where it is the lowest of all."""
     assert one.rule.score is not None
     for group in groups:
         component = group[index]
-        yield one.rule.score(one.count(component), least) if component is not None else 0.0
+        if component is None:
+            yield None if one.rule.unlabelled_last else 0.0
+        else:
+            yield one.rule.score(one.count(component), least)

@@ -51,6 +51,8 @@ class DomainRule:
     weight: float = 1.0
     eligible: Callable[[NodeInfo], bool] | None = None
     min_domains: int = 0
+    unlabelled_last: bool = False
+    """Nodes without the label score as the worst that have it."""
 
     @property
     def key(self) -> str:

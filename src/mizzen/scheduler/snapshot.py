@@ -173,7 +173,7 @@ class Snapshot:
         made = self.tallies[term] = Tally(term)
         for info in self.nodes.values():
             value = info.labels.get(term.topology_key)
-            if value is None:
+            if value is None or (term.among is not None and not term.among.holds(info.node)):
                 continue
             for one in info.pods.values():
                 if self._selects(term, one.pod):
@@ -195,7 +195,7 @@ class Snapshot:
 
     def forget_namespaces(self) -> None:
         """Labels of namespaces have changed: tallies that select by them are taken anew when they are asked for."""
-        self.tallies = {term: tally for term, tally in self.tallies.items() if term.namespace_selector is None}
+        self.tallies = {term: tally for term, tally in self.tallies.items() if not term.reads_namespaces}
         self._matched.clear()
 
     def namespace_labels(self, name: str) -> Mapping[str, str]:
@@ -216,8 +216,8 @@ class Snapshot:
 
     def _count(self, where: NodeInfo, info: PodInfo, sign: int) -> None:
         for tally in self._tallies_of(info.pod):
-            value = where.labels.get(tally.term.topology_key)
-            if value is not None:
+            value, among = where.labels.get(tally.term.topology_key), tally.term.among
+            if value is not None and (among is None or among.holds(where.node)):
                 tally.add(value, sign)
         for owned in info.terms:
             value = where.labels.get(owned.term.topology_key)

@@ -5,15 +5,40 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#in
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from mizzen.api.views.core import Pod, PodAffinityTerm
+from mizzen.api.views.core import Node, NodeSelector, Pod, PodAffinityTerm, Toleration, TopologySpreadConstraint
 from mizzen.api.views.meta import LabelSelector, Requirement
 
 Role = Literal["anti-required", "affinity-required", "affinity-preferred", "anti-preferred"]
 NamespaceLabels = Callable[[str], Mapping[str, str]]
+Keys = tuple[str, ...]
 _Expressions = tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The nodes whose pods count: by labels, required affinity, the taints that are tolerated, and labels they have.
+
+    `tolerations`: None when taints do not matter.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    required: NodeSelector | None = None
+    tolerations: tuple[Toleration, ...] | None = None
+    keys: tuple[str, ...] = ()
+
+    def holds(self, node: Node) -> bool:
+        labels = node.metadata.labels
+        if any(labels.get(key) != value for key, value in self.pairs) or any(key not in labels for key in self.keys):
+            return False
+        if self.required is not None and not self.required.matches(node.metadata.name, labels):
+            return False
+        return self.tolerations is None or all(
+            taint.effect == "PreferNoSchedule" or any(one.tolerates(taint) for one in self.tolerations)
+            for taint in node.spec.taints
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +46,7 @@ class Term:
     """Which pods, by which node label. Hashable, so that equal terms share one tally.
 
     `pairs` and `expressions` hold the label selector; None selects nothing. `all_namespaces` is an empty
-    namespaceSelector; `namespace_selector` any other.
+    namespaceSelector; `namespace_selector` any other. `also`: terms that must select the pod, too.
     """
 
     topology_key: str
@@ -31,14 +56,23 @@ class Term:
     all_namespaces: bool = False
     namespace_selector: tuple[tuple[tuple[str, str], ...], _Expressions] | None = None
     ignores_deleting: bool = False
+    among: Among | None = None
+    also: "tuple[Term, ...]" = ()
 
     def selects(self, namespace: str, labels: Mapping[str, str], of_namespace: NamespaceLabels) -> bool:
         """Whether a pod with these labels in this namespace is meant."""
         if self.pairs is None or not _holds(self.pairs, self.expressions, labels):
             return False
+        if self.also and not all(one.selects(namespace, labels, of_namespace) for one in self.also):
+            return False
         if self.all_namespaces or namespace in self.namespaces:
             return True
         return self.namespace_selector is not None and _holds(*self.namespace_selector, of_namespace(namespace))
+
+    @property
+    def reads_namespaces(self) -> bool:
+        """Whether labels of namespaces matter."""
+        return self.namespace_selector is not None or any(one.reads_namespaces for one in self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +120,28 @@ def affinity_term(term: PodAffinityTerm, pod: Pod) -> Term:
     )
 
 
-def spread_term(selector: LabelSelector | None, topology_key: str, label_keys: tuple[str, ...], pod: Pod) -> Term:
-    """The pods of the same namespace that a spread constraint counts."""
+def spread_term(constraint: TopologySpreadConstraint, selector: LabelSelector | None, keys: Keys, pod: Pod) -> Term:
+    """The pods of the same namespace that a spread constraint counts; `keys`: what labels nodes must have to matter."""
     pairs, expressions = _selector(selector)
     own = pod.metadata.labels
-    extra = tuple((key, "In", (own[key],)) for key in label_keys if key in own)
-    return Term(topology_key, (pod.metadata.namespace,), pairs, expressions + extra, ignores_deleting=True)
+    extra = tuple((key, "In", (own[key],)) for key in constraint.matchLabelKeys if key in own)
+    among = _among(constraint, keys, pod)
+    namespaces = (pod.metadata.namespace,)
+    return Term(constraint.topologyKey, namespaces, pairs, expressions + extra, ignores_deleting=True, among=among)
+
+
+def _among(constraint: TopologySpreadConstraint, keys: Keys, pod: Pod) -> Among | None:
+    """The nodes that count by the constraint's policies; None for all."""
+    spec = pod.spec
+    others = tuple(sorted(set(keys) - {constraint.topologyKey}))
+    among = Among(keys=others)
+    if constraint.nodeAffinityPolicy != "Ignore":
+        affinity = spec.affinity.nodeAffinity if spec.affinity is not None else None
+        required = affinity.requiredDuringSchedulingIgnoredDuringExecution if affinity is not None else None
+        among = replace(among, pairs=tuple(sorted(spec.nodeSelector.items())), required=required)
+    if constraint.nodeTaintsPolicy == "Honor":
+        among = replace(among, tolerations=spec.tolerations)
+    return among if among != Among() else None
 
 
 def owned_terms(pod: Pod) -> tuple[OwnedTerm, ...]:

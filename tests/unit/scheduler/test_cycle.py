@@ -248,6 +248,46 @@ def test_nodes_without_the_label_cannot_take_a_pod_that_must_spread() -> None:
     assert "missing required label" in world.place(pod(topologySpreadConstraints=spread(ZONE)))
 
 
+def test_pods_on_nodes_that_the_policies_leave_out_do_not_count() -> None:
+    tainted = node("old", labels={ZONE: "x"}, taints=[{"key": "k", "effect": "NoSchedule"}])
+    world = World(tainted, node("a", labels={ZONE: "x"}), node("b", cpu="50m", labels={ZONE: "y"}))
+    for name in ("p", "q"):
+        world.place(pod(name), "old")
+    strict = spread(ZONE, nodeTaintsPolicy="Honor")
+    assert world.place(pod(topologySpreadConstraints=strict)) == "a"
+    assert "1 Insufficient cpu" in world.place(pod(topologySpreadConstraints=spread(ZONE)))
+    world = World(*(node(name, labels={ZONE: "x", "disk": name}) for name in ("hdd", "ssd")))
+    world.place(pod(), "hdd")
+    picky = {"nodeSelector": {"disk": "ssd"}, "topologySpreadConstraints": spread(ZONE, minDomains=2)}
+    assert world.place(pod(**picky)) == "ssd"
+
+
+def test_nodes_without_every_label_of_the_constraints_do_not_count() -> None:
+    world = World(node("bare", labels={ZONE: "y"}), node("a", labels={ZONE: "x", "rack": "1"}))
+    both = [*spread(ZONE), *spread("rack")]
+    world.place(pod(), "a")
+    assert world.place(pod(topologySpreadConstraints=both)) == "a"
+
+
+def test_a_node_without_the_label_is_the_last_wish() -> None:
+    world = World(node("bare", cpu="64"), node("a", labels={ZONE: "x"}))
+    world.place(pod(), "a")
+    assert world.place(pod(topologySpreadConstraints=spread(ZONE, when="ScheduleAnyway"))) == "a"
+
+
+def test_whoever_one_wants_to_be_near_must_be_meant_by_every_term() -> None:
+    world = World(node("a", labels={ZONE: "x"}), node("b", labels={ZONE: "y"}))
+    world.place(pod(labels={"app": "db"}), "a")
+    world.place(pod(labels={"app": "db", "tier": "1"}), "b")
+    terms = [
+        {"labelSelector": {"matchLabels": labels}, "topologyKey": ZONE} for labels in ({"app": "db"}, {"tier": "1"})
+    ]
+    near = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert world.place(pod(labels={"app": "x"}, affinity=near)) == "b"
+    world.snapshot.remove_node("b")
+    assert "didn't match pod affinity rules" in world.place(pod(labels={"app": "x"}, affinity=near))
+
+
 def test_wishes_to_spread_are_only_wishes() -> None:
     world = World(node("a", labels={ZONE: "x"}), node("b", labels={ZONE: "y"}))
     wish = spread(ZONE, when="ScheduleAnyway")

@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#in
 """
 
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mizzen.scheduler.framework import DomainRule, Plugin, Reject
@@ -33,14 +33,11 @@ def parse(document: Mapping[str, Any]) -> Args:
 
 
 def _own(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
-    """The pod's own terms."""
-    required = [snapshot.tally(one.term) for one in pod.terms if one.role == "affinity-required"]
+    """The pod's own terms; a pod to be near to is one that all required terms of the pod select."""
+    terms = [one.term for one in pod.terms if one.role == "affinity-required"]
+    required = [snapshot.tally(replace(one, also=tuple(terms)) if len(terms) > 1 else one) for one in terms]
     meta = pod.pod.metadata
-    selects_itself = all(
-        one.term.selects(meta.namespace, meta.labels, snapshot.namespace_labels)
-        for one in pod.terms
-        if one.role == "affinity-required"
-    )
+    selects_itself = all(one.selects(meta.namespace, meta.labels, snapshot.namespace_labels) for one in terms)
 
     def near(count: int, least: int) -> Reject | None:
         # The first pod of a group that wants to be together finds nobody to join, and may start anywhere.
@@ -48,11 +45,13 @@ def _own(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
             return None
         return _FAR
 
+    for tally in required:
+        yield DomainRule(tally, missing=_FAR, filter=near)
     for owned in pod.terms:
+        if owned.role == "affinity-required":
+            continue
         tally = snapshot.tally(owned.term)
         match owned.role:
-            case "affinity-required":
-                yield DomainRule(tally, missing=_FAR, filter=near)
             case "anti-required":
                 yield DomainRule(tally, filter=lambda count, least: _NEAR if count else None)
             case "affinity-preferred":

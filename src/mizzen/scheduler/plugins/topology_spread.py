@@ -4,7 +4,7 @@ Pods of a Service or a workload without constraints of their own are spread soft
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,7 @@ import msgspec
 
 from mizzen.api.views.core import TopologySpreadConstraint
 from mizzen.scheduler.framework import DomainRule, Plugin, Reject
-from mizzen.scheduler.plugins import node_affinity
-from mizzen.scheduler.snapshot import HOSTNAME, NodeInfo, PodInfo, Snapshot
+from mizzen.scheduler.snapshot import HOSTNAME, PodInfo, Snapshot
 from mizzen.scheduler.terms import Term, spread_term
 
 ZONE = "topology.kubernetes.io/zone"
@@ -52,7 +51,7 @@ def _defaulted(pod: PodInfo, snapshot: Snapshot, args: Args) -> tuple[tuple[Topo
         return ()
     found = []
     for constraint in args.defaults:
-        term = spread_term(selector, constraint.topologyKey, (), pod.pod)
+        term = spread_term(constraint, selector, (), pod.pod)
         # As long as nobody is counted all domains are alike, and the pod is decided with the pods of other workloads.
         if constraint.whenUnsatisfiable == "DoNotSchedule" or snapshot.tally(term).total:
             found.append((constraint, term))
@@ -64,7 +63,7 @@ def _rule(constraint: TopologySpreadConstraint, term: Term, pod: PodInfo, snapsh
     meta = pod.pod.metadata
     own = 1 if term.selects(meta.namespace, meta.labels, snapshot.namespace_labels) else 0
     if constraint.whenUnsatisfiable == "ScheduleAnyway":
-        return DomainRule(tally, score=lambda count, least: -float(count))
+        return DomainRule(tally, score=lambda count, least: -float(count), unlabelled_last=True)
 
     def verdict(count: int, least: int) -> Reject | None:
         return _SKEWED if count + own - least > constraint.maxSkew else None
@@ -74,35 +73,24 @@ def _rule(constraint: TopologySpreadConstraint, term: Term, pod: PodInfo, snapsh
         missing=_MISSING,
         filter=verdict,
         score=lambda count, least: -float(count),
-        eligible=_eligible(constraint, pod),
+        eligible=lambda node: term.among is None or term.among.holds(node.node),
         min_domains=constraint.minDomains or 0,
     )
 
 
-def _eligible(constraint: TopologySpreadConstraint, pod: PodInfo) -> Callable[[NodeInfo], bool]:
-    """Whether a node's domain counts when the smallest number is looked for."""
-    honors_affinity = constraint.nodeAffinityPolicy != "Ignore"
-    honors_taints = constraint.nodeTaintsPolicy == "Honor"
-
-    def eligible(node: NodeInfo) -> bool:
-        if honors_affinity and not node_affinity.matches(pod, node):
-            return False
-        return not honors_taints or all(
-            taint.effect == "PreferNoSchedule" or any(one.tolerates(taint) for one in pod.pod.spec.tolerations)
-            for taint in node.node.spec.taints
-        )
-
-    return eligible
+def _own(pod: PodInfo) -> Iterator[tuple[TopologySpreadConstraint, Term]]:
+    """The pod's own constraints; a node counts for the hard ones, or the soft ones, with all their labels only."""
+    listed = pod.pod.spec.topologySpreadConstraints
+    for one in listed:
+        keys = tuple(other.topologyKey for other in listed if other.whenUnsatisfiable == one.whenUnsatisfiable)
+        yield one, spread_term(one, one.labelSelector, keys, pod.pod)
 
 
 def plugin(args: Args) -> Plugin:
     """The plugin with other default constraints."""
 
     def domains(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
-        own = tuple(
-            (one, spread_term(one.labelSelector, one.topologyKey, one.matchLabelKeys, pod.pod))
-            for one in pod.pod.spec.topologySpreadConstraints
-        )
+        own = tuple(_own(pod))
         chosen = own or _defaulted(pod, snapshot, args)
         return tuple(_rule(constraint, term, pod, snapshot) for constraint, term in chosen)
 
