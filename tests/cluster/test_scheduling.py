@@ -307,3 +307,27 @@ async def test_a_node_that_a_provisioner_cannot_serve_is_given_up(cluster: Clust
         'running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC "data"'
     )
     assert await selected_node(cluster, "data", without=first) == {"n1": "n2", "n2": "n1"}[first]
+
+
+async def test_a_pod_gets_the_devices_that_its_claim_asks_for(cluster: Cluster) -> None:
+    for name in ("n1", "n2"):
+        await cluster.node(name)
+    dra = "/apis/resource.k8s.io/v1"
+    await cluster.ok("POST", f"{dra}/deviceclasses", {"metadata": {"name": "gpu"}, "spec": {}})
+    pool = {"name": "n2", "generation": 1, "resourceSliceCount": 1}
+    offer = {"driver": "gpu.example.com", "nodeName": "n2", "pool": pool, "devices": [{"name": "gpu-0"}]}
+    await cluster.ok("POST", f"{dra}/resourceslices", {"metadata": {"name": "s"}, "spec": offer})
+    spec = {"devices": {"requests": [{"name": "one", "exactly": {"deviceClassName": "gpu"}}]}}
+    for name in ("first", "second"):
+        await cluster.ok("POST", f"{dra}/namespaces/default/resourceclaims", {"metadata": {"name": name}, "spec": spec})
+        await cluster.pod(name, resourceClaims=[{"name": "device", "resourceClaimName": name}])
+        await cluster.until(name, lambda pod: pod["spec"].get("nodeName") or condition(pod, "PodScheduled"))
+    assert await cluster.bound("first") == "n2"
+    claim = await cluster.ok("GET", f"{dra}/namespaces/default/resourceclaims/first")
+    assert claim["metadata"]["finalizers"] == ["resource.kubernetes.io/delete-protection"]
+    result = {"request": "one", "driver": "gpu.example.com", "pool": "n2", "device": "gpu-0"}
+    assert claim["status"]["allocation"]["devices"]["results"] == [result]
+    assert claim["status"]["reservedFor"][0]["name"] == "first"
+    assert (await cluster.refused("second"))["message"].startswith(
+        "0/2 nodes are available: 2 cannot allocate all claims."
+    )

@@ -112,7 +112,8 @@ def reserve(seed: int) -> None:
     template = {"metadata": {"name": "gpu", "namespace": "d"}, "spec": {"spec": {"devices": {}}}}
     wanted = [{"name": "gpu", "resourceClaimTemplateName": "gpu"}, {"name": "own", "resourceClaimName": "own"}]
     world.api.create(("", "pods"), pod("p", resourceClaims=wanted))
-    made = world.api.create((group, "resourceclaims"), {"metadata": {"name": "own", "namespace": "d"}, "spec": {}})
+    meta = {"name": "own", "namespace": "d", "finalizers": [resource_claims.PROTECTION]}
+    made = world.api.create((group, "resourceclaims"), {"metadata": meta, "spec": {}})
     uid = world.api.get(("", "pods"), "d", "p")["metadata"]["uid"]
     status = {"allocation": {"devices": {}}, "reservedFor": [{"resource": "pods", "name": "p", "uid": uid}]}
     world.api.patch(RESOURCE_CLAIMS, "d", made["metadata"]["name"], {"status": status}, "status")
@@ -132,3 +133,7 @@ def reserve(seed: int) -> None:
     assert own["metadata"]["name"] == "own", f"seed {seed}: the one made for the pod is given back"
     assert not own["status"].get("reservedFor"), f"seed {seed}"
     assert not own["status"].get("allocation"), f"seed {seed}"
+    world.resume()
+    world.users = (lambda w: w.api.delete((group, "resourceclaims"), "d", "own"),)
+    world.live(40)
+    assert not world.all(RESOURCE_CLAIMS), f"seed {seed}: nobody uses it any more"

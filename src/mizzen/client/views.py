@@ -54,6 +54,7 @@ STANDARD: Final[Mapping[Resource, type[Any]]] = {
     resources.CSI_STORAGE_CAPACITIES: storage.CSIStorageCapacity,
     resources.DEVICE_CLASSES: resource.DeviceClass,
     resources.RESOURCE_SLICES: resource.ResourceSlice,
+    resources.DEVICE_TAINT_RULES: resource.DeviceTaintRule,
     resources.RESOURCE_CLAIMS: resource.ResourceClaim,
     resources.RESOURCE_CLAIM_TEMPLATES: resource.ResourceClaimTemplate,
     resources.SERVICE_CIDRS: resource.ServiceCIDR,

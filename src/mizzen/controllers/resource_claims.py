@@ -21,6 +21,8 @@ from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Patch, 
 
 POD = Identity("v1", "Pod")
 POD_CLAIM = "resource.kubernetes.io/pod-claim-name"
+PROTECTION = "resource.kubernetes.io/delete-protection"
+"""Keeps a claim that has devices until nobody uses them; the scheduler sets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Reserved:
 
 def observe_claim(cache: Cache, key: str) -> Reserved | None:
     claim = cache.of(RESOURCE_CLAIMS, ResourceClaim).get(*split(key))
-    if claim is None or not claim.status.reservedFor:
+    if claim is None or not (claim.status.reservedFor or claim.metadata.deleting):
         return None
     pods = cache.of(PODS, Pod)
     found = ((one, pods.get(claim.metadata.namespace, one.name)) for one in claim.status.reservedFor)
@@ -113,10 +115,12 @@ def observe_claim(cache: Cache, key: str) -> Reserved | None:
 
 
 def reconcile_claim(seen: Reserved, now: float) -> Plan:
-    """Take back reservations of pods that are done, and the allocation with the last of them."""
+    """Take back reservations of pods that are done, the allocation with the last of them, then the protection."""
     claim = seen.claim
     kept = [one for one in claim.status.reservedFor if one.uid in seen.needed]
-    if len(kept) == len(claim.status.reservedFor):
+    if not claim.status.reservedFor and claim.status.allocation is None:
+        return _unprotected(claim) if PROTECTION in claim.metadata.finalizers else NOTHING
+    if kept and len(kept) == len(claim.status.reservedFor):
         return NOTHING
     status: Object = {"reservedFor": [msgspec.to_builtins(one) for one in kept] or None}
     if not kept:
@@ -132,6 +136,14 @@ def reconcile_claim(seen: Reserved, now: float) -> Plan:
         resource_version=meta.resourceVersion,
     )
     return Plan((patch,))
+
+
+def _unprotected(claim: ResourceClaim) -> Plan:
+    meta = claim.metadata
+    kept = [one for one in meta.finalizers if one != PROTECTION]
+    patch = {"metadata": {"finalizers": kept or None}}
+    where = (meta.namespace, meta.name)
+    return Plan((Patch(RESOURCE_CLAIMS, *where, patch, uid=meta.uid, resource_version=meta.resourceVersion),))
 
 
 def _claims_of_pod(_cache: Cache, pod: Pod) -> Iterable[str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from mizzen.api.views import meta as views
 from mizzen.api.views.core import PersistentVolumeClaim, Pod
+from mizzen.api.views.resource import ResourceClaim
 from mizzen.base.clock import Clock
 from mizzen.client.cache import Cache
 from mizzen.client.client import STRATEGIC, Client
@@ -16,12 +17,14 @@ from mizzen.machinery.errors import ApiError, Object
 from mizzen.reconcile.events import Recorder
 from mizzen.reconcile.plan import Note, Reference
 from mizzen.scheduler import volumes
-from mizzen.scheduler.devices import allocation
+from mizzen.scheduler.allocations import allocation
 from mizzen.scheduler.plugins import resource_claims
 from mizzen.scheduler.plugins.volumes import SELECTED_NODE
 from mizzen.scheduler.snapshot import PodInfo, Snapshot
 from mizzen.scheduler.state import Assumed
 
+PROTECTION: Final = "resource.kubernetes.io/delete-protection"
+"""The finalizer of claims that have devices; the controller of claims takes it off."""
 CLAIM_SECONDS: Final = 600.0
 """How long a pod's claims may take to be bound before it is decided again."""
 
@@ -78,11 +81,23 @@ class Hands:
             status: Object = {"reservedFor": [*consumers, {"resource": "pods", "name": meta.name, "uid": meta.uid}]}
             picked = assumed.devices.get(claim.metadata.uid)
             if picked is not None:
-                config = resource_claims.class_config(claim, snapshot)
-                status["allocation"] = allocation(picked, resource_claims.wants(claim), assumed.node, config)
+                config, stamp = resource_claims.class_config(claim, snapshot), times.format(self.clock.now())
+                wanted = resource_claims.wants(claim)
+                status["allocation"] = allocation(picked, wanted, claim.metadata.uid, config, stamp)
             of = claim.metadata
-            patch = {"metadata": {"uid": of.uid, "resourceVersion": of.resourceVersion}, "status": status}
+            version = of.resourceVersion
+            if picked is not None and PROTECTION not in of.finalizers:
+                version = await self._protect(claim)
+            patch = {"metadata": {"uid": of.uid, "resourceVersion": version}, "status": status}
             await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
+
+    async def _protect(self, claim: ResourceClaim) -> str:
+        """Keep a claim from vanishing while its devices are in use; answers its new resourceVersion."""
+        of = claim.metadata
+        finalizers = [*of.finalizers, PROTECTION]
+        meta = {"uid": of.uid, "resourceVersion": of.resourceVersion, "finalizers": finalizers}
+        found = await self.client.patch(RESOURCE_CLAIMS, of.name, {"metadata": meta}, of.namespace)
+        return str(found["metadata"]["resourceVersion"])
 
     async def _claims_bound(self, pod: PodInfo, node: str) -> str:
         """Wait until all claims of a pod are bound; what is wrong when a provisioner gives up, or it takes too long."""

@@ -4,26 +4,30 @@ Requests are served one after the other with backtracking, so that a constraint 
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from mizzen.api.views.core import NodeSelector, Taint, Toleration
+from mizzen.api.views.core import Quantity, Toleration
 from mizzen.api.views.meta import View
-from mizzen.api.views.resource import ResourceSlice
 from mizzen.machinery import quantity
-from mizzen.machinery.cel import CelError, compile_expression
-from mizzen.machinery.cel.library import quantity_value
-from mizzen.machinery.errors import Object
+from mizzen.scheduler.inventory import Amounts, Device, Id, Inventory, PoolId, Taken, qualified
 
 MOST_STEPS: Final = 10_000
 """How many combinations are tried before a claim counts as not allocatable."""
+MOST_DEVICES: Final = 32
+"""How many devices a claim can have."""
 
 
 class Selector(View, frozen=True, gc=False):
     cel: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class CapacityRequest(View, frozen=True, gc=False):
+    requests: dict[str, Quantity] = msgspec.field(default_factory=dict)
 
 
 class Request(View, frozen=True, gc=False):
@@ -36,6 +40,7 @@ class Request(View, frozen=True, gc=False):
     count: int = 1
     adminAccess: bool = False
     tolerations: tuple[Toleration, ...] = ()
+    capacity: CapacityRequest | None = None
 
 
 class DeviceRequest(View, frozen=True, gc=False):
@@ -47,6 +52,7 @@ class DeviceRequest(View, frozen=True, gc=False):
 class Constraint(View, frozen=True, gc=False):
     requests: tuple[str, ...] = ()
     matchAttribute: str | None = None
+    distinctAttribute: str | None = None
 
 
 class Devices(View, frozen=True, gc=False):
@@ -55,86 +61,39 @@ class Devices(View, frozen=True, gc=False):
     config: tuple[dict[str, Any], ...] = ()
 
 
-Id = tuple[str, str, str]
-"""Driver, pool and device."""
-
-
 @dataclass(frozen=True, slots=True)
-class Device:
-    """A device of a pool; `attributes` and `capacity` by qualified name."""
+class Pick:
+    """A chosen device: for which request, whether for administration only, and how much of a shared one."""
 
-    id: Id
-    attributes: Mapping[str, Any]
-    capacity: Mapping[str, int]
-    taints: tuple[Taint, ...]
-
-    def variable(self) -> Object:
-        """The device as selectors see it: attributes and capacity by domain."""
-        attributes: dict[str, dict[str, Any]] = {}
-        for name, value in self.attributes.items():
-            domain, _, short = name.rpartition("/")
-            attributes.setdefault(domain, {})[short] = value
-        capacity: dict[str, dict[str, Any]] = {}
-        for name, nanos in self.capacity.items():
-            domain, _, short = name.rpartition("/")
-            capacity.setdefault(domain, {})[short] = quantity_value(nanos)
-        return {"driver": self.id[0], "attributes": attributes, "capacity": capacity}
+    request: str
+    device: Device
+    admin: bool = False
+    part: Amounts | None = None
+    tolerations: tuple[Toleration, ...] = ()
 
 
-Picked = tuple[tuple[str, Device, bool], ...]
-"""The chosen devices with the name of their request, and whether for administration only."""
+Picked = tuple[Pick, ...]
 ClassSelectors = Callable[[str], tuple[str, ...] | None]
 """The expressions of a DeviceClass; None when there is no such class."""
 
 
-def on_node(slices: Iterable[ResourceSlice], name: str, labels: dict[str, str]) -> tuple[Device, ...]:
-    """The devices that a node can use, of the newest generation of each pool."""
-    reachable = [one for one in slices if _reaches(one.spec, name, labels)]
-    newest: dict[tuple[str, str], int] = {}
-    for one in reachable:
-        pool = one.spec.get("pool") or {}
-        key = (one.spec.get("driver", ""), pool.get("name", ""))
-        newest[key] = max(newest.get(key, 0), pool.get("generation", 0))
-    found: list[Device] = []
-    for one in sorted(reachable, key=lambda one: one.metadata.name):
-        pool = one.spec.get("pool") or {}
-        driver, pool_name = one.spec.get("driver", ""), pool.get("name", "")
-        if pool.get("generation", 0) == newest[driver, pool_name]:
-            found.extend(_device(driver, pool_name, entry) for entry in one.spec.get("devices") or ())
-    return tuple(found)
-
-
-def _reaches(spec: Mapping[str, Any], name: str, labels: dict[str, str]) -> bool:
-    if spec.get("nodeName"):
-        return bool(spec["nodeName"] == name)
-    if spec.get("nodeSelector"):
-        return msgspec.convert(spec["nodeSelector"], NodeSelector).matches(name, labels)
-    return bool(spec.get("allNodes"))
-
-
-def _device(driver: str, pool: str, entry: Mapping[str, Any]) -> Device:
-    basic = entry.get("basic") or entry
-    attributes = {
-        _qualified(name, driver): next(iter(value.values()), None)
-        for name, value in (basic.get("attributes") or {}).items()
-    }
-    capacity = {
-        _qualified(name, driver): quantity.parse(value.get("value", 0) if isinstance(value, dict) else value).nanos
-        for name, value in (basic.get("capacity") or {}).items()
-    }
-    taints = tuple(msgspec.convert(one, Taint) for one in basic.get("taints") or ())
-    return Device((driver, pool, entry["name"]), attributes, capacity, taints)
-
-
-def _qualified(name: str, driver: str) -> str:
-    return name if "/" in name else f"{driver}/{name}"
+def with_picks(taken: Taken, picked: Picked) -> Taken:
+    """What is taken once these are, too."""
+    parts = {id: dict(amounts) for id, amounts in taken.parts.items()}
+    whole = {one.device.id for one in picked if one.part is None and not one.admin}
+    for one in picked:
+        if one.part is not None and not one.admin:
+            mine = parts.setdefault(one.device.id, {})
+            for name, nanos in one.part.items():
+                mine[name] = mine.get(name, 0) + nanos
+    return Taken(taken.devices | whole, parts)
 
 
 def allocate(
-    wanted: Devices, devices: Sequence[Device], taken: frozenset[Id], selectors_of: ClassSelectors
+    wanted: Devices, devices: Sequence[Device], inventory: Inventory, taken: Taken, selectors_of: ClassSelectors
 ) -> Picked | None:
     """Devices for every request of a claim, or None when there are not enough that fit."""
-    search = _Search(wanted, devices, taken, selectors_of)
+    search = _Search(wanted, devices, inventory, taken, selectors_of)
     return next(search.solutions(0, ()), None)
 
 
@@ -142,9 +101,11 @@ def allocate(
 class _Search:
     wanted: Devices
     devices: Sequence[Device]
-    taken: frozenset[Id]
+    inventory: Inventory
+    taken: Taken
     selectors_of: ClassSelectors
     steps: int = 0
+    _left: dict[PoolId, Counter[tuple[str, str]]] = field(default_factory=dict)
 
     def solutions(self, at: int, chosen: Picked) -> Iterator[Picked]:
         """Ways to serve the requests from `at` on, beside what is chosen already."""
@@ -162,12 +123,20 @@ class _Search:
 
     def _served(self, request: Request, name: str, chosen: Picked) -> Iterator[Picked]:
         fitting = [one for one in self.devices if self._fits(request, one)]
-        if request.allocationMode == "All":
-            every = (*chosen, *((name, one, request.adminAccess) for one in fitting))
-            if fitting and all(self._is_free(one, request, chosen) for one in fitting) and self._agree(every):
-                yield every
+        if request.allocationMode != "All":
+            complete = [one for one in fitting if one.pool not in self.inventory.incomplete]
+            yield from self._picks(request, name, complete, request.count, chosen)
             return
-        yield from self._picks(request, name, fitting, request.count, chosen)
+        if not fitting or any(one.pool in self.inventory.incomplete for one in self.devices):
+            return  # which devices are all is not known while a pool changes
+        every = chosen
+        for one in fitting:
+            pick = self._pick(request, name, one, every)
+            if pick is None:
+                return
+            every = (*every, pick)
+        if self._agree(every) and len(every) <= MOST_DEVICES:
+            yield every
 
     def _picks(
         self, request: Request, name: str, fitting: Sequence[Device], left: int, chosen: Picked
@@ -175,71 +144,124 @@ class _Search:
         if not left:
             yield chosen
             return
+        if len(chosen) + left > MOST_DEVICES:
+            return
         for at, one in enumerate(fitting):
             self.steps += 1
             if self.steps > MOST_STEPS:
                 return
-            if not self._is_free(one, request, chosen):
-                continue
-            more = (*chosen, (name, one, request.adminAccess))
-            if self._agree(more):
-                yield from self._picks(request, name, fitting[at + 1 :], left - 1, more)
+            pick = self._pick(request, name, one, chosen)
+            if pick is not None and self._agree((*chosen, pick)):
+                # Of a shared device the same request can have several parts only through other requests.
+                yield from self._picks(request, name, fitting[at + 1 :], left - 1, (*chosen, pick))
 
-    def _is_free(self, device: Device, request: Request, chosen: Picked) -> bool:
+    def _pick(self, request: Request, name: str, device: Device, chosen: Picked) -> Pick | None:
+        """The device for the request, when it is free beside what is chosen."""
         if request.adminAccess:
-            return True
-        return device.id not in self.taken and all(one.id != device.id for _, one, _ in chosen)
+            return Pick(name, device, admin=True, tolerations=request.tolerations)
+        part = _part(request, device) if device.shared else None
+        if device.shared:
+            assert part is not None
+            used = with_picks(self.taken, chosen).parts.get(device.id, {})
+            if any(used.get(key, 0) + nanos > device.capacity[key] for key, nanos in part.items()):
+                return None
+        elif device.id in self.taken.devices or any(one.device.id == device.id and not one.admin for one in chosen):
+            return None
+        if device.drains and not self._has_counters(device, chosen):
+            return None
+        return Pick(name, device, part=part, tolerations=request.tolerations)
+
+    def _has_counters(self, device: Device, chosen: Picked) -> bool:
+        """Whether the counters that the pool's devices share suffice for one more."""
+        known = self._left.get(device.pool)
+        if known is None:
+            used = self.taken.devices | self.taken.parts.keys()
+            known = self._left[device.pool] = self.inventory.left(device.pool, used)
+        mine = {one.device.id: one.device for one in chosen if one.device.pool == device.pool and not one.admin}
+        if device.id in self.taken.parts or device.id in mine:
+            return True  # a shared device takes from the counters once
+        rest = Counter(known)
+        for one in mine.values():
+            if one.id not in self.taken.parts:
+                rest.subtract(one.drains)
+        return all(nanos <= rest[counter] for counter, nanos in device.drains.items())
 
     def _fits(self, request: Request, device: Device) -> bool:
         of_class = self.selectors_of(request.deviceClassName)
         if of_class is None:
             return False
-        for taint in device.taints:
-            if taint.effect in ("NoSchedule", "NoExecute") and not any(t.tolerates(taint) for t in request.tolerations):
-                return False
+        if not request.adminAccess and any(not _tolerates(request, one.effect, one) for one in device.taints):
+            return False
+        if _part(request, device) is None:
+            return False
         expressions = (*of_class, *(one.cel.get("expression", "true") for one in request.selectors))
-        return all(matches(expression, device) for expression in expressions)
+        return all(self.inventory.satisfies(device, expression) for expression in expressions)
 
     def _agree(self, chosen: Picked) -> bool:
         """Whether the constraints hold among what is chosen so far."""
         for constraint in self.wanted.constraints:
-            if constraint.matchAttribute is None:
+            name = constraint.matchAttribute or constraint.distinctAttribute
+            if name is None:
                 continue
-            names = constraint.requests
+            meant = constraint.requests
             values = [
-                one.attributes.get(constraint.matchAttribute)
-                for name, one, _ in chosen
-                if not names or name in names or name.partition("/")[0] in names
+                one.device.attributes.get(name)
+                for one in chosen
+                if not meant or one.request in meant or one.request.partition("/")[0] in meant
             ]
-            if values and (values[0] is None or any(value != values[0] for value in values)):
+            if None in values:
+                return False
+            if constraint.matchAttribute and any(value != values[0] for value in values):
+                return False
+            if constraint.distinctAttribute and any(value in values[:at] for at, value in enumerate(values)):
                 return False
         return True
 
 
-def matches(expression: str, device: Device) -> bool:
-    """Whether a device satisfies a selector; one whose evaluation fails (a missing attribute) does not."""
-    try:
-        return compile_expression(expression, ("device",)).holds({"device": device.variable()})
-    except CelError:
-        return False
+def _tolerates(request: Request, effect: str, taint: Any) -> bool:
+    return effect not in ("NoSchedule", "NoExecute") or any(one.tolerates(taint) for one in request.tolerations)
 
 
-def allocation(picked: Picked, wanted: Devices, node: str, class_config: Sequence[Object]) -> Object:
-    """`status.allocation` of a claim for these devices on a node."""
-    results = [
-        {
-            "request": name,
-            "driver": one.id[0],
-            "pool": one.id[1],
-            "device": one.id[2],
-            **({"adminAccess": True} if admin else {}),
-        }
-        for name, one, admin in picked
-    ]
-    own = [{"source": "FromClaim", **entry} for entry in wanted.config]
-    config = [*({"source": "FromClass", **entry} for entry in class_config), *own]
-    field = {"key": "metadata.name", "operator": "In", "values": [node]}
-    return {
-        "devices": {"results": results, **({"config": config} if config else {})},
-        "nodeSelector": {"nodeSelectorTerms": [{"matchFields": [field]}]},
-    }
+def _part(request: Request, device: Device) -> Amounts | None:
+    """How much of each capacity the request takes of a device; None when the device has, or gives, no such amount."""
+    asked = request.capacity.requests if request.capacity is not None else {}
+    amounts = {qualified(name, device.id[0]): quantity.parse(value).nanos for name, value in asked.items()}
+    if any(name not in device.capacity for name in amounts):
+        return None
+    part: dict[str, int] = {}
+    for name, has in device.capacity.items():
+        part[name] = _dealt(device.policies.get(name) or {}, amounts.get(name), has)
+        if part[name] > has:
+            return None
+    return part
+
+
+def _dealt(policy: Mapping[str, Any], asked: int | None, has: int) -> int:
+    """How much a request gets: the policy's default, or the next amount that it allows; more than all for none."""
+    if asked is None:
+        return quantity.parse(policy["default"]).nanos if policy.get("default") is not None else has
+    if policy.get("validValues"):
+        fitting = [nanos for one in policy["validValues"] if (nanos := quantity.parse(one).nanos) >= asked]
+        return min(fitting, default=has + 1)
+    limits = policy.get("validRange")
+    if not limits:
+        return asked
+    least = quantity.parse(limits.get("min", 0)).nanos
+    most = quantity.parse(limits["max"]).nanos if limits.get("max") is not None else has
+    amount = max(asked, least)
+    if limits.get("step") is not None:
+        step = quantity.parse(limits["step"]).nanos
+        amount = least + -(-(amount - least) // step) * step
+    return amount if amount <= most else has + 1
+
+
+def taken_by(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Id, Amounts | None]]:
+    """The devices of an allocation, with the part where it is of a shared one."""
+    for one in results:
+        if one.get("adminAccess"):
+            continue
+        id = (one["driver"], one["pool"], one["device"])
+        part = one.get("consumedCapacity")
+        shared = one.get("shareID") is not None or part is not None
+        amounts = {qualified(name, id[0]): quantity.parse(value).nanos for name, value in (part or {}).items()}
+        yield id, amounts if shared else None

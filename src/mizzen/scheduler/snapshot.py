@@ -10,8 +10,10 @@ from typing import Final
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.meta import LabelSelector
-from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
+from mizzen.api.views.resource import DeviceClass, DeviceTaintRule, ResourceClaim, ResourceSlice
 from mizzen.api.views.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass
+from mizzen.scheduler.devices import Picked
+from mizzen.scheduler.inventory import Inventory, Taken
 from mizzen.scheduler.requests import HostPort, amounts, host_ports, is_resized, requested, scored
 from mizzen.scheduler.terms import OwnedTerm, Tally, Term, owned_terms
 
@@ -84,6 +86,7 @@ class Lookups:
     resource_claims: Callable[[], Iterable[ResourceClaim]] = tuple
     device_class: Callable[[str], DeviceClass | None] = lambda _name: None
     resource_slices: Callable[[], Iterable[ResourceSlice]] = tuple
+    device_taint_rules: Callable[[], Iterable[DeviceTaintRule]] = tuple
 
 
 class Snapshot:
@@ -97,8 +100,11 @@ class Snapshot:
         self.renewed: Callable[[], None] = lambda: None
         """Called when tallies were dropped: whoever holds one must let go of it."""
         self.changed: Callable[[str], None] = lambda _name: None
-        self.assumed_devices: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {}
+        self.assumed_devices: dict[str, tuple[str, Picked]] = {}
         """Devices about to be allocated: by the claim's uid, for which pod, and which."""
+        self.inventory: Inventory | None = None
+        self.taken: Taken | None = None
+        """The devices there are and what is taken of them; None when that must be looked up anew."""
         self.claim_users: dict[tuple[str, str], set[str]] = {}
         """The placed pods that use a PersistentVolumeClaim, by its namespace and name."""
         self._homeless: dict[str, dict[str, PodInfo]] = {}

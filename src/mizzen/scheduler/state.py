@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
-from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
+from mizzen.api.views.resource import DeviceClass, DeviceTaintRule, ResourceClaim, ResourceSlice
 from mizzen.api.views.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass
 from mizzen.client import resources
 from mizzen.client.cache import Cache
@@ -75,7 +75,8 @@ class State:
         of(resources.NAMESPACES, Namespace).subscribe(self._namespace_changed)
         of(resources.RESOURCE_CLAIMS, ResourceClaim).subscribe(self._claim_changed)
         of(resources.DEVICE_CLASSES, DeviceClass).subscribe(self._other("resource claim"))
-        of(resources.RESOURCE_SLICES, ResourceSlice).subscribe(self._other("resource claim"))
+        of(resources.RESOURCE_SLICES, ResourceSlice).subscribe(self._devices_changed)
+        of(resources.DEVICE_TAINT_RULES, DeviceTaintRule).subscribe(self._devices_changed)
         of(resources.PODS, Pod).subscribe(self._pod_changed)
 
     # --- decisions
@@ -105,9 +106,9 @@ class State:
         assumed = Assumed(pod.pod.metadata.uid, node, devices or {})
         self._assumed[pod.key] = assumed
         for uid, picked in assumed.devices.items():
-            ids = tuple(one.id for _, one, admin in picked if not admin)
-            self.snapshot.assumed_devices[uid] = (pod.key, ids)
+            self.snapshot.assumed_devices[uid] = (pod.key, picked)
         if assumed.devices:
+            self.snapshot.taken = None
             self._forget_verdicts()
         self.snapshot.set_pod(pod, node)
         return assumed
@@ -126,6 +127,7 @@ class State:
         for claim in assumed.devices:
             self.snapshot.assumed_devices.pop(claim, None)
         if assumed.devices:
+            self.snapshot.taken = None
             self._forget_verdicts()
 
     # --- preemption
@@ -208,12 +210,19 @@ class State:
             self._forget_verdicts()
             self._wake("namespace")
 
+    def _devices_changed(self, old: Any, new: Any) -> None:
+        if old is not None or new is not None:
+            self.snapshot.inventory = None
+            self._forget_verdicts()
+            self._wake("resource claim")
+
     def _claim_changed(self, old: ResourceClaim | None, new: ResourceClaim | None) -> None:
         seen = new or old
         if seen is None:
             return
         if new is None or new.status.allocation is not None:
             self.snapshot.assumed_devices.pop(seen.metadata.uid, None)
+        self.snapshot.taken = None
         self._forget_verdicts()
         self._wake("resource claim")
 

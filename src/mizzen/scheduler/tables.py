@@ -15,7 +15,7 @@ from mizzen.api.views.core import (
 )
 from mizzen.api.views.meta import LabelSelector, Requirement
 from mizzen.api.views.policy import PodDisruptionBudget
-from mizzen.api.views.resource import DeviceClass, ResourceClaim, ResourceSlice
+from mizzen.api.views.resource import DeviceClass, DeviceTaintRule, ResourceClaim, ResourceSlice
 from mizzen.api.views.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass
 from mizzen.client import resources
 from mizzen.client.cache import Cache
@@ -41,6 +41,7 @@ FOLLOWED: Final[Mapping[Resource, type[Any]]] = {
     resources.RESOURCE_CLAIMS: ResourceClaim,
     resources.DEVICE_CLASSES: DeviceClass,
     resources.RESOURCE_SLICES: ResourceSlice,
+    resources.DEVICE_TAINT_RULES: DeviceTaintRule,
 }
 _REMEMBERED: Final = 4096
 
@@ -66,6 +67,7 @@ def lookups(cache: Cache) -> Lookups:
     classes = cache.of(resources.DEVICE_CLASSES, DeviceClass)
     claims = cache.of(resources.RESOURCE_CLAIMS, ResourceClaim)
     slices = cache.of(resources.RESOURCE_SLICES, ResourceSlice)
+    rules = cache.of(resources.DEVICE_TAINT_RULES, DeviceTaintRule)
 
     return Lookups(
         claim=cache.of(resources.PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).get,
@@ -81,6 +83,7 @@ def lookups(cache: Cache) -> Lookups:
         resource_claims=lambda: claims,
         device_class=lambda name: classes.get("", name),
         resource_slices=lambda: slices,
+        device_taint_rules=lambda: rules,
     )
 
 

@@ -43,6 +43,11 @@ class ResourceSlice(View, frozen=True, gc=False):
     spec: dict[str, Any] = {}
 
 
+class DeviceTaintRule(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: dict[str, Any] = {}
+
+
 class ServiceCIDRSpec(View, frozen=True, gc=False):
     cidrs: tuple[str, ...] = ()
 

@@ -65,7 +65,8 @@ def _normal_version(text: str, normalize: bool) -> str:
     return ".".join(parts) + mark + rest
 
 
-def _parse_version(text: str, normalize: bool = False) -> Tagged:
+def version_value(text: str, normalize: bool = False) -> Tagged:
+    """A semantic version as expressions hold it. Raises ValueError."""
     match = _semver(_normal_version(text, normalize))
     if match is None:
         raise ValueError(f"invalid semantic version {text!r}")
@@ -229,8 +230,8 @@ FUNCTIONS: tuple[Function, ...] = (
     ("compareTo", True, (_M, _M), _I, _compare),
     ("isGreaterThan", True, (_M, _M), _B, lambda one, other: _compare(one, other) > 0),
     ("isLessThan", True, (_M, _M), _B, lambda one, other: _compare(one, other) < 0),
-    ("semver", False, (_S,), _M, _parse_version),
-    ("semver", False, (_S, _B), _M, _parse_version),
+    ("semver", False, (_S,), _M, version_value),
+    ("semver", False, (_S, _B), _M, version_value),
     ("isSemver", False, (_S,), _B, _is_version),
     ("isSemver", False, (_S, _B), _B, _is_version),
     ("major", True, (_M,), _I, lambda value: value["semver"][0]),

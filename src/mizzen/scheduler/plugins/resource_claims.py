@@ -10,8 +10,9 @@ import msgspec
 
 from mizzen.api.views.core import NodeSelector
 from mizzen.api.views.resource import ResourceClaim
-from mizzen.scheduler.devices import Devices, Id, Picked, allocate, on_node
+from mizzen.scheduler.devices import Devices, Picked, allocate, taken_by, with_picks
 from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
+from mizzen.scheduler.inventory import Amounts, Id, Inventory, Taken
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 MOST_CONSUMERS = 256
@@ -92,29 +93,47 @@ def choose(pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> dict[str, Picked
     waiting = [one for one in claims_of(pod, snapshot) if one.status.allocation is None]
     if not waiting:
         return {}
-    devices = on_node(snapshot.lookups.resource_slices(), node.name, node.labels)
-    taken = set(taken_devices(snapshot))
+    inventory, taken = _inventory(snapshot), _taken(snapshot)
+    devices = inventory.on_node(node.name, node.labels)
     found: dict[str, Picked] = {}
     for claim in waiting:
         assumed = snapshot.assumed_devices.get(claim.metadata.uid)
         if assumed is not None and assumed[0] != pod.key:
             return None
-        picked = allocate(wants(claim), devices, frozenset(taken), _selectors(snapshot))
+        picked = allocate(wants(claim), devices, inventory, taken, _selectors(snapshot))
         if picked is None:
             return None
-        taken.update(one.id for _, one, admin in picked if not admin)
+        taken = with_picks(taken, picked)
         found[claim.metadata.uid] = picked
     return found
 
 
-def taken_devices(snapshot: Snapshot) -> Iterator[Id]:
-    """Every device that is allocated, or about to be."""
+def _inventory(snapshot: Snapshot) -> Inventory:
+    """The devices there are, gathered once until some slice or taint rule changes."""
+    if snapshot.inventory is None:
+        seen = snapshot.lookups
+        snapshot.inventory = Inventory(seen.resource_slices(), seen.device_taint_rules())
+    return snapshot.inventory
+
+
+def _taken(snapshot: Snapshot) -> Taken:
+    """Everything that is allocated, or about to be."""
+    if snapshot.taken is not None:
+        return snapshot.taken
+    whole: set[Id] = set()
+    parts: dict[Id, Amounts] = {}
     for claim in snapshot.lookups.resource_claims():
-        for one in _results(claim.status.allocation):
-            if not one.get("adminAccess"):
-                yield one["driver"], one["pool"], one["device"]
-    for _, ids in snapshot.assumed_devices.values():
-        yield from ids
+        for id, part in taken_by(_results(claim.status.allocation)):
+            if part is None:
+                whole.add(id)
+            else:
+                known = parts.get(id, {})
+                parts[id] = {name: known.get(name, 0) + part.get(name, 0) for name in (*known, *part)}
+    found = Taken(frozenset(whole), parts)
+    for _, picked in snapshot.assumed_devices.values():
+        found = with_picks(found, picked)
+    snapshot.taken = found
+    return found
 
 
 def class_config(claim: ResourceClaim, snapshot: Snapshot) -> Sequence[dict[str, Any]]:

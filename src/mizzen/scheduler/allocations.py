@@ -1,0 +1,69 @@
+"""What is written into a ResourceClaim's status: the devices it got, their configuration, and the nodes for them."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from mizzen.api.views.core import NodeSelectorTerm
+from mizzen.machinery import quantity
+from mizzen.machinery.errors import Object
+from mizzen.scheduler.devices import Devices, Pick, Picked
+from mizzen.scheduler.inventory import Place
+
+
+def allocation(picked: Picked, wanted: Devices, uid: str, class_config: Sequence[Object], stamp: str = "") -> Object:
+    """`status.allocation` of the claim with this uid. `stamp`: when it is allocated."""
+    own = [{"source": "FromClaim", **entry} for entry in wanted.config]
+    config = [*({"source": "FromClass", **entry} for entry in class_config), *own]
+    selector = _selector(one.device.place for one in picked)
+    return {
+        "devices": {
+            "results": [_result(one, uid, number) for number, one in enumerate(picked)],
+            **({"config": config} if config else {}),
+        },
+        **({"nodeSelector": selector} if selector else {}),
+        **({"allocationTimestamp": stamp} if stamp else {}),
+    }
+
+
+def _result(one: Pick, uid: str, number: int) -> Object:
+    driver, pool, device = one.device.id
+    result: Object = {"request": one.request, "driver": driver, "pool": pool, "device": device}
+    if one.admin:
+        result["adminAccess"] = True
+    if one.tolerations:
+        result["tolerations"] = [msgspec.to_builtins(toleration) for toleration in one.tolerations]
+    if one.part is not None:
+        result["consumedCapacity"] = {
+            name.removeprefix(f"{driver}/"): str(quantity.Quantity(nanos, quantity.Format.BINARY))
+            for name, nanos in one.part.items()
+        }
+        result["shareID"] = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{uid} {one.request} {number}"))
+    if one.device.conditions:
+        result["bindingConditions"] = list(one.device.conditions)
+    if one.device.failures:
+        result["bindingFailureConditions"] = list(one.device.failures)
+    return result
+
+
+def _selector(places: Iterable[Place]) -> Object:
+    """The nodes on which all of the devices can be used; nothing when that is every node."""
+    expressions: dict[str, Object] = {}
+    fields: dict[str, Object] = {}
+    for place in places:
+        terms = place.selector.nodeSelectorTerms if place.selector is not None else ()
+        if place.node:
+            on = {"key": "metadata.name", "operator": "In", "values": [place.node]}
+            fields[repr(on)] = on
+        for one in terms[:1] or (NodeSelectorTerm(),):
+            expressions |= {repr(each): msgspec.to_builtins(each) for each in one.matchExpressions}
+            fields |= {repr(each): msgspec.to_builtins(each) for each in one.matchFields}
+    if not expressions and not fields:
+        return {}
+    term: Object = {}
+    if expressions:
+        term["matchExpressions"] = list(expressions.values())
+    if fields:
+        term["matchFields"] = list(fields.values())
+    return {"nodeSelectorTerms": [term]}
