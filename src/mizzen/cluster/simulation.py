@@ -20,7 +20,7 @@ from mizzen.base.clock import Clock
 from mizzen.client.cache import BY_NODE, Cache
 from mizzen.client.client import STRATEGIC, Client
 from mizzen.client.resources import LEASES, NODES, PODS
-from mizzen.cluster.stages import Move, Stage, next_step, status_after
+from mizzen.cluster.stages import Move, Stage, Step, next_step, status_after
 from mizzen.cluster.usage import Meter
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
@@ -61,7 +61,7 @@ class _Due:
     sequence: int
     key: tuple[str, str] = field(compare=False)
     uid: str = field(compare=False)
-    move: Move = field(compare=False)
+    step: Step = field(compare=False)
 
 
 class Simulator:
@@ -219,7 +219,7 @@ class Simulator:
             return
         self._planned[meta.uid] = (stage, step.move)
         when = self._clock.monotonic() + step.after
-        due = _Due(when, next(self._sequence), (meta.namespace, meta.name), meta.uid, step.move)
+        due = _Due(when, next(self._sequence), (meta.namespace, meta.name), meta.uid, step)
         heapq.heappush(self._due, due)
         if self._due[0] is due:
             self._woken.set()
@@ -254,29 +254,29 @@ class Simulator:
     async def _move(self, due: _Due) -> None:
         pod = self._pods.get(*due.key)
         planned = self._planned.get(due.uid)
-        if pod is None or pod.metadata.uid != due.uid or planned is None or planned[1] != due.move:
+        if pod is None or pod.metadata.uid != due.uid or planned is None or planned[1] != due.step.move:
             return
         if pod.spec.nodeName in self._lost:
             due.when = self._lost[pod.spec.nodeName]
             heapq.heappush(self._due, due)
             return
         try:
-            await self._carry_out(pod, due.move)
+            await self._carry_out(pod, due.step)
         except (ApiError, ConnectionError) as error:
             gone = isinstance(error, ApiError) and error.code in (404, 409)
             if not gone:
-                _log.warning("pod did not move", pod=due.key, move=due.move, error=str(error))
+                _log.warning("pod did not move", pod=due.key, move=due.step.move, error=str(error))
                 due.when = self._clock.monotonic() + 1.0
                 heapq.heappush(self._due, due)
 
-    async def _carry_out(self, pod: Pod, move: Move) -> None:
+    async def _carry_out(self, pod: Pod, step: Step) -> None:
         meta = pod.metadata
-        if move == "remove":
+        if step.move == "remove":
             await self._client.delete(PODS, meta.name, meta.namespace, uid=meta.uid, grace_seconds=0)
             return
         self._last_address += 1
         ip = str(IPv4Address(self._last_address))
-        status = status_after(pod, move, ip, HOST_IP, self._clock.now())
+        status = status_after(pod, step, ip, HOST_IP, self._clock.now())
         patch = {"metadata": {"uid": meta.uid}, "status": status}
         await self._client.patch(PODS, meta.name, patch, meta.namespace, type=STRATEGIC, subresource="status")
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, assert_never
 import msgspec
 import yaml
 
-from mizzen.api.views.core import Pod
+from mizzen.api.views.core import Container, ContainerStatus, Pod
 from mizzen.api.views.meta import LabelSelector, View, condition, is_true
 from mizzen.cluster.config import ConfigError
 from mizzen.machinery import quantity, times
@@ -23,6 +23,9 @@ STOP_SECONDS: Final = 0.1
 """How long a pod that is deleted takes to end; never longer than its grace period."""
 BRIEF_SECONDS: Final = 1.0
 """How long a pod runs that ends by itself, where no stage says so."""
+FIRST_BACK_OFF: Final = 10.0
+LAST_BACK_OFF: Final = 300.0
+"""How long a container that failed again rests before its next start."""
 Move = Literal["start", "complete", "fail", "restart", "remove"]
 
 
@@ -51,10 +54,11 @@ class _Document(View, frozen=True, gc=False, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a pod does next, and in how many seconds."""
+    """What a pod does next, and in how many seconds; `code`: with which exit code its containers end."""
 
     move: Move
     after: float
+    code: int = 0
 
 
 def load(path: Path) -> tuple[Stage, ...]:
@@ -95,8 +99,17 @@ def next_step(pod: Pod, stages: Sequence[Stage], rng: random.Random) -> Step | N
         return None
     stage = stage_of(pod, stages)
     if pod.status.phase != "Running" or not is_true(pod.status.conditions, "Ready"):
-        return Step("start", seconds(stage.startup) * rng.uniform(1 - stage.jitter, 1 + stage.jitter))
+        delay = seconds(stage.startup) * rng.uniform(1 - stage.jitter, 1 + stage.jitter)
+        return Step("start", delay + _back_off(pod))
     return _ending(pod, stage, rng)
+
+
+def _back_off(pod: Pod) -> float:
+    """How long a pod that failed rests; the first start anew comes at once."""
+    if not pod.status.containerStatuses:
+        return 0.0
+    restarts = max(one.restartCount for one in pod.status.containerStatuses)
+    return min(FIRST_BACK_OFF * 2.0 ** min(restarts - 1, 10), LAST_BACK_OFF) if restarts else 0.0
 
 
 def _ending(pod: Pod, stage: Stage, rng: random.Random) -> Step | None:
@@ -106,34 +119,42 @@ def _ending(pod: Pod, stage: Stage, rng: random.Random) -> Step | None:
     if stage.runs is None and policy == "Always" and not fails:
         return None
     after = seconds(stage.runs) if stage.runs is not None else BRIEF_SECONDS
+    code = (stage.exitCode or 1) if fails else 0
     if policy == "Always" or (policy == "OnFailure" and fails):
-        return Step("restart", after)
-    return Step("fail" if fails else "complete", after)
+        return Step("restart", after, code)
+    return Step("fail" if fails else "complete", after, code)
 
 
-def status_after(pod: Pod, move: Move, ip: str, host_ip: str, now: float) -> Object:
-    """The status, as a strategic merge patch, of a pod that has made a move."""
+def status_after(pod: Pod, step: Step, ip: str, host_ip: str, now: float) -> Object:
+    """The status, as a strategic merge patch, of a pod that has made a step."""
     stamp = times.format(now)
-    match move:
+    match step.move:
         case "start":
-            restarts = pod.status.containerStatuses[0].restartCount if pod.status.containerStatuses else 0
-            return _running(pod, ip, host_ip, stamp, restarts)
+            return _running(pod, ip, host_ip, stamp)
         case "restart":
-            count = 1 + max((one.restartCount for one in pod.status.containerStatuses), default=0)
             return {
                 "conditions": _conditions(pod, "False", stamp),
-                "containerStatuses": [_container(pod, one.name, stamp, count, ready=False) for one in _containers(pod)],
+                "containerStatuses": [_failed(pod, one.name, stamp, step.code) for one in _containers(pod)],
             }
         case "complete" | "fail":
-            return _ended(pod, stamp, 0 if move == "complete" else 1)
+            return _ended(pod, stamp, step.code)
         case "remove":
             return {}
         case _:
-            assert_never(move)
+            assert_never(step.move)
 
 
-def _running(pod: Pod, ip: str, host_ip: str, stamp: str, restarts: int) -> Object:
+def _running(pod: Pod, ip: str, host_ip: str, stamp: str) -> Object:
     address = pod.status.podIP or (host_ip if pod.spec.hostNetwork else ip)
+    before = {one.name: one for one in pod.status.containerStatuses}
+    containers = []
+    for one in _containers(pod):
+        known = before.get(one.name)
+        status = _container(one, pod, stamp, known.restartCount + 1 if known is not None else 0, ready=True)
+        if known is not None and (ended := known.state.terminated or known.lastState.terminated) is not None:
+            last = ended.finishedAt or stamp
+            status["lastState"] = {"terminated": _terminated(ended.exitCode, last, last)}
+        containers.append(status)
     return {
         "phase": "Running",
         "hostIP": host_ip,
@@ -142,17 +163,46 @@ def _running(pod: Pod, ip: str, host_ip: str, stamp: str, restarts: int) -> Obje
         "podIPs": [{"ip": address}],
         "startTime": pod.status.startTime or stamp,
         "conditions": _conditions(pod, "True", stamp),
-        "containerStatuses": [_container(pod, one.name, stamp, restarts, ready=True) for one in _containers(pod)],
+        "containerStatuses": containers,
+        **_prepared(pod, stamp),
     }
 
 
+def _prepared(pod: Pod, stamp: str) -> Object:
+    """The init containers of a pod that has started: side-cars run, the others are done."""
+    if not pod.spec.initContainers:
+        return {}
+    done = {"terminated": _terminated(0, stamp, stamp)}
+    statuses = []
+    for one in pod.spec.initContainers:
+        status = _container(one, pod, stamp, 0, ready=True)
+        statuses.append(status if one.restartPolicy == "Always" else {**status, "started": False, "state": done})
+    return {"initContainerStatuses": statuses}
+
+
+def _failed(pod: Pod, name: str, stamp: str, code: int) -> Object:
+    """A container that has ended and will start again, at once or when its back-off is over."""
+    known = next((one for one in pod.status.containerStatuses if one.name == name), ContainerStatus())
+    container = next(one for one in _containers(pod) if one.name == name)
+    began = (known.state.running or {}).get("startedAt") or stamp
+    status = {**_container(container, pod, stamp, known.restartCount, ready=False), "started": False}
+    ended = {"terminated": _terminated(code, began, stamp)}
+    pause = _back_off(pod)
+    if not pause:
+        return {**status, "state": ended}
+    meta = pod.metadata
+    text = f"back-off {pause:g}s restarting failed container={name} pod={meta.name}_{meta.namespace}({meta.uid})"
+    return {**status, "state": {"waiting": {"reason": "CrashLoopBackOff", "message": text}}, "lastState": ended}
+
+
 def _ended(pod: Pod, stamp: str, code: int) -> Object:
-    reason = "Error" if code else "Completed"
-    state = {"terminated": {"exitCode": code, "reason": reason, "startedAt": stamp, "finishedAt": stamp}}
-    containers = [
-        {**_container(pod, one.name, stamp, 0, ready=False), "started": False, "state": state}
-        for one in _containers(pod)
-    ]
+    before = {one.name: one for one in pod.status.containerStatuses}
+    containers = []
+    for one in _containers(pod):
+        known = before.get(one.name, ContainerStatus())
+        began = (known.state.running or {}).get("startedAt") or stamp
+        status = _container(one, pod, stamp, known.restartCount, ready=False)
+        containers.append({**status, "started": False, "state": {"terminated": _terminated(code, began, stamp)}})
     return {
         "phase": "Failed" if code else "Succeeded",
         "conditions": _conditions(pod, "False", stamp, "" if code else "PodCompleted"),
@@ -160,17 +210,21 @@ def _ended(pod: Pod, stamp: str, code: int) -> Object:
     }
 
 
-def _containers(pod: Pod) -> Sequence[Any]:
+def _terminated(code: int, began: str, stamp: str) -> Object:
+    reason = "Error" if code else "Completed"
+    return {"exitCode": code, "reason": reason, "startedAt": began, "finishedAt": stamp}
+
+
+def _containers(pod: Pod) -> Sequence[Container]:
     return pod.spec.containers
 
 
-def _container(pod: Pod, name: str, stamp: str, restarts: int, *, ready: bool) -> Object:
-    image = next(one.image for one in pod.spec.containers if one.name == name)
+def _container(container: Container, pod: Pod, stamp: str, restarts: int, *, ready: bool) -> Object:
     return {
-        "name": name,
-        "image": image,
+        "name": container.name,
+        "image": container.image,
         "imageID": "",
-        "containerID": f"simulated://{pod.metadata.uid}-{name}-{restarts}",
+        "containerID": f"simulated://{pod.metadata.uid}-{container.name}-{restarts}",
         "ready": ready,
         "started": True,
         "restartCount": restarts,

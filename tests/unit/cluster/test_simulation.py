@@ -34,10 +34,52 @@ def test_a_pod_starts_runs_and_is_removed() -> None:
 def test_a_pod_that_may_end_completes_and_one_that_may_not_starts_again() -> None:
     assert step(pod("Running", "Never", ready=True)) == Step("complete", stages.BRIEF_SECONDS)
     always_fails = Stage(runs="3s", failureRate=1.0)
-    assert step(pod("Running", "Never", ready=True), always_fails) == Step("fail", 3.0)
-    assert step(pod("Running", "OnFailure", ready=True), always_fails) == Step("restart", 3.0)
-    assert step(pod("Running", ready=True), always_fails) == Step("restart", 3.0)
+    assert step(pod("Running", "Never", ready=True), always_fails) == Step("fail", 3.0, 1)
+    assert step(pod("Running", "OnFailure", ready=True), always_fails) == Step("restart", 3.0, 1)
+    assert step(pod("Running", ready=True), always_fails) == Step("restart", 3.0, 1)
+    assert step(pod("Running", "Never", ready=True), Stage(runs="3s", exitCode=7)) == Step("fail", 3.0, 7)
     assert step(pod("Failed", "Never")) is None
+
+
+def after(one: Pod, does: Step) -> Pod:
+    """The pod once its step is seen."""
+    body = msgspec.to_builtins(one)
+    patch = stages.status_after(one, does, "10.0.0.1", "127.0.0.1", 0.0)
+    known = {each["type"]: each for each in body["status"]["conditions"]}
+    conditions = list((known | {each["type"]: each for each in patch["conditions"]}).values())
+    return msgspec.convert({**body, "status": {**body["status"], **patch, "conditions": conditions}}, Pod)
+
+
+def test_a_pod_that_keeps_failing_backs_off_and_tells_how_it_ended() -> None:
+    crashing = Stage(startup=0.0, runs="1s", exitCode=7)
+    one = after(pod(), Step("start", 0.0))
+    rests: list[float] = []
+    for _ in range(4):
+        ending = step(one, crashing)
+        assert ending == Step("restart", 1.0, 7)
+        one = after(one, ending)
+        start = step(one, crashing)
+        assert start is not None
+        rests.append(start.after)
+        one = after(one, start)
+    assert rests == [0.0, 10.0, 20.0, 40.0]
+    (status,) = one.status.containerStatuses
+    assert status.restartCount == 4
+    assert status.lastState.terminated is not None
+    assert (status.lastState.terminated.exitCode, status.lastState.terminated.reason) == (7, "Error")
+
+
+def test_side_cars_run_and_init_containers_are_done_when_a_pod_runs() -> None:
+    spec = {
+        "containers": [{"name": "c"}],
+        "initContainers": [{"name": "init"}, {"name": "side", "restartPolicy": "Always"}],
+    }
+    one = after(msgspec.convert({"metadata": {"name": "p"}, "spec": spec}, Pod), Step("start", 0.0))
+    init, side = one.status.initContainerStatuses
+    assert init.state.terminated is not None
+    assert side.state.running is not None
+    assert init.ready
+    assert side.ready
 
 
 def test_the_first_stage_that_selects_a_pod_is_its_own(tmp_path: Path) -> None:

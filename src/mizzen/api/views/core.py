@@ -196,6 +196,7 @@ class ContainerStatus(View, frozen=True, gc=False):
     ready: bool = False
     restartCount: int = 0
     state: ContainerState = ContainerState()
+    lastState: ContainerState = ContainerState()
     allocatedResources: dict[str, Quantity] = {}
     resources: ResourceRequirements | None = None
 
