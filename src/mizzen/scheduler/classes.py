@@ -30,7 +30,7 @@ def class_key(pod: PodInfo, snapshot: Snapshot, plugins: Sequence[Plugin]) -> Ha
         spec.tolerations,
         sorted(pod.requests.items()),
         pod.scored,
-        [container.image for container in spec.containers],
+        [container.image for container in (*spec.initContainers, *spec.containers)],
     )
     spread: Hashable = ()
     if spec.topologySpreadConstraints:

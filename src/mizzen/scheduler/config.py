@@ -6,6 +6,7 @@ Ref: https://kubernetes.io/docs/reference/scheduling/config/
 """
 
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ PREEMPTION: Final = "DefaultPreemption"
 _API_VERSION: Final = "kubescheduler.config.k8s.io/v1"
 _BUILT_IN: Final = frozenset({PREEMPTION, "PrioritySort", "DefaultBinder", "VolumeRestrictions", "GangScheduling"})
 """Plugins of the original that are part of the scheduler itself here."""
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _FILTERS: Final = ("preFilter", "filter")
 _SCORES: Final = ("preScore", "score")
 
@@ -211,7 +213,6 @@ def _extender(document: Mapping[str, Any], where: str) -> Extender:
     weight = float(document.get("weight") or 0)
     if document.get("prioritizeVerb") and weight <= 0:
         raise ValueError(f"{where}.weight: must be positive where there is a prioritizeVerb")
-    timeout = str(document.get("httpTimeout") or "30s")
     return Extender(
         url=url.rstrip("/"),
         filter=document.get("filterVerb") or "",
@@ -219,10 +220,16 @@ def _extender(document: Mapping[str, Any], where: str) -> Extender:
         bind=document.get("bindVerb") or "",
         preempt=document.get("preemptVerb") or "",
         weight=weight or 1.0,
-        timeout=float(timeout.removesuffix("ms")) / 1000
-        if timeout.endswith("ms")
-        else float(timeout.removesuffix("s")),
+        timeout=_seconds(str(document.get("httpTimeout") or "30s"), f"{where}.httpTimeout"),
         knows_nodes=bool(document.get("nodeCacheCapable")),
         managed=frozenset(one["name"] for one in document.get("managedResources") or ()),
         ignorable=bool(document.get("ignorable")),
     )
+
+
+def _seconds(text: str, where: str) -> float:
+    """A duration like `1m30s` or `500ms`. Raises ValueError."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{where}: {text!r} is no duration like 30s")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -61,14 +61,19 @@ class Decider:
         self._nominated: dict[str, str] = {}
         snapshot.changed = self.node_changed
 
-    def decide(self, pod: PodInfo) -> Placed | Unschedulable:
-        """The node for a pod. Assumes nothing: the caller puts the pod onto its node when it acts on the decision."""
+    def decide(self, pod: PodInfo, preferred: str = "") -> Placed | Unschedulable:
+        """The node for a pod: the preferred one when it can take the pod, else the best.
+
+        Assumes nothing: the caller puts the pod onto its node when it acts on the decision.
+        """
         self.withdraw(pod.key)
         for plugin in self._plugins:
             if plugin.refuse and (reject := plugin.refuse(pod, self._snapshot)):
                 named = Reject(reject.reason, reject.resolvable, reject.plugin or plugin.name)
                 return Unschedulable(len(self._snapshot.nodes), pod_reason=named)
         alike = self.class_of(pod)
+        if preferred and (there := self._snapshot.nodes.get(preferred)) is not None and alike.check(there) is None:
+            return Placed(preferred)
         node = alike.best()
         if node is not None:
             return Placed(node)

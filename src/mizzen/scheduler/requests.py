@@ -4,10 +4,10 @@ Amounts are whole numbers by resource name: millicores for cpu, bytes or plain c
 Ref: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from mizzen.api.views.core import Container, ContainerStatus, Pod, PodSpec, Quantity
+from mizzen.api.views.core import Container, ContainerStatus, Pod, Quantity
 from mizzen.machinery import quantity
 
 Amounts = Mapping[str, int]
@@ -46,23 +46,32 @@ def requested(pod: Pod) -> dict[str, int]:
     A resize counts at the larger of what is wanted and what the node still holds; requests of the whole pod replace
     the sums of its containers.
     """
-    spec = pod.spec
     held = {one.name: one for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)}
     refused = any(one.type == "PodResizePending" and one.reason == "Infeasible" for one in pod.status.conditions)
+    return _peak(pod, lambda container: _held(container, held.get(container.name), refused=refused), refused=refused)
+
+
+def _peak(pod: Pod, of: Callable[[Container], Amounts], *, refused: bool) -> dict[str, int]:
+    """The most that a pod takes at any time, by what each of its containers takes."""
+    spec, status = pod.spec, pod.status
     running: dict[str, int] = {}
     peak: dict[str, int] = {}
     for container in spec.initContainers:
-        own = _held(container, held.get(container.name), refused=refused)
+        own = of(container)
         if container.restartPolicy == "Always":
             _add(running, own)
             _raise(peak, running)
         else:
             _raise(peak, {name: running.get(name, 0) + value for name, value in own.items()})
     for container in spec.containers:
-        _add(running, _held(container, held.get(container.name), refused=refused))
+        _add(running, of(container))
     _raise(peak, running)
     if spec.resources is not None:
-        peak |= {name: value for name, value in amounts(spec.resources.requests).items() if is_of_the_pod(name)}
+        whole = {} if refused and status.allocatedResources else amounts(spec.resources.requests)
+        _raise(whole, amounts(status.allocatedResources))
+        if status.resources is not None:
+            _raise(whole, amounts(status.resources.requests))
+        peak |= {name: value for name, value in whole.items() if is_of_the_pod(name)}
     _add(peak, amounts(spec.overhead))
     return peak
 
@@ -74,7 +83,7 @@ def is_of_the_pod(resource: str) -> bool:
 
 def is_resized(pod: Pod) -> bool:
     """Whether what the node holds for the pod is reported, so that its status matters for its request."""
-    return any(
+    return bool(pod.status.allocatedResources or pod.status.resources is not None) or any(
         one.allocatedResources or one.resources is not None
         for one in (*pod.status.containerStatuses, *pod.status.initContainerStatuses)
     )
@@ -94,22 +103,17 @@ def _held(container: Container, status: ContainerStatus | None, *, refused: bool
     return has
 
 
-def scored(spec: PodSpec) -> tuple[int, int]:
+def scored(pod: Pod) -> tuple[int, int]:
     """Millicores and bytes as scoring counts them, with the assumed amounts where a container asks for none."""
 
-    def of(container: Container) -> tuple[int, int]:
+    def of(container: Container) -> Amounts:
         wanted = container.resources.requests
         cpu = amount("cpu", wanted["cpu"]) if "cpu" in wanted else DEFAULT_MILLICORES
         memory = amount("memory", wanted["memory"]) if "memory" in wanted else DEFAULT_BYTES
-        return cpu, memory
+        return {"cpu": cpu, "memory": memory}
 
-    pairs = [of(container) for container in spec.containers]
-    pairs += [of(container) for container in spec.initContainers if container.restartPolicy == "Always"]
-    cpu, memory = sum(cpu for cpu, _ in pairs), sum(memory for _, memory in pairs)
-    if spec.resources is not None:
-        whole = amounts(spec.resources.requests)
-        cpu, memory = whole.get("cpu", cpu), whole.get("memory", memory)
-    return cpu, memory
+    peak = _peak(pod, of, refused=False)
+    return peak.get("cpu", 0), peak.get("memory", 0)
 
 
 def host_ports(pod: Pod) -> tuple[HostPort, ...]:

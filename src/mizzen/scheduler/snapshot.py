@@ -4,6 +4,7 @@ The one mutable value of the scheduler, kept current change by change. Pods that
 bound are assumed onto their node, so that the next decision counts them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -105,6 +106,8 @@ class Snapshot:
         self.inventory: Inventory | None = None
         self.taken: Taken | None = None
         """The devices there are and what is taken of them; None when that must be looked up anew."""
+        self.holders: Counter[str] = Counter()
+        """How many nodes hold an image."""
         self.claim_users: dict[tuple[str, str], set[str]] = {}
         """The placed pods that use a PersistentVolumeClaim, by its namespace and name."""
         self._homeless: dict[str, dict[str, PodInfo]] = {}
@@ -119,6 +122,7 @@ class Snapshot:
         if known is not None and _alike(known.node, node):
             return False
         images = {tag: image.sizeBytes for image in node.status.images for tag in image.names}
+        self._count_images(known, images)
         fresh = NodeInfo(node, amounts(node.status.allocatable), images)
         pods = list(known.pods.values()) if known else list(self._homeless.pop(name, {}).values())
         if known:
@@ -135,11 +139,19 @@ class Snapshot:
         known = self.nodes.pop(name, None)
         if known is None:
             return
+        self._count_images(known, {})
         for info in known.pods.values():
             self._count(known, info, -1)
         if known.pods:
             self._homeless[name] = known.pods
         self.changed(name)
+
+    def _count_images(self, known: NodeInfo | None, images: Mapping[str, int]) -> None:
+        before = known.images if known is not None else {}
+        if before.keys() == images.keys():
+            return
+        self.holders.subtract(before.keys())
+        self.holders.update(images.keys())
 
     # --- pods
 
@@ -271,7 +283,7 @@ class Snapshot:
 
 def pod_info(pod: Pod) -> PodInfo:
     """Compute once what decisions need of a pod."""
-    return PodInfo(pod, requested(pod), scored(pod.spec), host_ports(pod), owned_terms(pod), tuple(_claims(pod)))
+    return PodInfo(pod, requested(pod), scored(pod), host_ports(pod), owned_terms(pod), tuple(_claims(pod)))
 
 
 def _claims(pod: Pod) -> Iterator[str]:

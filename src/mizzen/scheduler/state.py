@@ -90,7 +90,10 @@ class State:
         own = self.profiles[pod.pod.spec.schedulerName].decide
         decider = self._decider(pod)
         kept = decider.withdraw(pod.key)
-        verdict = decider.decide(pod) if own is None else own(pod, self.snapshot)
+        if own is not None:
+            verdict = own(pod, self.snapshot)
+        else:
+            verdict = decider.decide(pod, preferred=kept or pod.pod.status.nominatedNodeName)
         if not kept or (isinstance(verdict, Placed) and verdict.node == kept):
             return verdict
         if isinstance(verdict, Unschedulable) and self.is_clearing(pod):

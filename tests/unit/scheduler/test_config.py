@@ -105,14 +105,14 @@ extenders:
   filterVerb: filter
   prioritizeVerb: prioritize
   weight: 5
-  httpTimeout: 500ms
+  httpTimeout: 1m0.5s
   managedResources: [{name: example.com/gpu}]
 """
     )
     found = config.load(path)
     assert found.first_backoff == 2
     assert found.extenders[0].url == "http://127.0.0.1:8888/x"
-    assert (found.extenders[0].weight, found.extenders[0].timeout) == (5, 0.5)
+    assert (found.extenders[0].weight, found.extenders[0].timeout) == (5, 60.5)
 
 
 def test_the_example_of_the_guide_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

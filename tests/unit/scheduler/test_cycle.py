@@ -438,6 +438,12 @@ def test_room_made_for_a_pod_is_kept_for_it() -> None:
     assert world.place(urgent) == "a"
 
 
+def test_the_node_that_a_pod_is_nominated_for_comes_before_better_ones() -> None:
+    world = World(node("a", cpu="1"), node("b", cpu="64"))
+    assert world.decider.decide(pod(), preferred="a") == Placed("a")
+    assert world.decider.decide(pod(cpu="2"), preferred="a") == Placed("b")
+
+
 Step = tuple[str, int, int]
 
 

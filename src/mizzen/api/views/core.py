@@ -223,6 +223,8 @@ class PodStatus(View, frozen=True, gc=False):
     containerStatuses: tuple[ContainerStatus, ...] = ()
     initContainerStatuses: tuple[ContainerStatus, ...] = ()
     resourceClaimStatuses: tuple[PodResourceClaimStatus, ...] = ()
+    allocatedResources: dict[str, Quantity] = {}
+    resources: ResourceRequirements | None = None
 
 
 class Pod(View, frozen=True, gc=False):

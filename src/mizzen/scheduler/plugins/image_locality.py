@@ -1,4 +1,7 @@
-"""ImageLocality: nodes that hold the pod's images already are preferred, the more so the larger the images."""
+"""ImageLocality: nodes that hold the pod's images already are preferred, the more so the larger the images.
+
+An image that few nodes hold counts for less, so that not all pods of a new image gather there.
+"""
 
 from mizzen.scheduler.framework import NodeScore, Plugin
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
@@ -8,13 +11,17 @@ _LARGEST = 1000 * 1024 * 1024
 
 
 def score_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:
-    images = tuple({_normal(container.image) for container in pod.pod.spec.containers})
-    if not images:
+    spec = pod.pod.spec
+    wanted = [_normal(container.image) for container in (*spec.initContainers, *spec.containers)]
+    if not wanted:
         return None
-    largest = _LARGEST * len(images)
+    largest = _LARGEST * len(wanted)
 
     def score(node: NodeInfo) -> float:
-        held = sum(node.images.get(image, 0) for image in images)
+        if not node.images:
+            return 0.0
+        total = len(snapshot.nodes) or 1
+        held = sum(node.images[image] * snapshot.holders[image] / total for image in wanted if image in node.images)
         return 100.0 * (min(max(held, _SMALLEST), largest) - _SMALLEST) / (largest - _SMALLEST)
 
     return score
