@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from mizzen.agent import life, lifecycle
+from mizzen.agent import life, lifecycle, revival
 from mizzen.agent.life import Life, Termination
 from mizzen.agent.podstatus import Shown, status_of
 from mizzen.agent.runtime.base import ContainerSeen, Sandbox
@@ -207,7 +207,7 @@ class World:
         sandbox = Sandbox("s", "u", None, START, ("10.1.0.1",)) if self.sandbox else None
         if sandbox is None and self.running:
             return
-        self.life = lifecycle.revive(pod, sandbox, seen, self.now)
+        self.life = revival.revive(pod, sandbox, seen, self.now)
         self.happen(life.PodChanged(pod))
 
     def delete(self, grace: int) -> None:
@@ -247,7 +247,7 @@ def play(seed: int) -> World:
     """One pod from its arrival to its end."""
     rng = random.Random(seed)
     pod = random_pod(rng)
-    world = World(rng, lifecycle.begin(pod, START))
+    world = World(rng, revival.begin(pod, START))
     world.happen(life.PodChanged(pod))
     for _ in range(rng.randrange(5, 60)):
         if rng.random() < 0.4:

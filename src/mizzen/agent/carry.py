@@ -17,16 +17,19 @@ from mizzen.agent.equipment import Equipment
 from mizzen.agent.images import keyring, policy
 from mizzen.agent.images.keyring import Credential
 from mizzen.agent.life import Happening, Instruction, Life
+from mizzen.agent.logs import remove_older
 from mizzen.agent.resources import container_limits, pod_limits
 from mizzen.agent.runtime.base import Device, RuntimeFailure
 from mizzen.agent.volumes import teardown
 from mizzen.agent.volumes.kinds import VolumeFailure
 from mizzen.api.views.podspec import Container, LifecycleHook, Pod
+from mizzen.base import log
 from mizzen.client.client import Resource
 from mizzen.client.resources import CONFIG_MAPS, PODS, SECRETS
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 
+_log = log.get("agent")
 _API_TROUBLE = (ApiError, ConnectionError, TimeoutError)
 _HOOK_LIMIT = 24 * 3600.0
 
@@ -53,9 +56,11 @@ async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> H
             return None  # the end itself is seen by the runtime's watch
         case life.Resize(container, attempt, id):
             return await _resize(tools, seen, container, attempt, id)
-        case life.Discard(id):
+        case life.Discard(id, name, attempt):
             with contextlib.suppress(RuntimeFailure):
                 await tools.runtime.remove(id)
+            await asyncio.to_thread(remove_older, tools.pod_logs(pod) / name, attempt)
+            await asyncio.to_thread(remove_older, tools.message_file(pod.metadata.uid, name, attempt).parent, attempt)
             return None
         case life.CloseSandbox(id):
             return await _close(tools, pod, id)
@@ -141,12 +146,12 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
         return life.StartFailed(container.name, attempt, "CreateContainerConfigError", text)
     try:
         id = await tools.runtime.create(seen.sandbox_id, spec)
-        tools.tell(pod, "Normal", "Created", f"Container created: {container.name}", container.name)
+        tools.tell(pod, "Normal", "Created", "Container created", container.name)
         await tools.runtime.start(id)
     except RuntimeFailure as failure:
         tools.tell(pod, "Warning", "Failed", f"Error: {failure.message}", container.name)
         return life.StartFailed(container.name, attempt, failure.reason, failure.message)
-    tools.tell(pod, "Normal", "Started", f"Container started: {container.name}", container.name)
+    tools.tell(pod, "Normal", "Started", "Container started", container.name)
     return life.Started(container.name, attempt, id, tools.clock.now())
 
 
@@ -231,7 +236,10 @@ async def _hook(tools: Equipment, seen: Life, asked: life.RunHook) -> Happening:
             verdict = await _act(tools, action, target, limit)
     except TimeoutError:
         verdict = Verdict(False, f"{asked.hook} hook did not finish in {times.format_duration(round(limit))}")
-    failure = "" if verdict.ok else f"{asked.hook[0].upper()}{asked.hook[1:]}Hook failed: {verdict.output}"
+    # The event does not say how it failed: what the hook answers may be a secret.
+    failure = "" if verdict.ok else f"{asked.hook[0].upper()}{asked.hook[1:]}Hook failed"
+    if failure:
+        _log.info("hook failed", pod=seen.pod.metadata.name, container=asked.container.name, why=verdict.output[:200])
     return life.HookDone(asked.container.name, asked.attempt, asked.hook, failure)
 
 

@@ -15,11 +15,11 @@ from mizzen.agent.config import Thresholds
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.images.collection import collect_images
 from mizzen.agent.life import Evicted, Life
-from mizzen.agent.lifecycle import grace_of
 from mizzen.agent.machineinfo import Pressure
 from mizzen.agent.node import Health
 from mizzen.agent.pods import Pods
 from mizzen.agent.resources import requested
+from mizzen.agent.restarts import grace_of
 from mizzen.agent.runtime.base import Usage
 from mizzen.base import log
 from mizzen.machinery import quantity

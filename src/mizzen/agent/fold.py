@@ -122,6 +122,8 @@ def _container(
                 message="" if one.reason in _PULL_REASONS else one.message,
             ), ()  # fmt: skip
         case PullFailed(_, reason, message):
+            if spec is not None and spec.image != one.image and one.phase == "pulling":
+                return replace(one, phase="waiting"), ()  # another image is wanted by now
             return _pull_failed(one, reason, message, now), ()
         case Started(_, _, id, at):
             return _started(one, spec, id, at, now)
@@ -148,9 +150,12 @@ _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "Inval
 
 def _changed(life: Life, pod: Pod, now: float) -> Life:
     known = dict(life.containers)
+    images = {spec.name: spec.image for spec in all_containers(life.pod)}
     for spec in all_containers(pod):
         if spec.name not in known:
             known[spec.name] = ContainerLife(spec.name, role_of(pod, spec))
+        elif images.get(spec.name) != spec.image:
+            known[spec.name] = _with_another_image(known[spec.name])
     if pod.metadata.generation != life.pod.metadata.generation:
         known = {name: replace(one, unresized="") if one.unresized else one for name, one in known.items()}
     life = replace(life, pod=pod, containers=known)
@@ -163,6 +168,15 @@ def _changed(life: Life, pod: Pod, now: float) -> Life:
         deadline = min(deadline, now + grace)
     ending = life.ending or Ending("", "", deadline)
     return replace(life, ending=replace(ending, deadline=min(deadline, ending.deadline), deleted=True))
+
+
+def _with_another_image(one: ContainerLife) -> ContainerLife:
+    """The failures of the image before count no more; one that runs is restarted by `lifecycle`."""
+    if one.phase != "waiting":
+        return one
+    return replace(
+        one, pulled=False, pull_delay=0.0, crash_delay=0.0, retry_at=0.0, flip_at=0.0, reason="", message="", failure=""
+    )
 
 
 def _setup_failed(life: Life, what: str, reason: str, message: str, now: float) -> Folded:
@@ -211,7 +225,7 @@ def _started(
     hook = spec.lifecycle.postStart if spec is not None and spec.lifecycle is not None else None
     told: tuple[Instruction, ...] = ()
     if one.last is not None and one.last.id and one.last.id != id:
-        told = (Discard(one.last.id),)
+        told = (Discard(one.last.id, one.name, one.attempt - 1),)
     running = replace(
         one, phase="running", id=id, started_at=at, begun=True, hooked=hook is None, reason="", message="",
         started=spec is None or spec.startupProbe is None,
@@ -245,8 +259,11 @@ def _hook_done(
         return replace(one, stopping=stopping), told
     if not failure:
         return replace(one, hooked=True), ()
-    stop = one.stopping or Stopping("FailedPostStartHook", now + _grace(pod), hook="done")
-    return replace(one, stopping=stop), (Emit("Warning", "FailedPostStartHook", failure, one.name),)
+    failed = Emit("Warning", "FailedPostStartHook", failure, one.name)
+    if one.stopping is not None:
+        return one, (failed,)
+    stop = Stopping("FailedPostStartHook", now + _grace(pod))
+    return replace(one, stopping=stop), (failed, Emit("Normal", "Killing", "FailedPostStartHook", one.name))
 
 
 def _exited(one: ContainerLife, how: Termination) -> ContainerLife:
@@ -273,7 +290,10 @@ def _probed(
     probe = spec.startupProbe if event.probe == "startup" else spec.livenessProbe
     own = probe.terminationGracePeriodSeconds if probe is not None else None
     grace = _grace(pod) if own is None else float(own)
-    text = f"Container {one.name} failed {event.probe} probe, will be restarted"
+    kind = "Container" if one.role == "main" else "Init container"
+    text = f"{kind} {one.name} failed {event.probe} probe"
+    if one.role == "main" and (spec.restartPolicy or pod.spec.restartPolicy) != "Never":
+        text += ", will be restarted"
     stopping = Stopping(event.probe, now + grace)
     return replace(one, stopping=stopping), (Emit("Normal", "Killing", text, one.name),)
 

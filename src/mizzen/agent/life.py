@@ -49,6 +49,8 @@ class ContainerLife:
     begun: bool = False
     """Whether any attempt has ever started."""
     id: str = ""
+    image: str = ""
+    """What the specification called the image of the present attempt."""
     image_id: str = ""
     pulled: bool = False
     reason: str = ""
@@ -113,6 +115,8 @@ class Life:
     ending: Ending | None = None
     over: Literal["", "Succeeded", "Failed"] = ""
     """The final phase, once every container has ended for good."""
+    recalled: bool = False
+    """It was over before this agent's time: what the API holds of its containers stands."""
     forgetting: bool = False
     forgotten: bool = False
     resize_refused: tuple[str, str] = ("", "")
@@ -334,9 +338,11 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Remove a dead container that a newer attempt has replaced."""
+    """Remove a dead container that a newer attempt has replaced, and the logs of those before it."""
 
     id: str
+    name: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Ref: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ (read log of the specified Pod)
 """
 
+import contextlib
 import gzip
 import os
 from collections.abc import AsyncIterator, Callable
@@ -143,6 +144,15 @@ def _is_wanted(line: LogLine, options: LogOptions) -> bool:
 
 def _shown(line: LogLine, options: LogOptions) -> bytes:
     return f"{line.time.replace('+00:00', 'Z')} ".encode() + line.text if options.timestamps else line.text
+
+
+def remove_older(directory: Path, attempt: int) -> None:
+    """Remove what attempts before this one have left: nobody can ask for it any more."""
+    with contextlib.suppress(OSError):
+        for path in list(directory.iterdir()):
+            number = path.name.partition(".")[0]
+            if number.isdigit() and int(number) < attempt:
+                path.unlink()
 
 
 async def drained(pieces: AsyncIterator[bytes]) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mizzen.agent import admission, life, lifecycle, messages, podstatus
+from mizzen.agent import admission, life, lifecycle, messages, podstatus, revival
 from mizzen.agent.carry import carry_out, sources_of
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
@@ -178,12 +178,12 @@ class Pods:  # shape: the one owner of all lives on the node
         sandbox = next((one for one in self._observed.sandboxes if one.uid == uid), None)
         containers = [one for one in self._observed.containers if one.pod_uid == uid]
         if sandbox is None and not containers:
-            return lifecycle.begin(pod, now)
+            return revival.begin(pod, now)
         if sandbox is not None and not sandbox.ips:
             path = self._tools.pod_home(uid) / "ips"
             sandbox = replace(sandbox, ips=tuple(path.read_text().split()) if path.exists() else ())
         named = [replace(one, message=self._termination(pod, one).message) for one in containers]
-        return lifecycle.revive(pod, sandbox, named, now)
+        return revival.revive(pod, sandbox, named, now)
 
     def _refusal(self, pod: Pod, begun: Life) -> tuple[str, str] | None:
         if begun.over or begun.sandbox == "open" or pod.metadata.deletionTimestamp is not None:

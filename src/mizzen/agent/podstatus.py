@@ -53,8 +53,8 @@ def status_of(life: Life, shown: Shown, previous: Mapping[str, Any] | None, now:
         ("ephemeralContainerStatuses", pod.spec.ephemeralContainers or ()),
     ):
         entries = [_container_status(life, life.containers[one.name], one, shown) for one in containers]
-        if life.over and not any(one.begun for one in life.containers.values()) and before.get(key):
-            entries = before[key]  # finished before this agent's time
+        if life.recalled and before.get(key):
+            entries = before[key]
         if entries:
             status[key] = entries
     return status
@@ -217,15 +217,16 @@ def _is_ready(one: ContainerLife) -> bool:
 
 def _container_status(life: Life, one: ContainerLife, spec: Container, shown: Shown) -> dict[str, Any]:
     has_run = one.begun or one.phase == "running"
+    last = None if _shows_last(life, one) else one.last
     latest = one.id if one.phase in {"running", "exited"} else one.last.id if one.last is not None else ""
     entry: dict[str, Any] = {
         "name": one.name,
         "state": _state(life, one, shown),
-        "lastState": {"terminated": _terminated(one.last, shown)} if one.last is not None else {},
+        "lastState": {"terminated": _terminated(last, shown)} if last is not None else {},
         "ready": _is_ready(one),
         "restartCount": _restarts(one),
-        "image": spec.image,
-        "imageID": shown.image_id(one.image_id, spec.image) if one.image_id and has_run else "",
+        "image": one.image if has_run and one.image else spec.image,
+        "imageID": shown.image_id(one.image_id, one.image or spec.image) if one.image_id and has_run else "",
         "started": one.phase == "running" and one.hooked and one.started,
     }
     if latest:
@@ -259,6 +260,10 @@ def _restarts(one: ContainerLife) -> int:
 def _state(life: Life, one: ContainerLife, shown: Shown) -> dict[str, Any]:
     if one.phase == "exited" and one.ended is not None:
         return {"terminated": _terminated(one.ended, shown)}
+    if one.last is not None and _shows_last(life, one):
+        return {"terminated": _terminated(one.last, shown)}
+    if _is_lost(life, one):
+        return {"terminated": {**_LOST, "startedAt": None, "finishedAt": None}}
     if one.phase == "running" and one.hooked:
         return {"running": {"startedAt": times.format(one.started_at)}}
     if one.phase != "running" and one.last is not None and not one.reason:
@@ -267,6 +272,24 @@ def _state(life: Life, one: ContainerLife, shown: Shown) -> dict[str, Any]:
     if one.message:
         waiting["message"] = one.message
     return {"waiting": waiting}
+
+
+_LOST = {
+    "exitCode": 137,
+    "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was terminated",
+}
+
+
+def _shows_last(life: Life, one: ContainerLife) -> bool:
+    """It was waiting for its next start when the pod ended: that will not come."""
+    return bool(life.over) and one.phase == "waiting" and one.last is not None
+
+
+def _is_lost(life: Life, one: ContainerLife) -> bool:
+    """It should have run but never did, and now the pod has ended; what waited for initialization still does."""
+    initialized = life.initialized or not life.pod.spec.initContainers
+    return bool(life.over) and one.role == "main" and one.phase == "waiting" and initialized
 
 
 def _default_reason(life: Life, one: ContainerLife) -> str:

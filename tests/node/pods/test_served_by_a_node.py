@@ -3,6 +3,7 @@
 import orjson
 from tests.node.pods.conftest import Node, phase
 
+from mizzen.client.resources import PODS
 from mizzen.wire.message import Request, Response
 
 
@@ -36,6 +37,16 @@ async def test_the_log_before_a_restart_is_kept(node: Node) -> None:
     await node.create("again", {"script": "echo attempt; exit 1"}, restartPolicy="OnFailure")
     await node.until("again", lambda pod: (pod["status"].get("containerStatuses") or [{}])[0].get("restartCount") == 1)
     assert (await ask(node, "/containerLogs/default/again/c", previous="true"))[1] == b"attempt\n"
+
+
+async def test_the_log_of_a_finished_pod_is_served_by_an_agent_that_never_saw_it_run(node: Node) -> None:
+    await node.create("done", {"script": "echo said before"}, restartPolicy="Never")
+    before = await node.until("done", phase("Succeeded"))
+    await node.stop()
+    await node.start()
+    assert await ask(node, "/containerLogs/default/done/c") == (200, b"said before\n")
+    after = await node.client.get(PODS, "done", "default", view=dict)
+    assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
 
 
 async def test_statistics_show_what_pods_use(node: Node) -> None:

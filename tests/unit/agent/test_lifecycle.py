@@ -4,14 +4,19 @@ from dataclasses import replace
 
 import msgspec
 
-from mizzen.agent import life, lifecycle
+from mizzen.agent import life, lifecycle, revival
 from mizzen.agent.life import Life, Termination
 from mizzen.agent.podstatus import Shown, status_of
+from mizzen.agent.runtime.base import Sandbox
 from mizzen.api.views.podspec import (
     Container,
+    ExecAction,
+    Lifecycle,
+    LifecycleHook,
     Pod,
     PodMeta,
     PodSpec,
+    Probe,
     ResizePolicy,
     Resources,
     RestartExitCodes,
@@ -31,7 +36,7 @@ def a_pod(*containers: Container, **spec: object) -> Pod:
 
 def led(pod: Pod, *events: life.Happening, now: float = NOW) -> tuple[Life, tuple[life.Instruction, ...]]:
     """A life after some events, and the last instructions."""
-    state, told = lifecycle.begin(pod, now), ()
+    state, told = revival.begin(pod, now), ()
     for event in (life.PodChanged(pod), *events):
         state, told = lifecycle.step(state, event, now)
     return state, told
@@ -186,3 +191,121 @@ def test_a_rule_may_end_every_container_and_begin_anew_with_the_init_containers(
     assert [one.container.name for one in told if isinstance(one, life.Pull)] == ["init"]
     assert {name: one.attempt for name, one in state.containers.items()} == {"init": 1, "c": 1, "d": 1}
     assert state.over == "" and state.sandbox == "open"
+
+
+def with_image(pod: Pod, image: str) -> Pod:
+    one = msgspec.structs.replace(pod.spec.containers[0], image=image)
+    return msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, containers=(one,)))
+
+
+def killings(told: tuple[life.Instruction, ...]) -> list[str]:
+    return [one.message for one in told if isinstance(one, life.Emit) and one.reason == "Killing"]
+
+
+def test_a_running_container_whose_image_changes_is_restarted_with_it_at_once_whatever_the_policy() -> None:
+    pod = a_pod(Container(name="c", image="i", restartPolicy="Never"))
+    state, _ = led(pod, *UP, life.Started("c", 0, "id", NOW))
+    newer = with_image(pod, "j")
+    state, told = lifecycle.step(state, life.PodChanged(newer), NOW)
+    assert killings(told) == ["Container c definition changed, will be restarted"]
+    assert told[-1] == life.Stop("c", 0, "id", 30.0)
+    assert status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["image"] == "i"
+    state, told = lifecycle.step(state, life.Exited("c", 0, ended(143)), NOW)
+    assert told == (life.Pull(newer.spec.containers[0]),)
+    state, told = lifecycle.step(state, life.Pulled("c", "sha256:2"), NOW)
+    assert told == (life.Start(newer.spec.containers[0], 1, "sha256:2"),)
+    state, _ = lifecycle.step(state, life.Started("c", 1, "id1", NOW), NOW)
+    assert status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["image"] == "j"
+
+
+def test_another_image_is_pulled_without_waiting_for_the_one_that_failed() -> None:
+    pod = a_pod()
+    state, _ = led(pod, *UP[:2], life.PullFailed("c", "ErrImagePull", "no"))
+    newer = with_image(pod, "j")
+    state, told = lifecycle.step(state, life.PodChanged(newer), NOW)
+    assert told == (life.Pull(newer.spec.containers[0]),)
+    newest = with_image(pod, "k")
+    state, told = lifecycle.step(state, life.PodChanged(newest), NOW)
+    assert told == ()
+    assert lifecycle.step(state, life.PullFailed("c", "ErrImagePull", "no"), NOW)[1] == (
+        life.Pull(newest.spec.containers[0]),
+    )
+    assert lifecycle.step(state, life.Pulled("c", "sha256:1"), NOW)[1] == (life.Pull(newest.spec.containers[0]),)
+
+
+def deleted(pod: Pod, grace: int) -> life.PodChanged:
+    at = f"2023-11-14T22:13:{20 + grace:02d}Z"  # NOW, and the grace period
+    meta = msgspec.structs.replace(pod.metadata, deletionTimestamp=at, deletionGracePeriodSeconds=grace)
+    return life.PodChanged(msgspec.structs.replace(pod, metadata=meta))
+
+
+def test_a_deleted_pod_does_not_wait_for_the_image_it_was_pulling() -> None:
+    state, told = led(a_pod(), *UP[:2], deleted(a_pod(), 30))
+    assert told == (life.CloseSandbox("s"),)
+    assert lifecycle.step(state, life.Pulled("c", "sha256:1"), NOW)[1] == ()
+
+
+def test_a_grace_period_that_is_shortened_cuts_the_pre_stop_hook_short() -> None:
+    hook = Lifecycle(preStop=LifecycleHook(exec=ExecAction(command=("sleep", "15"))))
+    pod = a_pod(Container(name="c", image="i", lifecycle=hook))
+    state, told = led(pod, *UP, life.Started("c", 0, "id", NOW), deleted(pod, 30))
+    assert isinstance(told[-1], life.RunHook)
+    state, told = lifecycle.step(state, deleted(pod, 2), NOW)
+    assert told == () and lifecycle.wakes_at(state, NOW) == NOW + 2
+    _, told = lifecycle.step(state, life.Tick(), NOW + 2)
+    assert told == (life.Stop("c", 0, "id", 2.0),)
+
+
+def test_a_failed_post_start_hook_ends_the_container_after_its_pre_stop_hook() -> None:
+    hook = LifecycleHook(exec=ExecAction(command=("x",)))
+    pod = a_pod(Container(name="c", image="i", lifecycle=Lifecycle(postStart=hook, preStop=hook)))
+    failed = life.HookDone("c", 0, "postStart", "PostStartHook failed")
+    _, told = led(pod, *UP, life.Started("c", 0, "id", NOW), failed)
+    assert [(one.reason, one.message) for one in told if isinstance(one, life.Emit)] == [
+        ("FailedPostStartHook", "PostStartHook failed"),
+        ("Killing", "FailedPostStartHook"),
+    ]
+    assert isinstance(told[-1], life.RunHook) and told[-1].hook == "preStop"
+
+
+def test_a_failed_probe_says_whether_the_container_will_be_restarted() -> None:
+    probe = Probe(exec=ExecAction(command=("x",)))
+    for policy, text in (("Never", "Container c failed liveness probe"),
+                         ("Always", "Container c failed liveness probe, will be restarted")):  # fmt: skip
+        pod = a_pod(Container(name="c", image="i", livenessProbe=probe, restartPolicy=policy))
+        _, told = led(pod, *UP, life.Started("c", 0, "id", NOW), life.Probed("c", 0, "liveness", False))
+        assert killings(told) == [text]
+
+
+def test_a_container_that_never_came_to_run_is_shown_as_lost_when_its_pod_has_ended() -> None:
+    state, _ = led(a_pod(), *UP[:2], deleted(a_pod(), 30))
+    shown = status_of(state, SHOWN, None, NOW)
+    end = shown["containerStatuses"][0]["state"]["terminated"]
+    assert shown["phase"] == "Failed" and (end["reason"], end["exitCode"]) == ("ContainerStatusUnknown", 137)
+    pod = a_pod(Container(name="c", image="i"), initContainers=(Container(name="init", image="i"),))
+    state, _ = led(pod, *UP[:2], deleted(pod, 30))
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    assert status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["state"] == waiting
+
+
+def test_a_container_in_back_off_shows_how_it_ended_when_its_pod_has() -> None:
+    pod = a_pod()
+    state, _ = led(pod, *UP, life.Started("c", 0, "id", NOW), life.Exited("c", 0, ended(1)), life.Pulled("c", "1"),
+                   life.Started("c", 1, "id1", NOW), life.Exited("c", 1, ended(2)), deleted(pod, 30))  # fmt: skip
+    shown = status_of(state, SHOWN, None, NOW)["containerStatuses"][0]
+    assert shown["state"]["terminated"]["exitCode"] == 2 and shown["restartCount"] == 1 and shown["lastState"] == {}
+
+
+def test_a_finished_pod_is_remembered_from_its_status_and_what_is_left_of_it_is_cleaned_up() -> None:
+    pod = a_pod(Container(name="c", image="i", restartPolicy="Never"))
+    state, _ = led(pod, *UP, life.Started("c", 0, "id", NOW), life.Exited("c", 0, ended(0)), life.SandboxClosed())
+    status = status_of(state, SHOWN, None, NOW)
+    known = msgspec.structs.replace(pod, status=status)
+    assert status["phase"] == "Succeeded"
+    again = revival.begin(known, NOW + 60)
+    one = again.containers["c"]
+    assert (one.phase, one.begun, one.attempt, one.ended) == ("exited", True, 0, state.containers["c"].ended)
+    assert status_of(again, SHOWN, status, NOW + 60) == status
+    assert lifecycle.step(again, life.PodChanged(known), NOW)[1] == (life.UnmountVolumes(),)
+    left = revival.revive(known, Sandbox("s", "u", None, NOW), (), NOW)
+    assert lifecycle.step(left, life.PodChanged(known), NOW)[1] == (life.CloseSandbox("s"),)

@@ -10,6 +10,7 @@ from mizzen.agent import admission, resources, sandboxes, status
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.images.keyring import Credential, from_secret, matching
 from mizzen.agent.images.reference import parse
+from mizzen.agent.logs import remove_older
 from mizzen.agent.probes import Tally, tallied
 from mizzen.agent.runtime import oci_config
 from mizzen.agent.runtime.base import ContainerSeen, ContainerSpec, Observed, SandboxSpec, Security
@@ -225,3 +226,12 @@ def test_a_container_that_ends_before_its_pod_is_named_is_remembered_as_ended() 
     other = ContainerSeen("b", "v", "c", 0, "i", "sha256:1", "running")
     assert Observed((), (running, other)).after(ended) == Observed((), (ended, other))
     assert Observed((), (other,)).after(ended) == Observed((), (other,))
+
+
+def test_the_logs_of_attempts_that_nobody_can_ask_for_are_removed(tmp_path: Path) -> None:
+    for name in ("0.log", "0.log.20240101T000000Z.gz", "1.log", "1.log.20240101T000000Z", "10.log", "other"):
+        (tmp_path / name).touch()
+    remove_older(tmp_path, 1)
+    remove_older(tmp_path / "absent", 1)
+    kept = ["1.log", "1.log.20240101T000000Z", "10.log", "other"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept

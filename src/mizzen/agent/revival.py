@@ -1,0 +1,113 @@
+"""How a pod's life begins, and how it is taken up again after its agent has been away.
+
+Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from mizzen.agent.life import ContainerLife, Life, Termination, all_containers, role_of
+from mizzen.agent.runtime.base import ContainerSeen, Sandbox
+from mizzen.api.views.podspec import Pod, Resources
+from mizzen.machinery import times
+
+_STATUS_LISTS = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+Entry = Mapping[str, Any]
+
+
+def begin(pod: Pod, now: float) -> Life:
+    """The life of a pod that this agent has never seen; a finished one stays finished."""
+    status = pod.status or {}
+    started, phase = status.get("startTime"), status.get("phase")
+    containers = {
+        one.name: _resumed(ContainerLife(one.name, role_of(pod, one)), _entry(pod, one.name))
+        for one in all_containers(pod)
+    }
+    life = Life(pod, containers, started_at=times.parse(started) if started else now)
+    if phase not in {"Succeeded", "Failed"}:
+        return life
+    ended = {name: _recalled(one, _entry(pod, name)) for name, one in containers.items()}
+    # Its volumes may still be mounted, if the agent before this one had no time to unmount them.
+    return replace(life, containers=ended, over=phase, recalled=True, volumes="mounted", sandbox="gone")
+
+
+def _entry(pod: Pod, name: str) -> Entry:
+    """What the API holds of one container; empty when that is nothing."""
+    status = pod.status or {}
+    return next((one for key in _STATUS_LISTS for one in status.get(key) or () if one["name"] == name), {})
+
+
+def _resumed(one: ContainerLife, entry: Entry) -> ContainerLife:
+    """A container whose runtime forgot it (the machine restarted) goes on counting where the API stopped."""
+    ran = bool(entry.get("containerID") or entry.get("lastState"))
+    return replace(one, attempt=entry.get("restartCount", 0) + 1 if ran else 0, begun=ran)
+
+
+def _recalled(one: ContainerLife, entry: Entry) -> ContainerLife:
+    """A container of a finished pod, as the API remembers it: its log may still be asked for."""
+    end = (entry.get("state") or {}).get("terminated")
+    if end is None:
+        return one
+    began, finished = (times.parse(end[key]) if end.get(key) else 0.0 for key in ("startedAt", "finishedAt"))
+    id = str(end.get("containerID", "")).rpartition("://")[2]
+    ended = Termination(id, end.get("exitCode", 0), end.get("reason", ""), end.get("message", ""), began, finished)
+    return replace(one, phase="exited", attempt=entry.get("restartCount", 0), begun=True, id=id, ended=ended)
+
+
+def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now: float) -> Life:
+    """The life of a pod whose containers kept running while the agent was away."""
+    life = begin(pod, now)
+    if life.over:
+        # Closing its sandbox may have been cut short.
+        return life if sandbox is None else replace(life, sandbox="open", sandbox_id=sandbox.id)
+    newest: dict[str, ContainerSeen] = {}
+    for one in sorted(seen, key=lambda one: one.attempt):
+        if one.name in life.containers and one.state != "created":
+            newest[one.name] = one
+    containers = dict(life.containers)
+    for name, one in newest.items():
+        ended = _termination(one) if one.state == "exited" or sandbox is None else None
+        started, ready = _probed_before(pod, name) if ended is None else (False, False)
+        containers[name] = replace(
+            containers[name], phase="exited" if ended else "running", attempt=one.attempt, begun=True, id=one.id,
+            image=_entry(pod, name).get("image") or _spec_image(pod, name), image_id=one.image_id, pulled=True,
+            started_at=one.started_at, hooked=True, ended=ended,
+            started=started, ready=ready, resources=_resources(pod, name),
+        )  # fmt: skip
+    life = replace(life, containers=containers)
+    if sandbox is None:
+        return life
+    # Readiness and start-up are probed again; a main container that has begun proves that initialization was over.
+    begun = any(one.role == "main" and one.name in newest for one in containers.values())
+    return replace(life, sandbox="open", sandbox_id=sandbox.id, ips=sandbox.ips, volumes="none", initialized=begun)
+
+
+def _termination(one: ContainerSeen) -> Termination:
+    reason = "OOMKilled" if one.oom_killed else "Completed" if one.exit_code == 0 else "Error"
+    return Termination(one.id, one.exit_code, reason, one.message, one.started_at, one.finished_at)
+
+
+def _spec_image(pod: Pod, name: str) -> str:
+    return next((one.image for one in all_containers(pod) if one.name == name), "")
+
+
+def _probed_before(pod: Pod, name: str) -> tuple[bool, bool]:
+    """What probes had found of a running container, started and ready: it holds until they find otherwise."""
+    spec = next((one for one in all_containers(pod) if one.name == name), None)
+    if spec is None:
+        return False, False
+    entry = _entry(pod, name)
+    started = spec.startupProbe is None or bool(entry.get("started"))
+    probed = spec.readinessProbe is not None or spec.startupProbe is not None
+    return started, bool(entry.get("ready")) if probed else True
+
+
+def _resources(pod: Pod, name: str) -> object:
+    """What a running container has been given: as its status says, which a resize may not have reached yet."""
+    shown = _entry(pod, name).get("resources")
+    if shown is not None:
+        return msgspec.convert(shown, Resources)
+    return next((one.resources for one in all_containers(pod) if one.name == name), None)
