@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from mizzen.agent import http
@@ -15,10 +16,11 @@ _USER_AGENT = "kube-probe/1.37"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How an action went."""
+    """How an action went. `kind`: a warning is good but worth telling; an error says nothing of the container."""
 
     ok: bool
     output: str
+    kind: Literal["plain", "warning", "error"] = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ async def run_command(runtime: Runtime, action: ExecAction, target: Target, time
     try:
         session = await runtime.exec(target.id, action.command or (), tty=False, stdin=False)
     except (RuntimeFailure, OSError) as error:
-        return Verdict(False, str(error))
+        return Verdict(False, str(error), "error")
     try:
         async with asyncio.timeout(timeout):
             out, err = await asyncio.gather(_drained(session, "stdout"), _drained(session, "stderr"))
@@ -85,7 +87,8 @@ async def _followed(url: str, headers: dict[str, str]) -> Verdict:
             if answer.status in {301, 302, 303, 307, 308} and location:
                 following = http.joined(url, location)
                 if urlsplit(following).hostname != first:
-                    return Verdict(True, "Probe terminated redirects")
+                    body = (await answer.read(_OUTPUT_LIMIT)).decode("utf-8", "replace")
+                    return Verdict(True, f"Probe terminated redirects, Response body: {body}", "warning")
                 url = following
                 continue
             if 200 <= answer.status < 400:

@@ -25,7 +25,7 @@ from mizzen.agent.volumes.kinds import VolumeFailure
 from mizzen.api.views.podspec import Container, LifecycleHook, Pod
 from mizzen.base import log
 from mizzen.client.client import Resource
-from mizzen.client.resources import CONFIG_MAPS, PODS, SECRETS
+from mizzen.client.resources import CONFIG_MAPS, PODS, RUNTIME_CLASSES, SECRETS
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 
@@ -94,8 +94,10 @@ async def _mount(tools: Equipment, seen: Life) -> Happening:
 
 async def _open(tools: Equipment, pod: Pod) -> Happening:
     uid = pod.metadata.uid
-    spec = sandboxes.sandbox_spec(pod, tools.config, tools.pod_logs(pod), tools.hostname)
     try:
+        handler = await _handler(tools, pod)
+        spec = sandboxes.sandbox_spec(pod, tools.config, tools.pod_logs(pod), tools.hostname)
+        spec = replace(spec, handler=handler)
         sandbox = await tools.runtime.open_sandbox(spec)
         ips = sandbox.ips
         if sandbox.netns is not None:
@@ -104,10 +106,22 @@ async def _open(tools: Equipment, pod: Pod) -> Happening:
             ips = tools.config.node_ips
         sandboxes.write_etc(tools.pod_home(uid) / "etc", pod, ips, tools.config, spec.hostname)
         (tools.pod_home(uid) / "ips").write_text(" ".join(ips))
-    except (RuntimeFailure, OSError, ValueError, LookupError) as error:
+    except (RuntimeFailure, OSError, ValueError, LookupError, *_API_TROUBLE) as error:
         text = f"Failed to create pod sandbox: {error}"
         return life.SetupFailed("sandbox", "FailedCreatePodSandBox", text)
     return life.SandboxOpened(sandbox.id, ips)
+
+
+async def _handler(tools: Equipment, pod: Pod) -> str:
+    """The runtime's handler that the pod's RuntimeClass names. Raises ApiError, RuntimeFailure."""
+    name = pod.spec.runtimeClassName
+    if not name:
+        return ""
+    chosen = await tools.client.get(RUNTIME_CLASSES, name, view=dict)
+    handler = str(chosen.get("handler") or "")
+    if tools.config.runtime != "cri" and handler not in {"", tools.config.runtime, *tools.config.runtime_handlers}:
+        raise RuntimeFailure("CreatePodSandboxError", f'no runtime for "{handler}" is configured')
+    return handler
 
 
 async def _pull(tools: Equipment, pod: Pod, container: Container) -> Happening:
@@ -147,12 +161,13 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
     try:
         id = await tools.runtime.create(seen.sandbox_id, spec)
         tools.tell(pod, "Normal", "Created", "Container created", container.name)
+        user = await tools.runtime.user_of(id)
         await tools.runtime.start(id)
     except RuntimeFailure as failure:
         tools.tell(pod, "Warning", "Failed", f"Error: {failure.message}", container.name)
         return life.StartFailed(container.name, attempt, failure.reason, failure.message)
     tools.tell(pod, "Normal", "Started", "Container started", container.name)
-    return life.Started(container.name, attempt, id, tools.clock.now())
+    return life.Started(container.name, attempt, id, tools.clock.now(), user)
 
 
 async def _ground(tools: Equipment, seen: Life, container: Container, attempt: int) -> Ground:

@@ -125,8 +125,8 @@ def _container(
             if spec is not None and spec.image != one.image and one.phase == "pulling":
                 return replace(one, phase="waiting"), ()  # another image is wanted by now
             return _pull_failed(one, reason, message, now), ()
-        case Started(_, _, id, at):
-            return _started(one, spec, id, at, now)
+        case Started():
+            return _started(one, spec, event)
         case StartFailed(_, _, reason, message):
             return _start_failed(one, reason, message, now), ()
         case HookDone(_, _, hook, failure):
@@ -218,16 +218,18 @@ def _pull_failed(one: ContainerLife, reason: str, message: str, now: float) -> C
 
 
 def _started(
-    one: ContainerLife, spec: Container | None, id: str, at: float, now: float
+    one: ContainerLife, spec: Container | None, event: Started
 ) -> tuple[ContainerLife, tuple[Instruction, ...]]:
     if one.phase != "starting":
         return one, ()
+    id, at = event.id, event.at
     hook = spec.lifecycle.postStart if spec is not None and spec.lifecycle is not None else None
     told: tuple[Instruction, ...] = ()
     if one.last is not None and one.last.id and one.last.id != id:
         told = (Discard(one.last.id, one.name, one.attempt - 1),)
     running = replace(
-        one, phase="running", id=id, started_at=at, begun=True, hooked=hook is None, reason="", message="",
+        one, phase="running", id=id, user=event.user, started_at=at, begun=True, hooked=hook is None,
+        reason="", message="",
         started=spec is None or spec.startupProbe is None,
         ready=spec is None or (spec.readinessProbe is None and spec.startupProbe is None),
     )  # fmt: skip

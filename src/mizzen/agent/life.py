@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mizzen.agent.runtime.base import ProcessUser
 from mizzen.api.views.podspec import Container, Pod
 
 Role = Literal["init", "sidecar", "main", "ephemeral"]
@@ -79,6 +80,7 @@ class ContainerLife:
     resizing: bool = False
     unresized: str = ""
     """Why the last attempt to give it new resources failed."""
+    user: ProcessUser | None = None
     again: bool = False
     """It is restarted whatever its exit code: the node itself ends it for that."""
 
@@ -200,6 +202,7 @@ class Started:
     attempt: int
     id: str
     at: float
+    user: ProcessUser | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Pods:  # shape: the one owner of all lives on the node
         self._observed = Observed()
         self._shown = Shown(tools.config.node_ips, tools.runtime.name, tools.images.shown_id)
         self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
-        self._prober = Prober(tools.runtime, tools.clock, self.happen, self._unhealthy)
+        self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
         self.shutting_down = False
 
     def __iter__(self) -> Iterator[Life]:
@@ -292,10 +292,10 @@ class Pods:  # shape: the one owner of all lives on the node
         if slot is not None:
             slot.known = {**slot.known, **status}
 
-    def _unhealthy(self, uid: str, container: str, message: str) -> None:
+    def _warn(self, uid: str, container: str, reason: str, message: str) -> None:
         slot = self._slots.get(uid)
         if slot is not None:
-            self._tools.tell(slot.life.pod, "Warning", "Unhealthy", message, container)
+            self._tools.tell(slot.life.pod, "Warning", reason, message, container)
 
 
 def _is_resized(pod: Pod, seen: Life) -> bool:

@@ -236,6 +236,9 @@ def _container_status(life: Life, one: ContainerLife, spec: Container, shown: Sh
         entry["resources"] = resources
         if resources.get("requests"):
             entry["allocatedResources"] = resources["requests"]
+    if has_run and one.user is not None:
+        user = one.user
+        entry["user"] = {"linux": {"uid": user.uid, "gid": user.gid, "supplementalGroups": list(user.groups)}}
     mounts = [_mount(mount) for mount in spec.volumeMounts or ()]
     if mounts:
         entry["volumeMounts"] = mounts

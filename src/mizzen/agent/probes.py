@@ -19,8 +19,8 @@ ProbeKind = Literal["startup", "readiness", "liveness"]
 Key = tuple[str, str, int, ProbeKind]
 """Pod uid, container, attempt, probe."""
 Report = Callable[[str, Probed], None]
-Tell = Callable[[str, str, str], None]
-"""Pod uid, container, message of an Unhealthy event."""
+Tell = Callable[[str, str, str, str], None]
+"""Pod uid, container, reason and message of a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,16 @@ def wanted(uid: str, life: Life) -> dict[Key, tuple[Container, Probe]]:
     return found
 
 
+def warning_of(kind: ProbeKind, result: Verdict) -> tuple[str, str] | None:
+    """Reason and message of the event that a result is worth."""
+    label = f"{kind.capitalize()} probe"
+    if result.kind == "error":
+        return "Unhealthy", f"{label} errored and resulted in unknown state: {result.output}"
+    if result.kind == "warning":
+        return "ProbeWarning", f"{label} warning: {result.output}"
+    return None if result.ok else ("Unhealthy", f"{label} failed: {result.output}")
+
+
 class Prober:
     """Keeps the tasks in step with what `wanted` says."""
 
@@ -108,8 +118,11 @@ class Prober:
         tally = Tally()
         while True:
             result = await self._once(probe, target)
-            if not result.ok:
-                self._tell(uid, name, f"{kind.capitalize()} probe failed: {result.output}")
+            if (warning := warning_of(kind, result)) is not None:
+                self._tell(uid, name, *warning)
+            if result.kind == "error":
+                await self._clock.sleep(float(probe.periodSeconds or 10))
+                continue
             fresh = tallied(tally, result.ok, probe)
             if fresh.verdict is not None and fresh.verdict != tally.verdict:
                 self._report(uid, Probed(name, attempt, kind, fresh.verdict, result.output))

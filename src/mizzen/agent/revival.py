@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from mizzen.agent.life import ContainerLife, Life, Termination, all_containers, role_of
-from mizzen.agent.runtime.base import ContainerSeen, Sandbox
+from mizzen.agent.runtime.base import ContainerSeen, ProcessUser, Sandbox
 from mizzen.api.views.podspec import Pod, Resources
 from mizzen.machinery import times
 
@@ -75,7 +75,7 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
             containers[name], phase="exited" if ended else "running", attempt=one.attempt, begun=True, id=one.id,
             image=_entry(pod, name).get("image") or _spec_image(pod, name), image_id=one.image_id, pulled=True,
             started_at=one.started_at, hooked=True, ended=ended,
-            started=started, ready=ready, resources=_resources(pod, name),
+            started=started, ready=ready, resources=_resources(pod, name), user=_user(pod, name),
         )  # fmt: skip
     life = replace(life, containers=containers)
     if sandbox is None:
@@ -103,6 +103,11 @@ def _probed_before(pod: Pod, name: str) -> tuple[bool, bool]:
     started = spec.startupProbe is None or bool(entry.get("started"))
     probed = spec.readinessProbe is not None or spec.startupProbe is not None
     return started, bool(entry.get("ready")) if probed else True
+
+
+def _user(pod: Pod, name: str) -> ProcessUser | None:
+    shown = (_entry(pod, name).get("user") or {}).get("linux")
+    return ProcessUser(shown["uid"], shown["gid"], tuple(shown.get("supplementalGroups") or ())) if shown else None
 
 
 def _resources(pod: Pod, name: str) -> object:

@@ -14,6 +14,7 @@ from mizzen.api.views.podspec import Pod, PodSecurityContext
 
 _HOSTS_NOTE = "# Kubernetes-managed hosts file"
 _SEARCH_LIMIT, _SERVER_LIMIT, _HOSTNAME_LIMIT = 32, 3, 63
+_FQDN_LIMIT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,18 @@ def domain(pod: Pod, cluster_domain: str) -> str:
 
 
 def sandbox_spec(pod: Pod, config: AgentConfig, logs: Path, host: str) -> SandboxSpec:
-    """What the runtime must make; `host` is the name of the machine, for pods on its network."""
+    """What the runtime must make; `host` is the name of the machine, for pods on its network.
+
+    Raises: ValueError for a name that no kernel takes.
+    """
     spec, meta = pod.spec, pod.metadata
     own = host_name(pod)
     below = domain(pod, config.cluster_domain)
     if spec.setHostnameAsFQDN and below:
         own = f"{own}.{below}"
+        if len(own) > _FQDN_LIMIT:
+            text = f"FQDN {own} is too long ({_FQDN_LIMIT} characters is the max, {len(own)} characters requested)"
+            raise ValueError(f"failed to construct FQDN from pod hostname and cluster domain, {text}")
     context = spec.securityContext or PodSecurityContext()
     resolver = resolver_of(pod, config)
     return SandboxSpec(
@@ -71,7 +78,6 @@ def sandbox_spec(pod: Pod, config: AgentConfig, logs: Path, host: str) -> Sandbo
         sysctls={one.name: one.value for one in context.sysctls or ()},
         limits=pod_limits(pod, config.pod_pids),
         qos=qos_class(pod),
-        handler=spec.runtimeClassName or "",
         labels=meta.labels or {},
         annotations=meta.annotations or {},
         log_directory=str(logs),

@@ -3,7 +3,9 @@
 import socket
 from pathlib import Path
 
-from tests.node.pods.conftest import Node, container, phase, shell, waiting
+from tests.node.pods.conftest import Node, container, eventually, phase, shell, waiting
+
+from mizzen.client.resources import PODS, RUNTIME_CLASSES
 
 
 async def output(node: Node, name: str, script: str, **more: object) -> list[str]:
@@ -38,6 +40,20 @@ async def test_users_and_groups_come_from_the_pod_and_the_image(node: Node) -> N
     )  # fmt: skip
     assert seen[0].startswith("uid=1000(worker) gid=1000(worker) groups=1000(worker),2000(extra),3000,4000")
     assert seen[1:] == ["3000:2777", "1000:3000"]
+    shown = container(await node.client.get(PODS, "user", "default", view=dict))["user"]["linux"]
+    assert (shown["uid"], shown["gid"]) == (1000, 1000) and {3000, 4000} <= set(shown["supplementalGroups"])
+
+
+async def test_a_runtime_class_whose_handler_is_not_there_holds_the_pod_back(node: Node) -> None:
+    body = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "odd"}, "handler": "odd-one"}
+    await node.client.create(RUNTIME_CLASSES, body)
+    await node.create("classed", {}, runtimeClassName="odd")
+
+    async def told() -> str:
+        events = await node.events("classed")
+        return next((message for reason, message in events if reason == "FailedCreatePodSandBox"), "")
+
+    assert "odd-one" in await eventually(told)
 
 
 async def test_run_as_non_root_refuses_an_image_that_runs_as_root(node: Node) -> None:

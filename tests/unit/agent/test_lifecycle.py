@@ -7,7 +7,7 @@ import msgspec
 from mizzen.agent import life, lifecycle, revival
 from mizzen.agent.life import Life, Termination
 from mizzen.agent.podstatus import Shown, status_of
-from mizzen.agent.runtime.base import Sandbox
+from mizzen.agent.runtime.base import ContainerSeen, ProcessUser, Sandbox
 from mizzen.api.views.podspec import (
     Container,
     ExecAction,
@@ -309,3 +309,15 @@ def test_a_finished_pod_is_remembered_from_its_status_and_what_is_left_of_it_is_
     assert lifecycle.step(again, life.PodChanged(known), NOW)[1] == (life.UnmountVolumes(),)
     left = revival.revive(known, Sandbox("s", "u", None, NOW), (), NOW)
     assert lifecycle.step(left, life.PodChanged(known), NOW)[1] == (life.CloseSandbox("s"),)
+
+
+def test_the_status_shows_who_a_container_runs_as_also_after_the_agent_has_been_away() -> None:
+    pod = a_pod()
+    state, _ = led(pod, *UP, life.Started("c", 0, "id", NOW, ProcessUser(1000, 2000, (2000, 3000))))
+    status = status_of(state, SHOWN, None, NOW)
+    linux = {"uid": 1000, "gid": 2000, "supplementalGroups": [2000, 3000]}
+    assert status["containerStatuses"][0]["user"] == {"linux": linux}
+    seen = ContainerSeen("id", "u", "c", 0, "i", "sha256:1", "running", started_at=NOW)
+    known = msgspec.structs.replace(pod, status=status)
+    again = revival.revive(known, Sandbox("s", "u", None, NOW, ("10.1.0.1",)), (seen,), NOW + 60)
+    assert status_of(again, SHOWN, status, NOW + 60) == status

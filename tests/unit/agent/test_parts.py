@@ -235,3 +235,10 @@ def test_the_logs_of_attempts_that_nobody_can_ask_for_are_removed(tmp_path: Path
     remove_older(tmp_path / "absent", 1)
     kept = ["1.log", "1.log.20240101T000000Z", "10.log", "other"]
     assert sorted(path.name for path in tmp_path.iterdir()) == kept
+
+
+def test_a_fully_qualified_name_that_no_kernel_takes_is_refused() -> None:
+    long = a_pod(None, hostname="h" * 43, subdomain="s", setHostnameAsFQDN=True)
+    config = AgentConfig("n", Path("/r"), Path("/i"), ("10.0.0.1",))
+    with pytest.raises(ValueError, match=r"is too long \(64 characters is the max, 66 characters requested\)"):
+        sandboxes.sandbox_spec(long, config, Path("/logs"), "n")

@@ -152,6 +152,15 @@ class ContainerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessUser:
+    """Who the first process of a container was started as."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything a runtime has on this node."""
 
@@ -225,6 +234,9 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
 
     def reopen_log(self, container: str) -> None:
         """Write to a new log file from now on: the old one has been renamed."""
+
+    async def user_of(self, container: str) -> ProcessUser | None:
+        """Who a created container runs as; None where the runtime does not tell."""
 
     async def observe(self) -> Observed:
         """All there is on this node."""

@@ -14,13 +14,14 @@ from typing import Any
 import orjson
 
 from mizzen.agent.http import Dial
-from mizzen.agent.runtime import criconfig, cristreams, signals, spawn
+from mizzen.agent.runtime import criconfig, cristreams, oci_config, signals, spawn
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
     Exec,
     Limits,
     Observed,
+    ProcessUser,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -237,6 +238,10 @@ class CriRuntime:  # shape: the calls of the runtime seam
         task = asyncio.create_task(errand())
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+
+    async def user_of(self, container: str) -> ProcessUser | None:
+        _, info = await self._status(container, verbose=True)
+        return oci_config.user_of(info.get("runtimeSpec") or {})
 
     async def observe(self) -> Observed:
         sandboxes = []

@@ -27,6 +27,7 @@ from mizzen.agent.runtime.base import (
     Exec,
     Limits,
     Observed,
+    ProcessUser,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -248,6 +249,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if record is None or not self._is_alive(container, record):
             raise RuntimeFailure("NotFound", f"container {container} is not running")
         return attach_to(home, self._exits, container)
+
+    async def user_of(self, container: str) -> ProcessUser | None:
+        config = orjson.loads((self._root / "containers" / container / "config.json").read_bytes())
+        return oci_config.user_of(config)
 
     async def observe(self) -> Observed:
         sandboxes = []

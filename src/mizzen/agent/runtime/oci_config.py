@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.agent.runtime.base import ContainerSpec, Device, Mount, SandboxSpec
+from mizzen.agent.runtime.base import ContainerSpec, Device, Mount, ProcessUser, SandboxSpec
 from mizzen.agent.runtime.seccomp import runtime_default
 
 CAPABILITIES = tuple(
@@ -181,6 +181,14 @@ def config(  # shape: one document, written down in its own order
         },
         "linux": linux,
     }
+
+
+def user_of(document: Mapping[str, Any]) -> ProcessUser | None:
+    """Who a configuration starts its process as; None when it does not say."""
+    user = (document.get("process") or {}).get("user")
+    if user is None:
+        return None
+    return ProcessUser(user.get("uid", 0), user.get("gid", 0), tuple(user.get("additionalGids") or ()))
 
 
 _NAMESPACE_TYPES = {"net": "network", "ipc": "ipc", "uts": "uts", "pid": "pid", "user": "user"}

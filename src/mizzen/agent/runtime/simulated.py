@@ -15,6 +15,7 @@ from mizzen.agent.runtime.base import (
     Exec,
     Limits,
     Observed,
+    ProcessUser,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -106,6 +107,9 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
 
     def reopen_log(self, container: str) -> None:
         """There are no logs."""
+
+    async def user_of(self, container: str) -> ProcessUser | None:
+        return None
 
     async def observe(self) -> Observed:
         return Observed(tuple(self._sandboxes.values()), tuple(self._containers.values()))
