@@ -112,6 +112,8 @@ class Agent:
             group.create_task(self._events.run(), name="events")
             informer = Informer(self._client, self._services, self._clock, random.Random())
             group.create_task(informer.run(), name="services")
+            if self.config.static_pods is not None:  # they do not wait for the API
+                group.create_task(StaticPods(self.tools, self.pods, self.config.static_pods).run(), name="static")
             await self.reporter.register()
             about = About("Node", "", self.config.node_name, self.config.node_name)
             self._events.record(about, "Normal", "Starting", "Starting kubelet.")
@@ -134,8 +136,6 @@ class Agent:
                 name="pods",
             )
             group.create_task(reclaim(self._client, self._clock, self.tools.hostname), name="local volumes")
-            if self.config.static_pods is not None:
-                group.create_task(StaticPods(self.tools, self.pods, self.config.static_pods).run(), name="static")
             await listed.wait()
             await self.pods.clean_orphans()
             if ready is not None:

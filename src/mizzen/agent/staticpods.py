@@ -15,7 +15,7 @@ from mizzen.agent.equipment import Equipment
 from mizzen.agent.pods import Pods
 from mizzen.api.views.podspec import Pod
 from mizzen.base import log
-from mizzen.client.resources import PODS
+from mizzen.client.resources import NODES, PODS
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError
 
@@ -51,11 +51,13 @@ def manifest(text: str, node: str, file: str) -> dict[str, Any]:
     return body
 
 
-def mirror(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What the API is shown of a static pod."""
+def mirror(body: Mapping[str, Any], node: str, node_uid: str) -> dict[str, Any]:
+    """What the API is shown of a static pod: it belongs to the node that runs it."""
     meta = {key: value for key, value in body["metadata"].items() if key != "uid"}
     digest = meta["annotations"][_HASH]
-    return {**body, "metadata": {**meta, "annotations": {**meta["annotations"], MIRROR: digest}}}
+    owner = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node_uid, "controller": True}
+    marked = {**meta, "annotations": {**meta["annotations"], MIRROR: digest}, "ownerReferences": [owner]}
+    return {**body, "metadata": marked}
 
 
 class StaticPods:
@@ -66,6 +68,8 @@ class StaticPods:
         self._pods = pods
         self._directory = directory
         self._known: dict[str, dict[str, Any]] = {}
+        self._stale: dict[str, tuple[str, str]] | None = None
+        """Mirrors of static pods that are gone, by hash; unknown until the API has been asked once."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -86,7 +90,9 @@ class StaticPods:
             found[body["metadata"]["uid"]] = body
         for uid in [uid for uid in self._known if uid not in found]:
             self._pods.gone(uid)
-            del self._known[uid]
+            meta = self._known.pop(uid)["metadata"]
+            if self._stale is not None:
+                self._stale[uid] = (meta["namespace"], meta["name"])
         for uid, body in found.items():
             if uid not in self._known:
                 stamped = {**body["metadata"], "creationTimestamp": times.format(self._tools.clock.now())}
@@ -94,6 +100,10 @@ class StaticPods:
                 self._known[uid] = body
 
     async def _mirror_all(self) -> None:
+        try:
+            await self._remove_stale()
+        except (ApiError, ConnectionError, TimeoutError) as error:
+            _log.debug("mirrors not removed", error=str(error))
         for uid, body in self._known.items():
             meta = body["metadata"]
             try:
@@ -101,16 +111,39 @@ class StaticPods:
             except (ApiError, ConnectionError, TimeoutError) as error:
                 _log.debug("mirror pod not written", pod=meta["name"], error=str(error))
 
+    async def _remove_stale(self) -> None:
+        client, node = self._tools.client, self._tools.config.node_name
+        if self._stale is None:
+            listed = await client.list(PODS, view=dict, fields=f"spec.nodeName={node}")
+            marked = {(one["metadata"].get("annotations") or {}).get(MIRROR): one["metadata"] for one in listed.items}
+            self._stale = {
+                digest: (meta["namespace"], meta["name"])
+                for digest, meta in marked.items()
+                if digest is not None and digest not in self._known
+            }
+        for digest, (namespace, name) in list(self._stale.items()):
+            try:
+                found = await client.get(PODS, name, namespace, view=dict)
+                if (found["metadata"].get("annotations") or {}).get(MIRROR) == digest:
+                    await client.delete(PODS, name, namespace, uid=found["metadata"]["uid"], grace_seconds=0)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+            del self._stale[digest]
+
     async def _mirror(self, uid: str, body: Mapping[str, Any]) -> None:
         client, meta = self._tools.client, body["metadata"]
-        wanted = mirror(body)
         try:
             present = await client.get(PODS, meta["name"], meta["namespace"], view=dict)
         except ApiError as error:
             if error.code != 404:
                 raise
-            present = await client.create(PODS, wanted, meta["namespace"])
-        if (present["metadata"].get("annotations") or {}).get(MIRROR) != uid:
+            node = self._tools.config.node_name
+            owner = await client.get(NODES, node, view=dict)
+            present = await client.create(PODS, mirror(body, node, owner["metadata"]["uid"]), meta["namespace"])
+        found = present["metadata"]
+        # Deleting the mirror does not end the pod: it is shown anew.
+        if (found.get("annotations") or {}).get(MIRROR) != uid or found.get("deletionTimestamp"):
             await client.delete(PODS, meta["name"], meta["namespace"], grace_seconds=0)
             return
         status = self._pods.status(uid)

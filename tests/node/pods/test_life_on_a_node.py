@@ -1,6 +1,8 @@
 """Pods on real containers: from creation to the end."""
 
 import asyncio
+import json
+from dataclasses import replace
 
 from tests.node.pods.conftest import NODE_IP, Node, container, eventually, is_ready, phase, shell, waiting
 
@@ -212,3 +214,25 @@ async def test_an_ephemeral_container_joins_a_running_pod(node: Node) -> None:
         "debugged", lambda pod: container(pod, "debug", "ephemeralContainerStatuses").get("state", {}).get("terminated")
     )
     assert "sleep 1000" in node.log(pod, "debug") and phase("Running")(pod)
+
+
+async def test_a_static_pod_runs_without_the_apis_consent_and_its_mirror_comes_back(crun_node: Node) -> None:
+    node, manifests = crun_node, crun_node.config.root.parent / "manifests"
+    manifests.mkdir()
+    spec = {"terminationGracePeriodSeconds": 1, "containers": [shell("exec sleep 1000")]}
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "fixed"}, "spec": spec}
+    (manifests / "fixed.yaml").write_text(json.dumps(body))
+    await node.stop()
+    node.config = replace(node.config, static_pods=manifests)
+    await node.start()
+    first = await node.running_pod("fixed-node-1")
+    assert first["metadata"]["ownerReferences"][0]["kind"] == "Node"
+    await node.client.delete(PODS, "fixed-node-1", "default")
+    again = await node.until(
+        "fixed-node-1", lambda pod: pod["metadata"]["uid"] != first["metadata"]["uid"] and is_ready(pod)
+    )
+    assert container(again)["containerID"] == container(first)["containerID"]
+    await node.stop()
+    (manifests / "fixed.yaml").unlink()
+    await node.start()
+    await node.gone("fixed-node-1")

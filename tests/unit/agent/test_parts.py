@@ -196,7 +196,9 @@ def test_files_are_published_at_once_and_only_when_they_differ(tmp_path: Path) -
 def test_a_static_pod_is_named_after_its_node_and_mirrored_without_its_uid() -> None:
     body = manifest("kind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: c, image: i}]}", "Node-1", "web.yaml")
     assert body["metadata"]["name"] == "web-node-1" and body["spec"]["nodeName"] == "Node-1"
-    shown = mirror(body)
+    shown = mirror(body, "Node-1", "node-uid")
+    owner = {"apiVersion": "v1", "kind": "Node", "name": "Node-1", "uid": "node-uid", "controller": True}
+    assert shown["metadata"]["ownerReferences"] == [owner]
     assert "uid" not in shown["metadata"]
     assert shown["metadata"]["annotations"]["kubernetes.io/config.mirror"] == body["metadata"]["uid"]
     with pytest.raises(ValueError, match="not a Pod"):
