@@ -6,7 +6,7 @@ Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ (pods are
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mizzen.agent.resources import requested
+from mizzen.agent.resources import qos_class, requested
 from mizzen.api.views.podspec import Pod
 from mizzen.machinery.quantity import NANO
 
@@ -25,6 +25,28 @@ _SAFE_SYSCTLS = {
     "net.ipv4.tcp_wmem",
 }
 """Ref: https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls"""
+
+
+_CRITICAL_PRIORITY = 2_000_000_000
+_MEMORY_TAINT = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
+
+
+def is_critical(pod: Pod) -> bool:
+    """Whether the node keeps a pod whatever it is short of: static ones and those of system priority."""
+    source = (pod.metadata.annotations or {}).get("kubernetes.io/config.source", "api")
+    return (pod.spec.priority or 0) >= _CRITICAL_PRIORITY or source != "api"
+
+
+def pressure_refusal(pod: Pod, pressures: Sequence[str]) -> tuple[str, str] | None:
+    """Why a node that is short of something takes no more pods: of memory alone, it still takes those that say
+    how much they need, and those that tolerate its taint."""
+    if not pressures or is_critical(pod):
+        return None
+    if tuple(pressures) == ("MemoryPressure",):
+        tolerant = any(_tolerates(one, _MEMORY_TAINT) for one in pod.spec.tolerations or ())
+        if tolerant or qos_class(pod) != "BestEffort":
+            return None
+    return "Evicted", f"{_PREFIX}The node had condition: [{' '.join(pressures)}]. "
 
 
 def rejection(
@@ -46,9 +68,10 @@ def rejection(
                 "TaintToleration",
                 "Pod was rejected: Predicate TaintToleration failed: node(s) had untolerated taint(s)",
             )
-    for one in (pod.spec.securityContext.sysctls or ()) if pod.spec.securityContext is not None else ():
-        if one.name.replace("/", ".") not in _SAFE_SYSCTLS:
-            return "SysctlForbidden", f'forbidden sysctl: "{one.name}" not allowlisted'
+    if (pod.spec.os or {}).get("name", "linux") != "linux":
+        return "PodOSNotSupported", f"{_PREFIX}Failed to admit pod as the OS field doesn't match node OS"
+    if (forbidden := _forbidden_sysctl(pod)) is not None:
+        return "SysctlForbidden", f"{_PREFIX}{forbidden}"
     present = list(others)
     if "pods" in allocatable and (len(present) + 1) * NANO > allocatable["pods"]:
         limit = allocatable["pods"] // NANO
@@ -82,6 +105,18 @@ def resize_refusal(pod: Pod, others: Iterable[Pod], allocatable: Mapping[str, in
         if nanos and used.get(name, 0) + nanos > room:
             return "Deferred", _out_of(name, nanos // unit, used[name] // unit, room // unit)[1].removeprefix(_PREFIX)
     return "", ""
+
+
+def _forbidden_sysctl(pod: Pod) -> str | None:
+    for one in (pod.spec.securityContext.sysctls or ()) if pod.spec.securityContext is not None else ():
+        name = one.name.replace("/", ".")
+        if name not in _SAFE_SYSCTLS:
+            return f'forbidden sysctl: "{one.name}" not allowlisted'
+        if pod.spec.hostNetwork and name.startswith("net."):
+            return f'forbidden sysctl: "{one.name}" not allowed with host net enabled'
+        if pod.spec.hostIPC and name.startswith("kernel.shm"):
+            return f'forbidden sysctl: "{one.name}" not allowed with host ipc enabled'
+    return None
 
 
 _PREFIX = "Pod was rejected: "

@@ -4,9 +4,10 @@
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from mizzen.agent import machineinfo, node, serve
 from mizzen.agent.config import AgentConfig
@@ -33,7 +34,7 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client, Resource
 from mizzen.client.informer import Informer
 from mizzen.client.resources import SERVICES
-from mizzen.machinery.errors import Object
+from mizzen.machinery.errors import ApiError, Object
 from mizzen.wire.message import Handle
 
 _log = log.get("agent")
@@ -99,7 +100,9 @@ class Agent:
         self.pods = Pods(self.tools, self._labels)
         self._guard = Guard(self.tools, self.pods)
         self._info = machineinfo.info(f"{runtime.name}://{runtime.version}", config.version)
-        self.reporter = NodeReporter(config, client, clock, status=self._node_status, hostname=hostname)
+        self.reporter = NodeReporter(
+            config, client, clock, status=self._node_status, hostname=hostname, tell=self._tell
+        )
         plain = serve.handle(self.tools, self.pods, self._stats)
         self.handle: Handle = streams.handle(self.tools, self.pods, plain)
 
@@ -115,8 +118,7 @@ class Agent:
             if self.config.static_pods is not None:  # they do not wait for the API
                 group.create_task(StaticPods(self.tools, self.pods, self.config.static_pods).run(), name="static")
             await self.reporter.register()
-            about = About("Node", "", self.config.node_name, self.config.node_name)
-            self._events.record(about, "Normal", "Starting", "Starting kubelet.")
+            self._tell("Normal", "Starting", "Starting kubelet.")
             while not self._services.has_synced:
                 await self._clock.sleep(0.01)
             group.create_task(self.reporter.run(), name="node")
@@ -149,7 +151,15 @@ class Agent:
 
     async def shut_down(self) -> None:
         """End every pod, those of critical priority last: what a node does before its machine goes off."""
+        self._guard.announce_shutdown()
+        with contextlib.suppress(ApiError, ConnectionError, TimeoutError):
+            await self.reporter.report()
         await self._guard.shut_down(self.config.shutdown_grace, self.config.shutdown_grace_critical)
+
+    def _tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        """Record an event about the node."""
+        about = About("Node", "", self.config.node_name, self.config.node_name)
+        self._events.record(about, kind, reason, message)
 
     def _object_changed(self, resource: Resource, namespace: str, name: str) -> None:
         self.pods.changed(resource, namespace, name)

@@ -7,10 +7,11 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-evict
 import asyncio
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from mizzen.agent import machineinfo
+from mizzen.agent import admission, machineinfo
 from mizzen.agent.config import Thresholds
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.images.collection import collect_images
@@ -23,12 +24,20 @@ from mizzen.agent.restarts import grace_of
 from mizzen.agent.runtime.base import Usage
 from mizzen.base import log
 from mizzen.machinery import quantity
-from mizzen.machinery.quantity import NANO
+from mizzen.machinery.quantity import NANO, Format, Quantity
 
 _log = log.get("agent")
 _EVERY = 10.0
 _CALM_AFTER = 300.0
-_CRITICAL = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What the node is short of: how much should be left of it, and how much is; bytes or counts."""
+
+    resource: Literal["memory", "ephemeral-storage", "inodes", "pids"]
+    threshold: int
+    available: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,32 +58,70 @@ def signals(left: Pressure, thresholds: Thresholds) -> Health:
     )
 
 
-def choose(lives: Iterable[Life], usage: Mapping[str, Usage], disk: Mapping[str, int], health: Health) -> Choice | None:
-    """The pod to end next: those above their request first, then the lowest priority, then the largest excess."""
-    resource = "memory" if health.memory_pressure else "ephemeral-storage" if health.disk_pressure else "pids"
+def shortage(left: Pressure, thresholds: Thresholds) -> Shortage | None:
+    """The first threshold that is crossed: memory, then disk, then process ids."""
+    limits = (
+        Shortage("memory", thresholds.memory_available, left.memory_available),
+        Shortage("ephemeral-storage", int(left.disk_size * thresholds.disk_available), left.disk_available),
+        Shortage("inodes", int(left.inodes * thresholds.inodes_available), left.inodes_free),
+        Shortage("pids", int(left.pids * thresholds.pids_available), left.pids - left.pids_used),
+    )
+    return next((one for one in limits if one.available < one.threshold), None)
+
+
+def choose(
+    lives: Iterable[Life], usage: Mapping[str, Usage], disk: Mapping[str, int], short: Shortage
+) -> Choice | None:
+    """The pod to end next: those above their request first, then the lowest priority, then the largest excess.
+
+    `disk` is bytes by pod uid.
+    """
 
     def rank(life: Life) -> tuple[bool, int, int]:
         uid = life.pod.metadata.uid
         seen = usage.get(f"pod/{uid}", Usage())
-        used = {"memory": seen.working_set_bytes, "ephemeral-storage": disk.get(uid, 0), "pids": seen.pids}[resource]
-        asked = requested(life.pod).get(resource, 0) // NANO
+        used = {"memory": seen.working_set_bytes, "pids": seen.pids}.get(short.resource, disk.get(uid, 0))
+        asked = requested(life.pod).get(short.resource, 0) // NANO
         return (used <= asked, life.pod.spec.priority or 0, -(used - asked))
 
     candidates = [one for one in lives if one.ending is None and not one.over and not is_critical(one)]
     if not candidates:
         return None
     worst = min(candidates, key=rank)
-    return Choice(worst.pod.metadata.uid, f"The node was low on resource: {resource}. ")
+    text = f"The node was low on resource: {short.resource}. "
+    text += f"Threshold quantity: {_shown(short.threshold, short)}, available: {_shown(short.available, short)}. "
+    return Choice(worst.pod.metadata.uid, text + _consumers(worst, usage, short))
+
+
+def _consumers(life: Life, usage: Mapping[str, Usage], short: Shortage) -> str:
+    """The containers that use more memory than they asked for."""
+    if short.resource != "memory":
+        return ""
+    text = ""
+    for one in life.pod.spec.containers:
+        used = usage.get(life.containers[one.name].id, Usage()).working_set_bytes
+        asked = (one.resources.requests if one.resources is not None else None) or {}
+        if used > quantity.in_bytes(asked.get("memory", 0)):
+            text += f"Container {one.name} was using {_shown(used, short)}, request is {asked.get('memory', 0)}, "
+            text += "has larger consumption of memory. "
+    return text
+
+
+def _shown(amount: int, short: Shortage) -> str:
+    counted = short.resource in {"pids", "inodes"}
+    return str(amount) if counted else str(Quantity(amount * NANO, Format.BINARY))
 
 
 def is_critical(life: Life) -> bool:
     """Whether a pod is never ended by the node: static ones and those of system priority."""
-    annotations = life.pod.metadata.annotations or {}
-    return (life.pod.spec.priority or 0) >= _CRITICAL or "kubernetes.io/config.mirror" in annotations
+    return admission.is_critical(life.pod)
 
 
-def over_storage_limit(life: Life, logs_and_layers: int, empty_dirs: Mapping[str, int]) -> str:
-    """Why a pod has used more disk than it may; empty when it has not."""
+def over_storage_limit(life: Life, used: Mapping[str, int], empty_dirs: Mapping[str, int]) -> str:
+    """Why a pod has used more disk than it may; empty when it has not.
+
+    `used` is the bytes of logs and writable layers by container, `empty_dirs` those of volumes.
+    """
     for volume in life.pod.spec.volumes or ():
         source = volume.emptyDir
         if source is None or source.sizeLimit is None or source.medium == "Memory":
@@ -82,15 +129,27 @@ def over_storage_limit(life: Life, logs_and_layers: int, empty_dirs: Mapping[str
         limit = quantity.in_bytes(source.sizeLimit)
         if limit and empty_dirs.get(volume.name, 0) > limit:
             return f'Usage of EmptyDir volume "{volume.name}" exceeds the limit "{source.sizeLimit}". '
-    limits = [
-        ((one.resources.limits if one.resources else None) or {}).get("ephemeral-storage")
-        for one in life.pod.spec.containers
-    ]
-    if limits and all(limit is not None for limit in limits):
-        total = sum(quantity.in_bytes(limit) for limit in limits if limit is not None)
-        if logs_and_layers + sum(empty_dirs.values()) > total:
-            return f"Pod ephemeral local storage usage exceeds the total limit of containers {total}. "
+    every = {one.name: (one.resources.limits if one.resources else None) or {} for one in life.pod.spec.containers}
+    limits = {name: str(own["ephemeral-storage"]) for name, own in every.items() if "ephemeral-storage" in own}
+    total = "0"
+    for own in limits.values():
+        total = quantity.add(total, own)
+    if limits and sum(used.values()) + sum(empty_dirs.values()) > quantity.in_bytes(total):
+        return f"Pod ephemeral local storage usage exceeds the total limit of containers {total}. "
+    for name, own in limits.items():
+        if used.get(name, 0) > quantity.in_bytes(own):
+            return f'Container {name} exceeded its local ephemeral storage limit "{own}". '
     return ""
+
+
+def pressures(health: Health) -> tuple[str, ...]:
+    """The conditions that keep pods away."""
+    claims = (
+        ("MemoryPressure", health.memory_pressure),
+        ("DiskPressure", health.disk_pressure),
+        ("PIDPressure", health.pid_pressure),
+    )
+    return tuple(name for name, holds in claims if holds)
 
 
 class Guard:
@@ -111,23 +170,26 @@ class Guard:
     async def look(self) -> None:
         """Measure once, and act."""
         tools = self._tools
-        now = signals(machineinfo.pressure(tools.config.root), tools.config.thresholds)
+        left = machineinfo.pressure(tools.config.root)
+        now = signals(left, tools.config.thresholds)
         if now.disk_pressure or tools.images.disk_use() > tools.config.thresholds.image_disk_high:
             await collect_images(tools)
         self.health = self._calmed(now)
+        self._pods.pressure = pressures(self.health)
         await self._check_storage()
-        if now.memory_pressure or now.disk_pressure or now.pid_pressure:
-            disk = {one.pod.metadata.uid: self._disk_of(one)[0] for one in self._pods} if now.disk_pressure else {}
-            chosen = choose(self._pods, await tools.runtime.stats(), disk, now)
+        short = shortage(left, tools.config.thresholds)
+        if short is not None:
+            disk = {one.pod.metadata.uid: self._whole(one) for one in self._pods} if now.disk_pressure else {}
+            chosen = choose(self._pods, await tools.runtime.stats(), disk, short)
             if chosen is not None:
                 self._evict(chosen.uid, chosen.message, 0.0)
 
     async def shut_down(self, grace: float, critical_grace: float) -> None:
         """End ordinary pods, wait, then the critical ones."""
-        self._pods.shutting_down = True
+        self.announce_shutdown()
         text = "Pod was terminated in response to imminent node shutdown."
         for critical, seconds in ((False, grace), (True, critical_grace)):
-            chosen = [one for one in self._pods if ((one.pod.spec.priority or 0) >= _CRITICAL) == critical]
+            chosen = [one for one in self._pods if is_critical(one) == critical]
             for one in chosen:
                 limit = min(grace_of(one.pod), seconds)
                 self._pods.happen(one.pod.metadata.uid, Evicted("Terminated", text, limit))
@@ -136,6 +198,11 @@ class Guard:
                 await self._tools.clock.sleep(0.05)
         for one in self._pods:
             await self._pods.statuses.flush(one.pod.metadata.uid)
+
+    def announce_shutdown(self) -> None:
+        """From now on the node is not ready, and takes no pods."""
+        self._pods.shutting_down = True
+        self.health = replace(self.health, not_ready="node is shutting down")
 
     def _is_over(self, life: Life) -> bool:
         now = self._pods.find(life.pod.metadata.namespace, life.pod.metadata.name)
@@ -148,18 +215,23 @@ class Guard:
             if present:
                 self._last_pressure[name] = clock
         recent = {name: clock - at < _CALM_AFTER for name, at in self._last_pressure.items()}
-        return Health(recent["memory"], recent["disk"], recent["pid"])
+        return Health(recent["memory"], recent["disk"], recent["pid"], self.health.not_ready)
 
     async def _check_storage(self) -> None:
         for life in self._pods:
             if life.ending is not None or life.over or not _is_limited(life):
                 continue
             used, empty_dirs = await asyncio.to_thread(self._disk_of, life)
-            why = over_storage_limit(life, used - sum(empty_dirs.values()), empty_dirs)
+            why = over_storage_limit(life, used, empty_dirs)
             if why:
                 self._evict(life.pod.metadata.uid, why, 1.0)
 
-    def _disk_of(self, life: Life) -> tuple[int, dict[str, int]]:
+    def _whole(self, life: Life) -> int:
+        used, empty_dirs = self._disk_of(life)
+        return sum(used.values()) + sum(empty_dirs.values())
+
+    def _disk_of(self, life: Life) -> tuple[dict[str, int], dict[str, int]]:
+        """Bytes of logs and writable layers by container, and those of volumes."""
         tools, uid = self._tools, life.pod.metadata.uid
         mounted = tools.volumes.of(uid)
         empty_dirs = {
@@ -167,10 +239,13 @@ class Guard:
             for volume in life.pod.spec.volumes or ()
             if volume.emptyDir is not None and volume.emptyDir.medium != "Memory" and volume.name in mounted
         }
-        layers = sum(
-            _size(tools.config.root / "containers" / one.id / "upper") for one in life.containers.values() if one.id
-        )
-        return layers + _size(tools.pod_logs(life.pod)) + sum(empty_dirs.values()), empty_dirs
+        logs = tools.pod_logs(life.pod)
+        used = {
+            one.name: _size(logs / one.name)
+            + (_size(tools.config.root / "containers" / one.id / "upper") if one.id else 0)
+            for one in life.containers.values()
+        }
+        return used, empty_dirs
 
     def _evict(self, uid: str, message: str, grace: float) -> None:
         life = next((one for one in self._pods if one.pod.metadata.uid == uid), None)

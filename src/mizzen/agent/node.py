@@ -5,7 +5,7 @@ Ref: https://kubernetes.io/docs/reference/node/node-status/
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from mizzen.agent import machineinfo
 from mizzen.agent.config import AgentConfig
@@ -22,6 +22,8 @@ _log = log.get("agent")
 _LEASE_NAMESPACE = "kube-node-lease"
 _IMAGES_SHOWN = 50
 _RETRY = 1.0
+Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
+"""Type, reason and message of an event about the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,17 @@ def status_of(
     }  # fmt: skip
 
 
+def news(name: str, before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Reason and message of the events that changed conditions are worth."""
+    known = {one["type"]: one["status"] for one in before}
+    changed = [one for one in after if known.get(one["type"]) != one["status"]]
+    reasons = []
+    for one in changed:
+        ready = "NodeReady" if one["status"] == "True" else "NodeNotReady"
+        reasons.append(ready if one["type"] == "Ready" else one["reason"].replace("KubeletHas", "NodeHas"))
+    return [(reason, f"Node {name} status is now: {reason}") for reason in reasons]
+
+
 class NodeReporter:
     """Registers the node and keeps Lease and status fresh."""
 
@@ -148,12 +161,14 @@ class NodeReporter:
         *,
         status: Callable[[Iterable[Mapping[str, Any]]], dict[str, Any]],
         hostname: str,
+        tell: Tell,
     ) -> None:
         self._config = config
         self._client = client
         self._clock = clock
         self._status = status
         self._hostname = hostname
+        self._tell = tell
         self._uid = ""
         self._written: dict[str, Any] = {}
         self._reported_at = 0.0
@@ -194,7 +209,12 @@ class NodeReporter:
             changes["$setElementOrder/addresses"] = [{"type": one["type"]} for one in status["addresses"]]
         patch: Object = {"metadata": {"uid": self._uid}, "status": changes}
         await self._client.patch(NODES, self._config.node_name, patch, type=STRATEGIC, subresource="status")
+        self._tell_news(self._written.get("conditions") or (), status["conditions"])
         self._written, self._reported_at = status, now
+
+    def _tell_news(self, before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> None:
+        for reason, message in news(self._config.node_name, before, after):
+            self._tell("Normal", reason, message)
 
     async def _register(self) -> None:
         config = self._config
@@ -223,7 +243,12 @@ class NodeReporter:
                 "apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": spec, "status": self._status(()),
             }  # fmt: skip
             found = await self._client.create(NODES, body)
+            self._tell_news((), body["status"]["conditions"])
         self._uid = found["metadata"]["uid"]
+        boot = ((found.get("status") or {}).get("nodeInfo") or {}).get("bootID", "")
+        present = self._status(())["nodeInfo"].get("bootID", "")
+        if boot and boot != present:
+            self._tell("Warning", "Rebooted", f"Node {config.node_name} has been rebooted, boot id: {present}")
         self._written = {"conditions": (found.get("status") or {}).get("conditions") or []}
         await self.report()
         await self._renew()

@@ -51,6 +51,8 @@ class Pods:  # shape: the one owner of all lives on the node
         self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
         self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
         self.shutting_down = False
+        self.pressure: tuple[str, ...] = ()
+        """The conditions of the node that keep pods away."""
 
     def __iter__(self) -> Iterator[Life]:
         return iter([slot.life for slot in self._slots.values()])
@@ -192,6 +194,8 @@ class Pods:  # shape: the one owner of all lives on the node
             return None  # it was admitted before
         if self.shutting_down:
             return "NodeShutdown", "Pod was rejected as the node is shutting down."
+        if (refused := admission.pressure_refusal(pod, self.pressure)) is not None:
+            return refused
         others = [
             slot.life.pod
             for slot in self._slots.values()

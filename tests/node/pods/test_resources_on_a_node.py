@@ -8,7 +8,7 @@ from tests.node.pods.conftest import Node, container, phase, shell
 
 from mizzen.agent.config import Thresholds
 from mizzen.agent.eviction import Guard
-from mizzen.client.resources import PODS
+from mizzen.client.resources import NODES, PODS
 
 
 def condition(pod: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -86,7 +86,13 @@ async def test_a_node_short_of_memory_ends_the_pod_that_asked_for_nothing(node: 
     assert guard.health.memory_pressure and not guard.health.disk_pressure
     evicted = await node.until("greedy", phase("Failed"))
     assert evicted["status"]["reason"] == "Evicted"
-    assert evicted["status"]["message"] == "The node was low on resource: memory. "
+    text = "The node was low on resource: memory. Threshold quantity: 1Ei, available: "
+    assert evicted["status"]["message"].startswith(text)
+    assert "Container c was using " in evicted["status"]["message"]
+    await node.create("late", {})
+    refused = await node.until("late", phase("Failed"))
+    assert refused["status"]["message"] == "Pod was rejected: The node had condition: [MemoryPressure]. "
+    assert refused["status"]["reason"] == "Evicted"
     assert condition(evicted, "DisruptionTarget")["reason"] == "TerminationByKubelet"
     assert any(reason == "Evicted" for reason, _ in await node.events("greedy"))
     assert node.running.pods.find("default", "modest").over == ""  # type: ignore[union-attr]
@@ -115,6 +121,9 @@ async def test_at_shutdown_ordinary_pods_end_first_and_new_ones_are_refused(node
     await node.create("late", {})
     refused = await node.until("late", phase("Failed"))
     assert refused["status"]["reason"] == "NodeShutdown"
+    seen = await node.client.get(NODES, "node-1", view=dict)
+    ready = condition(seen, "Ready")
+    assert (ready["status"], ready["message"]) == ("False", "node is shutting down")
 
 
 async def test_a_rule_restarts_all_containers_of_the_pod_at_once(node: Node) -> None:

@@ -437,6 +437,7 @@ class PodSpec(_View, frozen=True, kw_only=True, omit_defaults=True):
     runtimeClassName: str | None = None
     enableServiceLinks: bool | None = None
     overhead: dict[str, Quantity] | None = None
+    os: dict[str, str] | None = None
     resources: Resources | None = None
 
 

@@ -1,0 +1,154 @@
+"""Which pod a node ends when it runs short, which it keeps, and which it does not take."""
+
+from dataclasses import replace
+
+import pytest
+
+from mizzen.agent import admission, eviction, revival
+from mizzen.agent.config import Thresholds
+from mizzen.agent.eviction import Shortage
+from mizzen.agent.life import Life
+from mizzen.agent.machineinfo import Pressure
+from mizzen.agent.node import Health, news
+from mizzen.agent.runtime.base import Usage
+from mizzen.api.views.podspec import (
+    Container,
+    EmptyDir,
+    Pod,
+    PodMeta,
+    PodSecurityContext,
+    PodSpec,
+    Resources,
+    Sysctl,
+    Toleration,
+    Volume,
+)
+
+MIB = 1 << 20
+SHORT = Shortage("memory", 100 * MIB, 50 * MIB)
+PLENTY = Pressure(1 << 40, 1 << 40, 1 << 40, 1000, 1000, 0, 1000)
+
+
+def a_life(name: str, *, asks: str = "", priority: int = 0, source: str = "api", **spec: object) -> Life:
+    asked = Resources(requests={"memory": asks}) if asks else None
+    meta = PodMeta(name=name, namespace="ns", uid=name, annotations={"kubernetes.io/config.source": source})
+    spec = {"containers": (Container(name="c", image="i", resources=asked),), **spec}
+    life = revival.begin(Pod(metadata=meta, spec=PodSpec(priority=priority, **spec)), 0.0)  # type: ignore[arg-type]
+    return replace(life, containers={"c": replace(life.containers["c"], id=f"{name}-c")})
+
+
+def using(**mebibytes: int) -> dict[str, Usage]:
+    seen = {name: Usage(working_set_bytes=amount * MIB) for name, amount in mebibytes.items()}
+    return {f"pod/{name}": one for name, one in seen.items()} | {f"{name}-c": one for name, one in seen.items()}
+
+
+def test_who_uses_more_than_it_asked_for_goes_first_then_the_least_important_then_the_largest() -> None:
+    modest, greedy = a_life("modest", asks="64Mi"), a_life("greedy")
+    low, large = a_life("low", priority=-1), a_life("large")
+    usage = using(modest=60, greedy=10, low=1, large=20)
+    order = []
+    left = [modest, greedy, low, large]
+    while left:
+        chosen = eviction.choose(left, usage, {}, SHORT)
+        assert chosen is not None
+        order.append(chosen.uid)
+        left = [one for one in left if one.pod.metadata.uid != chosen.uid]
+    assert order == ["low", "large", "greedy", "modest"]
+
+
+def test_static_pods_and_those_of_the_system_are_kept() -> None:
+    kept = [a_life("static", source="file"), a_life("system", priority=2_000_000_000)]
+    assert eviction.choose(kept, using(static=1, system=1), {}, SHORT) is None
+
+
+def test_the_message_says_what_was_short_and_who_used_it() -> None:
+    chosen = eviction.choose([a_life("a", asks="5Mi")], using(a=20), {}, SHORT)
+    assert chosen is not None and chosen.message == (
+        "The node was low on resource: memory. Threshold quantity: 100Mi, available: 50Mi. "
+        "Container c was using 20Mi, request is 5Mi, has larger consumption of memory. "
+    )
+    pids = eviction.choose([a_life("a")], {}, {}, Shortage("pids", 50, 3))
+    assert (
+        pids is not None
+        and pids.message == "The node was low on resource: pids. Threshold quantity: 50, available: 3. "
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "resource"),
+    [
+        (PLENTY, None),
+        (replace(PLENTY, memory_available=1), "memory"),
+        (replace(PLENTY, disk_available=1), "ephemeral-storage"),
+        (replace(PLENTY, inodes_free=1), "inodes"),
+        (replace(PLENTY, pids_used=999), "pids"),
+    ],
+)
+def test_what_the_node_is_short_of(left: Pressure, resource: str | None) -> None:
+    short = eviction.shortage(left, Thresholds())
+    assert (short.resource if short is not None else None) == resource
+
+
+def test_a_node_short_of_memory_takes_pods_that_say_how_much_they_need_and_no_others() -> None:
+    def refused(life: Life, *pressures: str) -> tuple[str, str] | None:
+        return admission.pressure_refusal(life.pod, pressures)
+
+    text = "Pod was rejected: The node had condition: [MemoryPressure]. "
+    tolerant = a_life("t", tolerations=(Toleration(key="node.kubernetes.io/memory-pressure", operator="Exists"),))
+    assert refused(a_life("a"), "MemoryPressure") == ("Evicted", text)
+    assert refused(a_life("a", asks="1Mi"), "MemoryPressure") is None
+    assert refused(tolerant, "MemoryPressure") is None
+    assert refused(a_life("a", asks="1Mi"), "DiskPressure") is not None
+    assert refused(tolerant, "MemoryPressure", "PIDPressure") is not None
+    assert refused(a_life("a", priority=2_000_001_000), "DiskPressure") is None
+    assert refused(a_life("a")) is None
+    assert eviction.pressures(Health(disk_pressure=True, pid_pressure=True)) == ("DiskPressure", "PIDPressure")
+
+
+def test_storage_limits_hold_for_each_container_for_the_pod_and_for_its_volumes() -> None:
+    limited = Container(name="c", image="i", resources=Resources(limits={"ephemeral-storage": "1Mi"}))
+    life = a_life("a", containers=(limited, Container(name="free", image="i")))
+    text = "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "
+    assert eviction.over_storage_limit(life, {"c": MIB, "free": 0}, {}) == ""
+    assert eviction.over_storage_limit(life, {"c": 0, "free": MIB}, {"v": 1}) == text
+    both = a_life("b", containers=(limited, Container(name="d", image="i", resources=limited.resources)))
+    one = eviction.over_storage_limit(both, {"c": MIB + 1, "d": 0}, {})
+    assert one == 'Container c exceeded its local ephemeral storage limit "1Mi". '
+    small = a_life("s", volumes=(Volume(name="v", emptyDir=EmptyDir(sizeLimit="1Mi")),))
+    assert "EmptyDir" in eviction.over_storage_limit(small, {}, {"v": MIB + 1})
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ({"os": {"name": "windows"}}, "PodOSNotSupported"),
+        (
+            {"securityContext": PodSecurityContext(sysctls=(Sysctl(name="kernel.msgmax", value="1"),))},
+            "SysctlForbidden",
+        ),
+        (
+            {
+                "securityContext": PodSecurityContext(sysctls=(Sysctl(name="net.ipv4.tcp_rmem", value="1"),)),
+                "hostNetwork": True,
+            },
+            "SysctlForbidden",
+        ),
+        ({"securityContext": PodSecurityContext(sysctls=(Sysctl(name="net/ipv4/tcp_rmem", value="1"),))}, None),
+    ],
+)
+def test_what_no_node_runs_is_rejected(spec: dict[str, object], reason: str | None) -> None:
+    refused = admission.rejection(a_life("a", **spec).pod, (), {}, {}, ())  # type: ignore[arg-type]
+    assert (refused[0] if refused is not None else None) == reason
+
+
+def test_changed_conditions_of_a_node_are_worth_an_event() -> None:
+    before = [{"type": "Ready", "status": "False", "reason": "KubeletNotReady"}]
+    after = [
+        {"type": "MemoryPressure", "status": "False", "reason": "KubeletHasSufficientMemory"},
+        {"type": "Ready", "status": "True", "reason": "KubeletReady"},
+    ]
+    assert news("n", before, after) == [
+        ("NodeHasSufficientMemory", "Node n status is now: NodeHasSufficientMemory"),
+        ("NodeReady", "Node n status is now: NodeReady"),
+    ]
+    assert news("n", after, after) == []
