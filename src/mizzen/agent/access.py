@@ -13,7 +13,17 @@ from mizzen.wire import der
 from mizzen.wire.message import Handle, Request, Response
 
 _VERBS: Final = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-_SUBRESOURCES: Final = (("/stats", "stats"), ("/metrics", "metrics"), ("/logs", "log"), ("/healthz", "healthz"))
+_SUBRESOURCES: Final = {
+    "/stats": ("stats",),
+    "/metrics": ("metrics",),
+    "/logs": ("log",),
+    "/checkpoint": ("checkpoint",),
+    "/pods": ("pods", "proxy"),
+    "/runningpods": ("pods", "proxy"),
+    "/healthz": ("healthz", "proxy"),
+    "/configz": ("configz", "proxy"),
+}
+"""Any of these subresources of the node will do; for all other paths, only `proxy`."""
 
 
 def guarded(handle: Handle, client: Client, node: str) -> Handle:
@@ -50,7 +60,15 @@ async def _user(request: Request, client: Client) -> dict[str, Any] | None:
 
 
 async def _allowed(request: Request, user: dict[str, Any], client: Client, node: str) -> bool:
-    subresource = next((name for path, name in _SUBRESOURCES if request.path.startswith(path)), "proxy")
+    first = "/" + request.path.lstrip("/").partition("/")[0]
+    for subresource in _SUBRESOURCES.get(first, ("proxy",)):
+        if await _may(request, user, client, (node, subresource)):
+            return True
+    return False
+
+
+async def _may(request: Request, user: dict[str, Any], client: Client, what: tuple[str, str]) -> bool:
+    node, subresource = what
     attributes = {"verb": _verb(request), "resource": "nodes", "subresource": subresource, "name": node}
     spec = {
         "user": user["username"],

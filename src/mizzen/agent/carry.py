@@ -218,7 +218,8 @@ async def _environment(tools: Equipment, seen: Life, container: Container) -> tu
         services=tuple(tools.services(meta.namespace)),
         files=_env_files(tools, pod, container),
     )
-    return (("HOSTNAME", sandboxes.host_name(pod)), *environment(pod, container, sources))
+    name = sandboxes.shown_name(pod, tools.config.cluster_domain, tools.hostname)
+    return (("HOSTNAME", name), *environment(pod, container, sources))
 
 
 def _env_files(tools: Equipment, pod: Pod, container: Container) -> dict[tuple[str, str], dict[str, str] | None]:

@@ -74,6 +74,11 @@ class Pods:  # shape: the one owner of all lives on the node
         """Remember what ran before this agent started; pods are matched with it as the API names them."""
         self._observed = observed
 
+    @property
+    def probes(self) -> Mapping[tuple[tuple[str, str, str], str], int]:
+        """How often each probe (pod uid, container, type) had each result."""
+        return self._prober.tallies
+
     def seen(self, pod: Pod) -> None:
         """The API shows a pod of this node, new or changed; mirrors of static pods are not run."""
         uid = pod.metadata.uid
@@ -280,6 +285,7 @@ class Pods:  # shape: the one owner of all lives on the node
         if slot.timer is not None:
             slot.timer.cancel()
         del self._slots[uid]
+        self._prober.forget(uid)
         self._try_deferred()
 
     def _status(self, uid: str) -> tuple[str, str, dict[str, Any], Mapping[str, Any]] | None:

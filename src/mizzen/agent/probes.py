@@ -4,6 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +22,14 @@ Key = tuple[str, str, int, ProbeKind]
 Report = Callable[[str, Probed], None]
 Tell = Callable[[str, str, str, str], None]
 """Pod uid, container, reason and message of a warning."""
+
+
+_RESULTS = {
+    (False, True): "successful",
+    (False, False): "failed",
+    (True, False): "unknown",
+    (True, True): "unknown",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,8 @@ class Prober:
         self._report = report
         self._tell = tell
         self._tasks: dict[str, dict[Key, asyncio.Task[None]]] = {}
+        self.tallies: Counter[tuple[tuple[str, str, str], str]] = Counter()
+        """How often each probe (pod uid, container, type) had each result."""
 
     def sync(self, uid: str, life: Life) -> None:
         """Start and stop probes of one pod."""
@@ -106,6 +117,11 @@ class Prober:
         else:
             self._tasks.pop(uid, None)
 
+    def forget(self, uid: str) -> None:
+        """A pod is gone, and with it the counts of its probes."""
+        for key in [key for key in self.tallies if key[0][0] == uid]:
+            del self.tallies[key]
+
     def close(self) -> None:
         """Stop all probes."""
         for tasks in self._tasks.values():
@@ -118,6 +134,7 @@ class Prober:
         tally = Tally()
         while True:
             result = await self._once(probe, target)
+            self.tallies[(uid, name, kind), _RESULTS[result.kind == "error", result.ok]] += 1
             if (warning := warning_of(kind, result)) is not None:
                 self._tell(uid, name, *warning)
             if result.kind == "error":

@@ -47,26 +47,36 @@ def domain(pod: Pod, cluster_domain: str) -> str:
     return f"{pod.spec.subdomain}.{pod.metadata.namespace}.svc.{cluster_domain}"
 
 
+def shown_name(pod: Pod, cluster_domain: str, host: str) -> str:
+    """What `hostname` answers in the pod; `host` is the name of the machine, for pods on its network.
+
+    Raises: ValueError for a name that no kernel takes.
+    """
+    spec, own, below = pod.spec, host_name(pod), domain(pod, cluster_domain)
+    if spec.hostNetwork and not spec.hostnameOverride:
+        return host
+    if not (spec.setHostnameAsFQDN and below):
+        return own
+    whole = f"{own}.{below}"
+    if len(whole) > _FQDN_LIMIT:
+        text = f"FQDN {whole} is too long ({_FQDN_LIMIT} characters is the max, {len(whole)} characters requested)"
+        raise ValueError(f"failed to construct FQDN from pod hostname and cluster domain, {text}")
+    return whole
+
+
 def sandbox_spec(pod: Pod, config: AgentConfig, logs: Path, host: str) -> SandboxSpec:
     """What the runtime must make; `host` is the name of the machine, for pods on its network.
 
     Raises: ValueError for a name that no kernel takes.
     """
     spec, meta = pod.spec, pod.metadata
-    own = host_name(pod)
-    below = domain(pod, config.cluster_domain)
-    if spec.setHostnameAsFQDN and below:
-        own = f"{own}.{below}"
-        if len(own) > _FQDN_LIMIT:
-            text = f"FQDN {own} is too long ({_FQDN_LIMIT} characters is the max, {len(own)} characters requested)"
-            raise ValueError(f"failed to construct FQDN from pod hostname and cluster domain, {text}")
     context = spec.securityContext or PodSecurityContext()
     resolver = resolver_of(pod, config)
     return SandboxSpec(
         uid=meta.uid,
         namespace=meta.namespace,
         name=meta.name,
-        hostname=host if spec.hostNetwork and not spec.hostnameOverride else own,
+        hostname=shown_name(pod, config.cluster_domain, host),
         host_network=bool(spec.hostNetwork),
         host_pid=bool(spec.hostPID),
         host_ipc=bool(spec.hostIPC),

@@ -3,22 +3,27 @@
 Who may ask is decided before `handle` is called.
 """
 
+import asyncio
+import os
 import re
+import resource
 from collections.abc import Awaitable, Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 import orjson
 
 from mizzen.agent import machineinfo
 from mizzen.agent.equipment import Equipment
+from mizzen.agent.exposition import agent_metrics, container_metrics, probe_metrics
 from mizzen.agent.life import ContainerLife, Life
 from mizzen.agent.logs import LogOptions, read_log
 from mizzen.agent.pods import Pods
 from mizzen.agent.runtime.base import Usage
-from mizzen.agent.stats import Machine, resource_metrics, summary
+from mizzen.agent.stats import Machine, Rates, resource_metrics, summary
 from mizzen.machinery import times
 from mizzen.wire.message import Handle, Request, Response
 
@@ -28,6 +33,8 @@ Stats = Callable[[], Awaitable[Mapping[str, Usage]]]
 
 def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
     """The node's answers as one function."""
+
+    rates = Rates()
 
     async def answer(request: Request) -> Response:
         path = request.path.rstrip("/") or "/"
@@ -40,10 +47,18 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
             return _json(_pods(pods, only_running=path == "/runningpods"))
         if path == "/stats/summary":
             machine = _machine(tools)
-            return _json(summary(tools.config.node_name, pods, await stats(), machine, tools.clock.now()))
+            return _json(summary(tools.config.node_name, pods, await stats(), machine, rates, tools.clock.now()))
         if path == "/metrics/resource":
             machine = _machine(tools)
             return _text(200, resource_metrics(pods, await stats(), machine, tools.clock.now()))
+        if path == "/metrics/cadvisor":
+            return _text(200, container_metrics(pods, await stats(), _machine(tools), machineinfo.cpus()))
+        if path == "/metrics/probes":
+            return _text(200, probe_metrics(pods, pods.probes))
+        if path == "/metrics":
+            return _text(200, agent_metrics(pods, tools.config.node_name, _process(tools)))
+        if request.path == "/logs" or request.path.startswith("/logs/"):
+            return await asyncio.to_thread(_files, tools.config.root / "logs", request.path)
         if path == "/configz":
             return _json({"kubeletconfig": _configuration(tools)})
         return _text(404, "404 page not found\n")
@@ -133,7 +148,33 @@ def _machine(tools: Equipment) -> Machine:
     used = machineinfo.memory() - left.memory_available
     usage = Usage(cpu_seconds=busy / 100, memory_bytes=used, working_set_bytes=used, rss_bytes=used)
     uptime = float(Path("/proc/uptime").read_text().split()[0])
-    return Machine(left, usage, tools.clock.now() - uptime)
+    return Machine(left, usage, tools.clock.now() - uptime, machineinfo.memory())
+
+
+def _process(tools: Equipment) -> Usage:
+    """What the agent itself takes."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    ticks, pages = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    started = tools.clock.now() - uptime + int(fields[19]) / ticks
+    cpu = used.ru_utime + used.ru_stime
+    return Usage(cpu_seconds=cpu, rss_bytes=int(fields[21]) * pages, started_at=started)
+
+
+def _files(root: Path, path: str) -> Response:
+    """The node's log files, and lists of them; nothing outside of their directory is shown."""
+    if path == "/logs":
+        return Response(301, {"location": "/logs/"}, b"")
+    wanted = (root / unquote(path.removeprefix("/logs/"))).resolve()
+    if not wanted.is_relative_to(root.resolve()) or not wanted.exists():
+        return _text(404, "404 page not found\n")
+    if not wanted.is_dir():
+        return Response(200, {"content-type": "text/plain; charset=utf-8"}, wanted.read_bytes())
+    names = sorted(f"{one.name}/" if one.is_dir() else one.name for one in wanted.iterdir())
+    lines = "".join(f'<a href="{quote(name)}">{escape(name)}</a>\n' for name in names)
+    page = f"<!doctype html>\n<pre>\n{lines}</pre>\n"
+    return Response(200, {"content-type": "text/html; charset=utf-8"}, page.encode())
 
 
 def _configuration(tools: Equipment) -> dict[str, Any]:
@@ -148,6 +189,22 @@ def _configuration(tools: Equipment) -> dict[str, Any]:
         "containerLogMaxSize": str(config.log_size),
         "containerLogMaxFiles": config.log_files,
         "systemReserved": dict(config.reserved),
+        "cgroupDriver": "cgroupfs",
+        "podPidsLimit": config.pod_pids or -1,
+        "staticPodPath": str(config.static_pods or ""),
+        "nodeLeaseDurationSeconds": config.lease_seconds,
+        "nodeStatusUpdateFrequency": f"{config.heartbeat:g}s",
+        "nodeStatusReportFrequency": f"{config.report_every:g}s",
+        "shutdownGracePeriod": f"{config.shutdown_grace + config.shutdown_grace_critical:g}s",
+        "shutdownGracePeriodCriticalPods": f"{config.shutdown_grace_critical:g}s",
+        "imageGCHighThresholdPercent": round(config.thresholds.image_disk_high * 100),
+        "imageGCLowThresholdPercent": round(config.thresholds.image_disk_low * 100),
+        "evictionHard": {
+            "memory.available": str(config.thresholds.memory_available),
+            "nodefs.available": f"{config.thresholds.disk_available * 100:g}%",
+            "nodefs.inodesFree": f"{config.thresholds.inodes_available * 100:g}%",
+            "pid.available": f"{config.thresholds.pids_available * 100:g}%",
+        },
     }
 
 

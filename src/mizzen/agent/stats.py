@@ -13,15 +13,17 @@ from mizzen.machinery import times
 
 
 def summary(
-    node: str, lives: Iterable[Life], usage: Mapping[str, Usage], machine: "Machine", now: float
+    node: str, lives: Iterable[Life], usage: Mapping[str, Usage], machine: "Machine", rates: "Rates", now: float
 ) -> dict[str, Any]:
     """The body of /stats/summary."""
     stamp = times.format(now)
+    rates.keep((*usage, ""))
+    speed = {key: rates.of(key, used.cpu_seconds, now) for key, used in usage.items()}
     return {
         "node": {
             "nodeName": node,
             "startTime": times.format(machine.started_at),
-            "cpu": _cpu(machine.usage, stamp),
+            "cpu": _cpu(machine.usage, stamp, rates.of("", machine.usage.cpu_seconds, now)),
             "memory": {**_memory(machine.usage, stamp), "availableBytes": machine.pressure.memory_available},
             "fs": {
                 "time": stamp,
@@ -34,27 +36,50 @@ def summary(
             },
             "rlimit": {"time": stamp, "maxpid": machine.pressure.pids, "curproc": machine.pressure.pids_used},
         },
-        "pods": [_pod(life, usage, stamp) for life in lives if life.sandbox == "open"],
+        "pods": [_pod(life, usage, speed, stamp) for life in lives if life.sandbox == "open"],
     }
 
 
 class Machine:
-    """The machine as a whole; CPU from /proc/stat, or the agent's own groups."""
+    """The machine as a whole; CPU from /proc/stat, memory in bytes."""
 
-    def __init__(self, pressure: machineinfo.Pressure, usage: Usage, started_at: float) -> None:
+    def __init__(self, pressure: machineinfo.Pressure, usage: Usage, started_at: float, memory: int = 0) -> None:
         self.pressure = pressure
         self.usage = usage
         self.started_at = started_at
+        self.memory = memory
 
 
-def _pod(life: Life, usage: Mapping[str, Usage], stamp: str) -> dict[str, Any]:
+class Rates:
+    """How fast CPU time is used, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, float, int | None]] = {}
+
+    def of(self, key: str, cpu_seconds: float, now: float) -> int | None:
+        """Nanoseconds of CPU a second since the look before; None at the first."""
+        at, used, rate = self._seen.get(key, (now, cpu_seconds, None))
+        if now - at >= 1.0:
+            rate = max(0, int((cpu_seconds - used) / (now - at) * 1e9))
+            self._seen[key] = (now, cpu_seconds, rate)
+        elif key not in self._seen:
+            self._seen[key] = (now, cpu_seconds, None)
+        return rate
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Forget everything else."""
+        kept = set(keys)
+        self._seen = {key: seen for key, seen in self._seen.items() if key in kept}
+
+
+def _pod(life: Life, usage: Mapping[str, Usage], speed: Mapping[str, int | None], stamp: str) -> dict[str, Any]:
     meta = life.pod.metadata
     whole = usage.get(f"pod/{meta.uid}", Usage())
     containers = [
         {
             "name": one.name,
             "startTime": times.format(one.started_at),
-            "cpu": _cpu(usage[one.id], stamp),
+            "cpu": _cpu(usage[one.id], stamp, speed[one.id]),
             "memory": _memory(usage[one.id], stamp),
             "rootfs": {"time": stamp, "usedBytes": usage[one.id].root_fs_bytes},
         }
@@ -65,14 +90,15 @@ def _pod(life: Life, usage: Mapping[str, Usage], stamp: str) -> dict[str, Any]:
         "podRef": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
         "startTime": times.format(life.started_at),
         "containers": containers,
-        "cpu": _cpu(whole, stamp),
+        "cpu": _cpu(whole, stamp, speed.get(f"pod/{meta.uid}")),
         "memory": _memory(whole, stamp),
         "process_stats": {"process_count": whole.pids},
     }
 
 
-def _cpu(usage: Usage, stamp: str) -> dict[str, Any]:
-    return {"time": stamp, "usageCoreNanoSeconds": int(usage.cpu_seconds * 1e9)}
+def _cpu(usage: Usage, stamp: str, rate: int | None) -> dict[str, Any]:
+    shown = {"time": stamp, "usageCoreNanoSeconds": int(usage.cpu_seconds * 1e9)}
+    return shown if rate is None else {**shown, "usageNanoCores": rate}
 
 
 def _memory(usage: Usage, stamp: str) -> dict[str, Any]:

@@ -137,8 +137,8 @@ async def test_containers_of_a_pod_may_share_processes(node: Node) -> None:
 
 
 async def test_a_pod_on_the_hosts_network_and_processes_has_their_view(node: Node) -> None:
-    seen = await output(node, "open", "hostname; ps | wc -l", hostNetwork=True, hostPID=True)
-    assert seen[0] in {"node-1", socket.gethostname()} and int(seen[1]) > 20
+    seen = await output(node, "open", "hostname; ps | wc -l; echo $HOSTNAME", hostNetwork=True, hostPID=True)
+    assert seen[0] in {"node-1", socket.gethostname()} and int(seen[1]) > 20 and seen[2] == "node-1"
 
 
 async def test_the_root_of_a_pod_with_users_of_its_own_is_nobody_on_the_machine(

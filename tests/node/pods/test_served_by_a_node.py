@@ -58,9 +58,26 @@ async def test_statistics_show_what_pods_use(node: Node) -> None:
     assert summary["node"]["memory"]["availableBytes"] > 0
     text = (await ask(node, "/metrics/resource"))[1].decode()
     assert 'container_memory_working_set_bytes{container="c",namespace="default",pod="busy"}' in text
+    shown = (await ask(node, "/metrics/cadvisor"))[1].decode()
+    assert 'container_memory_working_set_bytes{container="c",id="/kubepods/pod' in shown
+    assert "kubelet_running_pods 1" in (await ask(node, "/metrics"))[1].decode()
     assert (await ask(node, "/healthz")) == (200, b"ok")
     listed = orjson.loads((await ask(node, "/pods"))[1])
     assert [one["metadata"]["name"] for one in listed["items"]] == ["busy"]
+
+
+async def test_log_files_are_listed_and_read_and_nothing_beside_them(crun_node: Node) -> None:
+    node = crun_node
+    pod = await node.create("talker", {"script": "echo hello; exec sleep 1000"})
+    await node.logged(await node.running_pod("talker"), "hello")
+    directory = f"/logs/pods/default_talker_{pod['metadata']['uid']}"
+    assert (await ask(node, "/logs"))[0] == 301
+    assert b'<a href="pods/">pods/</a>' in (await ask(node, "/logs/"))[1]
+    assert b'<a href="0.log">0.log</a>' in (await ask(node, f"{directory}/c/"))[1]
+    assert (await ask(node, f"{directory}/c/0.log"))[1].endswith(b" stdout F hello\n")
+    (node.config.root / "logs" / "out").symlink_to("/etc")
+    for path in ("/logs/../containers", "/logs/%2e%2e/containers", "/logs/out/passwd", "/logs/absent"):
+        assert (await ask(node, path))[0] == 404
 
 
 async def test_a_command_has_streams_a_terminal_and_an_exit_code(node: Node) -> None:

@@ -92,6 +92,12 @@ async def test_an_unknown_token_is_refused_and_a_known_one_reviewed() -> None:
         ("POST", "/exec/a/b/c", "create", "proxy"),
         ("GET", "/containerLogs/a/b/c", "get", "proxy"),
         ("DELETE", "/anything", "delete", "proxy"),
+        ("GET", "/pods", "get", "pods"),
+        ("GET", "/pods", "get", "proxy"),
+        ("GET", "/runningpods/", "get", "pods"),
+        ("GET", "/configz", "get", "configz"),
+        ("GET", "/healthz/ping", "get", "healthz"),
+        ("GET", "/logstash", "get", "proxy"),
     ],
 )
 async def test_paths_are_reviewed_as_subresources_of_the_node(

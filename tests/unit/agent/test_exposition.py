@@ -1,0 +1,61 @@
+"""What a node tells Prometheus, and how fast it says that CPU time is used."""
+
+from dataclasses import replace
+
+from mizzen.agent import exposition, revival
+from mizzen.agent.life import Life
+from mizzen.agent.machineinfo import Pressure
+from mizzen.agent.runtime.base import Usage
+from mizzen.agent.stats import Machine, Rates, summary
+from mizzen.api.views.podspec import Container, Pod, PodMeta, PodSpec, Resources
+
+MACHINE = Machine(Pressure(1, 2, 3, 4, 5, 6, 7), Usage(cpu_seconds=10.0), 0.0, memory=1 << 30)
+
+
+def a_life() -> Life:
+    asked = Resources(limits={"cpu": "500m", "memory": "1Mi"})
+    spec = PodSpec(containers=(Container(name="c", image='i"1', resources=asked),))
+    life = revival.begin(Pod(metadata=PodMeta(name="p", namespace="ns", uid="u"), spec=spec), 0.0)
+    one = replace(life.containers["c"], phase="running", id="x", image='i"1', started_at=5.0)
+    return replace(life, containers={"c": one}, sandbox="open")
+
+
+USAGE = {"x": Usage(cpu_seconds=1.5, memory_bytes=10, working_set_bytes=7, rss_bytes=5, pids=2), "pod/u": Usage()}
+
+
+def test_containers_are_shown_as_cadvisor_names_them() -> None:
+    text = exposition.container_metrics([a_life()], USAGE, MACHINE, 4)
+    labels = r'{container="c",cpu="total",id="/kubepods/podu/x",image="i\"1",name="x",namespace="ns",pod="p"}'
+    bare = labels.replace('cpu="total",', "")
+    lines = text.splitlines()
+    assert f"container_cpu_usage_seconds_total{labels} 1.5" in lines
+    assert f"container_memory_working_set_bytes{bare} 7" in lines
+    assert f"container_spec_cpu_quota{bare} 50000" in lines
+    assert f"container_spec_memory_limit_bytes{bare} {1 << 20}" in lines
+    assert 'container_cpu_usage_seconds_total{cpu="total",id="/"} 10' in lines
+    assert "machine_cpu_cores 4" in lines and f"machine_memory_bytes {1 << 30}" in lines
+
+
+def test_the_agent_counts_its_pods_and_what_it_takes_itself() -> None:
+    lines = exposition.agent_metrics([a_life()], "n", Usage(cpu_seconds=2.0, rss_bytes=9, started_at=1.0)).splitlines()
+    wanted = ["kubelet_running_pods 1", 'kubelet_running_containers{container_state="running"} 1']
+    wanted += ['kubelet_node_name{node="n"} 1', "process_resident_memory_bytes 9", "process_cpu_seconds_total 2"]
+    assert set(wanted) <= set(lines)
+
+
+def test_probes_are_counted_by_result() -> None:
+    text = exposition.probe_metrics([a_life()], {(("u", "c", "liveness"), "failed"): 3, (("gone", "c", "x"), "y"): 1})
+    labels = 'container="c",namespace="ns",pod="p",pod_uid="u",probe_type="Liveness",result="failed"'
+    assert text.splitlines()[2:] == [f"prober_probe_total{{{labels}}} 3"]
+
+
+def test_the_speed_of_cpu_use_is_known_from_the_second_look_on() -> None:
+    rates = Rates()
+    first = summary("n", [a_life()], USAGE, MACHINE, rates, 100.0)
+    assert "usageNanoCores" not in first["pods"][0]["containers"][0]["cpu"]
+    later = {**USAGE, "x": replace(USAGE["x"], cpu_seconds=2.5)}
+    again = summary("n", [a_life()], later, MACHINE, rates, 102.0)
+    assert again["pods"][0]["containers"][0]["cpu"]["usageNanoCores"] == 500_000_000
+    assert again["node"]["cpu"]["usageNanoCores"] == 0
+    soon = summary("n", [a_life()], later, MACHINE, rates, 102.5)
+    assert soon["pods"][0]["containers"][0]["cpu"]["usageNanoCores"] == 500_000_000
