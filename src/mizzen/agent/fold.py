@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from mizzen.agent.life import (
+    SANDBOX_CHANGED,
     CleanupFailed,
     ContainerLife,
     Discard,
@@ -74,7 +75,8 @@ def fold(life: Life, event: Happening, now: float) -> Folded:
         case SetupFailed(what, reason, message):
             return _setup_failed(life, what, reason, message, now)
         case SandboxLost():
-            return _lost(life, now), ()
+            lost = _lost(life, now)
+            return lost, () if lost is life else (Emit("Normal", *SANDBOX_CHANGED),)
         case SandboxClosed():
             return replace(life, sandbox="gone", retry_at=0.0, retry_delay=0.0), ()
         case VolumesUnmounted():
@@ -197,10 +199,13 @@ def _lost(life: Life, now: float) -> Life:
         if one.phase == "running":
             ended = Termination(one.id, 137, "Error", "the pod's sandbox is gone", one.started_at, now)
             containers[name] = _exited(one, ended)
-        elif one.role == "init":
+        elif one.role == "init" and one.phase != "starting":
             containers[name] = ContainerLife(
                 one.name, one.role, attempt=one.attempt + 1 if one.begun else 0, begun=one.begun
             )
+        elif one.phase == "waiting":
+            # That it could not start was the sandbox's fault.
+            containers[name] = replace(one, crash_delay=0.0, retry_at=0.0, reason="", message="")
         else:
             containers[name] = one
     return replace(life, sandbox="none", sandbox_id="", ips=(), initialized=False, containers=containers)

@@ -12,6 +12,8 @@ from mizzen.api.views.podspec import Container, Pod
 
 Role = Literal["init", "sidecar", "main", "ephemeral"]
 Phase = Literal["waiting", "pulling", "starting", "running", "exited"]
+SANDBOX_CHANGED = ("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+"""Reason and message of the event about a pod that begins anew because what its containers share is gone."""
 
 
 @dataclass(frozen=True, slots=True)

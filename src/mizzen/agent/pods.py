@@ -4,6 +4,7 @@ One slot per pod. Whatever happens to a pod goes through `happen`, so its life n
 """
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
-from mizzen.agent.runtime.base import ContainerSeen, Observed
+from mizzen.agent.runtime.base import ContainerSeen, Observed, RuntimeFailure
 from mizzen.agent.status import StatusWriter
 from mizzen.agent.volumes import teardown
 from mizzen.agent.volumes.kinds import VolumeFailure
@@ -189,6 +190,8 @@ class Pods:  # shape: the one owner of all lives on the node
         if sandbox is not None and not sandbox.ips:
             path = self._tools.pod_home(uid) / "ips"
             sandbox = replace(sandbox, ips=tuple(path.read_text().split()) if path.exists() else ())
+        if sandbox is None and (pod.status or {}).get("phase") not in {"Succeeded", "Failed"}:
+            self._tools.tell(pod, "Normal", *life.SANDBOX_CHANGED)
         named = [replace(one, message=self._termination(pod, one).message) for one in containers]
         return revival.revive(pod, sandbox, named, now)
 
@@ -250,6 +253,14 @@ class Pods:  # shape: the one owner of all lives on the node
             event = _failed(instruction, f"{type(error).__name__}: {error}")
         if event is not None:
             self.happen(uid, event)
+        if isinstance(event, life.StartFailed) and event.reason in {"CreateContainerError", "RunContainerError"}:
+            await self._look_for_sandbox(uid, seen.sandbox_id)
+
+    async def _look_for_sandbox(self, uid: str, sandbox: str) -> None:
+        """A container may not start because what it should share with its pod is gone."""
+        with contextlib.suppress(RuntimeFailure):
+            if not await self._tools.runtime.has_sandbox(sandbox):
+                self.happen(uid, life.SandboxLost())
 
     async def _refresh(self, uid: str) -> None:
         slot = self._slots.get(uid)

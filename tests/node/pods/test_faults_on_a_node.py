@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -78,6 +80,17 @@ async def test_after_a_restart_of_the_machine_pods_begin_again_and_count_on(crun
     after = await node.until("always", lambda pod: is_ready(pod) and container(pod)["restartCount"] == 1)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert container(after)["containerID"] != container(before)["containerID"]
+
+
+async def test_a_pod_whose_shared_process_namespace_ended_begins_anew(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("shared", {"script": "exec sleep 1000"}, shareProcessNamespace=True)
+    before = await node.running_pod("shared")
+    init = node.config.root / "sandboxes" / before["metadata"]["uid"] / "init.pid"
+    os.kill(int(init.read_text()), signal.SIGKILL)
+    after = await node.until("shared", lambda pod: is_ready(pod) and container(pod)["restartCount"] > 0)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert any(reason == "SandboxChanged" for reason, _ in await node.events("shared"))
 
 
 async def unplugged(node: Node) -> None:

@@ -208,6 +208,9 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
     async def close_sandbox(self, sandbox: str) -> None:
         """Remove a sandbox whose containers are gone."""
 
+    async def has_sandbox(self, sandbox: str) -> bool:
+        """Whether a sandbox is open, and fit for more containers."""
+
     async def create(self, sandbox: str, spec: ContainerSpec) -> str:
         """Prepare a container up to the point where only its process is missing; answers its id."""
 

@@ -111,6 +111,9 @@ class CriRuntime:  # shape: the calls of the runtime seam
             with contextlib.suppress(OSError):
                 self._cgroups.remove(self._cgroups.pod(qos, sandbox))
 
+    async def has_sandbox(self, sandbox: str) -> bool:
+        return any(one["state"] == cri.SANDBOX_READY for one in await self._sandboxes(sandbox))
+
     async def _stop_sandbox(self, sandbox_id: str) -> None:
         """Stop a sandbox; its shim may end while it is being told to, and another call then finds it ended."""
         for attempt in range(_STOP_ATTEMPTS):

@@ -145,6 +145,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             await self._remove_cgroup(record.cgroup)
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
+    async def has_sandbox(self, sandbox: str) -> bool:
+        record = self._sandbox(sandbox)
+        return record is not None and self._is_open(self._root / "sandboxes" / sandbox, record.spec)
+
     # Containers
 
     async def create(self, sandbox: str, spec: ContainerSpec) -> str:

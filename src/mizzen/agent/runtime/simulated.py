@@ -54,6 +54,9 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
             await self.remove(one.id)
         self._sandboxes.pop(sandbox, None)
 
+    async def has_sandbox(self, sandbox: str) -> bool:
+        return sandbox in self._sandboxes
+
     async def create(self, sandbox: str, spec: ContainerSpec) -> str:
         if sandbox not in self._sandboxes:
             raise RuntimeFailure("CreateContainerError", f"sandbox {sandbox} is not open")
