@@ -16,15 +16,19 @@ from mizzen.agent.events import About, Recorder
 from mizzen.agent.eviction import Guard
 from mizzen.agent.images.imagevolumes import PulledVolumes
 from mizzen.agent.images.policy import Images
+from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.logrotation import rotate_logs
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.node import Health, NodeReporter
 from mizzen.agent.objects import Objects
+from mizzen.agent.plugins import Plugins
 from mizzen.agent.pods import Pods
 from mizzen.agent.podsource import follow_pods
 from mizzen.agent.runtime.base import Runtime
 from mizzen.agent.staticpods import StaticPods
 from mizzen.agent.streams import server as streams
+from mizzen.agent.volumes.csi.drivers import Drivers
+from mizzen.agent.volumes.csi.shell import CsiVolumes
 from mizzen.agent.volumes.localpaths import reclaim
 from mizzen.agent.volumes.shell import Volumes
 from mizzen.api.views.core import Service
@@ -81,6 +85,9 @@ class Agent:
         cache = Cache()
         self._services = cache.of(SERVICES, Service)
         self._events = Recorder(client, clock, hostname)
+        self._directory = KubeletDir(config.kubelet)
+        self._drivers = Drivers(client, clock, config.node_name)
+        self._driver_volumes = CsiVolumes(client, clock, self._drivers, self._directory, self._report)
         pulled = PulledVolumes(images.mountable(), self._objects, clock)
         self.tools = Equipment(
             config=config,
@@ -89,7 +96,7 @@ class Agent:
             runtime=runtime,
             network=network,
             images=images,
-            volumes=Volumes(config.root, client, self._objects, pulled, clock),
+            volumes=Volumes(self._directory, client, self._objects, pulled, self._driver_volumes, clock),
             objects=self._objects,
             events=self._events,
             resources=node.resources_of(config),
@@ -108,6 +115,7 @@ class Agent:
 
     async def run(self, ready: Callable[["Agent"], None] | None = None) -> None:
         """Everything at once, until cancelled."""
+        self._directory.prepare()
         self.pods.restore(await self._runtime.observe())
         listed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
@@ -124,6 +132,11 @@ class Agent:
             group.create_task(self.reporter.run(), name="node")
             group.create_task(self.pods.statuses.run(), name="statuses")
             group.create_task(self.pods.tend(), name="tokens")
+            group.create_task(self.pods.tend_drivers(), name="driver volumes")
+            await self._drivers.announce()
+            plugins = Plugins(self._directory, {"CSIPlugin": self._drivers})
+            await plugins.look()  # drivers that went on running are needed for what pods left behind
+            group.create_task(plugins.run(), name="plugins")
             group.create_task(self._guard.run(), name="guard")
             group.create_task(rotate_logs(self.tools, self.pods), name="logs")
             group.create_task(
@@ -147,6 +160,8 @@ class Agent:
         """Let go of everything but the containers."""
         await self.pods.close()
         self._objects.close()
+        await self._drivers.close()
+        self._directory.close()
         await self._runtime.close()
 
     async def shut_down(self) -> None:
@@ -176,8 +191,12 @@ class Agent:
         images = self.tools.images.listed()
         now = self._clock.now()
         return node.status_of(
-            self.config, self._info, images, health=health, before=before, hostname=self.tools.hostname, now=now
-        )
+            self.config, self._info, images, health=health, before=before, hostname=self.tools.hostname, now=now,
+            in_use=self._driver_volumes.in_use(),
+        )  # fmt: skip
+
+    async def _report(self) -> None:
+        await self.reporter.report()
 
     def _services_of(self, namespace: str) -> list[Object]:
         found = self._services.in_namespace(namespace)

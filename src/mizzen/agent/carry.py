@@ -301,7 +301,7 @@ async def _close(tools: Equipment, pod: Pod, sandbox: str) -> Happening:
 async def _unmount(tools: Equipment, pod: Pod) -> Happening:
     try:
         await tools.volumes.unmount(pod.metadata.uid)
-    except OSError as error:
+    except (OSError, *_API_TROUBLE) as error:
         return life.CleanupFailed("volumes", str(error))
     tools.objects.release(pod.metadata.uid)
     return life.VolumesUnmounted()
@@ -318,8 +318,9 @@ async def _forget(tools: Equipment, pod: Pod, *, delete: bool) -> bool:
         except (ConnectionError, TimeoutError):
             return False
     try:
+        await tools.volumes.unmount(meta.uid)  # of a pod that ended while no agent was there
         await asyncio.to_thread(teardown.remove, tools.pod_home(meta.uid))
         await asyncio.to_thread(teardown.remove, tools.pod_logs(pod))
-    except OSError:
+    except (OSError, *_API_TROUBLE):
         return False
     return True

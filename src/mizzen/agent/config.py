@@ -57,6 +57,11 @@ class AgentConfig:
     shutdown_grace_critical: float = 0.0
 
     @property
+    def kubelet(self) -> Path:
+        """What pods know as /var/lib/kubelet."""
+        return self.root / "kubelet"
+
+    @property
     def cgroup_parent(self) -> str:
         """A control group that no other agent on this machine uses."""
         return f"/mizzen-{hashlib.sha256(str(self.root).encode()).hexdigest()[:8]}-{self.node_name}"

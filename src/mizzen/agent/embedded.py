@@ -49,7 +49,7 @@ async def purge(
         await asyncio.gather(*(runtime.stop(one.id, grace) for one in seen.containers if one.state == "running"))
     for container in seen.containers:
         await runtime.remove(container.id)
-    pods = config.root / "pods"
+    pods = config.kubelet / "pods"
     uids = {one.uid for one in seen.sandboxes} | {path.name for path in (pods.iterdir() if pods.exists() else ())}
     for uid in sorted(uids):
         if network is not None:

@@ -46,7 +46,7 @@ class Equipment:
 
     def pod_home(self, uid: str) -> Path:
         """The directory of a pod."""
-        return self.config.root / "pods" / uid
+        return self.config.kubelet / "pods" / uid
 
     def pod_logs(self, pod: Pod) -> Path:
         """The directory of a pod's logs."""

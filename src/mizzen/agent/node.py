@@ -3,7 +3,7 @@
 Ref: https://kubernetes.io/docs/reference/node/node-status/
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,7 +116,7 @@ def _pressure(kind: str, holds: bool, reasons: tuple[str, str], noun: str) -> tu
 
 def status_of(
     config: AgentConfig, info: Mapping[str, str], images: Iterable[Listed], *, health: Health,
-    before: Iterable[Mapping[str, Any]], hostname: str, now: float,
+    before: Iterable[Mapping[str, Any]], hostname: str, now: float, in_use: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """The whole status of the node."""
     capacity = capacity_of(config)
@@ -136,6 +136,7 @@ def status_of(
             {"name": name, "features": {"recursiveReadOnlyMounts": True}} for name in ("", *config.runtime_handlers)
         ],
         "features": {"supplementalGroupsPolicy": True},
+        **({"volumesInUse": list(in_use)} if in_use else {}),
     }  # fmt: skip
 
 
@@ -205,6 +206,7 @@ class NodeReporter:
         changes = {
             key: value for key, value in status.items() if key == "conditions" or self._written.get(key) != value
         }
+        changes |= dict.fromkeys(self._written.keys() - status.keys())
         if "addresses" in changes:
             changes["$setElementOrder/addresses"] = [{"type": one["type"]} for one in status["addresses"]]
         patch: Object = {"metadata": {"uid": self._uid}, "status": changes}
@@ -245,11 +247,14 @@ class NodeReporter:
             found = await self._client.create(NODES, body)
             self._tell_news((), body["status"]["conditions"])
         self._uid = found["metadata"]["uid"]
-        boot = ((found.get("status") or {}).get("nodeInfo") or {}).get("bootID", "")
+        known = found.get("status") or {}
+        boot = (known.get("nodeInfo") or {}).get("bootID", "")
         present = self._status(())["nodeInfo"].get("bootID", "")
         if boot and boot != present:
             self._tell("Warning", "Rebooted", f"Node {config.node_name} has been rebooted, boot id: {present}")
-        self._written = {"conditions": (found.get("status") or {}).get("conditions") or []}
+        self._written = {"conditions": known.get("conditions") or []}
+        if known.get("volumesInUse"):
+            self._written["volumesInUse"] = known["volumesInUse"]
         await self.report()
         await self._renew()
         _log.info("node registered", node=config.node_name)

@@ -28,6 +28,7 @@ from mizzen.client.resources import CONFIG_MAPS
 from mizzen.machinery.errors import ApiError
 
 _log = log.get("agent")
+_DRIVERS_EVERY = 15.0
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class Pods:  # shape: the one owner of all lives on the node
         tools = self._tools
         known = set(self._slots)
         uids = {one.uid for one in self._observed.sandboxes} | {one.pod_uid for one in self._observed.containers}
-        pods = tools.config.root / "pods"
+        pods = tools.config.kubelet / "pods"
         uids |= {path.name for path in pods.iterdir()} if pods.exists() else set()
         for uid in sorted(uids - known):
             _log.info("orphan removed", uid=uid)
@@ -115,8 +116,11 @@ class Pods:  # shape: the one owner of all lives on the node
                 await tools.runtime.remove(container.id)
             await tools.network.detach(uid)
             await tools.runtime.close_sandbox(uid)
-            await tools.volumes.unmount(uid)
-            await asyncio.to_thread(teardown.remove, tools.pod_home(uid))
+            try:
+                await tools.volumes.unmount(uid)
+                await asyncio.to_thread(teardown.remove, tools.pod_home(uid))
+            except (OSError, ApiError, ConnectionError) as error:
+                _log.warning("orphan not removed yet", uid=uid, error=str(error))
         self._observed = Observed()
 
     def exited(self, seen: ContainerSeen) -> None:
@@ -141,6 +145,18 @@ class Pods:  # shape: the one owner of all lives on the node
             for uid, slot in list(self._slots.items()):
                 if slot.life.volumes == "mounted" and self._tools.volumes.has_stale_tokens(uid):
                     self._spawn(slot, self._refresh(uid))
+
+    async def tend_drivers(self) -> None:
+        """Look after the volumes of storage drivers, until cancelled."""
+        while True:
+            await self._tools.clock.sleep(_DRIVERS_EVERY)
+            for slot in list(self._slots.values()):
+                if slot.life.volumes != "mounted":
+                    continue
+                try:
+                    await self._tools.volumes.tend(slot.life.pod)
+                except (VolumeFailure, OSError, ApiError, ConnectionError, TimeoutError) as error:
+                    self._tools.tell(slot.life.pod, "Warning", "FailedMount", str(error))
 
     def happen(self, uid: str, event: Happening) -> None:
         """Take in an event, decide, and set the instructions going."""

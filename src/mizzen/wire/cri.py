@@ -1,15 +1,13 @@
-"""Messages of the Container Runtime Interface (runtime.v1) as bytes: protocol buffers from a table of field numbers.
+"""Messages of the Container Runtime Interface (runtime.v1) as bytes.
 
-A message is a dict with the field names of the public API; fields that are absent have their zero value. What the
-table does not name is skipped when reading, so newer runtimes may say more.
 Ref: https://github.com/kubernetes/cri-api
 """
 
-import struct
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
-_TABLE: Final = """
+from mizzen.wire.protobuf import Schema
+
+_SCHEMA: Final = Schema("""
 RunPodSandboxRequest: config 1 PodSandboxConfig, runtime_handler 2 string
 RunPodSandboxResponse: pod_sandbox_id 1 string
 PodSandboxConfig: metadata 1 PodSandboxMetadata, hostname 2 string, log_directory 3 string, dns_config 4 DNSConfig, \
@@ -92,9 +90,8 @@ ImageFsInfoRequest:
 ImageFsInfoResponse: image_filesystems 1 *FilesystemUsage
 FilesystemUsage: fs_id 2 FilesystemIdentifier
 FilesystemIdentifier: mountpoint 1 string
-Entry: key 1 string, value 2 string
-"""
-"""A line for each message; `*` marks a list, `int` every kind of varint (booleans and enumerations too)."""
+""")
+encode, decode = _SCHEMA.encode, _SCHEMA.decode
 
 IMAGE_CALLS: Final = frozenset({"ListImages", "PullImage", "RemoveImage", "ImageFsInfo"})
 POD, CONTAINER, NODE, TARGET = 0, 1, 2, 3
@@ -103,152 +100,8 @@ RUNTIME_DEFAULT, UNCONFINED, LOCALHOST = 0, 1, 2
 SANDBOX_READY: Final = 0
 RUNNING, EXITED = 1, 2
 PROPAGATION: Final = {"rprivate": 0, "rslave": 1, "rshared": 2}
-Message = dict[str, Any]
-
-
-def _parsed(table: str) -> dict[str, dict[str, tuple[int, bool, str]]]:
-    """Message → field → (number, is a list, type)."""
-    messages: dict[str, dict[str, tuple[int, bool, str]]] = {}
-    for line in table.strip().splitlines():
-        name, _, rest = line.partition(":")
-        fields = (one.split() for one in rest.split(",") if one.strip())
-        messages[name] = {field: (int(number), kind[0] == "*", kind.lstrip("*")) for field, number, kind in fields}
-    return messages
-
-
-_MESSAGES: Final = _parsed(_TABLE)
-_BY_NUMBER: Final = {
-    name: {number: (field, repeated, kind) for field, (number, repeated, kind) in fields.items()}
-    for name, fields in _MESSAGES.items()
-}
-
-
-class DecodeError(ValueError):
-    """The bytes are not such a message."""
 
 
 def method(call: str) -> str:
     """The gRPC path of a call, such as `RunPodSandbox`; its messages are `{call}Request` and `{call}Response`."""
     return f"/runtime.v1.{'ImageService' if call in IMAGE_CALLS else 'RuntimeService'}/{call}"
-
-
-def encode(name: str, message: Mapping[str, Any]) -> bytes:
-    """A message as bytes. Raises KeyError for a field that it does not have."""
-    out = bytearray()
-    fields = _MESSAGES[name]
-    for field, value in message.items():
-        number, repeated, kind = fields[field]
-        if kind == "map":
-            for key, text in value.items():
-                _append(out, number, "Entry", {"key": key, "value": text})
-        elif repeated:
-            for one in value:
-                _append(out, number, kind, one)
-        elif value or (kind not in {"int", "string"} and value is not None):
-            _append(out, number, kind, value)
-    return bytes(out)
-
-
-def _append(out: bytearray, number: int, kind: str, value: Any) -> None:
-    if kind == "int":
-        out += _varint(number << 3) + _varint(int(value) & 0xFFFF_FFFF_FFFF_FFFF)
-        return
-    data = value.encode() if kind == "string" else encode(kind, value)
-    out += _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def decode(name: str, data: bytes) -> Message:
-    """Bytes as a message; every field is there. Raises DecodeError."""
-    fields = _BY_NUMBER[name]
-    message: Message = {
-        field: {} if kind == "map" else [] if repeated else 0 if kind == "int" else "" if kind == "string" else {}
-        for field, repeated, kind in fields.values()
-    }
-    for number, value in _values(data):
-        if number not in fields:
-            continue
-        field, repeated, kind = fields[number]
-        if kind == "map":
-            entry = decode("Entry", _bytes(value))
-            message[field][entry["key"]] = entry["value"]
-        elif repeated and kind == "int" and isinstance(value, bytes):
-            message[field] += [_signed(one) for one in _packed(value)]
-        else:
-            one = _one(kind, value)
-            if repeated:
-                message[field].append(one)
-            else:
-                message[field] = one
-    return message
-
-
-def _one(kind: str, value: int | bytes) -> Any:
-    if kind == "int":
-        if not isinstance(value, int):
-            raise DecodeError("a number was expected")
-        return _signed(value)
-    if kind == "string":
-        return _bytes(value).decode("utf-8", "replace")
-    return decode(kind, _bytes(value))
-
-
-def _bytes(value: int | bytes) -> bytes:
-    if not isinstance(value, bytes):
-        raise DecodeError("bytes were expected")
-    return value
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _packed(data: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(data):
-        value, at = _read_varint(data, at)
-        yield value
-
-
-def _values(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field numbers and raw values, in the order of the bytes."""
-    at = 0
-    while at < len(data):
-        tag, at = _read_varint(data, at)
-        match tag & 7:
-            case 0:
-                value, at = _read_varint(data, at)
-                yield tag >> 3, value
-            case 2:
-                size, at = _read_varint(data, at)
-                if at + size > len(data):
-                    raise DecodeError("a field is cut off")
-                yield tag >> 3, data[at : at + size]
-                at += size
-            case 1 | 5 as width:
-                size = 8 if width == 1 else 4
-                if at + size > len(data):
-                    raise DecodeError("a field is cut off")
-                yield tag >> 3, int(struct.unpack_from("<Q" if size == 8 else "<I", data, at)[0])
-                at += size
-            case other:
-                raise DecodeError(f"unknown wire type {other}")
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data) and shift < 70:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value & 0xFFFF_FFFF_FFFF_FFFF, at
-    raise DecodeError("a number is cut off")

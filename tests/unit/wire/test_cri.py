@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.wire import cri
+from mizzen.wire.protobuf import DecodeError
 
 TEXT = st.text(max_size=20)
 NUMBER = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -64,13 +65,13 @@ def test_fields_that_are_not_known_are_skipped() -> None:
 def test_any_bytes_are_a_message_or_refused(data: bytes) -> None:
     try:
         cri.decode("ContainerStatusResponse", data)
-    except cri.DecodeError:
+    except DecodeError:
         return
 
 
 @pytest.mark.parametrize("data", [b"\x0a\x05ab", b"\x08", b"\x0b", b"\x09\x00"])
 def test_what_is_cut_off_is_refused(data: bytes) -> None:
-    with pytest.raises(cri.DecodeError):
+    with pytest.raises(DecodeError):
         cri.decode("ContainerStatus", data)
 
 

@@ -162,6 +162,8 @@ def enter_mounts(root: Path) -> bool:
             return True
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    # Within the node mounts are shared, as on any machine: pods with mountPropagation see and make them.
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SHARED)
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     if any(entry[2] == "cgroup" for entry in mounts):
         for entry in mounts:

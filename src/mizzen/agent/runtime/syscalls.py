@@ -44,6 +44,7 @@ _AT_FDCWD = -100
 IN_CLOSE_WRITE: Final = 0x8
 IN_MOVED_TO: Final = 0x80
 IN_CREATE: Final = 0x100
+IN_DELETE: Final = 0x200
 
 
 def _checked(result: int, what: str) -> int:

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.runtime import spawn, syscalls
-from mizzen.api.views.podspec import EmptyDir, HostPath, Pod, Volume
+from mizzen.api.views.podspec import CsiVolume, EmptyDir, HostPath, Pod, Volume
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
 
 
 class VolumeFailure(Exception):
     """A volume cannot be made; the text follows `MountVolume.SetUp failed for volume "x" : ` in the event."""
+
+
+class StepFailure(VolumeFailure):
+    """Another step than the last one failed; the text stands alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,16 @@ class ImageVolumes(Protocol):
         """Directories, uppermost first. Raises VolumeFailure."""
 
 
+class DriverVolumes(Protocol):
+    """Makes volumes by storage drivers."""
+
+    async def mount_claim(self, pod: Pod, claim: Object, persistent: Object, *, read_only: bool) -> Mounted:
+        """A persistent volume that a driver provides. Raises VolumeFailure, ApiError, ConnectionError."""
+
+    async def mount_inline(self, pod: Pod, name: str, source: CsiVolume) -> Mounted:
+        """A volume that lives and dies with the pod. Raises VolumeFailure, ApiError, ConnectionError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a volume goes, and whom to ask."""
@@ -51,6 +66,8 @@ class Place:
     """The pod's own directory for this volume."""
     claims: Claims
     images: ImageVolumes
+    drivers: DriverVolumes
+    directory: KubeletDir
 
 
 async def empty_dir(volume: Volume, place: Place) -> Mounted | None:
@@ -77,11 +94,11 @@ _HOST_TYPES: dict[str, tuple[Callable[[int], bool], str]] = {
 
 
 async def host_path(volume: Volume, place: Place) -> Mounted | None:
-    return _host_path(volume.hostPath) if volume.hostPath is not None else None
+    return _host_path(volume.hostPath, place.directory) if volume.hostPath is not None else None
 
 
-def _host_path(source: HostPath) -> Mounted:
-    path, kind = Path(source.path), source.type or ""
+def _host_path(source: HostPath, directory: KubeletDir) -> Mounted:
+    path, kind = directory.on_node(source.path), source.type or ""
     if kind == "DirectoryOrCreate":
         path.mkdir(mode=0o755, parents=True, exist_ok=True)
     elif kind == "FileOrCreate" and not path.exists():
@@ -139,7 +156,9 @@ async def claim(volume: Volume, place: Place) -> Mounted | None:
         name, read_only = f"{place.pod.metadata.name}-{volume.name}", False
     else:
         return None
-    _, persistent = await place.claims.volume_of(place.pod, name)
+    found, persistent = await place.claims.volume_of(place.pod, name)
+    if "csi" in persistent["spec"]:
+        return await place.drivers.mount_claim(place.pod, found, persistent, read_only=read_only)
     mounted = await persistent_volume(persistent, place)
     return Mounted(mounted.path, mounted.read_only or read_only, mounted.takes_group, mounted.block, mounted.unmount)
 
@@ -151,7 +170,9 @@ async def persistent_volume(persistent: Object, place: Place) -> Mounted:
     if (local := spec.get("local")) is not None:
         return _local(Path(local["path"]), persistent, block=block)
     if (host := spec.get("hostPath")) is not None:
-        return Mounted(_host_path(HostPath(path=host["path"], type=host.get("type"))).path, block=block)
+        return Mounted(
+            _host_path(HostPath(path=host["path"], type=host.get("type")), place.directory).path, block=block
+        )
     if (share := spec.get("nfs")) is not None:
         options = tuple(spec.get("mountOptions") or ())
         return await _nfs(share["server"], share["path"], bool(share.get("readOnly")), options, place.home)
@@ -169,10 +190,16 @@ def _local(path: Path, persistent: Object, *, block: bool) -> Mounted:
     return Mounted(path, takes_group=not block, block=block)
 
 
+async def csi(volume: Volume, place: Place) -> Mounted | None:
+    if volume.csi is None:
+        return None
+    return await place.drivers.mount_inline(place.pod, volume.name, volume.csi)
+
+
 async def unsupported(volume: Volume, place: Place) -> Mounted | None:
     raise VolumeFailure("no volume plugin matched")
 
 
 Mount = Callable[[Volume, Place], Awaitable[Mounted | None]]
-KINDS: tuple[Mount, ...] = (empty_dir, host_path, nfs, image, claim, unsupported)
+KINDS: tuple[Mount, ...] = (empty_dir, host_path, nfs, image, claim, csi, unsupported)
 """Asked in order; the first answer counts. Volumes made of files are `projected`'s."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mizzen.agent.env import ConfigFailure, Sources
+from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.objects import Objects
 from mizzen.agent.runtime import syscalls
-from mizzen.agent.volumes import files, kinds, ownership, projected, subpath, teardown
-from mizzen.agent.volumes.kinds import ImageVolumes, Mounted, Place, VolumeFailure
+from mizzen.agent.volumes import files, kinds, ownership, projected, subpath, teardown, tokens
+from mizzen.agent.volumes.csi.shell import CsiVolumes
+from mizzen.agent.volumes.kinds import ImageVolumes, Mounted, Place, StepFailure, VolumeFailure
 from mizzen.agent.volumes.projected import Material, Token
 from mizzen.api.views.podspec import Pod, Volume
 from mizzen.base.clock import Clock
@@ -21,7 +23,6 @@ from mizzen.client.resources import (
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     SECRETS,
-    SERVICE_ACCOUNTS,
 )
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
@@ -38,8 +39,18 @@ class Mount:
 class Volumes:
     """The volumes of this node's pods, below `root/pods/UID/volumes`."""
 
-    def __init__(self, root: Path, client: Client, objects: Objects, images: ImageVolumes, clock: Clock) -> None:
-        self._root = root / "pods"
+    def __init__(
+        self,
+        directory: KubeletDir,
+        client: Client,
+        objects: Objects,
+        images: ImageVolumes,
+        drivers: CsiVolumes,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._root = directory.root / "pods"
+        self._drivers = drivers
         self._client = client
         self._objects = objects
         self._images = images
@@ -78,9 +89,14 @@ class Volumes:
         now = self._clock.now()
         return mount is not None and any(projected.wants_rotation(token, now) for token in mount.tokens.values())
 
+    async def tend(self, pod: Pod) -> None:
+        """Do what drivers want for a running pod now and then. Raises VolumeFailure, ApiError, ConnectionError."""
+        await self._drivers.tend(pod, self)
+
     async def unmount(self, uid: str) -> None:
-        """Take down every volume of a pod, known or not."""
+        """Take down every volume of a pod, known or not. Raises OSError, ApiError, ConnectionError."""
         home = self._root / uid
+        await self._drivers.unmount(uid)
         self._mounts.pop(uid, None)
         for part in ("volume-subpaths", "volumes"):
             await asyncio.to_thread(teardown.remove, home / part)
@@ -119,11 +135,13 @@ class Volumes:
             payload = projected.payload(pod, volume, material)
             if payload is not None:
                 return await asyncio.to_thread(self._publish, pod, home, payload)
-            place = Place(pod, home, self, self._images)
+            place = Place(pod, home, self, self._images, self._drivers, self._directory)
             for mount in kinds.KINDS:
                 mounted = await mount(volume, place)
                 if mounted is not None:
                     return mounted
+        except StepFailure:
+            raise
         except (ConfigFailure, VolumeFailure, OSError, ValueError) as error:
             raise VolumeFailure(f'MountVolume.SetUp failed for volume "{volume.name}" : {error}') from error
         raise VolumeFailure(f'MountVolume.SetUp failed for volume "{volume.name}" : no volume plugin matched')
@@ -184,24 +202,10 @@ class Volumes:
         return {key: projected.joined(texts) for key, texts in found.items() if texts}
 
     async def _token(self, pod: Pod, audience: str, seconds: int) -> Token:
-        meta = pod.metadata
-        body: Object = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {
-                "audiences": [audience] if audience else [],
-                "expirationSeconds": seconds,
-                "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": meta.name, "uid": meta.uid},
-            },
-        }
-        account = pod.spec.serviceAccountName or "default"
         try:
-            answer = await self._client.create(
-                SERVICE_ACCOUNTS, body, meta.namespace, name=account, subresource="token"
-            )
+            status = await tokens.requested(self._client, pod, audience, seconds)
         except ApiError as error:
             raise VolumeFailure(f"failed to fetch token: {error}") from error
-        status = answer["status"]
         return Token(status["token"], self._clock.now(), times.parse(status["expirationTimestamp"]))
 
     async def _apply_group(self, pod: Pod, volumes: Mapping[str, Mounted]) -> None:

@@ -21,6 +21,11 @@ def mounts_below(directory: Path) -> list[str]:
     return [point for point in plain if point == top or point.startswith(f"{top}/")][::-1]
 
 
+def is_mounted(path: Path) -> bool:
+    """Whether something is mounted just there; it may be a directory or file of the same file system."""
+    return str(path) in mounts_below(path)
+
+
 def unmount_below(directory: Path) -> None:
     """Unmount everything at or below a directory. Raises OSError while anything is left."""
     for point in mounts_below(directory):

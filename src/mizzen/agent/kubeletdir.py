@@ -1,0 +1,58 @@
+"""The directory that pods know as /var/lib/kubelet: each node has its own, also where several share a machine.
+
+Storage drivers mount below it from inside their containers, so it is a shared mount of the node's mount namespace:
+what a driver mounts in its copy appears here, and in the copies of all others.
+"""
+
+import os
+from pathlib import Path
+
+from mizzen.agent.runtime import syscalls
+from mizzen.agent.volumes import teardown
+
+WELL_KNOWN = "/var/lib/kubelet"
+_PARTS = ("pods", "plugins", "plugins_registry", "device-plugins")
+
+
+class KubeletDir:
+    """The directory `root`, and the names that files below it have in pods."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._fd = -1
+
+    def prepare(self) -> None:
+        """Make it, and share what is mounted below it; may be repeated. Raises OSError."""
+        for part in _PARTS:
+            (self.root / part).mkdir(parents=True, exist_ok=True)
+        if not teardown.is_mounted(self.root):
+            syscalls.mount(str(self.root), str(self.root), "", syscalls.MS_BIND | syscalls.MS_REC)
+            # Shared with its own copies alone: what it covers, which may be shared too, is no business of theirs.
+            syscalls.mount("none", str(self.root), "", syscalls.MS_PRIVATE)
+            syscalls.mount("none", str(self.root), "", syscalls.MS_SHARED)
+
+    def on_node(self, path: str) -> Path:
+        """Where a path that a pod or a plugin names is on this node."""
+        clean = os.path.normpath(path)
+        inside = clean.removeprefix(WELL_KNOWN)
+        if clean != WELL_KNOWN and not (clean.startswith(WELL_KNOWN) and inside.startswith("/")):
+            return Path(path)
+        return self.root / inside.lstrip("/")
+
+    def for_pods(self, path: Path) -> str:
+        """The name that a file of this directory has in pods."""
+        return f"{WELL_KNOWN}/{path.relative_to(self.root)}"
+
+    def address(self, socket: Path) -> str:
+        """A name for a socket that is short enough to connect to."""
+        if not socket.is_relative_to(self.root):
+            return str(socket)
+        if self._fd < 0:
+            self._fd = os.open(self.root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/self/fd/{self._fd}/{socket.relative_to(self.root)}"
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,1 @@
+"""Volumes of storage drivers that speak the Container Storage Interface: the node's side."""
