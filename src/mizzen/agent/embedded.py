@@ -26,6 +26,7 @@ _log = log.get("agent")
 def images_of(config: AgentConfig, dial: Dial | None = None) -> StoredImages:
     """The machine's images; `dial` reaches registries."""
     store = ImageStore(config.images_root)
+    store.sweep()
     return StoredImages(store, Puller(store, config.mirrors, dial))
 
 

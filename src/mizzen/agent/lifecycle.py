@@ -175,6 +175,7 @@ class _Planner:
             if one.flip_at and self.now >= one.flip_at:
                 text = f'Back-off pulling image "{spec.image}"'
                 self._emit("Normal", "BackOff", text, one.name)
+                self._emit("Warning", "Failed", "Error: ImagePullBackOff", one.name)
                 shown = f"{text}: {one.reason}: {one.failure}"
                 self._put(replace(one, reason="ImagePullBackOff", message=shown, flip_at=0.0))
             return

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,15 +95,52 @@ def export(name: str, path: Path, images_dir: Path) -> None:
 @click.argument("name")
 @_store_option
 def pull(name: str, images_dir: Path) -> None:
-    """Fetch an image from its registry."""
+    """Fetch an image from its registry, as the user that `docker login` (or another tool) has made you there."""
     from mizzen.agent.images.pull import Puller
     from mizzen.agent.images.reference import parse
 
     async def work() -> str:
-        pulled = await Puller(_store(images_dir)).pull(parse(name))
-        return f"{parse(name)}  {_short(pulled.id)}  {_size(pulled.size)}"
+        wanted = parse(name)
+        shown = _Progress()
+        pulled = await Puller(_store(images_dir), progress=shown.tell).pull(wanted, _logins())
+        shown.end()
+        return f"{wanted}  {_short(pulled.id)}  {_size(pulled.size)}"
 
     click.echo(_run(work))
+
+
+class _Progress:
+    """One line on a terminal that says how much is here; elsewhere nothing."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, tuple[int, int]] = {}
+        self._shown = ""
+
+    def tell(self, layer: str, done: int, whole: int) -> None:
+        """A layer has come so far."""
+        self._layers[layer] = done, whole
+        here = sum(done for done, _ in self._layers.values())
+        all_of = sum(whole for _, whole in self._layers.values())
+        text = f"{_size(here)} of {_size(max(here, all_of))}, {len(self._layers)} layers"
+        if sys.stderr.isatty() and text != self._shown:
+            self._shown = text
+            click.echo(f"\r{text:60}", err=True, nl=False)
+
+    def end(self) -> None:
+        """All of it is here."""
+        if self._shown:
+            click.echo(f"\r{'':60}\r", err=True, nl=False)
+
+
+def _logins() -> Any:
+    """The user's credentials for registries."""
+    from mizzen.agent.images import keyring
+
+    directory = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    try:
+        return keyring.from_config((directory / "config.json").read_bytes())
+    except (OSError, ValueError, AttributeError):
+        return ()
 
 
 @image.command("ls")
@@ -126,13 +165,19 @@ def list_(output: str, images_dir: Path) -> None:
 @click.argument("name")
 @_store_option
 def rm(name: str, images_dir: Path) -> None:
-    """Remove an image that no container uses."""
+    """Forget a name (or id) of an image; with its last name goes the image, unless a container uses it."""
     from mizzen.agent.images.reference import parse
 
     store = _store(images_dir)
-    found = store.find(str(parse(name)))
+    wanted = name if name.startswith("sha256:") else str(parse(name))
+    found = store.find(wanted)
     if found is None:
         raise ConfigError(f"there is no image {name!r} here")
+    names = [one.name for one in store.names() if one.image == found.id and "@" not in one.name]
+    if wanted in names and len(names) > 1:
+        store.untag(wanted)
+        click.echo(f"removed the name {name}")
+        return
     if store.in_use(found.id):
         raise ConfigError(f"the image {name!r} is in use")
     asyncio.run(store.remove(found.id))

@@ -26,13 +26,28 @@ class Registry:
             {"os": "linux", "architecture": own_platform()[1], "config": {},
              "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}
         )  # fmt: skip
-        self.manifest = orjson.dumps(
-            {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-             "config": {"digest": digest(self.config)}, "layers": [{"digest": digest(self.layer)}]}
-        )  # fmt: skip
         self.address = ""
         self.ranges: list[str] = []
+        self.whole = False
+        """Answers do not stop half-way."""
+        self.forms: list[str] = []
+        self.promised = ""
         self.logins: list[str] = []
+
+    @property
+    def manifest(self) -> bytes:
+        layer = {"digest": self.promised or digest(self.layer), "size": len(self.layer)}
+        kind = "application/vnd.oci.image.manifest.v1+json"
+        config = {"digest": digest(self.config)}
+        return orjson.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]})
+
+    def spoil(self) -> None:
+        """Answer other bytes than the manifest says."""
+        self.promised, self.layer = digest(self.layer), self.layer[:-1] + b"\xff"
+
+    def rename_configuration(self) -> None:
+        """Another image with the same layer."""
+        self.config = self.config.replace(b'"config":{}', b'"config":{"User":"other"}')
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -40,6 +55,7 @@ class Registry:
         headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
         if path.startswith("/token"):
             self.logins.append(headers.get("authorization", ""))
+            self.forms.append((await reader.read(int(headers.get("content-length", 0)))).decode())
             answer(writer, 200, orjson.dumps({"token": "open-sesame"}))
         elif headers.get("authorization") != "bearer open-sesame":
             challenge = f'Bearer realm="http://{self.address}/token",service="tests",scope="repository:a:pull"'
@@ -54,11 +70,17 @@ class Registry:
 
     def _blob(self, writer: asyncio.StreamWriter, wanted: str) -> None:
         self.ranges.append(wanted)
+        if not wanted and self.whole:
+            answer(writer, 200, self.layer)
+            return
         if not wanted:
             half = self.layer[: len(self.layer) // 2]
             writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {len(self.layer)}\r\n\r\n".encode() + half)
             return
         start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        if start >= len(self.layer):
+            answer(writer, 416, b"")
+            return
         answer(writer, 206, self.layer[start:])
 
 
@@ -91,6 +113,53 @@ async def test_a_download_goes_on_where_it_broke_off(registry: Registry, tmp_pat
 
 
 async def test_content_with_another_digest_is_refused(registry: Registry, tmp_path: Path) -> None:
-    registry.layer = registry.layer[:-1] + b"\xff"
+    registry.spoil()
     with pytest.raises(PullFailure, match="digest"):
         await Puller(ImageStore(tmp_path)).pull(reference.parse(f"{registry.address}/a:1"))
+
+
+async def test_a_layer_that_is_here_already_is_not_fetched_again(registry: Registry, tmp_path: Path) -> None:
+    store = ImageStore(tmp_path)
+    await Puller(store).pull(reference.parse(f"{registry.address}/a:1"))
+    registry.ranges.clear()
+    registry.rename_configuration()
+    image = await Puller(store).pull(reference.parse(f"{registry.address}/a:2"))
+    assert (image.id, registry.ranges) == (digest(registry.config), [])
+
+
+async def test_what_a_killed_agent_has_fetched_is_gone_on_with(registry: Registry, tmp_path: Path) -> None:
+    store = ImageStore(tmp_path)
+    part = tmp_path / "partial" / digest(registry.layer).removeprefix("sha256:")
+    part.write_bytes(registry.layer[:5])
+    await Puller(store).pull(reference.parse(f"{registry.address}/a:1"))
+    assert registry.ranges == ["bytes=5-"]
+
+
+async def test_what_a_killed_agent_has_fetched_whole_or_wrong_does_no_harm(registry: Registry, tmp_path: Path) -> None:
+    for number, left in enumerate((registry.layer, registry.layer + b"more")):
+        store = ImageStore(tmp_path / str(number))
+        (store.root / "partial" / digest(registry.layer).removeprefix("sha256:")).write_bytes(left)
+        image = await Puller(store).pull(reference.parse(f"{registry.address}/a:1"))
+        assert image.id == digest(registry.config)
+
+
+async def test_two_agents_that_share_a_store_fetch_a_layer_once(registry: Registry, tmp_path: Path) -> None:
+    registry.whole = True
+    pullers = [Puller(ImageStore(tmp_path)) for _ in range(3)]
+    found = await asyncio.gather(*(one.pull(reference.parse(f"{registry.address}/a:1")) for one in pullers))
+    assert {image.id for image in found} == {digest(registry.config)} and registry.ranges == [""]
+    assert not list((tmp_path / "partial").iterdir())
+
+
+async def test_progress_is_told_in_bytes(registry: Registry, tmp_path: Path) -> None:
+    told: dict[str, int] = {}
+    puller = Puller(ImageStore(tmp_path), progress=lambda layer, done, _whole: told.update({layer: done}))
+    await puller.pull(reference.parse(f"{registry.address}/a:1"))
+    assert told[digest(registry.layer)] == len(registry.layer)
+
+
+async def test_an_identity_token_is_exchanged_for_one_that_opens(registry: Registry, tmp_path: Path) -> None:
+    registry.whole = True
+    login = Credential(registry.address, "", "", "passport")
+    await Puller(ImageStore(tmp_path)).pull(reference.parse(f"{registry.address}/a:1"), [login])
+    assert "refresh_token=passport" in registry.forms[0] and "grant_type=refresh_token" in registry.forms[0]

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import tempfile
@@ -14,7 +15,7 @@ import orjson
 
 from mizzen.agent.images.layers import LayerFailure
 from mizzen.agent.images.reference import parse
-from mizzen.agent.images.store import Image, ImageStore
+from mizzen.agent.images.store import Image, ImageStore, for_platform
 
 _REF_NAMES = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
@@ -34,10 +35,16 @@ def _is_directory(path: Path) -> bool:
 
 
 def _extract(archive: tarfile.TarFile, target: Path) -> None:
-    """The regular files of an archive; links and names that lead out of it are not followed."""
+    """The regular files of an archive, and links to those (which old archives have for repeated layers)."""
+    links: dict[Path, Path] = {}
     for member in archive:
         parts = [part for part in member.name.split("/") if part not in {"", "."}]
-        if not member.isreg() or ".." in parts:
+        if ".." in parts:
+            continue
+        if member.issym() or member.islnk():
+            above = target.joinpath(*parts).parent if member.issym() else target
+            links[target.joinpath(*parts)] = Path(os.path.normpath(above / member.linkname))
+        if not member.isreg():
             continue
         path = target.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +52,10 @@ def _extract(archive: tarfile.TarFile, target: Path) -> None:
         if source is not None:
             with path.open("wb") as out:
                 shutil.copyfileobj(source, out)
+    for link, file in links.items():
+        if file.is_relative_to(target) and file.is_file():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.link(file, link)
 
 
 async def _import_directory(store: ImageStore, path: Path, name: str) -> tuple[Image, ...]:
@@ -59,8 +70,9 @@ async def _import_layout(store: ImageStore, path: Path, name: str) -> tuple[Imag
     images = []
     for entry in orjson.loads((path / "index.json").read_bytes())["manifests"]:
         manifest = orjson.loads(_layout_blob(path, entry["digest"]).read_bytes())
-        for nested in manifest.get("manifests", ())[:1]:
-            manifest = orjson.loads(_layout_blob(path, nested["digest"]).read_bytes())
+        if nested := manifest.get("manifests"):
+            chosen = for_platform(nested) or nested[0]["digest"]
+            manifest = orjson.loads(_layout_blob(path, chosen).read_bytes())
         for layer in manifest["layers"]:
             _keep(store, _layout_blob(path, layer["digest"]))
         config = _layout_blob(path, manifest["config"]["digest"]).read_bytes()

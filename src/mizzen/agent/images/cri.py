@@ -14,7 +14,7 @@ from typing import Any
 
 from mizzen.agent.images.archive import export
 from mizzen.agent.images.keyring import Credential, matching
-from mizzen.agent.images.policy import Images, Listed, Present, StoredImages
+from mizzen.agent.images.policy import Listed, Mountable, Present, StoredImages
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
 from mizzen.agent.runtime import crictr
@@ -26,7 +26,7 @@ _LOOK_EVERY = 30.0
 _PULL_PATIENCE = 3600.0
 
 
-class CriImages:  # shape: the ten of `Images`, its start and its end
+class CriImages:  # shape: the calls of `Images`, its start and its end
     """What the runtime's image service has, as of the last look; every pull and removal looks again."""
 
     def __init__(self, channel: CriChannel, machine: StoredImages) -> None:
@@ -110,11 +110,8 @@ class CriImages:  # shape: the ten of `Images`, its start and its end
     def listed(self) -> tuple[Listed, ...]:
         return tuple(Listed(one["id"], (*one["repo_digests"], *one["repo_tags"]), one["size"]) for one in self._images)
 
-    def layers(self, image_id: str) -> tuple[str, ...]:
-        raise KeyError(image_id)  # the runtime keeps them to itself
-
-    def mountable(self) -> Images:
-        return self._machine
+    def mountable(self) -> Mountable:
+        return self._machine  # the runtime keeps its layers to itself
 
     def unused(self) -> tuple[Listed, ...]:
         kept = {one["id"] for one in self._images if one["pinned"]} | self._used

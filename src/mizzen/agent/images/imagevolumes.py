@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mizzen.agent.images import policy
 from mizzen.agent.images.keyring import Credential, from_secret
-from mizzen.agent.images.policy import ImageRefused, Images
+from mizzen.agent.images.policy import ImageRefused, Mountable
 from mizzen.agent.objects import Objects
 from mizzen.agent.volumes.kinds import VolumeFailure
 from mizzen.api.views.podspec import Pod
@@ -16,7 +16,7 @@ from mizzen.client.resources import SECRETS
 class PulledVolumes:
     """`ImageVolumes` over the node's images."""
 
-    images: Images
+    images: Mountable
     objects: Objects
     clock: Clock
 
@@ -32,6 +32,9 @@ class PulledVolumes:
         except ImageRefused as refused:
             raise VolumeFailure(f"{refused.reason}: {refused.message}") from refused
         try:
-            return self.images.layers(present.id)
+            return self.images.hold_layers(present.id, f"volumes-{pod.metadata.uid}")
         except KeyError as error:
             raise VolumeFailure("this node's container runtime does not offer image volumes") from error
+
+    def let_go(self, uid: str) -> None:
+        self.images.let_go(f"volumes-{uid}")

@@ -16,11 +16,12 @@ _HUB = {"index.docker.io", "docker.io", "registry-1.docker.io"}
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A user and password (or identity token) for the registries and paths that `scope` matches."""
+    """A user and password, or an identity token, for the registries and paths that `scope` matches."""
 
     scope: str
     user: str
     password: str
+    identity: str = ""
 
 
 def from_secret(secret: Mapping[str, Any]) -> tuple[Credential, ...]:
@@ -28,13 +29,20 @@ def from_secret(secret: Mapping[str, Any]) -> tuple[Credential, ...]:
     data = secret.get("data") or {}
     try:
         if (encoded := data.get(".dockerconfigjson")) is not None:
-            entries = orjson.loads(base64.b64decode(encoded)).get("auths") or {}
-        elif (encoded := data.get(".dockercfg")) is not None:
-            entries = orjson.loads(base64.b64decode(encoded))
-        else:
-            return ()
+            return from_config(base64.b64decode(encoded))
+        if (encoded := data.get(".dockercfg")) is not None:
+            return _from_entries(orjson.loads(base64.b64decode(encoded)))
     except (orjson.JSONDecodeError, binascii.Error, AttributeError):
-        return ()
+        pass
+    return ()
+
+
+def from_config(text: bytes) -> tuple[Credential, ...]:
+    """The credentials in a `config.json` as image tools keep it. Raises JSONDecodeError, AttributeError."""
+    return _from_entries(orjson.loads(text).get("auths") or {})
+
+
+def _from_entries(entries: Mapping[str, Mapping[str, str]]) -> tuple[Credential, ...]:
     return tuple(one for scope, entry in entries.items() if (one := _credential(scope, entry)) is not None)
 
 
@@ -47,7 +55,7 @@ def _credential(scope: str, entry: Mapping[str, str]) -> Credential | None:
             return None
     stripped = scope.removeprefix("https://").removeprefix("http://").rstrip("/")
     stripped = stripped.removesuffix("/v1").removesuffix("/v2")
-    return Credential(stripped, user, password)
+    return Credential(stripped, user, password, entry.get("identitytoken", ""))
 
 
 def matching(credentials: Iterable[Credential], image: Reference) -> tuple[Credential, ...]:

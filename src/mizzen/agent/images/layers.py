@@ -21,6 +21,7 @@ from mizzen.agent.runtime.syscalls import open_in_root
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 20
+_LINKS = 40
 
 
 class LayerFailure(Exception):
@@ -98,17 +99,17 @@ def _place(root: int, archive: tarfile.TarFile, member: tarfile.TarInfo, times: 
     _make_parents(root, parent)
     with _opened(root, parent or ".", os.O_RDONLY | os.O_DIRECTORY) as directory:
         if name == _OPAQUE:
-            os.setxattr(f"/proc/self/fd/{directory}", "trusted.overlay.opaque", b"y")
+            _make_opaque(directory, ".")
             return
         if name.startswith(_WHITEOUT):
-            _clear(directory, name[len(_WHITEOUT) :])
-            os.mknod(name[len(_WHITEOUT) :], stat.S_IFCHR, 0, dir_fd=directory)
+            _hide(directory, name[len(_WHITEOUT) :])
             return
         _write_member(root, directory, archive, member, name)
-        if member.issym() or member.islnk():
-            os.chown(name, member.uid, member.gid, dir_fd=directory, follow_symlinks=False)
-            return
+        if member.islnk():
+            return  # it is the file it links to, which to give to its owner again would take its set-id bits
         os.chown(name, member.uid, member.gid, dir_fd=directory, follow_symlinks=False)
+        if member.issym():
+            return
         os.chmod(name, stat.S_IMODE(member.mode), dir_fd=directory)
         _set_attributes(directory, name, member)
         stamp = int(member.mtime * 1e9)
@@ -118,14 +119,40 @@ def _place(root: int, archive: tarfile.TarFile, member: tarfile.TarInfo, times: 
             os.utime(name, ns=(stamp, stamp), dir_fd=directory, follow_symlinks=False)
 
 
+def _hide(directory: int, name: str) -> None:
+    """Hide what lower layers have under a name; what this layer has there itself stays, whichever comes first."""
+    try:
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        os.mknod(name, stat.S_IFCHR, 0, dir_fd=directory)
+        return
+    if stat.S_ISDIR(found.st_mode):
+        _make_opaque(directory, name)
+
+
+def _is_whiteout(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def _make_opaque(directory: int, name: str) -> None:
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.setxattr(fd, "trusted.overlay.opaque", b"y")
+    finally:
+        os.close(fd)
+
+
 def _write_member(root: int, directory: int, archive: tarfile.TarFile, member: tarfile.TarInfo, name: str) -> None:
     if member.isdir():
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, 0o755, dir_fd=directory)
             return
-        if not stat.S_ISDIR(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISDIR(found.st_mode):
             os.unlink(name, dir_fd=directory)
             os.mkdir(name, 0o755, dir_fd=directory)
+            if _is_whiteout(found):
+                _make_opaque(directory, name)
         return
     _clear(directory, name)
     if member.isreg():
@@ -148,16 +175,23 @@ def _write_member(root: int, directory: int, archive: tarfile.TarFile, member: t
         raise LayerFailure(f"{member.name}: unknown kind of entry")
 
 
-def _make_parents(root: int, parent: str) -> None:
+def _make_parents(root: int, parent: str, links: int = 0) -> None:
+    """Make a directory and those above it; where a link of this layer leads to a lower one's, its like is made here."""
     if not parent:
         return
     try:
         os.close(open_in_root(root, parent, os.O_PATH | os.O_DIRECTORY))
     except FileNotFoundError:
         above, name = os.path.split(parent)
-        _make_parents(root, above)
+        _make_parents(root, above, links)
         with _opened(root, above or ".", os.O_RDONLY | os.O_DIRECTORY) as directory:
-            os.mkdir(name, 0o755, dir_fd=directory)
+            try:
+                os.mkdir(name, 0o755, dir_fd=directory)
+            except FileExistsError:
+                if links == _LINKS:
+                    raise
+                target = os.path.normpath(Path("/") / above / os.readlink(name, dir_fd=directory))
+                _make_parents(root, target.lstrip("/"), links + 1)
 
 
 def _clear(directory: int, name: str) -> None:

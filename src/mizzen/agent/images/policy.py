@@ -45,8 +45,8 @@ class Listed:
     size: int
 
 
-class Images(Protocol):
-    """Where images come from: the embedded store, or a CRI runtime."""
+class Source(Protocol):
+    """Where an image comes from."""
 
     def find(self, image: Reference) -> Present | None:
         """The image, if it is on this node."""
@@ -57,14 +57,25 @@ class Images(Protocol):
     async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
         """Fetch it. Raises PullFailure."""
 
+
+class Mountable(Source, Protocol):
+    """A source of images whose layers can be mounted as volumes."""
+
+    def hold_layers(self, image_id: str, holder: str) -> tuple[str, ...]:
+        """Directories of an image's layers, uppermost first, kept for a holder. Raises KeyError."""
+
+    def let_go(self, holder: str) -> None:
+        """Keep nothing for a holder any more."""
+
+
+class Images(Source, Protocol):
+    """The images of a node: the embedded store, or a CRI runtime."""
+
     def shown_id(self, image_id: str, name: str) -> str:
         """What a container's status calls the image: `repository@digest` where it is known."""
 
     def listed(self) -> tuple[Listed, ...]:
         """All images."""
-
-    def layers(self, image_id: str) -> tuple[str, ...]:
-        """Directories of its layers, uppermost first. Raises KeyError."""
 
     def unused(self) -> tuple[Listed, ...]:
         """Images that no container holds, the one unused for longest first."""
@@ -72,7 +83,7 @@ class Images(Protocol):
     async def remove(self, image_id: str) -> None:
         """Remove an image that is not in use."""
 
-    def mountable(self) -> "Images":
+    def mountable(self) -> Mountable:
         """Where images come from whose layers can be mounted as volumes: here, or the machine's own store."""
 
     def disk_use(self) -> float:
@@ -111,8 +122,13 @@ class StoredImages:
             names.setdefault(one.image, []).append(one.name)
         return tuple(Listed(one.id, tuple(names.get(one.id, ())), one.size) for one in self.store.images())
 
-    def layers(self, image_id: str) -> tuple[str, ...]:
+    def hold_layers(self, image_id: str, holder: str) -> tuple[str, ...]:
+        self.store.hold(image_id, holder)
         return self.store.layers(image_id)
+
+    def let_go(self, holder: str) -> None:
+        for image in self.store.images():
+            self.store.release(image.id, holder)
 
     def unused(self) -> tuple[Listed, ...]:
         idle = [one for one in self.listed() if not self.store.in_use(one.id)]
@@ -121,7 +137,7 @@ class StoredImages:
     async def remove(self, image_id: str) -> None:
         await self.store.remove(image_id)
 
-    def mountable(self) -> Images:
+    def mountable(self) -> Mountable:
         return self
 
     def disk_use(self) -> float:
@@ -130,13 +146,14 @@ class StoredImages:
 
 
 async def ensure(
-    images: Images, name: str, policy: str | None, credentials: Sequence[Credential], *, tell: Tell, clock: Clock
+    images: Source, name: str, policy: str | None, credentials: Sequence[Credential], *, tell: Tell, clock: Clock
 ) -> Present:
     """The image on this node, pulled if the policy says so. Raises ImageRefused."""
     try:
         image = parse(name)
     except ValueError as error:
         tell("Warning", "InspectFailed", str(error))
+        tell("Warning", "Failed", "Error: InvalidImageName")
         raise ImageRefused("InvalidImageName", str(error)) from error
     wanted = policy or ("Always" if image.tag == "latest" and not image.digest else "IfNotPresent")
     present = images.find(image) or await images.adopt(image)
@@ -146,15 +163,19 @@ async def ensure(
     if wanted == "Never":
         text = f'Container image "{name}" is not present with pull policy of Never'
         tell("Warning", "ErrImageNeverPull", text)
+        tell("Warning", "Failed", "Error: ErrImageNeverPull")
         raise ImageRefused("ErrImageNeverPull", text)
     tell("Normal", "Pulling", f'Pulling image "{name}"')
     began = clock.monotonic()
     try:
         pulled = await images.pull(image, credentials)
     except PullFailure as error:
-        tell("Warning", "Failed", f'Failed to pull image "{name}": {error}')
+        text = str(error)
+        if not text.startswith("failed to pull and unpack"):  # a runtime of its own says so itself
+            text = f'failed to pull and unpack image "{image}": {text}'
+        tell("Warning", "Failed", f'Failed to pull image "{name}": {text}')
         tell("Warning", "Failed", "Error: ErrImagePull")
-        raise ImageRefused("ErrImagePull", f'failed to pull and unpack image "{image}": {error}') from error
+        raise ImageRefused("ErrImagePull", text) from error
     took = times.format_duration(round(clock.monotonic() - began, 3))
     text = f'Successfully pulled image "{name}" in {took} ({took} including waiting). Image size: {pulled.size} bytes.'
     tell("Normal", "Pulled", text)

@@ -2,10 +2,9 @@
 
 import asyncio
 import hashlib
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
 import orjson
 
@@ -14,10 +13,18 @@ from mizzen.agent.images.keyring import Credential, matching
 from mizzen.agent.images.layers import LayerFailure
 from mizzen.agent.images.reference import Reference
 from mizzen.agent.images.registry import PullFailure, Registry
-from mizzen.agent.images.store import Image, ImageStore, own_platform
+from mizzen.agent.images.store import Image, ImageStore, for_platform
 
 _PARALLEL_LAYERS = 4
 _ATTEMPTS = 4
+_PAUSE = 0.1
+"""Seconds before a download is tried again; twice as long each time."""
+_IDLE = 60.0
+"""For how many seconds a registry may say nothing."""
+
+
+def _unseen(_digest: str, _done: int, _whole: int) -> None:
+    """Progress that nobody looks at."""
 
 
 @dataclass(slots=True)
@@ -27,6 +34,9 @@ class Puller:
     store: ImageStore
     mirrors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     dial: http.Dial | None = None
+    progress: Callable[[str, int, int], None] = _unseen
+    """Told of each layer how many of how many bytes are here."""
+    seats: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARALLEL_LAYERS))
     _running: dict[tuple[str, tuple[Credential, ...]], "asyncio.Task[Image]"] = field(default_factory=dict)
 
     async def pull(self, image: Reference, credentials: Sequence[Credential] = ()) -> Image:
@@ -49,20 +59,23 @@ class Puller:
             except PullFailure as error:
                 failure = error
             except (LayerFailure, http.HttpFailure, OSError, orjson.JSONDecodeError, KeyError) as error:
-                failure = PullFailure(f'failed to pull and unpack image "{image}": {error}')
+                failure = PullFailure(str(error) or "no answer from the registry in time")
         raise failure or PullFailure(str(image))
 
     async def _pull(self, image: Reference, registry: Registry) -> Image:
-        body, media_type = await registry.manifest(image.selector)
+        async with asyncio.timeout(_IDLE):
+            body, media_type = await registry.manifest(image.selector)
         digest = "sha256:" + hashlib.sha256(body).hexdigest()
         if image.digest and digest != image.digest:
-            raise PullFailure(f"{image}: the registry answered {digest}")
+            raise PullFailure(f"the registry answered {digest}")
         manifest = orjson.loads(body)
         if "manifests" in manifest or media_type.endswith(("index.v1+json", "list.v2+json")):
-            chosen = _for_platform(manifest["manifests"], image)
+            chosen = for_platform(manifest["manifests"])
+            if not chosen:
+                raise PullFailure("no match for platform in manifest: not found")
             body, _ = await registry.manifest(chosen)
             if "sha256:" + hashlib.sha256(body).hexdigest() != chosen:
-                raise PullFailure(f"{image}: {chosen} has other content than its digest says")
+                raise PullFailure(f"{chosen} has other content than its digest says")
             manifest = orjson.loads(body)
         names = (f"{image.name}@{digest}", *((f"{image.name}:{image.tag}",) if image.tag else ()))
         known = self.store.find(manifest["config"]["digest"])
@@ -70,70 +83,84 @@ class Puller:
             for name in names:
                 self.store.tag(name, known.id, digest)
             return known
-        config, *_ = await asyncio.gather(
-            self._blob_bytes(registry, manifest["config"]["digest"]),
-            self._fetch_layers(registry, [layer["digest"] for layer in manifest["layers"]]),
-        )
+        config = await self._configuration(registry, manifest["config"]["digest"])
         blobs = tuple(layer["digest"] for layer in manifest["layers"])
-        added = await self.store.add(names, config, blobs, digest)
-        for blob in blobs:
-            self.store.blob_path(blob).unlink(missing_ok=True)  # the unpacked layer is what counts
-        return added
+        diff_ids = tuple((orjson.loads(config).get("rootfs") or {}).get("diff_ids") or ())
+        if len(diff_ids) != len(blobs):
+            raise LayerFailure("the configuration and the manifest disagree about the layers")
+        sizes = {layer["digest"]: int(layer.get("size") or 0) for layer in manifest["layers"]}
+        await self._bring_layers(registry, dict(zip(blobs, diff_ids, strict=True)), sizes)
+        return await self.store.add(names, config, blobs, digest, size=sum(sizes.values()))
 
-    async def _blob_bytes(self, registry: Registry, digest: str) -> bytes:
-        await self._fetch(registry, digest)
-        return self.store.blob_path(digest).read_bytes()
+    async def _configuration(self, registry: Registry, digest: str) -> bytes:
+        async with self.store.locked(digest):
+            await self._fetch(registry, digest)
+            return self.store.blob_path(digest).read_bytes()
 
-    async def _fetch_layers(self, registry: Registry, digests: Sequence[str]) -> None:
-        seats = asyncio.Semaphore(_PARALLEL_LAYERS)
+    async def _bring_layers(self, registry: Registry, layers: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+        """Have all layers, from blob to diff id, unpacked; those that other images have are there already."""
 
-        async def one(digest: str) -> None:
-            async with seats:
-                await self._fetch(registry, digest)
+        async def one(blob: str, diff_id: str) -> None:
+            async with self.seats, self.store.locked(blob):  # another node of this machine may be at it
+                if not self.store.has_layer(diff_id):
+                    await self._fetch(registry, blob)
+                    await self.store.unpack(blob, diff_id)
+                self.store.blob_path(blob).unlink(missing_ok=True)  # the unpacked layer is what counts
+                self.progress(blob, sizes[blob], sizes[blob])
 
         try:
             async with asyncio.TaskGroup() as group:
-                for digest in dict.fromkeys(digests):
-                    group.create_task(one(digest))
+                for blob, diff_id in layers.items():
+                    group.create_task(one(blob, diff_id))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures  # the others were given up because of it
 
     async def _fetch(self, registry: Registry, digest: str) -> None:
-        """Download a blob, going on where an earlier attempt stopped."""
+        """Download a blob, going on where an earlier attempt stopped, be it another agent's."""
         final = self.store.blob_path(digest)
         if final.exists():
             return
-        partial = self.store.root / "partial" / f"{digest.removeprefix('sha256:')}.{os.getpid()}"
+        partial = self.store.root / "partial" / digest.removeprefix("sha256:")
+        if _size_of(partial) and f"sha256:{await asyncio.to_thread(_digest_of, partial)}" == digest:
+            partial.rename(final)  # whoever fetched it ended just then
+            return
         for attempt in range(_ATTEMPTS):
             try:
                 await self._download(registry, digest, partial)
                 break
-            except (http.HttpFailure, PullFailure):
+            except (http.HttpFailure, PullFailure, TimeoutError):
                 if attempt == _ATTEMPTS - 1:
                     raise
+                await asyncio.sleep(_PAUSE * 2**attempt)
         found = await asyncio.to_thread(_digest_of, partial)
         if f"sha256:{found}" != digest:
             partial.unlink()
             raise PullFailure(f"{digest}: the content received has digest sha256:{found}")
         partial.rename(final)
 
-    async def _download(self, registry: Registry, digest: str, partial: Any) -> None:
-        start = partial.stat().st_size if partial.exists() else 0
-        async with registry.blob(digest, start) as answer:
+    async def _download(self, registry: Registry, digest: str, partial: Path) -> None:
+        start = _size_of(partial)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(_IDLE) as patience, registry.blob(digest, start) as answer:
+            if answer.status == 416:  # it is longer than the blob: begin anew
+                _forget(partial)
+                raise PullFailure(f"{digest}: the registry has no more than is here already")
             with partial.open("ab" if answer.status == 206 else "wb") as out:
+                whole = int(answer.headers.get("content-length") or 0) + out.tell()
                 async for chunk in answer.body:
                     out.write(chunk)
+                    patience.reschedule(loop.time() + _IDLE)
+                    self.progress(digest, out.tell(), whole)
 
 
-def _digest_of(path: Any) -> str:
+def _forget(partial: Path) -> None:
+    partial.unlink(missing_ok=True)
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _digest_of(path: Path) -> str:
     with path.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def _for_platform(manifests: Sequence[Mapping[str, Any]], image: Reference) -> str:
-    system, architecture = own_platform()
-    for entry in manifests:
-        platform = entry.get("platform") or {}
-        if platform.get("os") == system and platform.get("architecture") == architecture:
-            return str(entry["digest"])
-    raise PullFailure(f'failed to pull image "{image}": no match for platform in manifest: not found')

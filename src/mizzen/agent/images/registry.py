@@ -65,13 +65,13 @@ class Registry:
 
     @asynccontextmanager
     async def blob(self, digest: str, start: int = 0) -> AsyncIterator[http.Answer]:
-        """A blob's bytes from an offset on; status 200 means the whole, 206 the rest. Raises PullFailure."""
+        """A blob's bytes from an offset on: status 200 means the whole, 206 the rest, 416 none. Raises PullFailure."""
         failure = PullFailure(f"{digest}: not found")
         for base in self.endpoints():
             url = f"{base}/v2/{self.image.repository}/blobs/{digest}"
             try:
                 async with self._get(url, {"range": f"bytes={start}-"} if start else {}) as answer:
-                    if answer.status in {200, 206}:
+                    if answer.status in {200, 206, 416}:
                         yield answer
                         return
                     failure = self._refused(answer.status)
@@ -116,12 +116,8 @@ class Registry:
         if "realm" not in asked:
             return basic
         scope = asked.get("scope") or f"repository:{self.image.repository}:pull"
-        query = urlencode(
-            {key: value for key, value in (("service", asked.get("service", "")), ("scope", scope)) if value}
-        )
-        async with http.request(
-            "GET", f"{asked['realm']}?{query}", {"authorization": basic} if basic else {}, dial=self.dial
-        ) as answer:
+        named = {key: value for key, value in (("service", asked.get("service", "")), ("scope", scope)) if value}
+        async with self._asked(asked["realm"], named, basic) as answer:
             if answer.status != 200:
                 raise PullFailure(
                     f'failed to resolve reference "{self.image}": failed to authorize: failed to fetch '
@@ -129,6 +125,22 @@ class Registry:
                 )
             body = orjson.loads(await answer.read())
         return "Bearer " + str(body.get("token") or body.get("access_token") or "")
+
+    @asynccontextmanager
+    async def _asked(self, realm: str, named: Mapping[str, str], basic: str) -> AsyncIterator[http.Answer]:
+        """The authority's answer: an identity token is exchanged, a password (or nothing) shown."""
+        identity = self.credentials[0].identity if self.credentials else ""
+        if identity:
+            form = {**named, "grant_type": "refresh_token", "client_id": "mizzen", "refresh_token": identity}
+            headers = {"content-type": "application/x-www-form-urlencoded"}
+            body = urlencode(form).encode()
+            async with http.request("POST", realm, headers, body, dial=self.dial) as answer:
+                yield answer
+            return
+        joint = "&" if "?" in realm else "?"
+        headers = {"authorization": basic} if basic else {}
+        async with http.request("GET", f"{realm}{joint}{urlencode(named)}", headers, dial=self.dial) as answer:
+            yield answer
 
     def _refused(self, status: int) -> PullFailure:
         if status in {401, 403}:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from mizzen.agent.images.keyring import Credential
-from mizzen.agent.images.policy import Images, Listed, Present
+from mizzen.agent.images.policy import Listed, Mountable, Present
 from mizzen.agent.images.reference import Reference
 
 
@@ -26,8 +26,11 @@ class SimulatedImages:
     def listed(self) -> tuple[Listed, ...]:
         return ()
 
-    def layers(self, image_id: str) -> tuple[str, ...]:
+    def hold_layers(self, image_id: str, holder: str) -> tuple[str, ...]:
         return ()
+
+    def let_go(self, holder: str) -> None:
+        """Nothing is held."""
 
     def unused(self) -> tuple[Listed, ...]:
         return ()
@@ -35,7 +38,7 @@ class SimulatedImages:
     async def remove(self, image_id: str) -> None:
         """There is nothing to remove."""
 
-    def mountable(self) -> Images:
+    def mountable(self) -> Mountable:
         return self
 
     def disk_use(self) -> float:

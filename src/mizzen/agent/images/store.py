@@ -5,13 +5,14 @@ Several agents share one store: everything appears by rename, and an image is in
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import os
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ import orjson
 from mizzen.agent.images import layers
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
+_LOOK_AGAIN = 0.1
+_OLD = 86_400.0
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -101,10 +104,34 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         self._write(self.blob_path(digest), data)
         return digest
 
+    def has_layer(self, diff_id: str) -> bool:
+        """Whether a layer is unpacked here."""
+        return self.layer_path(diff_id).is_dir()
+
+    @contextlib.asynccontextmanager
+    async def locked(self, digest: str) -> AsyncIterator[None]:
+        """While one agent fetches a blob, the others of this machine wait; a lock ends with its process."""
+        path = self.root / "partial" / f"{digest.removeprefix('sha256:')}.lock"
+        while (fd := _lock(path)) is None:  # noqa: ASYNC110 - a file's lock tells nobody, and a thread cannot give up
+            await asyncio.sleep(_LOOK_AGAIN)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(fd)
+
     async def add(
-        self, names: tuple[str, ...], config: bytes, blobs: tuple[str, ...], manifest_digest: str = ""
+        self,
+        names: tuple[str, ...],
+        config: bytes,
+        blobs: tuple[str, ...],
+        manifest_digest: str = "",
+        *,
+        size: int = 0,
     ) -> Image:
-        """Make an image of a configuration and layer blobs (lowest first) that are already kept.
+        """Make an image of a configuration and layers (lowest first) that are unpacked, or whose blobs are kept.
+
+        `size` is that of the blobs when they are not all kept.
 
         Raises: LayerFailure when a layer does not match the configuration.
         """
@@ -113,7 +140,9 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         if len(diff_ids) != len(blobs):
             raise layers.LayerFailure("the configuration and the manifest disagree about the layers")
         await asyncio.gather(*(self.unpack(blob, diff) for blob, diff in zip(blobs, diff_ids, strict=True)))
-        size = sum(self.blob_path(blob).stat().st_size for blob in blobs if self.blob_path(blob).exists())
+        size = size or sum(self.blob_path(blob).stat().st_size for blob in blobs if self.blob_path(blob).exists())
+        for blob in set(blobs) - set(diff_ids):  # one that came uncompressed is kept to be exported as it came
+            self.blob_path(blob).unlink(missing_ok=True)
         image_id = self.put_blob(config)
         image = Image(image_id, diff_ids, size, decoded.get("config") or {}, time.time())
         self._write(self.root / "images" / f"{image_id[7:]}.json", msgspec.json.encode(image))
@@ -178,8 +207,22 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         for diff_id in gone.layers if gone is not None else ():
             if diff_id not in kept:
                 await asyncio.to_thread(shutil.rmtree, self.layer_path(diff_id), ignore_errors=True)
+                self.blob_path(diff_id).unlink(missing_ok=True)
         self.blob_path(image_id).unlink(missing_ok=True)
         shutil.rmtree(self.root / "holders" / image_id[7:], ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what work that was broken off has left: parts of blobs, and layers of no image, when a day old."""
+        kept = {self.layer_path(layer).name for image in self.images() for layer in image.layers} | {"empty"}
+        left = [path for path in (self.root / "layers").iterdir() if path.name not in kept]
+        for path in (*left, *(self.root / "partial").iterdir()):
+            with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+                if time.time() - path.stat().st_ctime < _OLD:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
     def _unpack_now(self, blob: str, diff_id: str) -> None:
         target = self.layer_path(diff_id)
@@ -227,7 +270,28 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         Path(partial).rename(path)
 
 
+def _lock(path: Path) -> int | None:
+    """A descriptor that holds the lock of this file; None while somebody else does."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.stat().st_ino == os.fstat(fd).st_ino:  # else its last holder has removed it meanwhile
+            return fd
+    os.close(fd)
+    return None
+
+
 def own_platform() -> tuple[str, str]:
     """Operating system and architecture, as image indexes name them."""
     machine = platform.machine()
     return "linux", _ARCHITECTURES.get(machine, machine)
+
+
+def for_platform(manifests: Sequence[Mapping[str, Any]]) -> str:
+    """The digest that an index has for this machine; empty when it has none."""
+    own = own_platform()
+    for entry in manifests:
+        wanted = entry.get("platform") or {}
+        if (wanted.get("os"), wanted.get("architecture")) == own:
+            return str(entry["digest"])
+    return ""

@@ -100,6 +100,7 @@ class Volumes:
         self._mounts.pop(uid, None)
         for part in ("volume-subpaths", "volumes"):
             await asyncio.to_thread(teardown.remove, home / part)
+        self._images.let_go(uid)
 
     def subpath(self, uid: str, volume: str, sub: str, container: str, index: int) -> Path:
         """A safe mount source for a path inside a volume. Raises VolumeFailure."""
