@@ -1,11 +1,30 @@
 """Volumes in real containers."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.node.pods.conftest import Node, eventually, phase, waiting
 
-from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
+from mizzen.agent.runtime import syscalls
+from mizzen.agent.volumes import teardown
+from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS
+
+
+async def bound(node: Node, name: str, more: dict[str, object]) -> None:
+    """A persistent volume of this node, and a claim that is bound to it."""
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}]}
+    shared = {"accessModes": ["ReadWriteOnce"], "volumeMode": more.get("volumeMode", "Filesystem")}
+    affinity = {"required": {"nodeSelectorTerms": [term]}}
+    spec = {**shared, "capacity": {"storage": "1Gi"}, "nodeAffinity": affinity, **more}
+    volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
+    await node.client.create(PERSISTENT_VOLUMES, volume)
+    wanted = {**shared, "resources": {"requests": {"storage": "1Gi"}}, "volumeName": name, "storageClassName": ""}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": wanted}
+    await node.client.create(PERSISTENT_VOLUME_CLAIMS, claim, "default")
+    status = {"status": {"phase": "Bound"}}
+    await node.client.patch(PERSISTENT_VOLUME_CLAIMS, name, status, "default", subresource="status")
 
 
 async def test_an_empty_dir_in_memory_is_a_tmpfs_of_its_size(node: Node) -> None:
@@ -46,33 +65,7 @@ async def test_a_sub_path_cannot_leave_its_volume(node: Node, tmp_path: Path) ->
 
 async def test_a_claim_on_a_local_volume_keeps_data_from_pod_to_pod(node: Node, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
-    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}]}
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": "disk"},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "local": {"path": str(tmp_path / "disk")},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
-        },
-    }
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "data"},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "1Gi"}},
-            "volumeName": "disk",
-            "storageClassName": "",
-        },
-    }
-    await node.client.create(PERSISTENT_VOLUMES, volume)
-    await node.client.create(PERSISTENT_VOLUME_CLAIMS, claim, "default")
-    status = {"status": {"phase": "Bound"}}
-    await node.client.patch(PERSISTENT_VOLUME_CLAIMS, "data", status, "default", subresource="status")
+    await bound(node, "data", {"local": {"path": str(tmp_path / "disk")}})
     volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]
     mounts = [{"name": "d", "mountPath": "/d"}]
     await node.create(
@@ -123,3 +116,82 @@ async def test_a_deleted_local_path_volume_takes_its_directory_along(node: Node,
 
     assert await eventually(is_gone)
     assert not path.exists()
+
+
+def host(path: Path, propagation: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """A hostPath volume, and its mount with a propagation."""
+    volumes: list[dict[str, object]] = [{"name": "h", "hostPath": {"path": str(path)}}]
+    return volumes, [{"name": "h", "mountPath": "/h", "mountPropagation": propagation}]
+
+
+async def test_mounts_go_where_their_propagation_lets_them(crun_node: Node, tmp_path: Path) -> None:
+    path = tmp_path / "shared"
+    path.mkdir()
+    for name, propagation in (("master", "Bidirectional"), ("slave", "HostToContainer"), ("private", "None")):
+        volumes, mounts = host(path, propagation)
+        one = {"volumeMounts": mounts, "securityContext": {"privileged": True}}
+        await crun_node.create(name, one, volumes=volumes)
+        await crun_node.running_pod(name)
+    for name in ("master", "slave", "private"):
+        script = f"mkdir /h/{name} && mount -t tmpfs t /h/{name} && touch /h/{name}/x"
+        assert await crun_node.run(name, "sh", "-c", script) == ""
+    (path / "node").mkdir()
+    syscalls.mount("t", str(path / "node"), "tmpfs")
+    (path / "node" / "x").touch()
+    listing = "cd /h; for f in *; do test -e $f/x && echo $f; done; true"
+    seen = {name: (await crun_node.run(name, "sh", "-c", listing)).split() for name in ("master", "slave", "private")}
+    there = [one.name for one in sorted(path.iterdir()) if (one / "x").exists()]
+    assert there == ["master", "node"]
+    assert seen == {"master": ["master", "node"], "slave": ["master", "node", "slave"], "private": ["private"]}
+    for name in ("master", "slave", "private"):
+        await crun_node.delete(name)
+    teardown.unmount_below(path)
+
+
+@pytest.fixture
+def loop_device(tmp_path: Path) -> Iterator[str]:
+    """A block device of a mebibyte."""
+    (tmp_path / "file").write_bytes(b"\0" * (1 << 20))
+    command = ["losetup", "--show", "-f", tmp_path / "file"]
+    device = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    yield device
+    subprocess.run(["losetup", "-d", device], check=True)
+
+
+async def test_a_local_volume_in_block_mode_is_a_device(loop_device: str, node: Node) -> None:
+    await bound(node, "raw", {"local": {"path": loop_device}, "volumeMode": "Block"})
+    one = {"script": "test -b /dev/xvda && dd if=/dev/xvda bs=1024 2>/dev/null | wc -c"}
+    devices = {"volumeDevices": [{"name": "d", "devicePath": "/dev/xvda"}]}
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "raw"}}]
+    await node.create("blocks", {**one, **devices}, volumes=volumes, restartPolicy="Never")
+    assert node.log(await node.until("blocks", phase("Succeeded"))).strip() == str(1 << 20)
+
+
+async def test_a_share_that_cannot_be_mounted_says_what_was_tried(crun_node: Node) -> None:
+    share = {"server": "127.0.0.1", "path": "/exported"}
+    volumes = [{"name": "n", "nfs": share}]
+    await crun_node.create("shares", {"volumeMounts": [{"name": "n", "mountPath": "/n"}]}, volumes=volumes)
+    reason, text = (await eventually(lambda: crun_node.events("shares")))[0]
+    assert reason == "FailedMount"
+    assert text.startswith('MountVolume.SetUp failed for volume "n" : mount failed: exit status ')
+    assert "Mounting arguments: -t nfs 127.0.0.1:/exported " in text
+    await crun_node.delete("shares")
+
+
+async def test_a_user_without_rights_writes_into_a_sub_path_of_an_empty_dir(node: Node) -> None:
+    mounts = [{"name": "e", "mountPath": "/e", "subPath": "deep/er"}]
+    one = {"script": "id -u > /e/who && cat /e/who", "volumeMounts": mounts, "securityContext": {"runAsUser": 1000}}
+    await node.create("plain", one, volumes=[{"name": "e", "emptyDir": {}}], restartPolicy="Never")
+    assert node.log(await node.until("plain", phase("Succeeded"))) == "1000\n"
+
+
+async def test_files_of_a_secret_are_as_closed_as_they_are_told_to_be(node: Node) -> None:
+    secret = {"metadata": {"name": "keys"}, "data": {"a": "YQ==", "b": "Yg=="}}
+    await node.client.create(SECRETS, secret, "default")
+    items = [{"key": "a", "path": "x/a"}, {"key": "b", "path": "b", "mode": 0o600}]
+    source = {"secretName": "keys", "defaultMode": 0o400, "items": items}
+    script = "stat -Lc '%a %g' /s/x/a /s/b; cat /s/x/a"
+    one = {"script": script, "volumeMounts": [{"name": "s", "mountPath": "/s"}]}
+    group = {"securityContext": {"fsGroup": 1001, "runAsUser": 1000}}
+    await node.create("closed", one, volumes=[{"name": "s", "secret": source}], restartPolicy="Never", **group)
+    assert node.log(await node.until("closed", phase("Succeeded"))) == "440 1001\n640 1001\na"

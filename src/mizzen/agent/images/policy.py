@@ -91,7 +91,7 @@ class Images(Source, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StoredImages:
+class StoredImages:  # shape: the calls of `Images` and of `Mountable`
     """The embedded store as `Images`."""
 
     store: ImageStore

@@ -8,7 +8,7 @@ from mizzen.agent.images.policy import Listed, Mountable, Present
 from mizzen.agent.images.reference import Reference
 
 
-class SimulatedImages:
+class SimulatedImages:  # shape: the calls of `Images` and of `Mountable`
     """Every image exists and weighs nothing."""
 
     def find(self, image: Reference) -> Present | None:

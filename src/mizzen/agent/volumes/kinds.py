@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mizzen.agent.kubeletdir import KubeletDir
+from mizzen.agent.resources import pod_limits
 from mizzen.agent.runtime import spawn, syscalls
 from mizzen.api.views.podspec import CsiVolume, EmptyDir, HostPath, Pod, Volume
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
+
+_NFS_PATIENCE = 120.0
 
 
 class VolumeFailure(Exception):
@@ -79,12 +82,40 @@ async def empty_dir(volume: Volume, place: Place) -> Mounted | None:
 
 def _empty_dir(source: EmptyDir, place: Place) -> Mounted:
     place.home.mkdir(parents=True, exist_ok=True)
-    memory = source.medium == "Memory"
-    if memory and not os.path.ismount(place.home):
-        size = f"size={quantity.in_bytes(source.sizeLimit)}" if source.sizeLimit else ""
-        syscalls.mount("tmpfs", str(place.home), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, size)
+    medium = source.medium or ""
+    if medium and not os.path.ismount(place.home):
+        if medium == "Memory":
+            size = memory_size(source, place.pod)
+            data = f"size={size}" if size else ""
+            syscalls.mount("tmpfs", str(place.home), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, data)
+        else:
+            data = f"pagesize={page_size(medium, place.pod)}"
+            syscalls.mount("nodev", str(place.home), "hugetlbfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, data)
     place.home.chmod(0o777)
-    return Mounted(place.home, takes_group=True, unmount=memory)
+    return Mounted(place.home, takes_group=True, unmount=bool(medium))
+
+
+def memory_size(source: EmptyDir, pod: Pod) -> int:
+    """How large a volume in memory may grow, in bytes: its own limit, and the pod's; 0 when there is neither."""
+    limits = (quantity.in_bytes(source.sizeLimit or 0), pod_limits(pod, 0).memory)
+    return min((limit for limit in limits if limit), default=0)
+
+
+def page_size(medium: str, pod: Pod) -> str:
+    """The page size of `HugePages-2Mi`, or for `HugePages` the one that the pod's containers ask for, as `2M`.
+
+    Raises: VolumeFailure when they ask for none, or for several.
+    """
+    sizes = {medium.partition("-")[2]} if "-" in medium else _page_sizes(pod)
+    if len(sizes) != 1:
+        text = "medium HugePages can be used only if container requests one huge page size"
+        raise VolumeFailure(f"{text}: {', '.join(sorted(sizes)) or 'none'}")
+    return next(iter(sizes)).removesuffix("i")
+
+
+def _page_sizes(pod: Pod) -> set[str]:
+    asked = (one.resources.requests or one.resources.limits or {} for one in pod.spec.containers if one.resources)
+    return {name.removeprefix("hugepages-") for names in asked for name in names if name.startswith("hugepages-")}
 
 
 _HOST_TYPES: dict[str, tuple[Callable[[int], bool], str]] = {
@@ -125,13 +156,21 @@ async def nfs(volume: Volume, place: Place) -> Mounted | None:
 
 async def _nfs(server: str, path: str, read_only: bool, options: tuple[str, ...], home: Path) -> Mounted:
     if not _is_mounted(home):
-        flags = ",".join(["ro" if read_only else "rw", *options])
-        done = await spawn.run(["/bin/mount", "-t", "nfs", "-o", flags, f"{server}:{path}", str(home)], timeout=120)
+        command = nfs_command(server, path, (*(("ro",) if read_only else ()), *options), home)
+        done = await spawn.run(["/bin/mount", *command], timeout=_NFS_PATIENCE)
         if done.code:
+            said = done.output.decode(errors="replace").strip()
             raise VolumeFailure(
-                f"mount failed: exit status {done.code}: {done.output.decode(errors='replace').strip()}"
+                f"mount failed: exit status {done.code}\nMounting command: mount\n"
+                f"Mounting arguments: {' '.join(command)}\nOutput: {said}\n"
             )
     return Mounted(home, read_only=read_only, unmount=True)
+
+
+def nfs_command(server: str, path: str, options: tuple[str, ...], home: Path) -> list[str]:
+    """What mount(8) is told of a share."""
+    host = f"[{server}]" if ":" in server else server
+    return ["-t", "nfs", *(["-o", ",".join(options)] if options else []), f"{host}:{path}", str(home)]
 
 
 def _is_mounted(home: Path) -> bool:

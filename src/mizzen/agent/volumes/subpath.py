@@ -5,13 +5,17 @@ The path is opened beneath the volume's root by the kernel, and what was opened 
 
 import contextlib
 import os
+import stat
 from pathlib import Path
 
 from mizzen.agent.runtime import syscalls
 
 
 def bind_subpath(volume: Path, sub: str, target: Path) -> None:
-    """Bind `volume/sub` (made as a directory when absent) on `target`. Raises OSError, ValueError."""
+    """Bind `volume/sub` (made as a directory like the volume's own when absent) on `target`.
+
+    Raises: OSError, ValueError.
+    """
     parts = [part for part in sub.split("/") if part not in {"", "."}]
     if ".." in parts or sub.startswith("/"):
         raise ValueError(f"subPath {sub!r} must not contain '..' nor be absolute")
@@ -34,6 +38,8 @@ def bind_subpath(volume: Path, sub: str, target: Path) -> None:
 
 
 def _make_directories(root: int, parts: list[str]) -> None:
+    # Whoever may write into the volume may write here: containers do not all run as root.
+    mode = stat.S_IMODE(os.fstat(root).st_mode)
     for depth in range(1, len(parts) + 1):
         path = "/".join(parts[:depth])
         try:
@@ -44,5 +50,6 @@ def _make_directories(root: int, parts: list[str]) -> None:
             try:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(parts[depth - 1], 0o750, dir_fd=directory)
+                    os.chmod(parts[depth - 1], mode, dir_fd=directory)
             finally:
                 os.close(directory)

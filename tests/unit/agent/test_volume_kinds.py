@@ -1,0 +1,57 @@
+"""What volumes are made of, before anything is mounted."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from mizzen.agent.runtime import syscalls
+from mizzen.agent.volumes import subpath, teardown
+from mizzen.agent.volumes.kinds import VolumeFailure, memory_size, nfs_command, page_size
+from mizzen.api.views.podspec import Container, EmptyDir, Pod, PodSpec, Resources
+
+
+def pod(*limits: dict[str, str | int | float]) -> Pod:
+    return Pod(spec=PodSpec(containers=tuple(Container(resources=Resources(limits=one)) for one in limits)))
+
+
+def test_a_share_is_mounted_with_its_options() -> None:
+    command = ["-t", "nfs", "-o", "ro,nfsvers=4.2", "nas:/data", "/v"]
+    assert nfs_command("nas", "/data", ("ro", "nfsvers=4.2"), Path("/v")) == command
+    assert nfs_command("fd00::1", "/data", (), Path("/v")) == ["-t", "nfs", "[fd00::1]:/data", "/v"]
+
+
+def test_a_volume_in_memory_is_no_larger_than_it_or_its_pod_may_be() -> None:
+    limited = pod({"memory": "64Mi"}, {"memory": "64Mi"})
+    assert memory_size(EmptyDir(medium="Memory"), limited) == 128 << 20
+    assert memory_size(EmptyDir(medium="Memory", sizeLimit="1Mi"), limited) == 1 << 20
+    assert memory_size(EmptyDir(medium="Memory"), pod({"memory": "64Mi"}, {})) == 0
+
+
+def test_huge_pages_are_of_the_size_that_the_pod_asks_for() -> None:
+    assert page_size("HugePages-1Gi", pod()) == "1G"
+    assert page_size("HugePages", pod({"hugepages-2Mi": "4Mi"})) == "2M"
+    with pytest.raises(VolumeFailure, match="only if container requests one huge page size: none"):
+        page_size("HugePages", pod())
+
+
+def test_a_sub_path_that_is_made_belongs_to_whoever_may_write_the_volume(tmp_path: Path) -> None:
+    volume, target = tmp_path / "volume", tmp_path / "target"
+    volume.mkdir()
+    os.chown(volume, 0, 1234)
+    volume.chmod(0o2777)
+
+    def work() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+        subpath.bind_subpath(volume, "a/b", target)
+        teardown.remove(target)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    for made in (volume / "a", volume / "a/b"):
+        seen = made.stat()
+        assert (stat.S_IMODE(seen.st_mode), seen.st_gid) == (0o2777, 1234)
