@@ -16,9 +16,10 @@ from mizzen.controllers.ownership import about
 from mizzen.controllers.status import status_patch
 from mizzen.controllers.volumes import classes
 from mizzen.controllers.volumes.classes import CLAIM
+from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
 from mizzen.reconcile.controller import Controller, Watch, own, split
-from mizzen.reconcile.plan import NOTHING, Action, Note, Patch, Plan
+from mizzen.reconcile.plan import NOTHING, Action, Delete, Note, Patch, Plan
 
 BY_CLASS: Index[PersistentVolume] = Index("class", lambda volume: (volume.spec.storageClassName,))
 BY_CLAIM: Index[PersistentVolume] = Index(
@@ -192,7 +193,12 @@ def _bound(seen: Claimant) -> Plan:
         accessModes=volume.spec.accessModes,
         capacity=claim.status.capacity or volume.spec.capacity,
     )
-    return Plan(status_patch(PERSISTENT_VOLUME_CLAIMS, claim.metadata, claim.status, status))
+    has = str(claim.status.capacity.get("storage") or "0")
+    notes: tuple[Note, ...] = ()
+    if volume.spec.csi is not None and claim.status.capacity and quantity.compare(classes.requested(claim), has) > 0:
+        text = "waiting for an external controller to expand this PVC"
+        notes = (Note(subject, "ExternalExpanding", text),)
+    return Plan(status_patch(PERSISTENT_VOLUME_CLAIMS, claim.metadata, claim.status, status), notes)
 
 
 def _lost(seen: Claimant, note: Note) -> Plan:
@@ -226,9 +232,34 @@ def reconcile_volume(seen: Held, now: float) -> Plan:
     volume = seen.volume
     phase = _volume_phase(seen)
     status = PersistentVolumeStatus(phase=phase)
+    if phase == "Released" and not volume.metadata.deleting and _is_deleted_here(volume):
+        why = _undeletable(volume)
+        if not why:
+            meta = volume.metadata
+            return Plan((Delete(PERSISTENT_VOLUMES, "", meta.name, uid=meta.uid),))
+        status = PersistentVolumeStatus(phase="Failed", message=why)
+        note = Note(about(volume.metadata, classes.VOLUME), "VolumeFailedDelete", why, "Warning")
+        return Plan(status_patch(PERSISTENT_VOLUMES, volume.metadata, volume.status, status), (note,))
     if volume.status.phase == phase:
         return NOTHING
     return Plan(status_patch(PERSISTENT_VOLUMES, volume.metadata, volume.status, status))
+
+
+def _is_deleted_here(volume: PersistentVolume) -> bool:
+    """Whether no provisioner deletes the storage behind a released volume, which its policy wants deleted."""
+    provisioner = volume.metadata.annotations.get(classes.PROVISIONED_BY, "")
+    return volume.spec.persistentVolumeReclaimPolicy == "Delete" and not provisioner
+
+
+def _undeletable(volume: PersistentVolume) -> str:
+    """Why nobody can delete the storage; empty for a directory of the kind that has always been let go."""
+    if volume.spec.hostPath is None:
+        name = volume.metadata.name
+        return f'error getting deleter volume plugin for volume "{name}": no deletable volume plugin matched'
+    path = str(volume.spec.hostPath.get("path") or "")
+    if path.startswith("/tmp/") and len(path) > len("/tmp/"):
+        return ""
+    return f"host_path deleter only supports /tmp/.+ but received provided {path}"
 
 
 def _volume_phase(seen: Held) -> str:

@@ -1,0 +1,85 @@
+"""Binding, attaching and letting go of volumes: what single snapshots lead to."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim
+from mizzen.api.views.storage import VolumeAttachment
+from mizzen.controllers.volumes import attach, binder
+from mizzen.reconcile.plan import Create, Delete, Patch
+
+
+def volume(name: str, **spec: Any) -> PersistentVolume:
+    reference = {"namespace": "d", "name": "c", "uid": "u"}
+    meta = {"name": name, "uid": f"uid-{name}", "annotations": spec.pop("annotations", {})}
+    return msgspec.convert({"metadata": meta, "spec": {"claimRef": reference, **spec}}, PersistentVolume)
+
+
+def csi(name: str, **spec: Any) -> PersistentVolume:
+    return volume(name, csi={"driver": "disk", "volumeHandle": f"h-{name}"}, **spec)
+
+
+def attachment(name: str, of: str) -> VolumeAttachment:
+    spec = {"attacher": "disk", "nodeName": "n", "source": {"persistentVolumeName": of}}
+    return msgspec.convert({"metadata": {"name": name, "uid": name}, "spec": spec}, VolumeAttachment)
+
+
+def test_a_volume_that_a_pod_needs_is_attached_once() -> None:
+    seen = attach.Snapshot("n", (csi("a"),), (), frozenset())
+    (made,) = attach.reconcile(seen, 0).actions
+    assert isinstance(made, Create)
+    assert made.body["spec"] == {"attacher": "disk", "nodeName": "n", "source": {"persistentVolumeName": "a"}}
+    there = attachment(made.body["metadata"]["name"], "a")
+    assert attach.reconcile(attach.Snapshot("n", (csi("a"),), (there,), frozenset()), 0).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "mounted", "goes"), [("csi-1", (), True), ("csi-1", ("a",), False), ("own", (), False)]
+)
+def test_a_volume_is_detached_when_no_pod_needs_it_and_the_node_has_let_go(
+    name: str, mounted: tuple[str, ...], goes: bool
+) -> None:
+    plan = attach.reconcile(attach.Snapshot("n", (), (attachment(name, "a"),), frozenset(mounted)), 0)
+    assert [isinstance(one, Delete) for one in plan.actions] == ([True] if goes else [])
+
+
+@pytest.mark.parametrize(
+    ("released", "message"),
+    [
+        (csi("a"), 'error getting deleter volume plugin for volume "a": no deletable volume plugin matched'),
+        (
+            volume("a", hostPath={"path": "/data"}),
+            "host_path deleter only supports /tmp/.+ but received provided /data",
+        ),
+    ],
+)
+def test_a_released_volume_that_nobody_can_delete_has_failed(released: PersistentVolume, message: str) -> None:
+    doomed = msgspec.structs.replace(
+        released, spec=msgspec.structs.replace(released.spec, persistentVolumeReclaimPolicy="Delete")
+    )
+    plan = binder.reconcile_volume(binder.Held(doomed, None), 0)
+    (patch,) = plan.actions
+    assert isinstance(patch, Patch)
+    assert (patch.patch["status"]["phase"], patch.patch["status"]["message"]) == ("Failed", message)
+    assert [(note.reason, note.message) for note in plan.notes] == [("VolumeFailedDelete", message)]
+    failed = msgspec.structs.replace(doomed, status=msgspec.structs.replace(doomed.status, phase="Failed"))
+    assert binder.reconcile_volume(binder.Held(failed, None), 0).actions == ()
+
+
+def test_a_volume_of_an_external_provisioner_is_left_to_it() -> None:
+    mine = csi("a", persistentVolumeReclaimPolicy="Delete", annotations={"pv.kubernetes.io/provisioned-by": "disk"})
+    (patch,) = binder.reconcile_volume(binder.Held(mine, None), 0).actions
+    assert isinstance(patch, Patch) and patch.patch["status"]["phase"] == "Released"
+
+
+def test_a_claim_that_wants_more_of_a_driver_waits_for_it() -> None:
+    body = {
+        "metadata": {"namespace": "d", "name": "c", "uid": "u", "annotations": {binder.classes.BIND_COMPLETED: "yes"}},
+        "spec": {"volumeName": "a", "resources": {"requests": {"storage": "2Gi"}}},
+        "status": {"phase": "Bound", "capacity": {"storage": "1Gi"}},
+    }
+    claim = msgspec.convert(body, PersistentVolumeClaim)
+    seen = binder.Claimant(claim, csi("a", capacity={"storage": "1Gi"}), (), None, None, wanted_by_pod=False)
+    assert [note.reason for note in binder.reconcile_claim(seen, 0).notes] == ["ExternalExpanding"]
