@@ -7,7 +7,7 @@ STAMP := .venv/.stamps
 PYTEST := $(BIN)/pytest
 # What a cluster needs of the system, and what the tests need on top: command:package
 SYSTEM := crun:crun conmon:conmon nft:nftables ip:iproute2 conntrack:conntrack mmdebstrap:mmdebstrap
-SYSTEM_TEST := $(SYSTEM) docker-registry:docker-registry containerd:containerd /usr/lib/postgresql/15/bin/postgres:postgresql-15
+SYSTEM_TEST := $(SYSTEM) docker-registry:docker-registry containerd:containerd newuidmap:uidmap /usr/lib/postgresql/15/bin/postgres:postgresql-15
 
 export PYTHONDONTWRITEBYTECODE :=
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from dataclasses import replace
 from typing import Final
 
 from mizzen.agent.config import AgentConfig
@@ -14,7 +15,9 @@ from mizzen.agent.images.store import ImageStore
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.runtime import cgroups, machine
 from mizzen.agent.runtime.base import Runtime
+from mizzen.agent.runtime.cgroups import Groups
 from mizzen.agent.runtime.crun import CrunRuntime
+from mizzen.agent.runtime.ungrouped import Ungrouped
 from mizzen.agent.volumes import teardown
 from mizzen.base import log
 
@@ -32,7 +35,19 @@ def images_of(config: AgentConfig, dial: Dial | None = None) -> StoredImages:
 
 def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:
     """The node's containers; needs a running event loop. Raises RuntimeFailure, OSError."""
-    return CrunRuntime(config.root, images.store, cgroups.find(config.cgroup_parent), machine.find_programs())
+    groups, programs = groups_of(config), machine.find_programs()
+    if isinstance(groups, Ungrouped):
+        programs = replace(programs, flags=("--cgroup-manager=disabled",))
+    return CrunRuntime(config.root, images.store, groups, programs)
+
+
+def groups_of(config: AgentConfig) -> Groups:
+    """The node's control groups, or what stands for them where an ordinary user has none."""
+    with contextlib.suppress(OSError):
+        found = cgroups.find(config.cgroup_parent)
+        if cgroups.are_ours(found):
+            return found
+    return Ungrouped(config.root, config.cgroup_parent)
 
 
 async def purge(
@@ -57,13 +72,12 @@ async def purge(
             await network.detach(uid)
         await runtime.close_sandbox(uid)
     await runtime.close()
-    await _remove_groups(config.cgroup_parent)
+    await _remove_groups(groups_of(config), config.cgroup_parent)
     await asyncio.to_thread(teardown.remove, config.root)
 
 
-async def _remove_groups(parent: str) -> None:
+async def _remove_groups(groups: Groups, parent: str) -> None:
     """Remove a node's control groups; the kernel counts an ended process in them until it is reaped, a moment later."""
-    groups = cgroups.find(parent)
     for pid in groups.members(parent):  # of a container that its runtime has lost; all others have ended
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 """`mizzen down`: end a cluster; its data stays unless asked otherwise."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -8,6 +9,7 @@ from mizzen.cli.options import cluster_options, data_dir_of
 from mizzen.cli.progress import Progress
 from mizzen.cluster import config as configs
 from mizzen.cluster import lifecycle
+from mizzen.cluster.rootless import enter
 
 
 @click.command()
@@ -20,6 +22,11 @@ def down(name: str, data_dir: Path | None, delete_data: bool) -> None:
     if config is None:
         click.echo(f"there is no cluster in {directory}")
         return
+    if enter.is_outside() and config.runtime != "simulated":
+        enter.open_namespaces(config)
+        with enter.closing(config):
+            status = enter.run_as_root(config)
+        sys.exit(status)
     with Progress() as progress:
         lifecycle.stop(config, progress.say)
         if delete_data:

@@ -27,6 +27,10 @@ def image() -> None:
       mizzen image import backup.tar        # an OCI layout or a docker-archive
       mizzen image pull docker.io/library/nginx:1.27
     """
+    from mizzen.cluster.rootless import enter
+
+    if enter.is_outside():  # the files of images have many owners
+        enter.run_alone()
 
 
 def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from mizzen.cli.options import cluster_options, data_dir_of
 from mizzen.cli.progress import Progress
 from mizzen.cluster import lifecycle
 from mizzen.cluster.config import RuntimeName
+from mizzen.cluster.rootless import enter
 
 
 @click.command()
@@ -50,6 +51,10 @@ def up(  # shape: one parameter for each option
     with Progress() as progress:
         wishes = lifecycle.Wishes(nodes=nodes, api_port=api_port, runtime=runtime, runtime_endpoint=runtime_endpoint)
         config = lifecycle.prepare(name, data_dir_of(name, data_dir), wishes)
+        if enter.is_outside() and config.runtime != "simulated":
+            progress.say("opening the cluster's namespaces")
+            enter.open_namespaces(config)
+            enter.become_root(config)
         lifecycle.start(config, progress.say)
         if wait:
             lifecycle.wait_until_ready(config, timeout, progress.say)

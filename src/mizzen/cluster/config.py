@@ -17,6 +17,8 @@ RuntimeName = Literal["crun", "cri", "simulated"]
 DEFAULT_NAME: Final = "mizzen"
 SERVICE_CIDR: Final = "10.96.0.0/16"
 CLUSTER_DOMAIN: Final = "cluster.local"
+INSIDE: Final = "MIZZEN_INSIDE"
+"""Set where an ordinary user is root of namespaces of the cluster's own: the socket that dials outside, or nothing."""
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
 
 
@@ -91,7 +93,7 @@ class ClusterConfig:
 
 def default_data_dir(name: str) -> Path:
     """/var/lib/mizzen/NAME for root, else below the user's data directory."""
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and INSIDE not in os.environ:
         return Path("/var/lib/mizzen") / name
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "mizzen" / name

@@ -23,6 +23,8 @@ from mizzen.client import kubeconfig
 from mizzen.cluster import config as configs
 from mizzen.cluster import containerd, networks, processes
 from mizzen.cluster.config import ClusterConfig, ConfigError, RuntimeName
+from mizzen.cluster.rootless import enter
+from mizzen.ingress import envoy
 from mizzen.machinery import times
 
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
@@ -222,8 +224,8 @@ def _endpoint(config: ClusterConfig, wishes: Wishes) -> str:
 def _check_machine(config: ClusterConfig) -> None:
     if config.runtime == "simulated":
         return
-    if os.geteuid() != 0:
-        raise ConfigError("real containers need root here; try: sudo mizzen up, or mizzen up --runtime simulated")
+    if enter.is_outside():
+        enter.check(config)
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     needed = NEEDED["network"] | ({} if config.runtime_endpoint else NEEDED[config.runtime])
     missing = sorted({package for command, package in needed.items() if shutil.which(command, path=path) is None})
@@ -236,6 +238,8 @@ def _with_ports(config: ClusterConfig, wanted: int | None) -> ClusterConfig:
     if wanted is not None and not _is_free(wanted):
         raise ConfigError(f"port {wanted} is taken; choose another with --api-port")
     api = wanted or _free_port(config.api_port, (6443, *range(7443, 7543)))
+    if envoy.running(config.data_dir / "ingress") is not None:  # it outlived its controller, and has its ports
+        return replace(config, api_port=api)
     http = _free_port(config.http_port, (80, *range(8080, 8180)))
     https = _free_port(config.https_port, (443, *range(8443, 8543)))
     return replace(config, api_port=api, http_port=http, https_port=https)

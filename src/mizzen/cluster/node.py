@@ -44,6 +44,8 @@ from mizzen.cluster import containerd
 from mizzen.cluster.config import ConfigError, RuntimeName
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.restarts import start_anew
+from mizzen.cluster.rootless import outside
+from mizzen.cluster.rootless.enter import dial_socket
 from mizzen.dns import shell as dns
 from mizzen.machinery.errors import ApiError
 from mizzen.net.client import Endpoint, SocketTransport
@@ -51,9 +53,9 @@ from mizzen.net.server import Listener
 from mizzen.net.tls import client_context, server_context
 from mizzen.proxy import shell as proxy
 
+_MACHINE_NET: Final = "MIZZEN_MACHINE_NET"
 PURGE_GRACE: Final = 10.0
 """How many seconds containers have to end by themselves when a cluster goes down."""
-_MACHINE_NET: Final = "MIZZEN_MACHINE_NET"
 _CNI: Final = cninone.Places(Path("/etc/cni/net.d"), Path("/opt/cni/bin"), Path("/run/mizzen/cni"))
 """Where CRI runtimes look for a pod network by default; the one found there is used."""
 _log = log.get("node")
@@ -90,7 +92,7 @@ def run(options: Options) -> None:
         containerd.start(daemon, machine_net)
     tending = containerd.supervise(daemon, machine_net) if daemon is not None else None
     try:
-        uvloop.run(_run(options, _dialer(machine_net) if options.netns is not None else None, tending))
+        uvloop.run(_run(options, _dialer(machine_net, options), tending))
     except asyncio.CancelledError:
         return
     except ConfigError:
@@ -210,8 +212,12 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
     )
 
 
-def _dialer(namespace: int) -> Dial:
+def _dialer(namespace: int, options: Options) -> Dial | None:
     """Opens connections in the machine's own network namespace, where its registries and resolvers are reached."""
+    if (path := dial_socket()) is not None:
+        return outside.dialer(path)
+    if options.netns is None:
+        return None
     threads = ThreadPoolExecutor(4, "dial", initializer=syscalls.setns, initargs=(namespace, syscalls.CLONE_NEWNET))
 
     def connect(host: str, port: int) -> socket.socket:

@@ -57,19 +57,24 @@ def stop(record: Path, *, seconds: float = 10.0) -> bool:
     if found is None:
         record.unlink(missing_ok=True)
         return False
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(found.pid, signal.SIGTERM)
-    if not _gone(record, seconds):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(found.pid, signal.SIGKILL)
-        _gone(record, 5.0)
+    end(found, seconds=seconds)
     record.unlink(missing_ok=True)
     return True
 
 
-def _gone(record: Path, seconds: float) -> bool:
+def end(found: Record, *, seconds: float = 10.0) -> None:
+    """End a process: SIGTERM, then SIGKILL after so many seconds."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGTERM)
+    if not _gone(found, seconds):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, signal.SIGKILL)
+        _gone(found, 5.0)
+
+
+def _gone(found: Record, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while (found := running(record)) is not None:
+    while _start_time(found.pid) == found.started:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(found.pid, os.WNOHANG)
         if time.monotonic() > deadline:

@@ -16,6 +16,7 @@ from typing import IO, Any
 import zstandard
 from isal import igzip
 
+from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.agent.runtime.syscalls import open_in_root
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
@@ -104,6 +105,8 @@ def _place(root: int, archive: tarfile.TarFile, member: tarfile.TarInfo, times: 
         if name.startswith(_WHITEOUT):
             _hide(directory, name[len(_WHITEOUT) :])
             return
+        if (member.ischr() or member.isblk()) and in_user_namespace():
+            return  # nobody may make device nodes there: the image goes without
         _write_member(root, directory, archive, member, name)
         if member.islnk():
             return  # it is the file it links to, which to give to its owner again would take its set-id bits
@@ -135,9 +138,10 @@ def _is_whiteout(found: os.stat_result) -> bool:
 
 
 def _make_opaque(directory: int, name: str) -> None:
+    owner = "user" if in_user_namespace() else "trusted"
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        os.setxattr(fd, "trusted.overlay.opaque", b"y")
+        os.setxattr(fd, f"{owner}.overlay.opaque", b"y")
     finally:
         os.close(fd)
 
@@ -218,7 +222,7 @@ def _set_attributes(directory: int, name: str, member: tarfile.TarInfo) -> None:
     """File capabilities and the like (`SCHILY.xattr.*` records)."""
     for key, value in member.pax_headers.items():
         attribute = key.removeprefix("SCHILY.xattr.")
-        if attribute == key or attribute.startswith("trusted.overlay."):
+        if attribute == key or attribute.startswith(("trusted.overlay.", "user.overlay.")):
             continue
         with contextlib.suppress(OSError):
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)

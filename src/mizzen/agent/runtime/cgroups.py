@@ -8,10 +8,44 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from mizzen.agent.runtime.base import Limits, Usage
+from mizzen.agent.runtime.namespaces import in_user_namespace
 
 _V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "systemd", "hugetlb")
+_NEEDED = {"cpu", "memory", "pids"}
+
+
+class Groups(Protocol):
+    """What the embedded runtime needs of control groups, or of what stands for them where there are none."""
+
+    def pod(self, qos: str, uid: str) -> str:
+        """The name of a pod's group."""
+
+    def make(self, group: str, limits: Limits) -> None:
+        """Create a group and set its limits. Raises OSError."""
+
+    def limit(self, group: str, limits: Limits) -> None:
+        """Set a group's limits. Raises OSError."""
+
+    def remove(self, group: str) -> None:
+        """Remove a group and everything below it. Raises OSError while processes live in it."""
+
+    def members(self, group: str) -> set[int]:
+        """The processes of a group and of those below it."""
+
+    def holds(self, group: str, pid: int) -> bool:
+        """Whether a process is one of them."""
+
+    def move(self, group: str, pid: int) -> None:
+        """Put a process into a group of its own, which is made. Raises OSError."""
+
+    def usage(self, group: str) -> Usage:
+        """What a group consumes; zeros when it is gone."""
+
+    def was_oom_killed(self, group: str) -> bool:
+        """Whether the kernel has killed a process of this group for want of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +110,28 @@ class Cgroups:
             with contextlib.suppress(OSError):
                 found.update(int(pid) for pid in (Path(directory) / "cgroup.procs").read_text().split())
         return found
+
+    def holds(self, group: str, pid: int) -> bool:
+        return pid in self.members(group)
+
+    def move(self, group: str, pid: int) -> None:
+        for controller in [""] if self.unified else list(self.mounts):
+            if controller in {"devices", "freezer"}:
+                continue
+            directory = self.path(group, controller)
+            directory.mkdir(exist_ok=True)
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if controller == "cpuset":
+                    (directory / name).write_text((directory.parent / name).read_text())
+            (directory / "cgroup.procs").write_text(str(pid))
+
+    def was_oom_killed(self, group: str) -> bool:
+        path = self.path(group, "memory") / ("memory.events" if self.unified else "memory.oom_control")
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            return False
+        return any(line.startswith("oom_kill ") and not line.endswith(" 0") for line in lines)
 
     def usage(self, group: str) -> Usage:
         """What a group consumes; zeros when it is gone."""
@@ -142,6 +198,8 @@ def find(parent: str) -> Cgroups:
     unified: Path | None = None
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, target, fstype, options, *_ = line.split()
+        if not Path(target).is_dir():  # another mount hides it
+            continue
         if fstype == "cgroup":
             names = {option.removeprefix("name=") for option in options.split(",")}
             v1.update((name, Path(target)) for name in _V1 if name in names)
@@ -154,6 +212,16 @@ def find(parent: str) -> Cgroups:
     if unified is None:
         raise OSError("no control groups are mounted")
     return Cgroups({"": unified}, parent, unified=True)
+
+
+def are_ours(groups: Cgroups) -> bool:
+    """Whether groups that limit can be made here: root's can, an ordinary user's where they have been delegated."""
+    if not in_user_namespace():
+        return True
+    top = groups.path("", "memory")
+    if not os.access(top, os.W_OK):
+        return False
+    return not groups.unified or set((top / "cgroup.controllers").read_text().split()) >= _NEEDED
 
 
 def _number(path: Path) -> int:

@@ -14,6 +14,7 @@ import orjson
 
 from mizzen.agent.runtime import spawn, syscalls
 from mizzen.agent.runtime.base import RuntimeFailure
+from mizzen.agent.runtime.machine import Programs
 from mizzen.agent.runtime.namespaces import in_thread
 
 
@@ -21,8 +22,7 @@ from mizzen.agent.runtime.namespaces import in_thread
 class Monitor:
     """Where the programs and the shared directories are."""
 
-    conmon: str
-    oci_runtime: str
+    programs: Programs
     state: Path
     exits: Path
 
@@ -31,17 +31,17 @@ class Monitor:
         ours, theirs = os.pipe2(os.O_CLOEXEC)
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         argv = [
-            self.conmon, "--api-version", "1", "-c", container, "-u", container, "-n", container,
-            "-r", self.oci_runtime, "-b", str(bundle), "--persist-dir", str(bundle), "--full-attach",
+            self.programs.conmon, "--api-version", "1", "-c", container, "-u", container, "-n", container,
+            "-r", self.programs.oci_runtime, "-b", str(bundle), "--persist-dir", str(bundle), "--full-attach",
             "-p", str(bundle / "pid"), "-P", str(bundle / "conmon.pid"), "--exit-dir", str(self.exits),
             "-l", f"k8s-file:{log}", "--log-level", "error", "--no-sync-log",
-            f"--runtime-arg=--root={self.state}", *flags,
+            *(f"--runtime-arg={flag}" for flag in (*self.programs.flags, f"--root={self.state}")), *flags,
         ]  # fmt: skip
         try:
             pid = _start_in(bundle, argv, {0: null, 1: null, 2: null, 3: theirs})
         except OSError as error:
             os.close(ours)
-            raise RuntimeFailure("CreateContainerError", f"cannot start {self.conmon}: {error}") from error
+            raise RuntimeFailure("CreateContainerError", f"cannot start {self.programs.conmon}: {error}") from error
         finally:
             os.close(null)
             os.close(theirs)

@@ -33,7 +33,7 @@ from mizzen.agent.runtime.base import (
     SandboxSpec,
     Usage,
 )
-from mizzen.agent.runtime.cgroups import Cgroups
+from mizzen.agent.runtime.cgroups import Groups
 from mizzen.agent.runtime.exits import Exits
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.runtime.streams import attach_to, execute
@@ -85,7 +85,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
 
     name = "mizzen"
 
-    def __init__(self, root: Path, images: Unpacked, cgroups: Cgroups, programs: machine.Programs) -> None:
+    def __init__(self, root: Path, images: Unpacked, cgroups: Groups, programs: machine.Programs) -> None:
         self.version = programs.version
         self._root = root
         self._images = images
@@ -93,7 +93,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         self._programs = programs
         for directory in ("containers", "sandboxes", "exits", "state"):
             (root / directory).mkdir(parents=True, exist_ok=True)
-        self._monitor = conmon.Monitor(programs.conmon, programs.oci_runtime, root / "state", root / "exits")
+        self._monitor = conmon.Monitor(programs, root / "state", root / "exits")
         self._exits = Exits(root / "exits")
         self._seen_exits: dict[str, ContainerSeen] = {}
 
@@ -136,7 +136,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         for container in self._of_sandbox(sandbox):
             await self.remove(container)
         init = records.read_pid(home / "init.pid")
-        if init and record and init in self._cgroups.members(record.cgroup):
+        if init and record and self._cgroups.holds(record.cgroup, init):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(init, signal.SIGKILL)
             await machine.gone(init)
@@ -244,8 +244,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             process = orjson.loads((home / "config.json").read_bytes())["process"]
         except FileNotFoundError as error:
             raise RuntimeFailure("NotFound", f"container {container} not found") from error
-        argv = [self._programs.oci_runtime, f"--root={self._root / 'state'}", "exec"]
-        return await execute(argv, container, {**process, "args": list(command), "terminal": tty}, stdin=stdin)
+        return await execute(
+            self._command("exec"), container, {**process, "args": list(command), "terminal": tty}, stdin=stdin
+        )
 
     async def attach(self, container: str) -> Exec:
         home = self._root / "containers" / container
@@ -346,7 +347,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if ids is not None:
             os.chown(home / "upper", ids[0], ids[0])
             layers = tuple(mapped.view(home, f"layer{index}", layer, users_fd) for index, layer in enumerate(layers))
-        syscalls.mount_overlay(layers, str(home / "upper"), str(home / "work"), str(home / "rootfs"))
+        upper, work, target = (str(home / part) for part in ("upper", "work", "rootfs"))
+        syscalls.mount_overlay(layers, upper, work, target, as_user=namespaces.in_user_namespace())
         for layer in layers if ids is not None else ():
             syscalls.unmount(layer)  # the overlay has its own reference
 
@@ -377,7 +379,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     async def _start_init(self, home: Path, group: str) -> None:
         pid = machine.start_init()
         (home / "init.pid").write_text(str(pid))
-        machine.move(self._cgroups, f"{group}/init", pid)
+        self._cgroups.move(f"{group}/init", pid)
 
     def _signal(self, home: Path, container: str, record: _ContainerRecord, signal_number: int) -> None:
         members = self._cgroups.members(record.cgroup)
@@ -391,7 +393,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if (self._root / "exits" / container).exists():
             return False
         first = records.read_pid(self._root / "containers" / container / "pid")
-        return first in self._cgroups.members(record.cgroup)
+        return self._cgroups.holds(record.cgroup, first)
 
     async def _remove_cgroup(self, group: str) -> None:
         for attempt in range(50):
@@ -408,7 +410,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         _log.warning("control group stays behind", group=group)
 
     async def _oci(self, *arguments: str) -> spawn.Finished:
-        return await spawn.run([self._programs.oci_runtime, f"--root={self._root / 'state'}", *arguments], timeout=60)
+        return await spawn.run(self._command(*arguments), timeout=60)
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [self._programs.oci_runtime, *self._programs.flags, f"--root={self._root / 'state'}", *arguments]
 
     def _seen(self, container: str) -> ContainerSeen | None:
         if (known := self._seen_exits.get(container)) is not None:
@@ -433,7 +438,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             return replace(base, state="running" if base.started_at else "created")
         exit_file = self._root / "exits" / container
         code, finished = records.exit_code(exit_file)
-        oom = code != 0 and machine.was_oom_killed(self._cgroups, record.cgroup)
+        oom = code != 0 and self._cgroups.was_oom_killed(record.cgroup)
         seen = replace(base, state="exited", exit_code=code, finished_at=finished, oom_killed=oom)
         if exit_file.exists():
             self._seen_exits[container] = seen

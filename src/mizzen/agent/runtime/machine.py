@@ -17,8 +17,7 @@ import orjson
 
 from mizzen.agent.runtime import spawn, syscalls
 from mizzen.agent.runtime.base import ContainerSpec, RuntimeFailure
-from mizzen.agent.runtime.cgroups import Cgroups
-from mizzen.agent.runtime.namespaces import in_thread
+from mizzen.agent.runtime.namespaces import in_thread, in_user_namespace
 from mizzen.agent.runtime.oci_config import CAPABILITIES, Place
 
 _CLONE_NEWPID = 0x20000000
@@ -32,6 +31,8 @@ class Programs:
     conmon: str
     oci_runtime: str
     version: str
+    flags: tuple[str, ...] = ()
+    """What the OCI runtime is told in every call."""
 
 
 def find_programs() -> Programs:
@@ -73,8 +74,8 @@ def own_capabilities() -> frozenset[str]:
 
 @functools.cache
 def _oom_floor() -> int:
-    """The lowest oom_score_adj we may set: without CAP_SYS_RESOURCE it can only be raised."""
-    if "CAP_SYS_RESOURCE" in own_capabilities():
+    """The lowest oom_score_adj we may set: without the machine's own CAP_SYS_RESOURCE it can only be raised."""
+    if "CAP_SYS_RESOURCE" in own_capabilities() and not in_user_namespace():
         return -1000
     return int(Path("/proc/self/oom_score_adj").read_text())
 
@@ -167,26 +168,3 @@ async def gone(pid: int) -> None:
 def _reap(pid: int) -> None:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-
-
-def move(cgroups: Cgroups, group: str, pid: int) -> None:
-    """Put a process into a control group of its own, which is made."""
-    for controller in [""] if cgroups.unified else list(cgroups.mounts):
-        if controller in {"devices", "freezer"}:
-            continue
-        directory = cgroups.path(group, controller)
-        directory.mkdir(exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            if controller == "cpuset":
-                (directory / name).write_text((directory.parent / name).read_text())
-        (directory / "cgroup.procs").write_text(str(pid))
-
-
-def was_oom_killed(cgroups: Cgroups, group: str) -> bool:
-    """Whether the kernel has killed a process of this group for want of memory."""
-    path = cgroups.path(group, "memory") / ("memory.events" if cgroups.unified else "memory.oom_control")
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return False
-    return any(line.startswith("oom_kill ") and not line.endswith(" 0") for line in lines)

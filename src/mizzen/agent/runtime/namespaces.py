@@ -5,6 +5,7 @@ Also the mount namespace of the agent itself, which outlives it in the container
 
 import contextlib
 import fcntl
+import functools
 import os
 import socket
 import struct
@@ -19,6 +20,12 @@ T = TypeVar("T")
 IdMap = tuple[int, int]
 """First id on the host, and count: a container's ids from 0 on are shifted there."""
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+
+
+@functools.cache
+def in_user_namespace() -> bool:
+    """Whether ids here are not the machine's own: root is an ordinary user then, with rights over what it made."""
+    return Path("/proc/self/uid_map").read_text().split() != ["0", "0", str((1 << 32) - 1)]
 
 
 def in_thread(work: Callable[[], T]) -> T:
@@ -164,6 +171,8 @@ def enter_mounts(root: Path) -> bool:
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     # Within the node mounts are shared, as on any machine: pods with mountPropagation see and make them.
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SHARED)
+    if in_user_namespace():  # the machine's mounts are locked there; what is needed has been laid over them
+        return False
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     if any(entry[2] == "cgroup" for entry in mounts):
         for entry in mounts:

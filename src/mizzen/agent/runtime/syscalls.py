@@ -27,14 +27,16 @@ UMOUNT_NOFOLLOW: Final = 8
 
 CLONE_FS: Final = 0x00000200
 CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWCGROUP: Final = 0x02000000
 CLONE_NEWUTS: Final = 0x04000000
 CLONE_NEWIPC: Final = 0x08000000
+CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWNET: Final = 0x40000000
 
 _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_MOVE_MOUNT = 430, 431, 432, 429
 _SYS_OPEN_TREE, _SYS_MOUNT_SETATTR = 428, 442
 _SYS_OPENAT2 = 437
-_FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
+_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC, _AT_EMPTY_PATH = 1, 0o2000000, 0x1000
@@ -98,8 +100,11 @@ def setns(fd: int, kind: int = 0) -> None:
     _checked(_libc.setns(fd, kind), "setns")
 
 
-def mount_overlay(lowers: Sequence[str], upper: str, work: str, target: str) -> None:
-    """Mount an overlay of any number of read-only layers, uppermost first; mount(8) stops at one page of options."""
+def mount_overlay(lowers: Sequence[str], upper: str, work: str, target: str, *, as_user: bool = False) -> None:
+    """Mount an overlay of any number of read-only layers, uppermost first; mount(8) stops at one page of options.
+
+    `as_user`: keep its marks in `user.` attributes, the only ones that the root of a user namespace can write.
+    """
     fs = _checked(_libc.syscall(_SYS_FSOPEN, b"overlay", 1), "fsopen overlay")
     try:
         for lower in lowers:
@@ -107,6 +112,9 @@ def mount_overlay(lowers: Sequence[str], upper: str, work: str, target: str) -> 
         if upper:
             _set_string(fs, "upperdir", upper)
             _set_string(fs, "workdir", work)
+        if as_user:
+            flag = _libc.syscall(_SYS_FSCONFIG, fs, _FSCONFIG_SET_FLAG, b"userxattr", None, 0)
+            _checked(flag, "overlay userxattr")
         _checked(_libc.syscall(_SYS_FSCONFIG, fs, _FSCONFIG_CMD_CREATE, None, None, 0), f"overlay for {target}")
         mounted = _checked(_libc.syscall(_SYS_FSMOUNT, fs, 1, 0), f"fsmount {target}")
     finally:

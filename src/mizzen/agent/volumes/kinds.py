@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.resources import pod_limits
 from mizzen.agent.runtime import spawn, syscalls
+from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.api.views.podspec import CsiVolume, EmptyDir, HostPath, Pod, Volume
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
@@ -187,7 +188,7 @@ async def image(volume: Volume, place: Place) -> Mounted | None:
         below = place.home.parent / f"{place.home.name}.empty"
         below.mkdir(exist_ok=True)
         # An overlay without an upper layer needs two lower ones.
-        syscalls.mount_overlay([*layers, str(below)], "", "", str(place.home))
+        syscalls.mount_overlay([*layers, str(below)], "", "", str(place.home), as_user=in_user_namespace())
     return Mounted(place.home, read_only=True, unmount=True)
 
 
