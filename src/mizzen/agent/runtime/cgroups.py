@@ -14,6 +14,7 @@ from mizzen.agent.runtime.base import Limits, Usage
 from mizzen.agent.runtime.namespaces import in_user_namespace
 
 _V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "systemd", "hugetlb")
+_UNLIMITED_V1 = 1 << 62
 _NEEDED = {"cpu", "memory", "pids"}
 
 
@@ -91,7 +92,7 @@ class Cgroups:
         yield self.path(group, "cpu") / "cpu.shares", str(max(2, limits.cpu_shares))
         yield self.path(group, "cpu") / "cpu.cfs_period_us", str(limits.cpu_period)
         yield self.path(group, "cpu") / "cpu.cfs_quota_us", str(limits.cpu_quota or -1)
-        yield self.path(group, "memory") / "memory.limit_in_bytes", str(limits.memory or -1)
+        yield from _memory_v1(self.path(group, "memory"), limits.memory)
         yield self.path(group, "pids") / "pids.max", str(limits.pids or "max")
 
     def remove(self, group: str) -> None:
@@ -172,6 +173,15 @@ class Cgroups:
                 (at / "cgroup.subtree_control").write_text("+cpu +memory +pids")
             at = at / part
             at.mkdir(exist_ok=True)
+
+
+def _memory_v1(at: Path, limit: int) -> Iterator[tuple[Path, str]]:
+    """The limit of memory, and of memory with swap where there is one: the second may never be below the first."""
+    settings = [(at / "memory.limit_in_bytes", str(limit or -1))]
+    both = at / "memory.memsw.limit_in_bytes"
+    if 0 < (current := _number(both)) < _UNLIMITED_V1:
+        settings.insert(0 if not limit or limit >= current else 1, (both, str(limit or -1)))
+    yield from settings
 
 
 def _make_v1(mount: Path, group: str) -> None:

@@ -239,11 +239,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             self._cgroups.limit(record.cgroup, limits)
 
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
-        home = self._root / "containers" / container
-        try:
-            process = orjson.loads((home / "config.json").read_bytes())["process"]
-        except FileNotFoundError as error:
-            raise RuntimeFailure("NotFound", f"container {container} not found") from error
+        record = self._container(container)
+        if record is None or not self._is_alive(container, record):
+            raise RuntimeFailure("NotFound", f"container {container} is not running")
+        process = orjson.loads((self._root / "containers" / container / "config.json").read_bytes())["process"]
         return await execute(
             self._command("exec"), container, {**process, "args": list(command), "terminal": tty}, stdin=stdin
         )

@@ -76,7 +76,9 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
         return id
 
     async def start(self, container: str) -> None:
-        seen = self._containers[container]
+        seen = self._containers.get(container)
+        if seen is None:
+            raise RuntimeFailure("RunContainerError", f"container {container} is gone")
         self._containers[container] = replace(seen, state="running", started_at=self._clock.now())
         wanted = dict(self._specs[container].env)
         if "SIMULATE_EXIT" in wanted:
@@ -101,7 +103,8 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
         """Nothing is measured."""
 
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
-        if self._containers[container].state != "running":
+        seen = self._containers.get(container)
+        if seen is None or seen.state != "running":
             raise RuntimeFailure("NotFound", f"container {container} is not running")
         return _Echo(" ".join(command).encode())
 
