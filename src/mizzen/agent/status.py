@@ -1,7 +1,8 @@
 """Pod statuses on their way to the API: written only when they differ, each pod's in order, several pods at once."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mizzen.agent.podstatus import PASSING_CONDITIONS
@@ -41,8 +42,8 @@ class StatusWriter:
         """Write a pod's status now, after any write of it under way; False when that failed."""
         while (running := self._busy.get(uid)) is not None:
             await asyncio.wait({running})
-        self._dirty.pop(uid, None)
-        return await self._write(uid)
+        with self._alone(uid):
+            return await self._write(uid)
 
     async def run(self) -> None:
         """Write what is marked, until cancelled."""
@@ -53,21 +54,32 @@ class StatusWriter:
                 self._woken.clear()
                 for uid in [uid for uid in self._dirty if uid not in self._busy]:
                     await seats.acquire()
-                    del self._dirty[uid]
-                    self._busy[uid] = asyncio.get_running_loop().create_future()
                     group.create_task(self._one(uid, seats))
 
     async def _one(self, uid: str, seats: asyncio.Semaphore) -> None:
+        ok = True
         try:
-            ok = await self._write(uid)
+            if uid in self._dirty and uid not in self._busy:  # else it was flushed while a seat was waited for
+                with self._alone(uid):
+                    ok = await self._write(uid)
         finally:
-            self._busy.pop(uid).set_result(None)
             seats.release()
         if not ok:
             await self._clock.sleep(_RETRY)
             self.mark(uid)
-        elif uid in self._dirty:
-            self._woken.set()
+
+    @contextlib.contextmanager
+    def _alone(self, uid: str) -> Iterator[None]:
+        """Nobody else writes the pod's status meanwhile; what is marked from here on is written afterwards."""
+        self._dirty.pop(uid, None)
+        done = self._busy[uid] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        finally:
+            del self._busy[uid]
+            done.set_result(None)
+            if uid in self._dirty:
+                self._woken.set()
 
     async def _write(self, uid: str) -> bool:
         computed = self._compute(uid)
