@@ -30,7 +30,8 @@ def validate(value: Any, schema: Schema, path: str = "", old: Any = _ABSENT) -> 
     if problem is not None:
         yield problem
         return
-    yield from constraints(value, schema.source, path)
+    if not _CONSTRAINING.isdisjoint(schema.source):
+        yield from constraints(value, schema.source, path)
     if isinstance(value, dict):
         yield from _validate_object(value, schema, path, old)
     elif isinstance(value, list):
@@ -138,6 +139,16 @@ def _wrong_type(path: str, shown: Any, expected: str) -> FieldError:
 
 
 # --- constraints -----------------------------------------------------------------------------------------------------
+
+
+_CONSTRAINING = frozenset(
+    (
+        *("enum", "format", "maxLength", "minLength", "pattern", "maximum", "minimum", "multipleOf"),
+        *("maxItems", "minItems", "uniqueItems", "maxProperties", "minProperties", "required"),
+        *("allOf", "anyOf", "oneOf", "not"),
+    )
+)
+"""The words of a schema that ask for more than a type."""
 
 
 def constraints(value: Any, source: Source, path: str) -> Iterator[FieldError]:

@@ -320,3 +320,41 @@ def test_failures_are_errors_of_the_expression():
         compile_expression("self.none", ("self",)).evaluate({"self": {}})
     with pytest.raises(CelError, match="must evaluate to bool"):
         compile_expression("1", ("self",)).holds({"self": {}})
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ({"type": "string", "enum": ["a"]}, "b"),
+        ({"type": "string", "format": "ipv4"}, "x"),
+        ({"type": "string", "maxLength": 1}, "ab"),
+        ({"type": "string", "minLength": 2}, "a"),
+        ({"type": "string", "pattern": "^a$"}, "b"),
+        ({"type": "integer", "maximum": 1}, 2),
+        ({"type": "integer", "minimum": 1}, 0),
+        ({"type": "integer", "multipleOf": 2}, 3),
+        ({"type": "array", "items": {"type": "integer"}, "maxItems": 1}, [1, 2]),
+        ({"type": "array", "items": {"type": "integer"}, "minItems": 1}, []),
+        ({"type": "array", "items": {"type": "integer"}, "uniqueItems": True}, [1, 1]),
+        ({"type": "object", "additionalProperties": {"type": "integer"}, "maxProperties": 1}, {"a": 1, "b": 1}),
+        ({"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1}, {}),
+        ({"type": "object", "required": ["a"]}, {}),
+        ({"type": "integer", "allOf": [{"maximum": 1}]}, 2),
+        ({"type": "integer", "anyOf": [{"maximum": 1}, {"minimum": 5}]}, 2),
+        ({"type": "integer", "oneOf": [{"maximum": 3}, {"minimum": 1}]}, 2),
+        ({"type": "integer", "not": {"maximum": 3}}, 2),
+    ],
+)
+def test_every_word_that_constrains_is_heeded_where_it_stands_alone(source, wrong):
+    schema = structural.build({"type": "object", "properties": {"x": source}})
+    assert list(values.validate({"x": wrong}, schema))
+
+
+def test_rules_are_found_below_nodes_that_have_none_and_messages_may_tell_of_the_old_value():
+    rule = {"rule": "self < 3", "messageExpression": "'was ' + string(oldSelf)"}
+    leaf = {"type": "integer", "x-kubernetes-validations": [rule]}
+    items = {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+    inner = {"type": "object", "properties": {"n": leaf, "plain": items}}
+    schema = structural.build({"type": "object", "properties": {"spec": inner}})
+    new, old = {"spec": {"n": 7, "plain": [{"n": 9}]}}, {"spec": {"n": 1}}
+    assert [(error.path, error.detail) for error in rules.validate(new, schema, old)] == [("spec.n", "was 1")]

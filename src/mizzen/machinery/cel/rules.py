@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from mizzen.machinery import times
@@ -35,6 +36,7 @@ _RESERVED = frozenset(
 _ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 
 
+@lru_cache(maxsize=4096)
 def escaped(name: str) -> str:
     """A property's name as rules write it: `foo-bar` is `foo__dash__bar`."""
     if name in _RESERVED:
@@ -46,7 +48,16 @@ def escaped(name: str) -> str:
 
 def has_rules(schema: Schema) -> bool:
     """Whether a rule stands anywhere in the schema."""
-    return any(True for _ in _nodes_with_rules(schema))
+    known = _ruled.get(id(schema))
+    if known is None:
+        if len(_ruled) >= _REMEMBERED:
+            _ruled.clear()
+        known = _ruled[id(schema)] = (schema, any(True for _ in _nodes_with_rules(schema)))
+    return known[1]
+
+
+_ruled: dict[int, tuple[Schema, bool]] = {}
+_REMEMBERED = 20_000
 
 
 def _nodes_with_rules(schema: Schema) -> Iterator[Schema]:
@@ -79,6 +90,8 @@ class _Run:
         self._left = BUDGET
 
     def check(self, value: Any, old: Any, schema: Schema, path: str) -> Iterator[FieldError]:
+        if not has_rules(schema):
+            return
         for rule in schema.source.get("x-kubernetes-validations") or ():
             yield from self._apply(rule, value, old, schema, path)
         if isinstance(value, dict):
@@ -104,7 +117,7 @@ class _Run:
         data = {"self": to_cel(value, schema)}
         if optional:
             data["_oldSelf"] = [] if old is _ABSENT else [to_cel(old, schema)]
-        elif old is not _ABSENT:
+        elif old is not _ABSENT and (_old_self(text) or _old_self(rule.get("messageExpression") or "")):
             data["oldSelf"] = to_cel(old, schema)
         try:
             if _compiled(text, optional).holds(data):
@@ -163,10 +176,14 @@ def to_cel(value: Any, schema: Schema) -> Any:
     if isinstance(value, list) and schema.items is not None:
         return [to_cel(each, schema.items) for each in value]
     if isinstance(value, str) and schema.form is Form.STRING:
-        return _typed(value, schema.source.get("format", ""))
+        format_ = schema.source.get("format")
+        return _typed(value, format_) if format_ in _TYPED else value
     if isinstance(value, int) and not isinstance(value, bool) and schema.form is Form.NUMBER:
         return float(value)
     return value
+
+
+_TYPED = ("date-time", "duration")
 
 
 def _typed(value: str, format_: str) -> Any:
