@@ -7,10 +7,11 @@ Ref: https://kubernetes.io/docs/concepts/architecture/nodes/#rate-limits-on-evic
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from mizzen.api.views.core import Node, Taint
 from mizzen.api.views.meta import condition, plain
-from mizzen.client.cache import Cache
+from mizzen.client.cache import Cache, Index
 from mizzen.client.resources import NODES
 from mizzen.controllers.nodes import NOT_READY, UNREACHABLE
 from mizzen.machinery import times
@@ -40,7 +41,7 @@ class Snapshot:
 def observe(cache: Cache, key: str) -> Snapshot | None:
     """None while every node is as its taints say, which is nearly always."""
     nodes = cache.of(NODES, Node)
-    if not any(_waits(node) for node in nodes):
+    if not nodes.by(_WAITING, True):
         return None
     zones: dict[Zone, list[Node]] = defaultdict(list)
     for node in nodes:
@@ -65,6 +66,9 @@ def _evicting(node: Node) -> Taint | None:
 def _waits(node: Node) -> bool:
     """Whether the node lacks the taint that makes its pods leave."""
     return _state(node) not in ("", "True") and _evicting(node) is None and not node.metadata.deleting
+
+
+_WAITING: Final[Index[Node]] = Index("lacking an eviction taint", lambda node: (True,) if _waits(node) else ())
 
 
 def reconcile(seen: Snapshot, now: float) -> Plan:

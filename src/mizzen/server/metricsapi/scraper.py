@@ -32,12 +32,13 @@ class Scraper:
     """The usage of nodes and pods, as of the last round."""
 
     def __init__(self, reader: Reader, ask: Ask, clock: Clock) -> None:
-        self._reader = reader
         self._ask = ask
         self._clock = clock
+        self._names: set[str] = set()
         self._readings: dict[str, Reading] = {}
         self._silent: dict[str, int] = {}
         self._seats = asyncio.Semaphore(_AT_ONCE)
+        reader.subscribe(NODE, self._changed)
 
     def node(self, name: str) -> Usage | None:
         """What a node uses; None while that is not known."""
@@ -53,7 +54,7 @@ class Scraper:
         """Ask in rounds until cancelled; new nodes are looked for, and asked twice, in between."""
         due = self._clock.monotonic()
         while True:
-            names = {node["metadata"]["name"] for node in self._reader.list(NODE) if _is_served(node)}
+            names = set(self._names)
             for known in (self._readings, self._silent):
                 for gone in known.keys() - names:
                     del known[gone]
@@ -64,6 +65,12 @@ class Scraper:
             await asyncio.gather(*(self._scrape(name) for name in sorted(chosen)))
             rest = due - self._clock.monotonic()
             await self._clock.sleep(max(0.0, min(rest, SOON) if self._is_learning(names) else rest))
+
+    def _changed(self, _key: str, old: Object | None, new: Object | None) -> None:
+        if new is not None and _is_served(new):
+            self._names.add(new["metadata"]["name"])
+        elif (gone := new or old) is not None:
+            self._names.discard(gone["metadata"]["name"])
 
     def _is_learning(self, names: set[str]) -> bool:
         """Whether there are nodes whose usage may be known soon, or none at all yet."""
