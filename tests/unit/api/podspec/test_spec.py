@@ -45,5 +45,5 @@ def test_a_replica_whose_mount_names_another_token_volume_is_not_taken_for_a_rig
 
 def test_a_wrong_spec_is_wrong_whatever_its_token_volume_is_called() -> None:
     for volume in ("kube-api-access-bcdfg", "kube-api-access-2456x"):
-        (error,) = podspec.spec_errors("spec", _replica(volume, image=" nginx"))
+        (error,) = podspec.spec_errors("spec", _replica(volume, image=""))
         assert error.path == "spec.containers[0].image"
