@@ -12,7 +12,6 @@ from typing import Any, Literal
 from mizzen.agent import machineinfo, node, serve
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.equipment import Equipment
-from mizzen.agent.events import About, Recorder
 from mizzen.agent.eviction import Guard
 from mizzen.agent.images.imagevolumes import PulledVolumes
 from mizzen.agent.images.policy import Images
@@ -39,6 +38,8 @@ from mizzen.client.client import Client, Resource
 from mizzen.client.informer import Informer
 from mizzen.client.resources import SERVICES
 from mizzen.machinery.errors import ApiError, Object
+from mizzen.reconcile.events import Recorder
+from mizzen.reconcile.plan import Note, Reference
 from mizzen.wire.message import Handle
 
 _log = log.get("agent")
@@ -84,7 +85,7 @@ class Agent:
         self._objects = Objects(client, clock, self._object_changed)
         cache = Cache()
         self._services = cache.of(SERVICES, Service)
-        self._events = Recorder(client, clock, hostname)
+        self._events = Recorder(client, clock, random.Random(), "kubelet", hostname)
         self._directory = KubeletDir(config.kubelet)
         self._drivers = Drivers(client, clock, config.node_name)
         self._driver_volumes = CsiVolumes(client, clock, self._drivers, self._directory, self._report)
@@ -173,8 +174,8 @@ class Agent:
 
     def _tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         """Record an event about the node."""
-        about = About("Node", "", self.config.node_name, self.config.node_name)
-        self._events.record(about, kind, reason, message)
+        about = Reference("v1", "Node", "", self.config.node_name, self.config.node_name)
+        self._events.record(Note(about, reason, message, kind))
 
     def _object_changed(self, resource: Resource, namespace: str, name: str) -> None:
         self.pods.changed(resource, namespace, name)

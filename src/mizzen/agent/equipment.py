@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from mizzen.agent.config import AgentConfig
-from mizzen.agent.events import About, Recorder
 from mizzen.agent.images.policy import Images
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.objects import Objects
@@ -16,6 +15,8 @@ from mizzen.api.views.podspec import Pod
 from mizzen.base.clock import Clock
 from mizzen.client.client import Client
 from mizzen.machinery.errors import Object
+from mizzen.reconcile.events import Recorder
+from mizzen.reconcile.plan import Note, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +70,5 @@ class Equipment:
         for key in ("initContainers", "containers", "ephemeralContainers"):
             if container and any(one.name == container for one in getattr(pod.spec, key) or ()):
                 path = f"spec.{key}{{{container}}}"
-        about = About("Pod", meta.namespace, meta.name, meta.uid, path, meta.resourceVersion)
-        self.events.record(about, kind, reason, message)
+        about = Reference("v1", "Pod", meta.namespace, meta.name, meta.uid, meta.resourceVersion, path)
+        self.events.record(Note(about, reason, message, kind))

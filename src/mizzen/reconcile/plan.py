@@ -18,16 +18,21 @@ class Reference:
     name: str
     uid: str = ""
     resourceVersion: str = ""
+    fieldPath: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A Kubernetes Event to be; `{name}` becomes the written object's name, `{error}` the failure's message."""
+    """A Kubernetes Event to be; `{name}` becomes the written object's name, `{error}` the failure's message.
+
+    `action`: what was done, for those who report in the form of events.k8s.io, with a series in place of a count.
+    """
 
     about: Reference
     reason: str
     message: str
     type: Literal["Normal", "Warning"] = "Normal"
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)

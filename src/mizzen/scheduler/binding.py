@@ -63,7 +63,7 @@ class Hands:
         """Tell that a pod was assigned."""
         meta = pod.pod.metadata
         text = f"Successfully assigned {meta.namespace}/{meta.name} to {node}"
-        self._record(pod.pod, Note(reference(pod.pod), "Scheduled", text, "Normal"))
+        self._record(pod.pod, Note(reference(pod.pod), "Scheduled", text, "Normal", "Binding"))
 
     def _record(self, decided: Pod, note: Note) -> None:
         """Tell in the name of the scheduler that decided the pod."""
@@ -145,7 +145,7 @@ class Hands:
 
         `nominated`: the node that is being cleared for it, "" for none any more, None to leave that as it is.
         """
-        self._record(pod, Note(reference(pod), "FailedScheduling", text, "Warning"))
+        self._record(pod, Note(reference(pod), "FailedScheduling", text, "Warning", "Scheduling"))
         known = views.condition(pod.status.conditions, "PodScheduled")
         same = known is not None and (known.status, known.reason, known.message) == ("False", reason, text)
         if same and nominated in (None, pod.status.nominatedNodeName):
@@ -190,7 +190,7 @@ class Hands:
                 raise
             return
         text = f"Preempted by pod {by.metadata.uid} on node {node}"
-        self._record(by, Note(reference(victim.pod), "Preempted", text, "Normal"))
+        self._record(by, Note(reference(victim.pod), "Preempted", text, "Normal", "Preempting"))
 
 
 def binding_of(pod: Pod, node: str) -> Object:
