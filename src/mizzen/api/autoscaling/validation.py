@@ -5,7 +5,7 @@ Ref: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/hori
 
 from collections.abc import Iterator
 
-from mizzen.api.rules import fields
+from mizzen.api.rules import fields, resources
 from mizzen.machinery import labels, names, quantity
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
 
@@ -96,12 +96,16 @@ def _pods_errors(path: str, source: Object) -> Iterator[FieldError]:
     target = source.get("target") or {}
     yield from _identifier_errors(f"{path}.metric", source.get("metric") or {})
     yield from _target_errors(f"{path}.target", target)
-    if target.get("averageValue") is None or quantity.parse(target["averageValue"]).nanos <= 0:
+    if target.get("averageValue") is None:
         yield required(f"{path}.target.averageValue", "must specify a positive target averageValue")
 
 
 def _container_errors(path: str, source: Object) -> Iterator[FieldError]:
-    if not source.get("container"):
+    if resource := source.get("name"):
+        yield from resources.container_name_errors(f"{path}.name", resource)
+    if container := source.get("container"):
+        yield from fields.label(f"{path}.container", container)
+    else:
         yield required(f"{path}.container", "must specify a container")
     yield from _resource_errors(path, source)
 
@@ -140,7 +144,7 @@ def _target_errors(path: str, target: Object) -> Iterator[FieldError]:
     type_ = target.get("type") or ""
     if not type_:
         yield required(f"{path}.type", "must specify a metric target type")
-    elif type_ not in {"Utilization", "Value", "AverageValue"}:
+    if type_ not in {"Utilization", "Value", "AverageValue"}:
         yield invalid(f"{path}.type", type_, "must be either Utilization, Value, or AverageValue")
     for field in ("value", "averageValue"):
         if (amount := target.get(field)) is not None and quantity.parse(amount).nanos <= 0:

@@ -26,11 +26,13 @@ OLD_UID_LABEL = "controller-uid"
 OLD_NAME_LABEL = "job-name"
 _MODES = ("Indexed", "NonIndexed")
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
+_RESTARTS = ("OnFailure", "Never")
 _STATUSES = ("False", "True", "Unknown")
 _MAX_INDEXES = 100_000
-_MANY_INDEXES = 10_000
+_MOST_FOR_MANY_INDEXES = 10_000
 _MAX_RULES = 20
 _MAX_CODES = 255
+_MAX_INDEX_TEXT = 64 << 10
 _MAX_MANAGED_BY = 63
 _WHILE_SUSPENDED = ("nodeSelector", "tolerations", "schedulingGates")
 
@@ -60,7 +62,7 @@ def own_errors(job: Object) -> Iterator[FieldError]:
     if spec.get("completionMode") == "Indexed" and (spec.get("completions") or 0) > 0:
         own = job["metadata"].get("name") or ""
         longest = f"{own}-{spec['completions'] - 1}"
-        for _ in names.dns1123_label(longest):
+        if any(names.dns1123_label(longest)):
             detail = f"will not able to create pod with invalid DNS label: {longest}"
             yield invalid("metadata.name", own, detail)
 
@@ -97,50 +99,57 @@ def job_spec_errors(path: str, spec: Object) -> Iterator[FieldError]:
         if policy not in choices:
             yield not_supported(f"{path}.podReplacementPolicy", policy, choices)
     if (manager := spec.get("managedBy")) is not None:
-        if manager.count("/") != 1 or not manager.partition("/")[2]:
-            yield invalid(f"{path}.managedBy", manager, 'must be a domain-prefixed path (such as "acme.io/foo")')
-        else:
-            yield from fields.matches(f"{path}.managedBy", manager.partition("/")[0], names.dns1123_subdomain)
+        yield from fields.domain_prefixed_path(f"{path}.managedBy", manager)
         if len(manager) > _MAX_MANAGED_BY:
             yield too_long(f"{path}.managedBy", _MAX_MANAGED_BY)
     yield from template_errors(f"{path}.template", template)
     restart = template["spec"].get("restartPolicy")
     if restart in {"Always", "", None}:
         yield required(f"{path}.template.spec.restartPolicy", 'valid values: "OnFailure", "Never"')
-    elif restart == "OnFailure" and spec.get("podFailurePolicy") is not None:
+    elif restart not in _RESTARTS:
+        yield not_supported(f"{path}.template.spec.restartPolicy", restart, _RESTARTS)
+    elif restart != "Never" and spec.get("podFailurePolicy") is not None:
         detail = 'only "Never" is supported when podFailurePolicy is specified'
         yield invalid(f"{path}.template.spec.restartPolicy", restart, detail)
 
 
 def _completion_errors(path: str, spec: Object) -> Iterator[FieldError]:
-    mode, completions = spec.get("completionMode"), spec.get("completions")
+    mode = spec.get("completionMode")
     most, per_index = spec.get("maxFailedIndexes"), spec.get("backoffLimitPerIndex")
     if mode is not None and mode not in _MODES:
         yield not_supported(f"{path}.completionMode", mode, _MODES)
     if most is not None and per_index is None:
         yield required(f"{path}.backoffLimitPerIndex", "when maxFailedIndexes is specified")
-    if mode != "Indexed":
+    if mode in {None, "NonIndexed"}:
         for field, value in (("backoffLimitPerIndex", per_index), ("maxFailedIndexes", most)):
             if value is not None:
                 yield invalid(f"{path}.{field}", value, "requires indexed completion mode")
-        return
+    elif mode == "Indexed":
+        yield from _indexed_errors(path, spec)
+
+
+def _indexed_errors(path: str, spec: Object) -> Iterator[FieldError]:
+    completions = spec.get("completions")
+    most, per_index = spec.get("maxFailedIndexes"), spec.get("backoffLimitPerIndex")
     if completions is None:
-        yield required(f"{path}.completions", f"when completion mode is {mode}")
-        return
+        yield required(f"{path}.completions", "when completion mode is Indexed")
     if (parallelism := spec.get("parallelism")) is not None and parallelism > _MAX_INDEXES:
-        detail = f"must be less than or equal to {_MAX_INDEXES} when completion mode is {mode}"
+        detail = f"must be less than or equal to {_MAX_INDEXES} when completion mode is Indexed"
         yield invalid(f"{path}.parallelism", parallelism, detail)
-    if most is not None and most > completions:
+    if most is not None and completions is not None and most > completions:
         yield invalid(f"{path}.maxFailedIndexes", most, "must be less than or equal to completions")
-    if per_index is not None and completions > _MANY_INDEXES:
+    if most is not None and most > _MAX_INDEXES:
+        yield invalid(f"{path}.maxFailedIndexes", most, f"must be less than or equal to {_MAX_INDEXES}")
+    if per_index is not None and completions is not None and completions > _MAX_INDEXES:
         if most is None:
-            yield required(f"{path}.maxFailedIndexes", f"must be specified when completions is above {_MANY_INDEXES}")
-        elif most > _MANY_INDEXES:
-            detail = (
-                f"must be less than or equal to {_MANY_INDEXES} when completions are above {_MANY_INDEXES} "
-                "and used with backoff limit per index"
-            )
-            yield invalid(f"{path}.maxFailedIndexes", most, detail)
+            yield required(f"{path}.maxFailedIndexes", f"must be specified when completions is above {_MAX_INDEXES}")
+        for field, value in (("parallelism", parallelism), ("maxFailedIndexes", most)):
+            if value is not None and value > _MOST_FOR_MANY_INDEXES:
+                detail = (
+                    f"must be less than or equal to {_MOST_FOR_MANY_INDEXES} when completions are above "
+                    f"{_MAX_INDEXES} and used with backoff limit per index"
+                )
+                yield invalid(f"{path}.{field}", value, detail)
 
 
 def _failure_policy_errors(path: str, policy: Object, spec: Object) -> Iterator[FieldError]:
@@ -205,6 +214,7 @@ def _condition_errors(path: str, conditions: list[Object] | tuple[()]) -> Iterat
 def _success_policy_errors(path: str, policy: Object, spec: Object) -> Iterator[FieldError]:
     if spec.get("completionMode") != "Indexed":
         yield invalid(path, policy, "requires indexed completion mode")
+        return
     rules = policy.get("rules") or ()
     if not rules:
         yield required(f"{path}.rules", "at least one rules must be specified when the successPolicy is specified")
@@ -219,19 +229,20 @@ def _success_rule_errors(path: str, rule: Object, completions: int) -> Iterator[
     count, indexes = rule.get("succeededCount"), rule.get("succeededIndexes")
     if count is None and indexes is None:
         yield required(path, "at least one of succeededCount or succeededIndexes must be specified")
-    total = completions
+    limits = {"the number of specified completions": completions}
     if indexes is not None:
+        if len(indexes.encode()) > _MAX_INDEX_TEXT:
+            yield too_long(f"{path}.succeededIndexes", _MAX_INDEX_TEXT)
         problem, total = _count_indexes(indexes, completions)
         if problem:
             yield invalid(f"{path}.succeededIndexes", indexes, f"error parsing succeededIndexes: {problem}")
-            return
+        limits["the number of indexes in the specified succeededIndexes field"] = total
     if count is None:
         return
-    if count < 0:
-        yield invalid(f"{path}.succeededCount", count, "must be greater than or equal to 0")
-    if count > total:
-        what = "completions" if indexes is None else "the number of indexes in the specified succeededIndexes field"
-        yield invalid(f"{path}.succeededCount", count, f"must be less than or equal to {total} ({what})")
+    yield from fields.not_negative(f"{path}.succeededCount", count)
+    for what, limit in limits.items():
+        if count > limit:
+            yield invalid(f"{path}.succeededCount", count, f"must be less than or equal to {limit} ({what})")
 
 
 def _count_indexes(text: str, completions: int) -> tuple[str, int]:

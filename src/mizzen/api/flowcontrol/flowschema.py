@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, NONE, age, name
+from mizzen.api.flowcontrol.prioritylevelconfiguration import MANDATORY
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import fields
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
@@ -46,6 +47,8 @@ def validate(schema: Object, old: Object | None) -> Iterator[FieldError]:
         yield required("spec.priorityLevelConfiguration.name", "must reference a priority level")
     for i, rule in enumerate(spec.get("rules") or ()):
         yield from _rule_errors(f"spec.rules[{i}]", rule)
+    if old is not None and name(schema) in MANDATORY and spec != old["spec"]:
+        yield invalid("spec", spec, f"spec of '{name(schema)}' must equal the fixed value")
 
 
 def _rule_errors(path: str, rule: Object) -> Iterator[FieldError]:

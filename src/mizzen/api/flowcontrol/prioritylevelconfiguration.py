@@ -7,6 +7,8 @@ from mizzen.api.columns import AGE, NAME, NONE, age, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
 
+MANDATORY = ("exempt", "catch-all")
+"""Levels and schemas that are always there, and always as they are."""
 TYPES = ("Exempt", "Limited")
 DEFAULT_SHARES = 30
 QUEUING = {"queues": 64, "handSize": 8, "queueLengthLimit": 50}
@@ -58,6 +60,13 @@ def validate(level: Object, old: Object | None) -> Iterator[FieldError]:
                 yield from _limited_errors("spec.limited", limited)
         case type_:
             yield not_supported("spec.type", type_ or "", TYPES)
+    if old is not None and name(level) in MANDATORY and _fixed(level) != _fixed(old):
+        yield invalid("spec", spec, f"spec of '{name(level)}' must equal the fixed value")
+
+
+def _fixed(level: Object) -> Object:
+    """What of a mandatory level nobody may change: all but how the exempt ones lend."""
+    return {field: value for field, value in level["spec"].items() if field != "exempt" or name(level) != "exempt"}
 
 
 def _share_errors(path: str, settings: Object) -> Iterator[FieldError]:

@@ -6,8 +6,7 @@ from mizzen.api.columns import AGE, NAME, NONE, age, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.networking import references
 from mizzen.api.rules import fields
-from mizzen.machinery import names
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required, too_long
+from mizzen.machinery.errors import FieldError, Object, forbidden, not_supported, required, too_long
 
 CONTROLLER_LIMIT = 250
 SCOPES = ("Cluster", "Namespace")
@@ -27,25 +26,10 @@ def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
     else:
         if len(controller) > CONTROLLER_LIMIT:
             yield too_long("spec.controller", CONTROLLER_LIMIT)
-        yield from domain_prefixed_path("spec.controller", controller)
+        yield from fields.domain_prefixed_path("spec.controller", controller)
     parameters = spec.get("parameters")
     if parameters is not None:
         yield from _parameter_errors("spec.parameters", parameters)
-
-
-def domain_prefixed_path(path: str, value: str) -> Iterator[FieldError]:
-    """`acme.io/foo`: a domain, then a path."""
-    if not value:
-        yield required(path)
-        return
-    domain, slash, rest = value.partition("/")
-    if not slash or not domain or not rest:
-        yield invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')
-        return
-    for complaint in names.dns1123_subdomain(domain):
-        yield invalid(path, domain, complaint)
-    if any(mark.isspace() or not mark.isprintable() or mark in '"<>\\^`{|}' for mark in rest):
-        yield invalid(path, rest, "a valid path must be made of the characters that URLs allow")
 
 
 def _parameter_errors(path: str, parameters: Object) -> Iterator[FieldError]:

@@ -55,3 +55,18 @@ def not_negative(path: str, value: int | None) -> Iterator[FieldError]:
 def labels(path: str, value: Mapping[str, str] | None) -> Iterator[FieldError]:
     """Keys are qualified names, values label values; both are reported at the map itself."""
     return validate_labels(value, path)
+
+
+def domain_prefixed_path(path: str, value: str) -> Iterator[FieldError]:
+    """`acme.io/foo`: a domain, then a path."""
+    if not value:
+        yield required(path)
+        return
+    domain, slash, rest = value.partition("/")
+    if not slash or not domain or not rest:
+        yield invalid(path, value, 'must be a domain-prefixed path (such as "acme.io/foo")')
+        return
+    for complaint in names.dns1123_subdomain(domain):
+        yield invalid(path, domain, complaint)
+    if any(mark.isspace() or not mark.isprintable() or mark in '"<>\\^`{|}' for mark in rest):
+        yield invalid(path, rest, "a valid path must be made of the characters that URLs allow")

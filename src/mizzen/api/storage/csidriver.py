@@ -61,6 +61,7 @@ def _token_errors(requests: list[Object] | tuple[()]) -> Iterator[FieldError]:
         path, audience = f"spec.tokenRequests[{i}]", request.get("audience") or ""
         if audience in audiences:
             yield duplicate(f"{path}.audience", audience)
+            continue
         audiences.add(audience)
         seconds = request.get("expirationSeconds")
         if seconds is None:

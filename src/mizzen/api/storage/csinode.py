@@ -58,12 +58,11 @@ def _driver_errors(path: str, driver: Object) -> Iterator[FieldError]:
     keys: set[str] = set()
     for key in driver.get("topologyKeys") or ():
         if not key:
-            yield required(f"{path}.topologyKeys")
-            continue
+            yield required(path)
         if key in keys:
-            yield duplicate(f"{path}.topologyKeys", key)
+            yield duplicate(path, key)
         keys.add(key)
-        yield from fields.qualified_name(f"{path}.topologyKeys", key)
+        yield from fields.qualified_name(path, key)
     yield from fields.not_negative(f"{path}.allocatable.count", (driver.get("allocatable") or {}).get("count"))
 
 

@@ -11,10 +11,9 @@ from mizzen.machinery.errors import FieldError, Object, invalid
 def validate(capacity: Object, old: Object | None) -> Iterator[FieldError]:
     class_ = capacity.get("storageClassName") or ""
     yield from fields.subdomain("storageClassName", class_)
-    for field in ("capacity", "maximumVolumeSize"):
-        amount = capacity.get(field)
-        if amount is not None and quantity.parse(amount).nanos < 0:
-            yield invalid(field, str(amount), "must be greater than or equal to 0")
+    amount = capacity.get("capacity")
+    if amount is not None and quantity.parse(amount).nanos < 0:
+        yield invalid("capacity", str(amount), "must be greater than or equal to 0")
     yield from labels.validate_selector(capacity.get("nodeTopology"), "nodeTopology")
     if old is not None:
         for field in ("nodeTopology", "storageClassName"):
@@ -29,7 +28,6 @@ CSI_STORAGE_CAPACITY = Kind(
     namespaced=True,
     singular="csistoragecapacity",
     validate=validate,
-    compares_metadata=0,
     returns_deleted=True,
     unconditional_update=False,
 )

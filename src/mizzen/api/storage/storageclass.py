@@ -19,12 +19,7 @@ def default(class_: Object) -> None:
 
 
 def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
-    provisioner = class_.get("provisioner") or ""
-    if provisioner:
-        for error in fields.qualified_name("provisioner", provisioner.lower()):
-            yield FieldError(error.cause, error.path, provisioner, error.detail)
-    else:
-        yield required("provisioner")
+    yield from driver_errors("provisioner", class_.get("provisioner") or "")
     yield from parameters.errors("parameters", class_.get("parameters") or {})
     policy = class_.get("reclaimPolicy")
     if policy and policy not in {"Delete", "Retain"}:
@@ -35,6 +30,15 @@ def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
         yield from _update_errors(class_, old)
 
 
+def driver_errors(path: str, driver: str) -> Iterator[FieldError]:
+    """The driver of a class is a qualified name, however written."""
+    if not driver:
+        yield required(path)
+        return
+    for error in fields.qualified_name(path, driver.lower()):
+        yield FieldError(error.cause, error.path, driver, error.detail)
+
+
 def _update_errors(class_: Object, old: Object) -> Iterator[FieldError]:
     for field in ("parameters", "provisioner", "reclaimPolicy"):
         if (class_.get(field) or None) != (old.get(field) or None):
@@ -43,9 +47,13 @@ def _update_errors(class_: Object, old: Object) -> Iterator[FieldError]:
 
 
 def _topology_errors(terms: list[Object]) -> Iterator[FieldError]:
+    """No term says the same as one before it; one that says nothing is a duplicate already."""
+    seen: list[dict[str, set[str]]] = [{} for _ in terms]
     for i, term in enumerate(terms):
-        if term in terms[:i]:
+        wanted = {one.get("key") or "": set(one.get("values") or ()) for one in term.get("matchLabelExpressions") or ()}
+        for _ in range(seen.count(wanted)):
             yield duplicate(f"allowedTopologies[{i}].matchLabelExpressions", "")
+        seen.append(wanted)
         keys: set[str] = set()
         for j, requirement in enumerate(term.get("matchLabelExpressions") or ()):
             path = f"allowedTopologies[{i}].matchLabelExpressions[{j}]"

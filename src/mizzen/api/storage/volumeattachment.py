@@ -6,8 +6,10 @@ from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.core import persistentvolume
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import fields, volume_sources
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required, too_long
 
+_METADATA_LIMIT = 256 << 10
+_MESSAGE_LIMIT = 1024
 _ONE_SOURCE = "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
 
 
@@ -29,6 +31,8 @@ def validate(attachment: Object, old: Object | None) -> Iterator[FieldError]:
     yield from errors
     if old is None:
         yield from volume_sources.csi_driver_name("spec.attacher", spec.get("attacher") or "")
+        if (volume := (spec.get("source") or {}).get("persistentVolumeName")) is not None:
+            yield from fields.subdomain("spec.source.persistentVolumeName", volume)
         return
     yield from errors
     if spec != old.get("spec"):
@@ -49,6 +53,25 @@ def _spec_errors(spec: Object) -> Iterator[FieldError]:
     elif not volume:
         yield required("spec.source.persistentVolumeName", "must specify non empty persistentVolumeName")
     yield from fields.subdomain("spec.nodeName", spec.get("nodeName") or "")
+
+
+def validate_status(attachment: Object, _old: Object | None) -> Iterator[FieldError]:
+    """What drivers report is looked at twice, as the spec is."""
+    errors = list(_status_errors(attachment.get("status") or {}))
+    yield from errors
+    yield from errors
+
+
+def _status_errors(status: Object) -> Iterator[FieldError]:
+    metadata = status.get("attachmentMetadata") or {}
+    if sum(len(key.encode()) + len(value.encode()) for key, value in metadata.items()) > _METADATA_LIMIT:
+        yield too_long("status.attachmentMetadata", _METADATA_LIMIT)
+    for field in ("attachError", "detachError"):
+        error = status.get(field) or {}
+        if len((error.get("message") or "").encode()) > _MESSAGE_LIMIT:
+            yield too_long(f"status.{field}.message", _METADATA_LIMIT)
+        if (code := error.get("errorCode")) is not None and code < 0:
+            yield invalid(f"status.{field}.errorCode", code, "must be between 0 and 2147483647, inclusive")
 
 
 TABLE = Table(
@@ -84,6 +107,7 @@ VOLUME_ATTACHMENT = Kind(
     compares_metadata=0,
     returns_deleted=True,
     has_status=True,
+    validate_status=validate_status,
     unconditional_update=False,
     table=TABLE,
 )

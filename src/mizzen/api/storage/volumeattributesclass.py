@@ -4,17 +4,25 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
-from mizzen.api.rules import parameters, volume_sources
+from mizzen.api.rules import parameters
+from mizzen.api.storage import storageclass
 from mizzen.machinery.errors import FieldError, Object, forbidden, required
 
 
 def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
-    yield from volume_sources.csi_driver_name("driverName", class_.get("driverName") or "")
-    if old is not None:
-        for field in ("driverName", "parameters"):
-            if (class_.get(field) or None) != (old.get(field) or None):
-                yield forbidden(field, f"updates to {field} are forbidden.")
+    """On update the class is looked at twice, as clients know it from the causes."""
+    errors = list(_errors(class_))
+    yield from errors
+    if old is None:
         return
+    for field in ("driverName", "parameters"):
+        if (class_.get(field) or None) != (old.get(field) or None):
+            yield forbidden(field, f"updates to {field} are forbidden.")
+    yield from errors
+
+
+def _errors(class_: Object) -> Iterator[FieldError]:
+    yield from storageclass.driver_errors("driverName", class_.get("driverName") or "")
     given = class_.get("parameters") or {}
     if not given:
         yield required("parameters", "must contain at least one key/value pair")
@@ -30,6 +38,7 @@ VOLUME_ATTRIBUTES_CLASS = Kind(
     singular="volumeattributesclass",
     short_names=("vac",),
     validate=validate,
+    revalidates_metadata=2,
     returns_deleted=True,
     table=Table(
         columns=(NAME, Column("DriverName"), AGE),

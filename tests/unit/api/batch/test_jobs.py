@@ -60,6 +60,36 @@ def test_a_job_spec_is_checked(spec: Object, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("spec", "paths"),
+    [
+        ({"completionMode": "Odd", "backoffLimitPerIndex": 1}, ["spec.completionMode"]),
+        (
+            {**INDEXED, "completions": 100_001, "parallelism": 10_001, "backoffLimitPerIndex": 1},
+            ["spec.maxFailedIndexes", "spec.parallelism"],
+        ),
+        ({**INDEXED, "completions": 100_000, "parallelism": 10_001, "backoffLimitPerIndex": 1}, []),
+        (
+            {**INDEXED, "successPolicy": {"rules": [{"succeededCount": 6, "succeededIndexes": "0,9"}]}},
+            [
+                "spec.successPolicy.rules[0].succeededIndexes",
+                "spec.successPolicy.rules[0].succeededCount",
+                "spec.successPolicy.rules[0].succeededCount",
+            ],
+        ),
+        ({"managedBy": "A_b/c"}, ["spec.managedBy"]),
+    ],
+)
+def test_rules_of_counting_do_not_hide_each_other(spec: Object, paths: list[str]) -> None:
+    assert _errors(_job(**spec)) == paths
+
+
+def test_an_unknown_restart_policy_is_refused_by_the_job_as_well_as_by_its_pods() -> None:
+    job = _job()
+    job["spec"]["template"]["spec"]["restartPolicy"] = "Odd"
+    assert _errors(job) == ["spec.template.spec.restartPolicy"] * 2
+
+
+@pytest.mark.parametrize(
     ("indexes", "fine"), [("0,2-4", True), ("", True), ("4-2", False), ("1,1", False), ("5", False), ("a", False)]
 )
 def test_indexes_of_a_success_policy_ascend_and_exist(indexes: str, fine: bool) -> None:

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from mizzen.api.certificates import certificatesigningrequest as csr
+from mizzen.api.certificates import signers
 from mizzen.api.certificates.clustertrustbundle import CLUSTER_TRUST_BUNDLE
 from mizzen.api.certificates.podcertificaterequest import POD_CERTIFICATE_REQUEST
 
@@ -116,3 +117,13 @@ def test_a_request_for_a_pod_lasts_an_hour_or_more_and_stays_as_it_is() -> None:
     assert causes(POD_CERTIFICATE_REQUEST, short) == {("spec.maxExpirationSeconds", "Invalid")}
     assert causes(POD_CERTIFICATE_REQUEST, short, old) == {("spec", "Invalid")}
     assert cells(POD_CERTIFICATE_REQUEST, content)["State"] == "Pending"
+
+
+def test_each_part_of_a_signer_is_blamed_once_and_the_domain_for_its_length_too() -> None:
+    def paths(signer: str) -> list[str]:
+        return [str(error.cause).removeprefix("FieldValue") for error in signers.errors("signerName", signer)]
+
+    assert paths("example.com/a.b") == []
+    assert paths("A_/b") == ["Invalid", "Invalid"]
+    assert paths(f"{'a' * 64}.com/C.D") == ["Invalid", "Invalid"]
+    assert paths(f"{'a' * 63}.{'a.' * 100}com/{'b' * 254}.c") == ["TooLong", "Invalid"]

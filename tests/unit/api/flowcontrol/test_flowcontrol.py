@@ -79,3 +79,15 @@ def test_columns_of_flow_control() -> None:
     ]
     missing = {"status": {"conditions": [{"type": "Dangling", "status": "True"}]}}
     assert cells(FLOW_SCHEMA, schema() | missing)["MissingPL"] == "True"
+
+
+def test_what_is_always_there_stays_as_it_is() -> None:
+    catch_all = written(LEVEL, {"metadata": {"name": "catch-all"}, **limited()})
+    assert causes(LEVEL, {"metadata": {"name": "catch-all"}, **limited(queues=9)}, catch_all) == {("spec", "Invalid")}
+    exempt = written(LEVEL, {"metadata": {"name": "exempt"}, "spec": {"type": "Exempt"}})
+    lending = {"metadata": {"name": "exempt"}, "spec": {"type": "Exempt", "exempt": {"lendablePercent": 50}}}
+    assert causes(LEVEL, lending, exempt) == set()
+    old = written(FLOW_SCHEMA, {"metadata": {"name": "catch-all"}, **schema(matchingPrecedence=9)})
+    assert causes(FLOW_SCHEMA, {"metadata": {"name": "catch-all"}, **schema(matchingPrecedence=8)}, old) == {
+        ("spec", "Invalid")
+    }

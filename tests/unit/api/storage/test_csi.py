@@ -89,3 +89,45 @@ def test_topologies_name_each_key_and_value_once() -> None:
         (f"{path}[1].values[1]", "Duplicate"),
         (f"{path}[1].key", "Duplicate"),
     }
+
+
+def test_topology_keys_are_blamed_on_their_driver() -> None:
+    assert CSI_NODE.validate
+    driver = {"name": "d.test", "nodeID": "1", "topologyKeys": ["", "a", "a"]}
+    errors = CSI_NODE.validate(written(CSI_NODE, {"spec": {"drivers": [driver]}}), None)
+    assert [(error.path, str(error.cause)) for error in errors] == [
+        ("spec.drivers[0]", "FieldValueRequired"),
+        ("spec.drivers[0]", "FieldValueInvalid"),
+        ("spec.drivers[0]", "FieldValueInvalid"),
+        ("spec.drivers[0]", "FieldValueDuplicate"),
+    ]
+
+
+def test_a_topology_is_given_once_in_whatever_order_and_an_empty_one_never() -> None:
+    def class_(*terms: Any) -> dict[str, Any]:
+        return {"provisioner": "d.test", "allowedTopologies": [{"matchLabelExpressions": term} for term in terms]}
+
+    one, same = [{"key": "z", "values": ["a", "b"]}], [{"key": "z", "values": ["b", "a"]}]
+    assert causes(STORAGE_CLASS, class_(one, [{"key": "z", "values": ["a"]}])) == set()
+    assert causes(STORAGE_CLASS, class_(one, same)) == {("allowedTopologies[1].matchLabelExpressions", "Duplicate")}
+    assert causes(STORAGE_CLASS, class_([])) == {("allowedTopologies[0].matchLabelExpressions", "Duplicate")}
+
+
+def test_a_class_of_attributes_is_looked_at_again_on_update() -> None:
+    old = written(VOLUME_ATTRIBUTES_CLASS, {"driverName": "D.test", "parameters": {"a": "b"}})
+    assert causes(VOLUME_ATTRIBUTES_CLASS, {"driverName": "D.test"}, old) == {
+        ("parameters", "Forbidden"),
+        ("parameters", "Required"),
+    }
+
+
+def test_an_attachment_names_a_volume_and_reports_briefly() -> None:
+    source = {"persistentVolumeName": "A_b"}
+    content = {"spec": {"attacher": "d.test", "nodeName": "n", "source": source}}
+    assert causes(VOLUME_ATTACHMENT, content) == {("spec.source.persistentVolumeName", "Invalid")}
+    assert VOLUME_ATTACHMENT.validate_status
+    status = {"attachError": {"message": "x" * 1025, "errorCode": -1}}
+    assert [error.path for error in VOLUME_ATTACHMENT.validate_status({"status": status}, None)] == [
+        "status.attachError.message",
+        "status.attachError.errorCode",
+    ] * 2
