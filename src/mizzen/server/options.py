@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Cause, Errors, FieldError, Object, forbidden, invalid, not_supported
 from mizzen.wire.message import Request
 
@@ -254,7 +255,7 @@ def delete_options(request: Request, body: Mapping[str, Any] | None) -> DeleteOp
     conditions = given.get("preconditions") or {}
     return DeleteOptions(
         dry_run=bool(dry_run),
-        grace=None if grace is None else max(0, grace),
+        grace=grace if grace is None or grace >= 0 else 1,
         propagation=propagation,
         uid=conditions.get("uid"),
         revision=conditions.get("resourceVersion"),
@@ -281,6 +282,11 @@ def check_log_options(request: Request, pod: str) -> None:
     for name in ("tailLines", "limitBytes", "sinceSeconds"):
         if text := request.parameter(name):
             numbers[name] = integer(text)
+    if since := request.parameter("sinceTime"):
+        try:
+            times.parse(since)
+        except ValueError as error:
+            raise Errors.bad_request(str(error)) from None
     errors = []
     if numbers.get("tailLines", 0) < 0:
         errors.append(invalid("tailLines", numbers["tailLines"], "must be greater than or equal to 0"))

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.server.conftest import Caller
 
 from mizzen.machinery.errors import ApiError
-from mizzen.server.options import check_log_options
+from mizzen.server.options import check_log_options, delete_options
 from mizzen.wire.message import Request
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -146,3 +146,13 @@ async def test_a_body_that_does_not_say_its_kind_properly_is_unrecognized(api: C
     status, answer = await api.call("POST", MAPS, body)
     assert status == 400
     assert why in answer["message"]
+
+
+def test_a_reader_of_logs_starts_from_a_time_that_is_one() -> None:
+    with pytest.raises(ApiError, match="parsing time"):
+        check_log_options(Request("GET", "/", [("sinceTime", "yesterday")]), "web")
+
+
+def test_a_negative_grace_period_is_a_second() -> None:
+    assert delete_options(Request("DELETE", "/", [("gracePeriodSeconds", "-7")]), None).grace == 1
+    assert delete_options(Request("DELETE", "/", []), {"gracePeriodSeconds": 0}).grace == 0

@@ -98,7 +98,8 @@ def ephemeral_container_errors(path: str, spec: Object, volumes: Volumes) -> Ite
         if target and target not in lasting:
             yield not_found(f"{at}.targetContainerName", target)
         for field in _NOT_EPHEMERAL:
-            if container.get(field):
+            given = container.get(field)
+            if given or (given is not None and field != "resources"):
                 yield forbidden(f"{at}.{field}", "cannot be set for an Ephemeral Container")
         yield from image_errors_of(at, container)
         for j, mount in enumerate(container.get("volumeMounts") or ()):

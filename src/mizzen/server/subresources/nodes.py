@@ -49,8 +49,8 @@ class Nodes:
 
     async def log(self, call: Call) -> Response:
         """The log of one container. Raises ApiError 400 when none or an unknown one is named among several."""
-        pod = self._pod(call)
         options.check_log_options(call.request, call.info.name)
+        pod = self._pod(call)
         container = _container(pod, call.request.parameter("container"))
         if not pod["spec"].get("nodeName"):
             return Response(204)

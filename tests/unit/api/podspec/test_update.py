@@ -108,6 +108,13 @@ def test_an_ephemeral_container_is_all_that_its_subresource_changes() -> None:
     assert _sub("ephemeralcontainers", new, {"ephemeralContainers": []})[1] == ["spec.ephemeralContainers"]
 
 
+def test_an_ephemeral_container_takes_no_hooks_not_even_empty_ones() -> None:
+    one = {"name": "d", "image": "d", "lifecycle": {}, "resources": {}}
+    assert _sub("ephemeralcontainers", _pod(), {"ephemeralContainers": [one]})[1] == [
+        "spec.ephemeralContainers[0].lifecycle"
+    ]
+
+
 def test_a_resize_changes_cpu_and_memory_alone() -> None:
     asked = {"containers": [{"name": "app", "image": "other", "resources": {"requests": {"cpu": "2"}}}]}
     new, errors = _sub("resize", _pod(), asked)
