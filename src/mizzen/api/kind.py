@@ -117,6 +117,10 @@ class Kind:
     prepare: Prepare | None = None
     validate: Validate | None = None
     warn: Warn | None = None
+    deprecation: str = ""
+    """What everybody hears who asks for this version of the kind."""
+    keeps_dependents: str = ""
+    """What those hear who delete without saying what becomes of the dependents, where that may surprise them."""
 
     has_status: bool = False
     """Served with a /status subresource; the main resource then ignores changes to status."""

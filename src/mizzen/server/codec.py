@@ -73,6 +73,15 @@ def warning_headers(warnings: Sequence[str]) -> dict[str, str] | None:
     return {"warning": ", ".join(shown)}
 
 
+def warned(response: Response, text: str) -> Response:
+    """The response with a warning before those it has."""
+    header = (warning_headers((text,)) or {})["warning"]
+    known = response.headers.get("warning")
+    if known != header and not (known or "").startswith(f"{header},"):
+        response.headers["warning"] = f"{header}, {known}" if known else header
+    return response
+
+
 def respond_status(request: Request, error: ApiError) -> Response:
     """Answer a failure."""
     headers = warning_headers(error.warnings) or {}

@@ -41,6 +41,28 @@ def place(obj: Object, kind: Kind, namespace: str) -> None:
         raise Errors.bad_request(why)
 
 
+def merge_owners(meta: Object) -> str:
+    """Leave out owners that are named twice; answers the warning that tells of it, or nothing."""
+    owners = meta.get("ownerReferences")
+    if not isinstance(owners, list) or len(owners) < 2:
+        return ""
+    kept: list[Object] = []
+    repeated: list[str] = []
+    for owner in owners:
+        if owner in kept:
+            repeated.append(owner.get("uid", ""))
+        else:
+            kept.append(owner)
+    if not repeated:
+        return ""
+    meta["ownerReferences"] = kept
+    return (
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may "
+        "reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+        f"{', '.join(repeated)}"
+    )
+
+
 def generate_name(prefix: str, digits: int) -> str:
     """A name from a prefix and a random number."""
     suffix = ""

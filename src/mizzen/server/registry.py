@@ -78,6 +78,7 @@ class Registry:
         kind, now = write.kind, self._clock.now()
         if kind.default is not None:
             kind.default(obj)
+        _merge_owners(write, obj)
         self._managers.updated(write, obj, None, now)
         admitted = admission("CREATE", write, obj, None, _options(write))
         await self._chain.mutate(admitted)
@@ -155,6 +156,7 @@ class Registry:
         self._check_revision(write, obj, entry)
         if kind.default is not None:
             kind.default(obj)
+        _merge_owners(write, obj)
         self._managers.updated(write, obj, old, now)
         metadata.carry(obj["metadata"], old["metadata"])
         admitted = admission("UPDATE", write, obj, old, _options(write))
@@ -322,6 +324,12 @@ def _specified(kind: Kind, obj: Object) -> Object:
     if kind.plural == "deployments" and kind.group == "apps":
         body["annotations"] = obj["metadata"].get("annotations") or {}
     return body
+
+
+def _merge_owners(write: Write, obj: Object) -> None:
+    text = metadata.merge_owners(obj["metadata"])
+    if text:
+        write.warnings.append(text)
 
 
 def _options(write: Write) -> Object:

@@ -12,6 +12,7 @@ from mizzen.machinery.identity import Identity
 
 DECISION: Final = "authorization.k8s.io/decision"
 REASON: Final = "authorization.k8s.io/reason"
+DEPRECATED: Final = "k8s.io/deprecated"
 
 
 @dataclass(slots=True)

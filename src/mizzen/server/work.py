@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.schema import registry as schemas
-from mizzen.server import bodies, codec, connecting, options, representation
+from mizzen.server import bodies, codec, connecting, options, representation, trail
 from mizzen.server.admit import Chain, admission
 from mizzen.server.call import Call, Connect, Post, Review, Write
 from mizzen.server.media import negotiate, not_acceptable
@@ -46,6 +46,18 @@ class Work:
         self._handlers = handlers
 
     def __call__(self, call: Call) -> Response | Awaitable[Response]:
+        text = call.kind.deprecation
+        if not text:
+            return self._answer(call)
+        trail.annotate({trail.DEPRECATED: "true"})
+        try:
+            answer = self._answer(call)
+        except ApiError as error:
+            error.warnings = (text, *error.warnings)
+            raise
+        return codec.warned(answer, text) if isinstance(answer, Response) else _warned_later(answer, text)
+
+    def _answer(self, call: Call) -> Response | Awaitable[Response]:
         info = call.info
         if info.subresource:
             return self._subresource(call)
@@ -121,6 +133,14 @@ class Work:
         obj = await self._admitted(call, _read(call, call.kind))
         answer = review(obj, call.info.namespace, call.user)
         return _created(call, await answer if isinstance(answer, Awaitable) else answer)
+
+
+async def _warned_later(answer: Awaitable[Response], text: str) -> Response:
+    try:
+        return codec.warned(await answer, text)
+    except ApiError as error:
+        error.warnings = (text, *error.warnings)
+        raise
 
 
 def _without_table(call: Call) -> Call:

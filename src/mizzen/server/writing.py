@@ -115,6 +115,8 @@ class Writing:
         """DELETE of an object."""
         asked = self._delete_options(call)
         kind, info = call.kind, call.info
+        if kind.keeps_dependents and asked.propagation is None:
+            call.warnings.append(kind.keeps_dependents)
         namespace = info.namespace if kind.namespaced else ""
         write = Write(
             call.served,
@@ -129,22 +131,24 @@ class Writing:
 
     def _deleted(self, call: Call, written: Written) -> Response:
         """What a delete answers: a Status once the object is gone, for most kinds; else the object."""
-        kind = call.kind
+        kind, headers = call.kind, codec.warning_headers(call.warnings)
         if not written.removed or kind.returns_deleted:
-            return codec.respond(call.request, call.served.whole.one(written.tail), call.media)
+            return codec.respond(call.request, call.served.whole.one(written.tail), call.media, 200, headers)
         obj = call.served.decode(written.tail)
         details = {"name": obj["metadata"]["name"], "group": kind.group, "kind": kind.plural}
         details["uid"] = obj["metadata"]["uid"]
         if not kind.group:
             del details["group"]
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
-        return codec.respond(call.request, codec.encode(status), call.media, 200, codec.warning_headers(call.warnings))
+        return codec.respond(call.request, codec.encode(status), call.media, 200, headers)
 
     async def _delete_collection(self, call: Call) -> Response:
         """DELETE of all objects that selectors choose; answers how they were."""
         asked = self._delete_options(call)
         listed = options.list_options(call.request)
         kind = call.kind
+        if kind.keeps_dependents and asked.propagation is None:
+            call.warnings.append(kind.keeps_dependents)
         cache = self._cacher.cache(kind.storage)
         selected = selection.parse(listed.labels, listed.fields, call.served, cache)
         namespace = call.info.namespace if kind.namespaced else ""
@@ -155,7 +159,8 @@ class Writing:
         for tail in tails:
             await self._delete_listed(call, tail, asked)
         shown = representation.choose(call.request, call.served, call.media, self._clock.now, listing=True)
-        return codec.respond(call.request, shown.many(tails, meta), call.media)
+        headers = codec.warning_headers(call.warnings)
+        return codec.respond(call.request, shown.many(tails, meta), call.media, 200, headers)
 
     async def _delete_listed(self, call: Call, tail: bytes, asked: DeleteOptions) -> None:
         meta = call.served.decode(tail)["metadata"]

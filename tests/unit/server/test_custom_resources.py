@@ -216,3 +216,24 @@ async def test_versions_without_a_webhook_differ_in_what_their_schemas_keep_and_
     assert kite["spec"] == {"wings": 2, "size": 3}
     assert (await api.call("GET", f"{KITES}/k"))[1]["spec"] == {"size": 3}
     assert (await api.call("GET", f"{newer}/k"))[1]["spec"] == {"size": 3, "wings": 2}
+
+
+async def test_everybody_who_asks_for_a_deprecated_version_is_told(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition(deprecated=True))
+    told = '299 - "ex.test/v1 Kite is deprecated"'
+    made = await api.raw("POST", KITES, {"metadata": {"name": "k"}, "spec": {}})
+    assert made.headers["warning"] == told
+    for method, path in (("GET", KITES), ("GET", f"{KITES}/k"), ("GET", f"{KITES}/gone"), ("DELETE", f"{KITES}/k")):
+        assert (await api.raw(method, path)).headers["warning"] == told, (method, path)
+    watch = await api.raw("GET", f"{KITES}?watch=1")
+    assert watch.headers["warning"] == told
+
+
+async def test_finalizers_that_somebody_else_might_use_are_warned_of_once(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    kite = {"metadata": {"name": "k", "finalizers": ["mine", "ex.test/kept", "foregroundDeletion"]}, "spec": {}}
+    made = await api.raw("POST", KITES, kite)
+    assert made.headers["warning"].startswith('299 - "metadata.finalizers: \\"mine\\": prefer a domain-qualified')
+    assert made.headers["warning"].count("299 -") == 1
+    patch = {"metadata": {"labels": {"a": "b"}}}
+    assert "warning" not in (await api.raw("PATCH", f"{KITES}/k", patch, "application/merge-patch+json")).headers

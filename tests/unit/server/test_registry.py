@@ -55,6 +55,32 @@ async def test_unknown_fields_are_warned_of_or_refused(api: Caller) -> None:
     assert "warning" not in (await api.raw("POST", f"{MAPS}?fieldValidation=Ignore", body)).headers
 
 
+async def test_an_owner_that_is_named_twice_counts_once(api: Caller) -> None:
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "1"}
+    body = {"metadata": {"name": "a", "ownerReferences": [owner, {**owner, "uid": "2"}, owner]}}
+    response = await api.raw("POST", f"{MAPS}?dryRun=All", body)
+    assert "duplicate UID(s) observed: 1" in response.headers["warning"]
+    _, made = await api.call("POST", MAPS, body)
+    assert [one["uid"] for one in made["metadata"]["ownerReferences"]] == ["1", "2"]
+
+
+async def test_who_deletes_a_job_without_a_word_of_its_pods_is_told_that_they_stay(api: Caller) -> None:
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    spec = {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]}}}
+    for name in ("a", "b", "c"):
+        assert (await api.call("POST", jobs, {"metadata": {"name": name}, "spec": spec}))[0] == 201
+    assert "child pods are preserved" in (await api.raw("DELETE", f"{jobs}/a")).headers["warning"]
+    assert "warning" not in (await api.raw("DELETE", f"{jobs}/b?propagationPolicy=Background")).headers
+    assert (await api.raw("DELETE", jobs)).headers["warning"].count("299 -") == 1
+
+
+async def test_deprecated_kinds_say_what_replaces_them(api: Caller) -> None:
+    response = await api.raw("GET", "/api/v1/endpoints")
+    assert response.headers["warning"] == (
+        '299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"'
+    )
+
+
 async def test_an_update_from_a_stale_revision_conflicts(api: Caller) -> None:
     _, made = await api.call("POST", MAPS, config_map("a", k="1"))
     await api.call("PUT", f"{MAPS}/a", config_map("a", k="2"))

@@ -136,6 +136,10 @@ JOB = Kind(
     validate_status=validate_status,
     has_generation=True,
     default_propagation="Orphan",
+    keeps_dependents=(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or "
+        "set propagationPolicy=Orphan to suppress this warning"
+    ),
     selectable={"status.successful": lambda job: str((job.get("status") or {}).get("succeeded") or 0)},
     table=Table(
         columns=(

@@ -22,6 +22,7 @@ COMPONENT_STATUS = Kind(
     plural="componentstatuses",
     namespaced=False,
     singular="componentstatus",
+    deprecation="v1 ComponentStatus is deprecated in v1.19+",
     short_names=("cs",),
     verbs=("get", "list"),
     table=Table(columns=(NAME, Column("Status"), Column("Message"), Column("Error")), row=_row),

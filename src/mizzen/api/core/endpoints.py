@@ -85,4 +85,5 @@ ENDPOINTS = Kind(
     validate=validate,
     table=TABLE,
     create_on_update=True,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
 )

@@ -102,7 +102,8 @@ def _served(definition: Object, version: Object, stored: Stored, caller: Caller)
         default=_defaulting(schema, has_status=has_status),
         validate=_validation(schema),
         validate_status=_validation(schema),
-        warn=_deprecation(version, api_version, names["kind"]),
+        warn=_finalizer_warnings,
+        deprecation=_deprecation(version, api_version, names["kind"]),
         has_status=has_status,
         has_generation=True,
         scale=_scale(subresources.get("scale")),
@@ -169,13 +170,25 @@ def _placed(error: FieldError) -> FieldError:
     return error if error.path else FieldError(error.cause, _WHOLE, error.value, error.detail)
 
 
-def _deprecation(
-    version: Object, api_version: str, kind: str
-) -> Callable[[Object, Object | None], Iterable[str]] | None:
+def _deprecation(version: Object, api_version: str, kind: str) -> str:
     if not version.get("deprecated"):
-        return None
-    text = version.get("deprecationWarning") or f"{api_version} {kind} is deprecated"
-    return lambda _obj, _old: (text,)
+        return ""
+    return version.get("deprecationWarning") or f"{api_version} {kind} is deprecated"
+
+
+_STANDARD_FINALIZERS: Final = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
+_BARE_FINALIZER: Final = (
+    "prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer "
+    "writers"
+)
+
+
+def _finalizer_warnings(obj: Object, old: Object | None) -> Iterator[str]:
+    """New finalizers that somebody else might use as well."""
+    before = (old["metadata"].get("finalizers") or ()) if old is not None else ()
+    for name in sorted(set(obj["metadata"].get("finalizers") or ()) - _STANDARD_FINALIZERS - set(before)):
+        if "/" not in name:
+            yield f'metadata.finalizers: "{name}": {_BARE_FINALIZER}'
 
 
 def _scale(source: Mapping[str, Any] | None) -> Scale | None:
