@@ -8,8 +8,11 @@ import ipaddress
 import re
 from collections.abc import Callable
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 from urllib.parse import urlsplit
+
+import orjson
 
 from mizzen.machinery import names, quantity, regexp, values
 from mizzen.machinery.cel.authorizer import AUTHORIZER_FUNCTIONS
@@ -214,6 +217,48 @@ def _union(left: list[Any], right: list[Any]) -> list[Any]:
     return left + [each for each in right if each not in left]
 
 
+def _distinct(items: list[Any]) -> list[Any]:
+    return list({orjson.dumps(each, option=orjson.OPT_SORT_KEYS): each for each in items}.values())
+
+
+def _flat(items: list[Any], depth: int = 1) -> list[Any]:
+    if depth < 0:
+        raise ValueError("level must be non-negative")
+    out: list[Any] = []
+    for each in items:
+        out += _flat(each, depth - 1) if isinstance(each, list) and depth else [each]
+    return out
+
+
+def _slice(items: list[Any], start: int, end: int) -> list[Any]:
+    if not 0 <= start <= end <= len(items):
+        raise ValueError(f"cannot slice({start}, {end}), list is length {len(items)}")
+    return items[start:end]
+
+
+def _range(count: int) -> list[int]:
+    if count > _LONGEST_RANGE:
+        raise ValueError(f"lists.range() size {count} exceeds limit {_LONGEST_RANGE}")
+    return list(range(count))
+
+
+_LONGEST_RANGE = 1_000_000
+
+
+def _map_of_pairs(pairs: list[Any]) -> dict[Any, Any]:
+    return dict(pairs)
+
+
+def _map_of_maps(maps: list[dict[Any, Any]]) -> dict[Any, Any]:
+    out: dict[Any, Any] = {}
+    for each in maps:
+        for key, value in each.items():
+            if key in out:
+                raise ValueError(f"insert failed: key '{key}' already exists")
+            out[key] = value
+    return out
+
+
 _S, _B, _I, _M, _L, _D = "string", "bool", "int", "map", "list", "dyn"
 
 FUNCTIONS: tuple[Function, ...] = (
@@ -276,6 +321,19 @@ FUNCTIONS: tuple[Function, ...] = (
     ("lastPositionOf", True, (_L, _D), _I, _last_index_of),
     ("lastPositionOf", True, (_S, _S), _I, str.rfind),
     ("lastPositionOf", True, (_S, _S, _I), _I, lambda text, part, last: text.rfind(part, 0, last + len(part))),
+    ("sort", True, (_L,), _L, sorted),
+    ("distinct", True, (_L,), _L, _distinct),
+    ("flatten", True, (_L,), _L, _flat),
+    ("flatten", True, (_L, _I), _L, _flat),
+    ("slice", True, (_L, _I, _I), _L, _slice),
+    ("backwards", True, (_L,), _L, lambda items: items[::-1]),
+    ("backwards", True, (_S,), _S, lambda text: text[::-1]),
+    ("lists.range", False, (_I,), _L, _range),
+    ("placesOf", False, (_L,), _L, lambda items: list(range(len(items)))),
+    ("placesOf", False, (_M,), _L, list),
+    ("mapOfPairs", False, (_L,), _M, _map_of_pairs),
+    ("mapOfMaps", False, (_L,), _M, _map_of_maps),
+    ("sortedByFirst", False, (_L,), _L, lambda pairs: [pair[1] for pair in sorted(pairs, key=itemgetter(0))]),
     ("find", True, (_S, _S), _S, _find),
     ("findAll", True, (_S, _S), _L, _find_all),
     ("findAll", True, (_S, _S, _I), _L, _find_all),

@@ -8,6 +8,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any
 
+from mizzen.machinery.cel import comprehensions
 from mizzen.machinery.cel.authorizer import Authorize, authorizing
 from mizzen.machinery.cel.library import FUNCTIONS
 from mizzen.machinery.cel.literals import as_maps
@@ -72,8 +73,8 @@ def compile_expression(expression: str, variables: tuple[str, ...], optional: tu
 _named_format = re.compile(r"format\.named\(\s*[\"'](\w+)[\"']\s*\)(?:\.value\(\))?")
 _validate_call = re.compile(r"(format\.\w+\(\))\.validate\(")
 _string_call = re.compile(r"(?<![\w.])string\(")
-_index_call = re.compile(r"\.(indexOf|lastIndexOf)\(")
-_POSITIONS = {"indexOf": ".positionOf(", "lastIndexOf": ".lastPositionOf("}
+_index_call = re.compile(r"\.(indexOf|lastIndexOf|reverse)\(")
+_POSITIONS = {"indexOf": ".positionOf(", "lastIndexOf": ".lastPositionOf(", "reverse": ".backwards("}
 
 
 def rewritten(text: str) -> str:
@@ -82,6 +83,7 @@ def rewritten(text: str) -> str:
     Functions that it knows for fewer types (`string`, `indexOf`) get another name, and `validate`, which answers an
     optional, is wrapped, because a function written in Python cannot make one.
     """
+    text = comprehensions.rewritten(text)
     text = _index_call.sub(lambda match: _POSITIONS[match[1]], text)
     if "ip(" in text or "cidr(" in text:
         text = _string_call.sub("textOf(", text)
