@@ -160,10 +160,17 @@ def _taints(node: Node, conditions: tuple[Condition, ...], now: float) -> Iterab
     for taint in node.spec.taints:
         if taint.key not in _OURS or (taint.key, taint.effect) in wanted or (state is None and taint.key == NOT_READY):
             have.add((taint.key, taint.effect))
-            yield taint
+            yield _dated(taint, now)
     for key, effect in wanted:
         if (key, effect) not in have:
             yield Taint(key=key, effect=effect, timeAdded=times.format(now))
+
+
+def _dated(taint: Taint, now: float) -> Taint:
+    """The taint, with the time from which pods may tolerate it for a while."""
+    if taint.effect != "NoExecute" or taint.timeAdded:
+        return taint
+    return msgspec.structs.replace(taint, timeAdded=times.format(now))
 
 
 def _not_ready(pod: Pod, now: float) -> Patch:

@@ -56,7 +56,7 @@ def _leaves_at(pod: Pod, taint: Taint, now: float) -> float:
     limits = [one.tolerationSeconds for one in tolerating if one.tolerationSeconds is not None]
     if not limits:
         return _FOREVER
-    since = times.parse(taint.timeAdded) if taint.timeAdded else now
+    since = times.parse(taint.timeAdded) if taint.timeAdded else now  # the node controller is about to date it
     return since + max(0, min(limits))
 
 
