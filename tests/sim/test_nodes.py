@@ -115,6 +115,9 @@ def sweep(seed: int) -> None:
         world.api.create(("", "pods"), body)
         world.clock.elapsed += 1
     world.api.create(("", "pods"), {"metadata": {"name": "waits", "namespace": "d"}, "spec": {}})
+    held = {"name": "held", "namespace": "d", "finalizers": ["example.com/counted"]}
+    world.api.create(("", "pods"), {"metadata": held, "spec": {}})
+    world.api.delete(("", "pods"), "d", "held")
     world.users = (lambda w: w.api.delete(("", "nodes"), "", "n2"),)
     world.live(60)
     for desk in world.desks:
@@ -122,6 +125,8 @@ def sweep(seed: int) -> None:
     world.settle()
     left = {one["metadata"]["name"] for one in world.all(PODS)}
     assert "waits" in left, f"seed {seed}"
+    stuck = world.api.get(("", "pods"), "d", "held")
+    assert stuck["status"]["phase"] == "Failed", f"seed {seed}: whoever counts it must hear that it has ended"
     assert not left & {"p0", "p2", "p4"}, f"seed {seed}: their node is gone"
     assert "p3" in left, f"seed {seed}: it runs"
     assert {"p1", "p5"} & left, f"seed {seed}: two finished ones are kept"

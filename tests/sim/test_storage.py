@@ -5,7 +5,14 @@ from typing import Any
 from tests.sim.story import check
 from tests.sim.world import Kubelet, World, add_nodes
 
-from mizzen.client.resources import LEASES, NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
+from mizzen.client.resources import (
+    LEASES,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    VOLUME_ATTRIBUTES_CLASSES,
+)
 from mizzen.controllers import node_evictions, node_ranges, nodes, podgc, taint_eviction
 from mizzen.controllers.config import Config
 from mizzen.controllers.volumes import binder, localpath, protection
@@ -84,6 +91,35 @@ def _delete_local(world: World, seed: int, name: str) -> None:
     world.settle(horizon=60)
     names = {one["metadata"]["name"] for one in world.all(PERSISTENT_VOLUMES)}
     assert name not in names, f"seed {seed}: with the node, the data is gone too"
+
+
+def test_a_class_of_attributes_stays_while_a_claim_or_volume_has_it(seeds: range) -> None:
+    check(seeds, attribute)
+
+
+def attribute(seed: int) -> None:
+    world = World(seed, (protection.ATTRIBUTES,))
+    where = (VOLUME_ATTRIBUTES_CLASSES.group, VOLUME_ATTRIBUTES_CLASSES.plural)
+    for name in ("used", "unused"):
+        world.api.create(where, {"metadata": {"name": name}, "driverName": "csi.example"})
+    world.api.create(("", "persistentvolumeclaims"), claim("one", "1Gi", volumeAttributesClassName="used"))
+    world.api.create(("", "persistentvolumes"), volume("v", "1Gi"))
+    world.settle()
+    world.resume()
+    world.users = (
+        lambda w: w.api.patch(PERSISTENT_VOLUMES, "", "v", {"spec": {"volumeAttributesClassName": "used"}}),
+        lambda w: w.api.delete(where, "", "used"),
+        lambda w: w.api.delete(where, "", "unused"),
+    )
+    world.live(60)
+    assert [one["metadata"]["name"] for one in world.all(VOLUME_ATTRIBUTES_CLASSES)] == ["used"], f"seed {seed}"
+    world.api.delete(("", "persistentvolumeclaims"), "d", "one")
+    world.settle()
+    assert world.all(VOLUME_ATTRIBUTES_CLASSES), f"seed {seed}: a volume still has it"
+    world.api.delete(("", "persistentvolumes"), "", "v")
+    world.settle()
+    assert not world.all(VOLUME_ATTRIBUTES_CLASSES), f"seed {seed}"
+    assert world.writes() <= {"PATCH volumeattributesclasses"}, f"seed {seed}: {world.writes()}"
 
 
 def test_pods_leave_a_silent_node_after_their_toleration_and_not_before(seeds: range) -> None:

@@ -15,7 +15,7 @@ from mizzen.controllers.disruption import doomed
 from mizzen.controllers.pods import is_finished
 from mizzen.controllers.status import created_at
 from mizzen.reconcile.controller import Controller, Watch
-from mizzen.reconcile.plan import NOTHING, Action, Answer, Delete, Get, Plan
+from mizzen.reconcile.plan import NOTHING, Action, Answer, Delete, Get, Patch, Plan
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 BY_FINISHED: Index[Pod] = Index("finished", lambda pod: (True,) if is_finished(pod) else ())
@@ -63,12 +63,23 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
             actions += (*doomed(pod, "DeletionByPodGC", "PodGC: node no longer exists", now, "Failed"), _force(pod))
     for pod in seen.stuck:
         actions += (*doomed(pod, "DeletionByPodGC", "PodGC: node is out of service", now, "Failed"), _force(pod))
-    actions += (_force(pod) for pod in seen.unscheduled)
+    for pod in seen.unscheduled:
+        actions += (*_ended(pod), _force(pod))
     surplus = len(seen.finished) - config.finished_pods_kept
     if surplus > 0:
         oldest = sorted(seen.finished, key=lambda pod: (created_at(pod.metadata), pod.metadata.name))
         actions += (_force(pod) for pod in oldest[:surplus])
     return Plan(tuple(actions)) if actions else NOTHING
+
+
+def _ended(pod: Pod) -> tuple[Patch, ...]:
+    """No node will ever tell how the pod ended, and somebody may wait to hear it before the pod can go."""
+    if is_finished(pod):
+        return ()
+    meta = pod.metadata
+    return (
+        Patch(PODS, meta.namespace, meta.name, {"status": {"phase": "Failed"}}, subresource="status", uid=meta.uid),
+    )
 
 
 def _force(pod: Pod) -> Delete:
