@@ -278,7 +278,9 @@ class Kubelet:
         number = int(meta["uid"][1:])
         ip = f"10.0.{number // 250}.{number % 250 + 1}"
         condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": stamp}
-        status = {"phase": phase, "conditions": [condition], "podIP": ip, "podIPs": [{"ip": ip}]}
+        started = (pod.get("status") or {}).get("startTime") or stamp
+        status: Object = {"phase": phase, "conditions": [condition], "startTime": started}
+        status |= {"podIP": ip, "podIPs": [{"ip": ip}]}
         if phase in ("Succeeded", "Failed"):
             code = 0 if phase == "Succeeded" else 1
             state = {"terminated": {"exitCode": code, "finishedAt": stamp}}

@@ -9,6 +9,7 @@ from mizzen.api.views.policy import HorizontalPodAutoscaler
 from mizzen.client.resources import DEPLOYMENTS
 from mizzen.controllers import autoscaler
 from mizzen.controllers.autoscaler import Snapshot
+from mizzen.machinery import times
 from mizzen.reconcile.plan import Answer, Get, Patch, Plan
 
 METRICS = Get("/apis/metrics.k8s.io/v1beta1/namespaces/d/pods")
@@ -16,16 +17,17 @@ SCALE = Get(DEPLOYMENTS.path("d", "web", "scale"))
 NOW = 1_700_000_000.0
 
 
-def pod(name: str) -> Pod:
+def pod(name: str, phase: str = "Running", ready_for: float = 3600.0) -> Pod:
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": times.format(NOW - ready_for)}
     body = {
         "metadata": {"name": name, "namespace": "d", "labels": {"app": "web"}},
         "spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "100m"}}}]},
-        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {"phase": phase, "conditions": [ready], "startTime": times.format(NOW - ready_for)},
     }
     return msgspec.convert(body, Pod)
 
 
-def plan(replicas: int, usage: str | None, memory: str = "", **spec: Any) -> Plan:
+def plan(replicas: int, usage: str | None, memory: str = "", others: tuple[Pod, ...] = (), **spec: Any) -> Plan:
     target = {"type": "Utilization", "averageUtilization": 50}
     body = {
         "metadata": {"name": "web", "namespace": "d", "annotations": {autoscaler.MEMORY: memory} if memory else {}},
@@ -43,10 +45,10 @@ def plan(replicas: int, usage: str | None, memory: str = "", **spec: Any) -> Pla
         for one in pods
     ]
     answers = {
-        SCALE: Answer(200, {"spec": {"replicas": replicas}, "status": {"selector": "app=web"}}),
+        SCALE: Answer(200, {"spec": {"replicas": replicas + len(others)}, "status": {"selector": "app=web"}}),
         METRICS: Answer(200, {"items": items}) if usage is not None else Answer(503, "down"),
     }
-    seen = Snapshot(msgspec.convert(body, HorizontalPodAutoscaler), DEPLOYMENTS, pods, answers)
+    seen = Snapshot(msgspec.convert(body, HorizontalPodAutoscaler), DEPLOYMENTS, (*pods, *others), answers)
     return autoscaler.reconcile(seen, NOW)
 
 
@@ -82,7 +84,10 @@ def test_within_the_tolerance_nothing_changes() -> None:
 
 
 def test_growth_is_limited_by_its_policies() -> None:
-    assert size(plan(2, "900m")) == 6, "the larger of plus four and plus a hundred percent"
+    assert size(plan(2, "900m")) == 4, "twice as many, or four"
+    assert size(plan(1, "900m")) == 4
+    assert conditions(plan(2, "900m"))["ScalingLimited"] == ("True", "ScaleUpLimit")
+    assert size(plan(2, "900m", behavior={"scaleUp": {}})) == 6, "the larger of plus four and plus a hundred percent"
     behavior = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
     assert size(plan(2, "900m", behavior=behavior)) == 3
 
@@ -117,6 +122,9 @@ def test_conditions_say_what_limits_it() -> None:
         "ScalingLimited": ("False", "DesiredWithinRange"),
     }
     assert conditions(plan(2, "100m"))["AbleToScale"] == ("True", "SucceededRescale")
+    shrinking = {"scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
+    slow = plan(4, "10m", memory=f"[[{NOW - 500},4,4]]", behavior=shrinking)
+    assert (size(slow), conditions(slow)["ScalingLimited"]) == (3, ("True", "ScaleDownLimit"))
     assert conditions(plan(2, "500m", maxReplicas=3))["ScalingLimited"] == ("True", "TooManyReplicas")
     held = plan(4, "10m", memory=f"[[{NOW - 100},4,4]]")
     assert conditions(held)["AbleToScale"] == ("True", "ScaleDownStabilized")
@@ -129,3 +137,92 @@ def test_a_recommendation_that_stays_the_same_is_not_written_again() -> None:
     assert writes(plan(2, "50m"))
     assert not writes(plan(2, "50m", memory=f"[[{NOW - 15},2,2]]"))
     assert writes(plan(2, "50m", memory=f"[[{NOW - 150},2,2]]"))
+
+
+def test_the_bounds_hold_even_when_no_metric_can_be_read() -> None:
+    assert size(plan(1, None, minReplicas=3)) == 3
+    raised = plan(12, None)
+    assert size(raised) == 10
+    [patch] = [one for one in raised.actions if isinstance(one, Patch) and one.subresource == "scale"]
+    assert patch.note is not None
+    assert patch.note.message == "New size: 10; reason: Current number of replicas above Spec.MaxReplicas"
+
+
+def test_pods_that_are_not_up_count_as_idle_when_growing_and_not_at_all_when_shrinking() -> None:
+    waiting = (pod("late-1", "Pending"), pod("late-2", "Pending"))
+    assert size(plan(2, "100m", others=waiting)) is None, "twice the load of two is the load of four"
+    assert size(plan(2, "200m", others=waiting)) == 8
+    assert size(plan(2, "10m", others=waiting)) == 1
+
+
+def test_pods_of_unknown_usage_hold_back_either_way() -> None:
+    unknown = (pod("silent-1"), pod("silent-2"))
+    assert size(plan(2, "100m", others=unknown)) is None, "they are idle when it would grow"
+    assert size(plan(2, "10m", others=unknown)) is None, "and busy when it would shrink"
+
+
+def test_cpu_measured_before_a_pod_was_ready_does_not_count() -> None:
+    fresh = pod("p1", ready_for=5)
+    item = {"timestamp": times.format(NOW), "window": "15s", "containers": [{"name": "c", "usage": {"cpu": "1"}}]}
+    scale = Answer(200, {"spec": {"replicas": 2}, "status": {"selector": "app=web"}})
+    usage = [{"metadata": {"name": name}, **item} for name in ("p0", "p1")]
+    usage[0]["containers"] = [{"name": "c", "usage": {"cpu": "50m"}}]
+    seen = Snapshot(autoscaler_of(), DEPLOYMENTS, (pod("p0"), fresh), {SCALE: scale, METRICS: items(usage)})
+    assert size(autoscaler.reconcile(seen, NOW)) is None
+
+
+def autoscaler_of(**spec: Any) -> HorizontalPodAutoscaler:
+    target = {"type": "Utilization", "averageUtilization": 50}
+    whole = {
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "maxReplicas": 10,
+        "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+        **spec,
+    }
+    return msgspec.convert({"metadata": {"name": "web", "namespace": "d"}, "spec": whole}, HorizontalPodAutoscaler)
+
+
+def items(found: list[Any]) -> Answer:
+    return Answer(200, {"items": found})
+
+
+def test_a_custom_metric_of_pods_counts_the_target_s_own_pods_alone() -> None:
+    target = {"type": "AverageValue", "averageValue": "10"}
+    one = autoscaler_of(metrics=[{"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": target}}])
+    values = [("p0", "20"), ("p1", "20"), ("stranger", "5000")]
+    found = items([{"describedObject": {"name": name}, "value": value} for name, value in values])
+    path = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/d/pods/*/hits"
+    scale = Answer(200, {"spec": {"replicas": 2}, "status": {"selector": "app=web"}})
+    seen = Snapshot(one, DEPLOYMENTS, (pod("p0"), pod("p1")), {SCALE: scale, Get(path): found})
+    assert size(autoscaler.reconcile(seen, NOW)) == 4
+
+
+def test_a_tolerance_of_its_own_replaces_the_usual_one() -> None:
+    assert size(plan(4, "52m", behavior={"scaleUp": {"tolerance": "0.01"}})) == 5
+    assert size(plan(4, "60m", behavior={"scaleUp": {"tolerance": "0.5"}})) is None
+
+
+def test_without_a_request_there_is_no_utilization_and_it_says_which_container_lacks_one() -> None:
+    bare = msgspec.convert(
+        {"metadata": {"name": "bare", "labels": {"app": "web"}}, "spec": {"containers": [{"name": "c"}]}}, Pod
+    )
+    told = [note.message for note in plan(2, "50m", others=(bare,)).notes]
+    problem = "failed to get cpu utilization: unable to get metrics for resource cpu: missing request for cpu in "
+    assert told[0].startswith(problem) and told[0].endswith("of Pod bare")
+    first = "invalid metrics (1 invalid out of 1), first error is: failed to get cpu resource metric value: "
+    assert told[1] == first + told[0]
+
+
+def test_a_policy_counts_from_what_the_size_was_a_period_ago() -> None:
+    behavior = {"scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}}
+    grew = f"[[{NOW - 60},8,2],[{NOW - 45},8,3]]"
+    assert size(plan(3, "900m", memory=grew, behavior=behavior)) == 4, "a minute after it grew it may grow again"
+    grew = f"[[{NOW - 45},8,2],[{NOW - 30},8,3]]"
+    assert size(plan(3, "900m", memory=grew, behavior=behavior)) is None
+
+
+def test_a_young_autoscaler_waits_until_its_target_may_be_up() -> None:
+    fresh = autoscaler_of()
+    meta = msgspec.structs.replace(fresh.metadata, creationTimestamp=times.format(NOW - 5))
+    seen = Snapshot(msgspec.structs.replace(fresh, metadata=meta), DEPLOYMENTS, ())
+    assert autoscaler.reconcile(seen, NOW) == Plan(requeue_after=10.0)

@@ -87,7 +87,7 @@ def _targets(metrics: list[Object], current: list[Object]) -> str:
 
 
 def _target(metric: Object, status: Object) -> str:
-    """Now and wanted, as `20%/80%` or `300Mi/500Mi`."""
+    """Now and wanted, as `cpu: 20%/80%` or `300Mi/500Mi`."""
     source = _SOURCES.get(metric.get("type") or "")
     if source is None:
         return "<unknown type>"
@@ -96,9 +96,12 @@ def _target(metric: Object, status: Object) -> str:
     if source in {"resource", "containerResource"} and wanted.get("averageValue") is None:
         share = now.get("averageUtilization")
         goal = wanted.get("averageUtilization")
-        return f"{UNKNOWN if share is None else f'{share}%'}/{'<auto>' if goal is None else f'{goal}%'}"
+        text = f"{UNKNOWN if share is None else f'{share}%'}/{'<auto>' if goal is None else f'{goal}%'}"
+        return f"{metric[source].get('name')}: {text}"
     if wanted.get("averageValue") is not None:
         text = f"{now.get('averageValue') or UNKNOWN}/{wanted['averageValue']}"
+        if source in {"resource", "containerResource"}:
+            return f"{metric[source].get('name')}: {text}"
         return f"{text} (avg)" if source in {"external", "object"} else text
     return f"{now.get('value') or UNKNOWN}/{wanted.get('value') or ''}"
 
