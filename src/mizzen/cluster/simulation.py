@@ -256,8 +256,9 @@ class Simulator:
         planned = self._planned.get(due.uid)
         if pod is None or pod.metadata.uid != due.uid or planned is None or planned[1] != due.step.move:
             return
-        if pod.spec.nodeName in self._lost:
-            due.when = self._lost[pod.spec.nodeName]
+        lost_until = self._lost.get(pod.spec.nodeName, 0.0)
+        if lost_until > self._clock.monotonic():
+            due.when = lost_until
             heapq.heappush(self._due, due)
             return
         try:

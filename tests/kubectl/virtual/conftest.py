@@ -20,6 +20,7 @@ def stages() -> tuple[Stage, ...]:
         "sleeps": {"runs": "100000h"},
         "fails": {"runs": "2s", "exitCode": 1},
         "hangs": {"startup": "100000h"},
+        "idles": {"cpu": "10m", "memory": "64Mi"},
         "works": {"cpu": "250m", "memory": "64Mi"},
         "works-hard": {"cpu": "1", "memory": "64Mi"},
     }
