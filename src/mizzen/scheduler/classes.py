@@ -115,6 +115,11 @@ class PodClass:
         self._absent = Reject(f"node(s) didn't satisfy plugin(s) [{' '.join(picky)}]", False, " ".join(picky))
         self.dirty: set[str] = set(snapshot.nodes) if self._only is None else set(self._only)
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether but one node comes into question, as for pods of DaemonSets."""
+        return self._only is not None and len(self._only) <= 1
+
     def best(self) -> str | None:
         """The node for the next pod of the class, or None when there is none."""
         self._refresh()

@@ -92,13 +92,15 @@ def parse(document: Mapping[str, Any]) -> Configuration:
     """A KubeSchedulerConfiguration. Raises ValueError."""
     if document.get("apiVersion") != _API_VERSION or document.get("kind") != "KubeSchedulerConfiguration":
         raise ValueError(f"apiVersion, kind: must be {_API_VERSION} KubeSchedulerConfiguration")
-    profiles = tuple(_profile(one, f"profiles[{index}]") for index, one in enumerate(document.get("profiles") or ({},)))
+    listed = tuple(document.get("extenders") or ())
+    extenders = tuple(_extender(one, f"extenders[{index}]") for index, one in enumerate(listed))
+    resources = [resource for one in listed for resource in one.get("managedResources") or ()]
+    ignored = tuple(one["name"] for one in resources if one.get("ignoredByScheduler"))
+    given = enumerate(document.get("profiles") or ({},))
+    profiles = tuple(_profile(one, f"profiles[{index}]", ignored) for index, one in given)
     names = [one.name for one in profiles]
     if len(set(names)) < len(names):
         raise ValueError("profiles: each needs a schedulerName of its own")
-    extenders = tuple(
-        _extender(one, f"extenders[{index}]") for index, one in enumerate(document.get("extenders") or ())
-    )
     first = float(document.get("podInitialBackoffSeconds", 1))
     last = float(document.get("podMaxBackoffSeconds", 10))
     if not 0 < first <= last:
@@ -106,11 +108,16 @@ def parse(document: Mapping[str, Any]) -> Configuration:
     return Configuration(profiles, extenders, first, last)
 
 
-def _profile(document: Mapping[str, Any], where: str) -> Profile:
+def _profile(document: Mapping[str, Any], where: str, ignored: Sequence[str] = ()) -> Profile:
+    """A profile. `ignored`: resources that extenders alone look after."""
     name = document.get("schedulerName") or DEFAULT_NAME
     if PYTHON in document:
         return Profile(name, (), preempts=False, decide=_imported(document[PYTHON], f"{where}.{PYTHON}", Callable))
     arguments = {one.get("name", ""): one.get("args") or {} for one in document.get("pluginConfig") or ()}
+    if ignored:
+        args = dict(arguments.get("NodeResourcesFit") or {})
+        args["ignoredResources"] = [*(args.get("ignoredResources") or ()), *ignored]
+        arguments["NodeResourcesFit"] = args
     plugins = document.get("plugins") or {}
     chosen = _Chosen({one.name: one for one in PLUGINS}, where=f"{where}.plugins")
     for plugin, args in arguments.items():

@@ -85,7 +85,10 @@ class Decider:
         found = self._classes.get(key)
         if found is None:
             self._snapshot.forget_many_tallies()
-            found = self._classes[key] = PodClass(pod, self._snapshot, self._plugins, self._tiebreak)
+            found = PodClass(pod, self._snapshot, self._plugins, self._tiebreak)
+            if found.is_narrow:
+                return found  # soon judged again, and it would push out one that is not
+            self._classes[key] = found
             if len(self._classes) > CLASSES:
                 self._classes.popitem(last=False)
         else:

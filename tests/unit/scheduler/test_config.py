@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.scheduler.test_cycle import node, pod
 
 from mizzen.scheduler import config
 from mizzen.scheduler.cycle import Placed, Unschedulable
@@ -106,13 +107,21 @@ extenders:
   prioritizeVerb: prioritize
   weight: 5
   httpTimeout: 1m0.5s
-  managedResources: [{name: example.com/gpu}]
+  managedResources: [{name: example.com/gpu, ignoredByScheduler: true}]
 """
     )
     found = config.load(path)
     assert found.first_backoff == 2
     assert found.extenders[0].url == "http://127.0.0.1:8888/x"
     assert (found.extenders[0].weight, found.extenders[0].timeout) == (5, 60.5)
+    judge = plugin(found.profiles[0], "NodeResourcesFit").filter
+    assert judge is not None
+    snapshot = Snapshot()
+    snapshot.set_node(node("a"))
+    wants = [{"name": "c", "resources": {"requests": {"example.com/gpu": 1}}}]
+    verdict = judge(pod(containers=wants), snapshot)
+    assert verdict is not None
+    assert verdict(snapshot.nodes["a"]) is None, "the extender alone looks after it"
 
 
 def test_the_example_of_the_guide_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

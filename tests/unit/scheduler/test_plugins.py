@@ -8,7 +8,7 @@ from tests.unit.scheduler.test_cycle import ZONE, World, claim, node, pod, sprea
 
 from mizzen.api.views.core import ContainerImage, Node, PersistentVolume, Pod
 from mizzen.api.views.meta import LabelSelector
-from mizzen.api.views.storage import CSINode
+from mizzen.api.views.storage import CSIDriver, CSINode
 from mizzen.scheduler.plugins import fit, image_locality
 from mizzen.scheduler.snapshot import Lookups, PodInfo, Snapshot, pod_info
 
@@ -130,6 +130,21 @@ def test_a_driver_attaches_no_more_volumes_than_it_can() -> None:
     assert world.place(with_claim("x")) == "a"
     assert "exceed max volume count" in world.place(with_claim("y"))
     assert world.place(with_claim("x")) == "a"
+
+
+def test_a_driver_can_keep_pods_off_nodes_where_it_does_not_run() -> None:
+    there = msgspec.convert({"spec": {"drivers": [{"name": "disk.example.com"}]}}, CSINode)
+    strict = msgspec.convert({"spec": {"preventPodSchedulingIfMissing": True}}, CSIDriver)
+    lookups = Lookups(
+        claim=lambda namespace, name: claim(name, volume=f"pv-{name}"),
+        volume=csi_volume,
+        csi_node=lambda name: there if name == "b" else None,
+        csi_driver=lambda name: strict,
+    )
+    world = World(node("a"), node("b"), lookups=lookups)
+    assert world.place(with_claim("x")) == "b"
+    world.snapshot.remove_node("b")
+    assert "did not have the required CSI driver" in world.place(with_claim("x"))
 
 
 def test_a_volume_of_a_zone_is_used_there() -> None:

@@ -29,6 +29,7 @@ class StorageClass(View, frozen=True, gc=False):
 class CSIDriverSpec(View, frozen=True, gc=False):
     attachRequired: bool = True
     storageCapacity: bool = False
+    preventPodSchedulingIfMissing: bool = False
 
 
 class CSIDriver(View, frozen=True, gc=False):

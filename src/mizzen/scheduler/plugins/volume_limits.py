@@ -9,14 +9,18 @@ from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 _REJECT = Reject("node(s) exceed max volume count")
+_MISSING = Reject("node(s) did not have the required CSI driver installed", resolvable=False)
 
 
 def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
     wanted = set(_attachments(pod, snapshot))
     if not wanted:
         return None
+    strict = [name for name in {driver for driver, _ in wanted} if _must_be_there(name, snapshot)]
 
     def verdict(node: NodeInfo) -> Reject | None:
+        if any(name not in _drivers(node, snapshot) for name in strict):
+            return _MISSING
         limits = _limits(node, snapshot)
         if not any(driver in limits for driver, _ in wanted):
             return None
@@ -27,6 +31,17 @@ def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
         return None
 
     return verdict
+
+
+def _must_be_there(driver: str, snapshot: Snapshot) -> bool:
+    """Whether a driver keeps pods off nodes where it does not run yet."""
+    found = snapshot.lookups.csi_driver(driver)
+    return found is not None and found.spec.preventPodSchedulingIfMissing
+
+
+def _drivers(node: NodeInfo, snapshot: Snapshot) -> set[str]:
+    found = snapshot.lookups.csi_node(node.name)
+    return {one.name for one in found.spec.drivers} if found is not None else set()
 
 
 def _limits(node: NodeInfo, snapshot: Snapshot) -> dict[str, int]:
