@@ -19,8 +19,6 @@ TRIES: Final = 3
 """How often a node that does not answer is asked so soon."""
 ANSWER_SECONDS: Final = 10.0
 _AT_ONCE: Final = 32
-SIMULATED: Final = "mizzen.dev/simulated"
-"""The label of nodes whose pods exist as states only."""
 
 Ask = Callable[[str, str], Awaitable[bytes]]
 """The body of a path of a node's own server. Raises ApiError."""
@@ -94,8 +92,6 @@ class Scraper:
 
 
 def _is_served(node: Object) -> bool:
-    """Whether a node has told where its own server listens, and has counters at all; simulated ones have none."""
-    if SIMULATED in (node["metadata"].get("labels") or {}):
-        return False
+    """Whether a node has told where its own server listens; of many simulated ones most have none."""
     endpoint = (node.get("status") or {}).get("daemonEndpoints") or {}
     return bool((endpoint.get("kubeletEndpoint") or {}).get("Port"))

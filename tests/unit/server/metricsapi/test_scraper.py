@@ -12,9 +12,8 @@ from mizzen.machinery.errors import Errors, Object
 from mizzen.server.metricsapi.scraper import PERIOD, Scraper
 
 
-def node(name: str, port: int = 10250, **labels: str) -> Object:
-    meta = {"name": name, "labels": labels}
-    return {"metadata": meta, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}}
+def node(name: str, port: int = 10250) -> Object:
+    return {"metadata": {"name": name}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": port}}}}
 
 
 class Nodes:
@@ -46,8 +45,7 @@ def nodes(clock: VirtualClock) -> Nodes:
 
 @pytest.fixture
 def reader() -> FakeReader:
-    simulated = node("simulated", **{"mizzen.dev/simulated": "true"})
-    return FakeReader((NODE, node("a")), (NODE, node("starting", port=0)), (NODE, simulated))
+    return FakeReader((NODE, node("a")), (NODE, node("simulated", port=0)))
 
 
 @pytest.fixture
