@@ -105,7 +105,9 @@ async def _open(tools: Equipment, pod: Pod) -> Happening:
         elif spec.host_network:
             ips = tools.config.node_ips
         sandboxes.write_etc(tools.pod_home(uid) / "etc", pod, ips, tools.config, spec.hostname)
-        (tools.pod_home(uid) / "ips").write_text(" ".join(ips))
+        partial = tools.pod_home(uid) / "ips.partial"
+        partial.write_text(" ".join(ips))
+        partial.rename(tools.pod_home(uid) / "ips")  # last: it says that the sandbox is complete
     except (RuntimeFailure, OSError, ValueError, LookupError, *_API_TROUBLE) as error:
         text = f"Failed to create pod sandbox: {error}"
         return life.SetupFailed("sandbox", "FailedCreatePodSandBox", text)

@@ -109,6 +109,8 @@ class Life:
     volumes: Literal["none", "mounting", "mounted", "unmounting", "gone"] = "none"
     sandbox: Literal["none", "opening", "open", "closing", "gone"] = "none"
     sandbox_id: str = ""
+    opened: bool = False
+    """It was tried to open the sandbox: something may be left of it."""
     ips: tuple[str, ...] = ()
     problem: tuple[str, str] = ("", "")
     """Reason and message of what keeps volumes or sandbox from being ready."""

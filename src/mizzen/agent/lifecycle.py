@@ -49,7 +49,10 @@ _LEAST_GRACE = 2.0
 
 def step(life: Life, event: Happening, now: float) -> tuple[Life, tuple[Instruction, ...]]:
     """Take in one event and decide what to do about it."""
+    is_going_up = life.ending is None
     life, told = fold(life, event, now)
+    if is_going_up and life.ending is not None:
+        life = replace(life, retry_at=0.0, retry_delay=0.0)  # what failed on the way up keeps nobody from going down
     planner = _Planner(life, now)
     planner.instructions.extend(told)
     planner.plan()
@@ -134,7 +137,7 @@ class _Planner:
         if self.life.volumes != "mounted":
             return
         if self.life.sandbox == "none" and self.now >= self.life.retry_at:
-            self.life = replace(self.life, sandbox="opening", retry_at=0.0)
+            self.life = replace(self.life, sandbox="opening", opened=True, retry_at=0.0)
             self.instructions.append(OpenSandbox())
         if self.life.sandbox != "open":
             return
@@ -248,11 +251,11 @@ class _Planner:
             return
         if not self.life.over:
             self.life = replace(self.life, over=final_phase(self.life))
-        if self.life.sandbox == "none":
+        if self.life.sandbox == "none" and not self.life.opened:
             self.life = replace(self.life, sandbox="gone")
-        if self.life.sandbox == "open" and self.now >= self.life.retry_at:
+        if self.life.sandbox in {"none", "open"} and self.now >= self.life.retry_at:
             self.life = replace(self.life, sandbox="closing")
-            self.instructions.append(CloseSandbox(self.life.sandbox_id))
+            self.instructions.append(CloseSandbox(self.life.sandbox_id or self.life.pod.metadata.uid))
         if self.life.sandbox != "gone":
             return
         if self.life.volumes in {"none", "mounted"} and self.now >= self.life.retry_at:

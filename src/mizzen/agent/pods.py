@@ -205,8 +205,10 @@ class Pods:  # shape: the one owner of all lives on the node
             return revival.begin(pod, now)
         if sandbox is not None and not sandbox.ips:
             path = self._tools.pod_home(uid) / "ips"
-            sandbox = replace(sandbox, ips=tuple(path.read_text().split()) if path.exists() else ())
-        if sandbox is None and (pod.status or {}).get("phase") not in {"Succeeded", "Failed"}:
+            ips = tuple(path.read_text().split()) if path.exists() else ()
+            # Without an address the agent before this one was killed while it made the sandbox.
+            sandbox = replace(sandbox, ips=ips) if ips else None
+        if sandbox is None and containers and (pod.status or {}).get("phase") not in {"Succeeded", "Failed"}:
             self._tools.tell(pod, "Normal", *life.SANDBOX_CHANGED)
         named = [replace(one, message=self._termination(pod, one).message) for one in containers]
         return revival.revive(pod, sandbox, named, now)

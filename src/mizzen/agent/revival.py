@@ -26,7 +26,8 @@ def begin(pod: Pod, now: float) -> Life:
         one.name: _resumed(ContainerLife(one.name, role_of(pod, one)), _entry(pod, one.name))
         for one in all_containers(pod)
     }
-    life = Life(pod, containers, started_at=times.parse(started) if started else now)
+    # Who has started before may have left a sandbox that was half made.
+    life = Life(pod, containers, started_at=times.parse(started) if started else now, opened=bool(started))
     if phase not in {"Succeeded", "Failed"}:
         return life
     ended = {name: _recalled(one, _entry(pod, name)) for name, one in containers.items()}

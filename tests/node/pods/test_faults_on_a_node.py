@@ -20,6 +20,7 @@ from tests.node.pods.conftest import (
 
 from mizzen.agent.images import store as stores
 from mizzen.agent.runtime import syscalls
+from mizzen.agent.runtime.crun import CrunRuntime
 from mizzen.agent.volumes import teardown
 from mizzen.client.client import Transport
 from mizzen.client.resources import PODS
@@ -91,6 +92,37 @@ async def test_a_pod_whose_shared_process_namespace_ended_begins_anew(crun_node:
     after = await node.until("shared", lambda pod: is_ready(pod) and container(pod)["restartCount"] > 0)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert any(reason == "SandboxChanged" for reason, _ in await node.events("shared"))
+
+
+async def test_a_container_that_was_only_created_counts_as_neither_running_nor_ended(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("halved", {"script": "echo began; exec sleep 1000"})
+    pod = await node.running_pod("halved")
+    assert node.running is not None
+    life = node.running.pods.find("default", "halved")
+    assert life is not None
+    id = life.containers["c"].id
+    await node.stop()
+    runtime, _ = await node.machinery()
+    assert isinstance(runtime, CrunRuntime)
+    spec = runtime._container(id).spec  # type: ignore[union-attr]
+    # The agent was killed after the creation, and another one does it over again.
+    await runtime.create(life.sandbox_id, spec)
+    assert [one.state for one in (await runtime.observe()).containers] == ["created"]
+    heard = asyncio.create_task(anext(aiter(runtime.watch())))
+    await runtime.create(life.sandbox_id, spec)
+    await runtime.start(id)
+    await asyncio.wait({heard}, timeout=0.1)
+    assert not heard.done()
+    # It was killed before it had noted that the container started.
+    (node.config.root / "containers" / id / "started").unlink()
+    assert [one.state for one in (await runtime.observe()).containers] == ["running"]
+    heard.cancel()
+    await runtime.close()
+    await node.start()
+    after = await node.client.get(PODS, "halved", "default", view=dict)
+    assert container(after)["restartCount"] == 0
+    await node.logged(pod, "began")
 
 
 async def unplugged(node: Node) -> None:

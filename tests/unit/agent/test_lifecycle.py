@@ -321,3 +321,20 @@ def test_the_status_shows_who_a_container_runs_as_also_after_the_agent_has_been_
     known = msgspec.structs.replace(pod, status=status)
     again = revival.revive(known, Sandbox("s", "u", None, NOW, ("10.1.0.1",)), (seen,), NOW + 60)
     assert status_of(again, SHOWN, status, NOW + 60) == status
+
+
+def test_a_pod_whose_set_up_keeps_failing_is_deleted_at_once_and_what_is_left_of_its_sandbox_is_closed() -> None:
+    pod, failed = a_pod(), life.SetupFailed("sandbox", "FailedCreatePodSandBox", "no network")
+    state, _ = led(pod, UP[0], failed)
+    assert lifecycle.wakes_at(state, NOW) == NOW + 1
+    state, told = lifecycle.step(state, deleted(pod, 30), NOW)
+    assert told == (life.CloseSandbox("u"),)
+    state, told = lifecycle.step(state, life.SandboxClosed(), NOW)
+    assert told == (life.UnmountVolumes(),)
+    untouched, told = led(pod, deleted(pod, 30))
+    assert untouched.sandbox == "none" and told == ()
+    _, told = lifecycle.step(untouched, life.VolumesMounted(), NOW)
+    assert told == (life.UnmountVolumes(),)
+    known = msgspec.structs.replace(pod, status={"startTime": "2023-11-14T22:13:20Z"})
+    again = revival.begin(msgspec.structs.replace(known, metadata=deleted(pod, 30).pod.metadata), NOW)
+    assert lifecycle.step(again, life.PodChanged(deleted(pod, 30).pod), NOW)[1] == (life.CloseSandbox("u"),)

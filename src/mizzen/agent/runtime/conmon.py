@@ -4,7 +4,9 @@ The monitor leaves the agent's process tree at once, so containers, logs and exi
 """
 
 import asyncio
+import contextlib
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from mizzen.agent.runtime import spawn, syscalls
+from mizzen.agent.runtime import machine, spawn, syscalls
 from mizzen.agent.runtime.base import RuntimeFailure
 from mizzen.agent.runtime.machine import Programs
 from mizzen.agent.runtime.namespaces import in_thread
@@ -68,6 +70,27 @@ def _start_in(directory: Path, argv: Sequence[str], descriptors: Mapping[int, in
         return spawn.start(argv, descriptors=descriptors, env={**spawn.PATH, "_OCI_SYNCPIPE": "3"})
 
     return in_thread(body)
+
+
+def _monitor_of(bundle: Path, container: str) -> int:
+    """The process id of a container's monitor; 0 when it has ended, and another process may have its number."""
+    try:
+        pid = int((bundle / "conmon.pid").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return 0
+    return pid if container.encode() in words else 0
+
+
+async def end(bundle: Path, container: str) -> None:
+    """End a container's monitor, and the creation it may be about; nothing is written of the container any more."""
+    pid = _monitor_of(bundle, container)
+    if not pid:
+        return
+    for process in (pid, *await asyncio.to_thread(spawn.descendants, pid)):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    await machine.gone(pid)
 
 
 def reopen_log(bundle: Path) -> None:

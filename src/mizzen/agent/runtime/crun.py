@@ -96,6 +96,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         self._monitor = conmon.Monitor(programs, root / "state", root / "exits")
         self._exits = Exits(root / "exits")
         self._seen_exits: dict[str, ContainerSeen] = {}
+        self._removing: set[str] = set()
 
     # Sandboxes
 
@@ -183,11 +184,13 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         return container
 
     async def start(self, container: str) -> None:
+        home = self._root / "containers" / container
+        (home / "starting").touch()  # an agent that is killed before it notes the start knows that there may be one
         done = await self._oci("start", container)
         if done.code:
             text = done.output.decode("utf-8", "replace").strip()
             raise RuntimeFailure("RunContainerError", text or f"start failed with code {done.code}")
-        (self._root / "containers" / container / "started").write_text(repr(time.time()))
+        (home / "started").write_text(repr(time.time()))
 
     async def stop(self, container: str, grace: float) -> None:
         home = self._root / "containers" / container
@@ -203,11 +206,21 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             raise RuntimeFailure("KillContainerError", f"container {container} does not end")
 
     async def remove(self, container: str) -> None:
+        self._removing.add(container)
+        try:
+            await self._remove(container)
+        finally:
+            self._removing.discard(container)
+
+    async def _remove(self, container: str) -> None:
         home = self._root / "containers" / container
         record = self._container(container)
         if record is not None:
             with contextlib.suppress(RuntimeFailure):
                 await self.stop(container, 0)
+        # A monitor whose agent was killed may still be creating the container, or write of its end later.
+        if not (self._root / "exits" / container).exists():
+            await conmon.end(home, container)
         if (self._root / "state" / container).exists():
             await self._oci("delete", "--force", container)
         if record is not None:
@@ -267,8 +280,23 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             elif record is not None:
                 # The machine restarted: the namespaces went, the directory stayed.
                 await self.close_sandbox(home.name)
-        containers = [self._seen(home.name) for home in sorted((self._root / "containers").iterdir())]
+        homes = sorted((self._root / "containers").iterdir())
+        for home in homes:
+            await self._note_start(home)
+        containers = [self._seen(home.name) for home in homes]
         return Observed(tuple(sandboxes), tuple(one for one in containers if one is not None))
+
+    async def _note_start(self, home: Path) -> None:
+        """Note that a container has started, if the agent that started it was killed before it could."""
+        record = self._container(home.name)
+        starting = home / "starting"
+        if record is None or (home / "started").exists() or not starting.exists():
+            return
+        if not self._is_alive(home.name, record):
+            return
+        done = await self._oci("state", home.name)
+        if done.code == 0 and orjson.loads(done.output).get("status") == "running":
+            (home / "started").write_text(repr(starting.stat().st_mtime))
 
     async def stats(self) -> Mapping[str, Usage]:
         found: dict[str, Usage] = {}
@@ -284,8 +312,11 @@ class CrunRuntime:  # shape: the calls of the runtime seam
 
     async def watch(self) -> AsyncIterator[ContainerSeen]:
         async for container in self._exits.names():
+            if container in self._removing:
+                continue  # nobody waits for the end of what is removed
             seen = self._seen(container)
-            if seen is not None:
+            # The name may have waited while the container was removed, and even created anew.
+            if seen is not None and seen.state == "exited":
                 yield seen
 
     async def close(self) -> None:
@@ -431,11 +462,13 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             image_id=record.spec.image_id,
             state="created",
             created_at=record.created_at,
-            started_at=float(started.read_text()) if started.exists() else 0.0,
+            started_at=records.moment(started),
         )
         if self._is_alive(container, record):
             return replace(base, state="running" if base.started_at else "created")
         exit_file = self._root / "exits" / container
+        if not started.exists() and not (exit_file.exists() and (home / "starting").exists()):
+            return base  # it never came to run
         code, finished = records.exit_code(exit_file)
         oom = code != 0 and self._cgroups.was_oom_killed(record.cgroup)
         seen = replace(base, state="exited", exit_code=code, finished_at=finished, oom_killed=oom)

@@ -24,6 +24,16 @@ def read_pid(path: Path) -> int:
         return 0
 
 
+def moment(path: Path) -> float:
+    """The time that a file holds; when it was written, if whoever wrote it was killed meanwhile, and 0 without one."""
+    try:
+        return float(path.read_text())
+    except FileNotFoundError:
+        return 0.0
+    except ValueError:
+        return path.stat().st_mtime
+
+
 def write(path: Path, record: msgspec.Struct) -> None:
     """Replace a record as a whole: a crash leaves the old one or the new one."""
     partial = path.with_suffix(".partial")
