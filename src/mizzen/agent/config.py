@@ -1,7 +1,7 @@
 """What an agent is told once, at its start."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,6 @@ class AgentConfig:
     pod_pids: int = 0
     version: str = "v1.37.0"
     provider_id: str = ""
-    mirrors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     runtime_handlers: tuple[str, ...] = ()
     seccomp_root: Path = Path("/var/lib/kubelet/seccomp")
     static_pods: Path | None = None

@@ -30,7 +30,7 @@ def images_of(config: AgentConfig, dial: Dial | None = None) -> StoredImages:
     """The machine's images; `dial` reaches registries."""
     store = ImageStore(config.images_root)
     store.sweep()
-    return StoredImages(store, Puller(store, config.mirrors, dial))
+    return StoredImages(store, Puller(store, dial))
 
 
 def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:

@@ -12,7 +12,9 @@ import pytest
 from mizzen.agent.images import reference
 from mizzen.agent.images.keyring import Credential
 from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.registries import Settings
 from mizzen.agent.images.registry import PullFailure
+from mizzen.agent.images.registry import Registry as Session
 from mizzen.agent.images.store import ImageStore, own_platform
 
 
@@ -163,3 +165,30 @@ async def test_an_identity_token_is_exchanged_for_one_that_opens(registry: Regis
     login = Credential(registry.address, "", "", "passport")
     await Puller(ImageStore(tmp_path)).pull(reference.parse(f"{registry.address}/a:1"), [login])
     assert "refresh_token=passport" in registry.forms[0] and "grant_type=refresh_token" in registry.forms[0]
+
+
+async def test_mirrors_are_asked_first_and_get_no_login_but_their_own(registry: Registry, tmp_path: Path) -> None:
+    text = {
+        "example.test": {"mirrors": ["http://127.0.0.1:1", f"http://{registry.address}"]},
+        registry.address: {"username": "robot", "password": "swordfish"},
+    }
+    (tmp_path / "registries.yaml").write_bytes(orjson.dumps(text))
+    login = Credential("example.test", "owner", "secret")
+    image = await Puller(ImageStore(tmp_path)).pull(reference.parse("example.test/a:1"), [login])
+    assert image.id == digest(registry.config)
+    assert set(registry.logins) == {"basic cm9ib3q6c3dvcmrmaxno"}
+    assert ImageStore(tmp_path).find("example.test/a:1") is not None
+
+
+async def test_settings_that_nobody_understands_are_the_reason_for_no_image(tmp_path: Path) -> None:
+    (tmp_path / "registries.yaml").write_text("docker.io: {mirror: [x]}")
+    with pytest.raises(PullFailure, match="unknown field `mirror`"):
+        await Puller(ImageStore(tmp_path)).pull(reference.parse("example.test/a:1"))
+
+
+def test_plain_http_is_for_loopback_and_for_whom_the_owner_says() -> None:
+    image = reference.parse("lab:5000/a:1")
+    assert Session(image).endpoints() == ["https://lab:5000"]
+    assert Session(image, settings={"lab:5000": Settings(http=True)}).endpoints() == ["http://lab:5000"]
+    assert Session(reference.parse("localhost:5000/a:1")).endpoints() == ["http://localhost:5000"]
+    assert Session(reference.parse("nginx")).endpoints() == ["https://registry-1.docker.io"]

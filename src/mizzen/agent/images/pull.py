@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from mizzen.agent import http
+from mizzen.agent.images import registries
 from mizzen.agent.images.keyring import Credential, matching
 from mizzen.agent.images.layers import LayerFailure
 from mizzen.agent.images.reference import Reference
@@ -32,7 +33,6 @@ class Puller:
     """Pulls into one store; the same image is pulled once, however many wait for it."""
 
     store: ImageStore
-    mirrors: Mapping[str, Sequence[str]] = field(default_factory=dict)
     dial: http.Dial | None = None
     progress: Callable[[str, int, int], None] = _unseen
     """Told of each layer how many of how many bytes are here."""
@@ -53,9 +53,13 @@ class Puller:
     async def _pull_with_any(self, image: Reference, credentials: Sequence[Credential]) -> Image:
         """Try each fitting credential, and none at all when there is none."""
         failure: PullFailure | None = None
+        try:
+            settings = registries.read(self.store.root)
+        except registries.RegistriesInvalid as error:
+            raise PullFailure(str(error)) from error
         for chosen in [[one] for one in credentials] or [[]]:
             try:
-                return await self._pull(image, Registry(image, chosen, self.mirrors, self.dial))
+                return await self._pull(image, Registry(image, chosen, settings, self.dial))
             except PullFailure as error:
                 failure = error
             except (LayerFailure, http.HttpFailure, OSError, orjson.JSONDecodeError, KeyError) as error:
