@@ -23,7 +23,7 @@ from mizzen.agent.life import ContainerLife, Life
 from mizzen.agent.logs import LogOptions, read_log
 from mizzen.agent.pods import Pods
 from mizzen.agent.runtime.base import Usage
-from mizzen.agent.stats import Machine, Rates, resource_metrics, summary
+from mizzen.agent.stats import Machine, Rates, add_volumes, resource_metrics, summary
 from mizzen.machinery import times
 from mizzen.wire.message import Handle, Request, Response
 
@@ -47,7 +47,9 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
             return _json(_pods(pods, only_running=path == "/runningpods"))
         if path == "/stats/summary":
             machine = _machine(tools)
-            return _json(summary(tools.config.node_name, pods, await stats(), machine, rates, tools.clock.now()))
+            body = summary(tools.config.node_name, pods, await stats(), machine, rates, tools.clock.now())
+            add_volumes(body, {life.pod.metadata.uid: await tools.volumes.usage(life.pod) for life in pods})
+            return _json(body)
         if path == "/metrics/resource":
             machine = _machine(tools)
             return _text(200, resource_metrics(pods, await stats(), machine, tools.clock.now()))

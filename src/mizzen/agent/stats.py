@@ -3,7 +3,7 @@
 Ref: https://kubernetes.io/docs/reference/instrumentation/node-metrics/
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mizzen.agent import machineinfo
@@ -38,6 +38,13 @@ def summary(
         },
         "pods": [_pod(life, usage, speed, stamp) for life in lives if life.sandbox == "open"],
     }
+
+
+def add_volumes(body: dict[str, Any], volumes: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Add to a summary how full the volumes are, by the uid of their pods."""
+    for pod in body["pods"]:
+        if found := volumes.get(pod["podRef"]["uid"]):
+            pod["volume"] = list(found)
 
 
 class Machine:

@@ -19,6 +19,7 @@ from mizzen.client.resources import (
     SECRETS,
     VOLUME_ATTACHMENTS,
 )
+from mizzen.wire.message import Request, Response
 
 NAME = "disk.test.io"
 PLUGINS = f"/var/lib/kubelet/plugins/{NAME}"
@@ -121,6 +122,15 @@ def claimed(name: str) -> list[Object]:
     return [{"name": "v", "persistentVolumeClaim": {"claimName": name}}]
 
 
+async def summarized(node: Node, name: str) -> list[Object]:
+    """A pod's volumes, as the node's summary shows them."""
+    assert node.running is not None
+    answer = await node.running.handle(Request("GET", "/stats/summary"))
+    assert isinstance(answer, Response) and isinstance(answer.body, bytes)
+    pods = orjson.loads(answer.body)["pods"]
+    return next(one.get("volume", []) for one in pods if one["podRef"]["name"] == name)
+
+
 MOUNT = [{"name": "v", "mountPath": "/v"}]
 
 
@@ -158,6 +168,8 @@ async def test_a_volume_is_staged_once_and_published_for_each_pod_that_uses_it(d
     mount = {"fs_type": "ext4", "mount_flags": ["noatime"], "volume_mount_group": ""}
     assert staged["volume_capability"] == {"block": {}, "mount": mount, "access_mode": {"mode": 1}}
     assert len(driver.calls("NodePublishVolume")) == 2
+    (full,) = await summarized(driver.node, "two")
+    assert (full["pvcRef"]["name"], full["capacityBytes"], full["usedBytes"]) == ("disk", 100, 25)
     await driver.node.delete("one")
     assert not driver.calls("NodeUnstageVolume")
     await driver.node.delete("two")

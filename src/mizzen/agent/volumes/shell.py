@@ -10,7 +10,7 @@ from mizzen.agent.env import ConfigFailure, Sources
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.objects import Objects
 from mizzen.agent.runtime import syscalls
-from mizzen.agent.volumes import files, kinds, ownership, projected, subpath, teardown, tokens
+from mizzen.agent.volumes import files, kinds, ownership, projected, subpath, teardown, tokens, usage
 from mizzen.agent.volumes.csi.shell import CsiVolumes
 from mizzen.agent.volumes.kinds import ImageVolumes, Mounted, Place, StepFailure, VolumeFailure
 from mizzen.agent.volumes.projected import Material, Token
@@ -88,6 +88,20 @@ class Volumes:
         mount = self._mounts.get(uid)
         now = self._clock.now()
         return mount is not None and any(projected.wants_rotation(token, now) for token in mount.tokens.values())
+
+    async def usage(self, pod: Pod) -> list[Object]:
+        """How full the volumes of a pod's claims are, as the node's summary shows it."""
+        told = await self._drivers.usage(pod.metadata.uid)
+        found = []
+        for volume in pod.spec.volumes or ():
+            mounted = self.of(pod.metadata.uid).get(volume.name)
+            claim = claimed(pod, volume)
+            if mounted is None or not claim or mounted.block:
+                continue
+            numbers = told.get(mounted.path, {}) or await asyncio.to_thread(usage.of_file_system, mounted.path)
+            reference = {"name": claim, "namespace": pod.metadata.namespace}
+            found.append({"name": volume.name, "pvcRef": reference, "time": times.format(self._clock.now()), **numbers})
+        return found
 
     async def tend(self, pod: Pod) -> None:
         """Do what drivers want for a running pod now and then. Raises VolumeFailure, ApiError, ConnectionError."""
@@ -219,6 +233,13 @@ class Volumes:
                 await asyncio.to_thread(
                     ownership.give_to_group, mounted.path, context.fsGroup, only_if_root_differs=lazily
                 )
+
+
+def claimed(pod: Pod, volume: Volume) -> str:
+    """The claim that a volume stands for; empty for other kinds."""
+    if volume.persistentVolumeClaim is not None:
+        return volume.persistentVolumeClaim.claimName
+    return f"{pod.metadata.name}-{volume.name}" if volume.ephemeral is not None else ""
 
 
 def _is_made_of_files(volume: Volume) -> bool:

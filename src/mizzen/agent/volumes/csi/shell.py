@@ -15,7 +15,7 @@ import orjson
 
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.rpc import Refused
-from mizzen.agent.volumes import teardown, tokens
+from mizzen.agent.volumes import teardown, tokens, usage
 from mizzen.agent.volumes.csi import records, requests
 from mizzen.agent.volumes.csi.drivers import Driver, Drivers
 from mizzen.agent.volumes.csi.expansion import expand
@@ -154,14 +154,16 @@ class CsiVolumes:
                 claim, persistent = await claims.volume_of(pod, wanted.claim)
                 await expand(self._client, driver, claim, persistent, self._expansion(driver, wanted))
 
-    async def usage(self, uid: str) -> dict[str, list[dict[str, int]]]:
-        """How full a pod's volumes are by their drivers' account, by name; those that do not tell are left out."""
+    async def usage(self, uid: str) -> dict[Path, dict[str, int]]:
+        """How full a pod's volumes are by their drivers' account, by place; those that do not tell are left out."""
         found = {}
-        for (owner, name), record in list(self._records.items()):
+        for (owner, _), record in list(self._records.items()):
             with contextlib.suppress(Refused, VolumeFailure):
                 if owner == uid and csi.GET_STATS in (driver := self._drivers.get(record.driverName)).abilities:
-                    request = {"volume_id": record.volumeHandle, "volume_path": self._target(uid, record)}
-                    found[name] = (await driver.call("NodeGetVolumeStats", request))["usage"]
+                    target = self._target(uid, record)
+                    request = {"volume_id": record.volumeHandle, "volume_path": target}
+                    answer = await driver.call("NodeGetVolumeStats", request)
+                    found[self._directory.on_node(target)] = usage.by_driver(answer["usage"])
         return found
 
     async def _mount(self, driver: Driver, wanted: Wanted) -> Mounted:
