@@ -12,6 +12,7 @@ from mizzen.agent.life import all_containers
 from mizzen.agent.resources import resource_field
 from mizzen.agent.volumes.files import File
 from mizzen.api.views.podspec import (
+    CertificateProjection,
     ConfigMapVolume,
     Container,
     DownwardVolume,
@@ -39,6 +40,15 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """A pod's private key, its certificates (both PEM), and from when on to ask for others."""
+
+    key: bytes
+    chain: str
+    refresh_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """What the files are made from."""
 
@@ -46,6 +56,8 @@ class Material:
     tokens: Mapping[tuple[str, int], Token] = field(default_factory=dict)
     """By audience and lifetime asked for."""
     trust_bundles: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[tuple[str, int], Certificate] = field(default_factory=dict)
+    """By volume and the number of the source."""
     token_owner: int | None = None
 
 
@@ -113,7 +125,10 @@ def payload(pod: Pod, volume: Volume, material: Material) -> dict[str, File] | N
         return None
     files: dict[str, File] = {}
     mode = volume.projected.defaultMode
-    for one in volume.projected.sources or ():
+    for index, one in enumerate(volume.projected.sources or ()):
+        if one.podCertificate is not None:
+            certificate = material.certificates[volume.name, index]
+            files |= _certificate(one.podCertificate, certificate, mode, material, pod)
         if one.configMap is not None:
             files |= _config_map(one.configMap, mode, material)
         if one.secret is not None:
@@ -192,6 +207,25 @@ def _token(source: TokenProjection, mode: int | None, material: Material, pod: P
     if material.token_owner is not None:
         return {source.path: File(token.text.encode(), 0o600, material.token_owner)}
     return {source.path: File(token.text.encode(), 0o600 if shared else base)}
+
+
+def _certificate(
+    source: CertificateProjection, certificate: Certificate, mode: int | None, material: Material, pod: Pod
+) -> dict[str, File]:
+    chain = certificate.chain.encode()
+    contents = {
+        source.credentialBundlePath: certificate.key + chain,
+        source.keyPath: certificate.key,
+        source.certificateChainPath: chain,
+    }
+    owner = material.token_owner
+    shared = pod.spec.securityContext is not None and pod.spec.securityContext.fsGroup is not None
+    base = _DEFAULT_MODE if mode is None else mode
+    return {
+        path: File(data, 0o600 if owner is not None or shared else base, owner)
+        for path, data in contents.items()
+        if path
+    }
 
 
 def wants_rotation(token: Token, now: float) -> bool:

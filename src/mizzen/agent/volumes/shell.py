@@ -10,10 +10,11 @@ from mizzen.agent.env import ConfigFailure, Sources
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.objects import Objects
 from mizzen.agent.runtime import syscalls
-from mizzen.agent.volumes import files, kinds, ownership, projected, subpath, teardown, tokens, usage
+from mizzen.agent.volumes import certificates, files, kinds, ownership, projected, subpath, teardown, tokens, usage
+from mizzen.agent.volumes.certificates import Certificates
 from mizzen.agent.volumes.csi.shell import CsiVolumes
 from mizzen.agent.volumes.kinds import ImageVolumes, Mounted, Place, StepFailure, VolumeFailure
-from mizzen.agent.volumes.projected import Material, Token
+from mizzen.agent.volumes.projected import Certificate, Material, Token
 from mizzen.api.views.podspec import Pod, Volume
 from mizzen.base.clock import Clock
 from mizzen.client.client import Client
@@ -34,6 +35,7 @@ class Mount:
 
     volumes: Mapping[str, Mounted]
     tokens: Mapping[tuple[str, int], Token]
+    certificates: Mapping[tuple[str, int], Certificate]
 
 
 class Volumes:
@@ -55,6 +57,7 @@ class Volumes:
         self._objects = objects
         self._images = images
         self._clock = clock
+        self._certificates = Certificates(client, clock, drivers.node)
         self._mounts: dict[str, Mount] = {}
         self._version = itertools.count()
 
@@ -66,10 +69,10 @@ class Volumes:
     async def mount(self, pod: Pod, sources: Sources) -> None:
         """Make every volume of a pod; may be repeated. Raises VolumeFailure, ApiError, ConnectionError."""
         volumes = pod.spec.volumes or ()
-        material = await self._material(pod, volumes, sources, {})
+        material = await self._material(pod, volumes, sources, Mount({}, {}, {}))
         made = await asyncio.gather(*(self._make(pod, one, material) for one in volumes))
         by_name = {one.name: mounted for one, mounted in zip(volumes, made, strict=True)}
-        self._mounts[pod.metadata.uid] = Mount(by_name, material.tokens)
+        self._mounts[pod.metadata.uid] = Mount(by_name, material.tokens, material.certificates)
         await self._apply_group(pod, by_name)
 
     async def refresh(self, pod: Pod, sources: Sources) -> None:
@@ -78,16 +81,20 @@ class Volumes:
         if mount is None:
             return
         volumes = [one for one in pod.spec.volumes or () if _is_made_of_files(one)]
-        material = await self._material(pod, volumes, sources, mount.tokens)
+        material = await self._material(pod, volumes, sources, mount)
         for one in volumes:
             await self._make(pod, one, material)
-        self._mounts[pod.metadata.uid] = replace(mount, tokens=material.tokens)
+        fresh = replace(mount, tokens=material.tokens, certificates=material.certificates)
+        self._mounts[pod.metadata.uid] = fresh
 
     def has_stale_tokens(self, uid: str) -> bool:
-        """Whether a token of the pod is due for rotation."""
+        """Whether a token or certificate of the pod is due for rotation."""
         mount = self._mounts.get(uid)
         now = self._clock.now()
-        return mount is not None and any(projected.wants_rotation(token, now) for token in mount.tokens.values())
+        return mount is not None and (
+            any(projected.wants_rotation(token, now) for token in mount.tokens.values())
+            or any(one.refresh_at <= now for one in mount.certificates.values())
+        )
 
     async def usage(self, pod: Pod) -> list[Object]:
         """How full the volumes of a pod's claims are, as the node's summary shows it."""
@@ -115,6 +122,7 @@ class Volumes:
         for part in ("volume-subpaths", "volumes"):
             await asyncio.to_thread(teardown.remove, home / part)
         self._images.let_go(uid)
+        self._certificates.forget(uid)
 
     def subpath(self, uid: str, volume: str, sub: str, container: str, index: int) -> Path:
         """A safe mount source for a path inside a volume. Raises VolumeFailure."""
@@ -175,7 +183,7 @@ class Volumes:
         pod: Pod,
         volumes: "tuple[Volume, ...] | list[Volume]",
         sources: Sources,
-        held: Mapping[tuple[str, int], Token],
+        held: Mount,
     ) -> Material:
         maps: set[str] = set()
         secrets: set[str] = set()
@@ -192,7 +200,7 @@ class Volumes:
         names = [(CONFIG_MAPS, name) for name in maps] + [(SECRETS, name) for name in secrets]
         found = await asyncio.gather(*(self._objects.get(kind, namespace, name, uid) for kind, name in names))
         now = self._clock.now()
-        fresh = {key: token for key, token in held.items() if not projected.wants_rotation(token, now)}
+        fresh = {key: token for key, token in held.tokens.items() if not projected.wants_rotation(token, now)}
         missing = sorted(wanted - fresh.keys())
         tokens = await asyncio.gather(*(self._token(pod, *key) for key in missing))
         by_kind = {(kind, name): value for (kind, name), value in zip(names, found, strict=True)}
@@ -204,8 +212,23 @@ class Volumes:
             ),
             tokens={**fresh, **dict(zip(missing, tokens, strict=True))},
             trust_bundles=await self._bundles(volumes),
+            certificates=await self._certified(pod, volumes, held),
             token_owner=_single_user(pod),
         )
+
+    async def _certified(
+        self, pod: Pod, volumes: "tuple[Volume, ...] | list[Volume]", held: Mount
+    ) -> dict[tuple[str, int], Certificate]:
+        """The certificates that volumes hold, those that are due for others asked for anew."""
+        wanted = certificates.wanted(volumes)
+        now = self._clock.now()
+        found = {key: one for key, one in held.certificates.items() if one.refresh_at > now}
+        missing = [key for key in wanted if key not in found]
+        try:
+            fresh = await asyncio.gather(*(self._certificates.get(pod, key, wanted[key]) for key in missing))
+        except VolumeFailure as error:
+            raise VolumeFailure(f'MountVolume.SetUp failed for volume "{missing[0][0]}" : {error}') from error
+        return {**found, **dict(zip(missing, fresh, strict=True))}
 
     async def _bundles(self, volumes: Iterable[Volume]) -> dict[str, str]:
         """The trust bundles that volumes name, or choose by signer and labels; absent when there are none."""

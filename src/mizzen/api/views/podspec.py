@@ -319,12 +319,23 @@ class TrustBundleProjection(_View, frozen=True, kw_only=True, omit_defaults=True
     optional: bool | None = None
 
 
+class CertificateProjection(_View, frozen=True, kw_only=True, omit_defaults=True):
+    signerName: str = ""
+    keyType: str = ""
+    maxExpirationSeconds: int | None = None
+    credentialBundlePath: str | None = None
+    keyPath: str | None = None
+    certificateChainPath: str | None = None
+    userAnnotations: dict[str, str] | None = None
+
+
 class Projection(_View, frozen=True, kw_only=True, omit_defaults=True):
     configMap: ConfigMapVolume | None = None
     secret: SecretProjection | None = None
     downwardAPI: DownwardVolume | None = None
     serviceAccountToken: TokenProjection | None = None
     clusterTrustBundle: TrustBundleProjection | None = None
+    podCertificate: CertificateProjection | None = None
 
 
 class ProjectedVolume(_View, frozen=True, kw_only=True, omit_defaults=True):

@@ -63,6 +63,7 @@ class CsiVolumes:
         self._client = client
         self._clock = clock
         self._drivers = drivers
+        self.node = drivers.node
         self._directory = directory
         self._changed = changed
         self._records = records.of_all(directory.root)
