@@ -31,7 +31,7 @@ from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.tls import client_context
 
 IMAGE = "bench/busybox:1"
-SINGLES, IDLE_SECONDS, MOST = 30, 10, 110
+SINGLES, SETTLE_SECONDS, IDLE_SECONDS, MOST = 30, 10, 10, 110
 TARGETS = {
     "crun": {"one": 0.120, "30": 1.5, "100": 5.0},
     "cri": {"one": 0.400},
@@ -89,9 +89,7 @@ def pod(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": [container]}}
 
 
-async def until(
-    client: Client, names: Iterable[str], began: float, watching: asyncio.Event, *, gone: bool
-) -> list[float]:
+async def until(client: Client, names: Iterable[str], began: float, *, gone: bool) -> list[float]:
     """Seconds after which each pod was Ready, or gone."""
     left, took = set(names), []
     async for event in client.watch(PODS, "default", view=dict, initial=True):
@@ -160,6 +158,7 @@ async def measure(cluster: Cluster) -> None:
         if count == MOST:
             size = process.resident_bytes(agent)
             print(f"agent with {count} pods: {size / 1e6:.0f} MB, {(size - empty) / count / 1e6:.2f} MB a pod")
+            await asyncio.sleep(SETTLE_SECONDS)
             before = cluster.cpu()
             await asyncio.sleep(IDLE_SECONDS)
             idle = {name: (seconds - before[name]) / IDLE_SECONDS for name, seconds in cluster.cpu().items()}

@@ -5,6 +5,7 @@
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final, cast
@@ -18,6 +19,11 @@ from mizzen.wire.message import Duplex, Request, Response
 
 IDLE_CONNECTIONS: Final = 16
 """Idle connections kept for each transport; more are closed after use."""
+DIALS_AT_ONCE: Final = 2
+"""Connections being made at once: whoever finds so many under way waits for one of them, or for one that comes back.
+
+A greeting costs both sides more than most calls do; a burst of calls is served sooner by the few than by many.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +53,19 @@ class Endpoint:
 
 
 class SocketTransport:
-    """Keeps connections open between calls; a call on a connection that had died in the pool is sent again once."""
+    """Keeps connections open between calls; a call on a connection that had died in the pool is sent again.
+
+    A connection that comes back goes to whoever waits longest; should none come, connections are made one after another
+    for as many calls as there are.
+    """
 
     def __init__(self, endpoint: Endpoint, *, connect_seconds: float = 10.0) -> None:
         self._endpoint = endpoint
         self._connect_seconds = connect_seconds
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
+        self._dialing = 0
+        self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
     async def call(self, request: Request) -> Response:
         """Send and answer; watches and followed logs come as a stream. Raises ConnectionError."""
@@ -69,13 +81,16 @@ class SocketTransport:
             connection, fresh = await self._connection()
             try:
                 response = await connection.exchange(self._encoded(request), whole=whole, bodiless=bodiless)
-            except ConnectionError:
+            except BaseException as error:
+                self._give(None)  # the connection is lost to whoever waits
                 # A kept connection may have been closed by the server meanwhile; nothing was answered.
-                if fresh:
-                    raise
-                continue
+                if isinstance(error, ConnectionError) and not fresh:
+                    continue
+                raise
             if response.stream is None:
                 self._release(connection)
+            else:
+                self._give(None)
             return response
 
     async def upgrade(self, request: Request) -> tuple[Response, Duplex | None]:
@@ -94,11 +109,51 @@ class SocketTransport:
         self._idle.clear()
 
     async def _connection(self) -> tuple["_Connection", bool]:
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.usable:
-                return connection, False
-        return await self._connect(), True
+        while True:
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.usable:
+                    return connection, False
+            if self._dialing < DIALS_AT_ONCE:
+                return await self._dial(), True
+            kept = await self._turn()
+            if kept is not None and kept.usable:
+                return kept, False
+
+    async def _dial(self) -> "_Connection":
+        """Make a connection; whoever waits may make the next, or hears what went wrong."""
+        self._dialing += 1
+        try:
+            connection = await self._connect()
+        except ConnectionError as error:
+            while self._waiting:
+                if not (waiter := self._waiting.popleft()).done():
+                    waiter.set_exception(ConnectionError(str(error)))
+            raise
+        finally:
+            self._dialing -= 1
+            self._give(None)
+        return connection
+
+    async def _turn(self) -> "_Connection | None":
+        """A connection that has come back, or nothing: then one may be made."""
+        waiter: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                given = waiter.result()
+                self._give(None) if given is None else self._release(given)
+            raise
+
+    def _give(self, connection: "_Connection | None") -> bool:
+        """Hand something to whoever waits longest; False when nobody does."""
+        while self._waiting:
+            if not (waiter := self._waiting.popleft()).done():
+                waiter.set_result(connection)
+                return True
+        return False
 
     async def _connect(self) -> "_Connection":
         where = self._endpoint
@@ -124,10 +179,15 @@ class SocketTransport:
         return connection
 
     def _release(self, connection: "_Connection") -> None:
-        if connection.usable and len(self._idle) < IDLE_CONNECTIONS:
-            self._idle.append(connection)
-        else:
+        """Whoever waits gets the connection, or, when it cannot be used again, may make another."""
+        if not connection.usable:
             connection.close()
+            self._give(None)
+        elif not self._give(connection):
+            if len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+            else:
+                connection.close()
 
     def _encoded(self, request: Request) -> bytes:
         where = self._endpoint

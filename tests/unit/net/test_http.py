@@ -1,6 +1,7 @@
 """The server and the client of mizzen.net against each other, and against raw bytes, on loopback."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -64,6 +65,75 @@ async def test_one_connection_serves_many_requests(start: Start) -> None:
     assert seen == {"1"}
     await transport.close()
     await listener.close()
+
+
+async def test_a_burst_of_calls_shares_few_connections(start: Start) -> None:
+    most = 0
+
+    async def counted(request: Request) -> Response:
+        nonlocal most
+        await asyncio.sleep(0)
+        most = max(most, len(listener.connections))
+        return Response(200, {}, request.path.encode())
+
+    listener = Listener(counted)
+    port = await listener.listen("127.0.0.1", 0, None)
+    transport = _transport(port)
+    answers = await asyncio.gather(*(transport.call(Request("GET", f"/{number}")) for number in range(200)))
+    assert [answer.body for answer in answers] == [f"/{number}".encode() for number in range(200)]
+    assert most < 40
+    await transport.close()
+    await listener.close()
+
+
+async def test_calls_that_all_wait_get_a_connection_each(start: Start) -> None:
+    arrived, go = asyncio.Semaphore(0), asyncio.Event()
+
+    async def held(request: Request) -> Response:
+        arrived.release()
+        await go.wait()
+        return Response(200)
+
+    transport = _transport(await start(held))
+    calls = [asyncio.create_task(transport.call(Request("GET", "/"))) for _ in range(50)]
+    async with asyncio.timeout(5):
+        for _ in calls:
+            await arrived.acquire()
+        go.set()
+        await asyncio.gather(*calls)
+    await transport.close()
+
+
+async def test_calls_given_up_leave_their_turn_to_the_next(start: Start) -> None:
+    go = asyncio.Event()
+
+    async def held(request: Request) -> Response:
+        if request.path == "/held":
+            await go.wait()
+        return Response(200)
+
+    transport = _transport(await start(held))
+    given_up = [asyncio.create_task(transport.call(Request("GET", "/held"))) for _ in range(10)]
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(transport.call(Request("GET", "/"))) for _ in range(10)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    for task in given_up:
+        task.cancel()
+    async with asyncio.timeout(5):
+        assert [answer.status for answer in await asyncio.gather(*others)] == [200] * 10
+    await transport.close()
+
+
+async def test_whoever_waits_for_a_server_that_is_gone_hears_so_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    transport = _transport(port)
+    async with asyncio.timeout(5):
+        answers = await asyncio.gather(
+            *(transport.call(Request("GET", "/")) for _ in range(50)), return_exceptions=True
+        )
+    assert all(isinstance(answer, ConnectionError) for answer in answers)
 
 
 async def test_pipelined_requests_are_answered_in_order(start: Start) -> None:
