@@ -43,6 +43,8 @@ NEWER = {
     "Pod: container restart policy Always on an ordinary container": "allowed since container restart rules",
     "Pod: procMount unknown": "checked since procMount is on by default",
     "CronJob: zone in the schedule": "refused since 1.29, as documented",
+    "table of hpas v1": "targets tell what they are of since 1.31",
+    "table of hpas v2": "targets tell what they are of since 1.31",
 }
 """Recorded answers that 1.37 gives otherwise, with the reason."""
 NEWER_COLUMNS = {"Job": {"Status"}, "CronJob": {"Timezone"}}
