@@ -82,6 +82,10 @@ class Converter(Protocol):
         """An object was written at a revision."""
 
 
+METADATA = ("labels", "annotations", "finalizers", "ownerReferences")
+"""All metadata that clients write."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One resource as served under one group and version.
@@ -126,8 +130,12 @@ class Kind:
     """Served with a /status subresource; the main resource then ignores changes to status."""
     prepare_status: Prepare | None = None
     validate_status: Validate | None = None
+    status_leaves: tuple[str, ...] = ()
+    """Metadata that a write of /status cannot change; `METADATA` where that is all."""
     has_generation: bool = False
     """metadata.generation starts at 1 and grows whenever anything but metadata and status changes."""
+    generation_heeds: tuple[str, ...] = ()
+    """Metadata whose changes make the generation grow as well."""
     scale: Scale | None = None
     subresources: tuple[Subresource, ...] = ()
 

@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-man
 
 from typing import Any, Final
 
+from mizzen.api.kind import METADATA
 from mizzen.machinery.errors import Object
 from mizzen.machinery.patch.apply import Writer, record_create, record_update
 from mizzen.server.bodies import schema_of_served
@@ -15,7 +16,7 @@ _MANAGER_LIMIT: Final = 128
 _UNNAMED: Final = "unknown"
 _STATUS: Final[dict[str, Any]] = {"f:status": {}}
 _ALL_BUT_STATUS: Final[dict[str, Any]] = {"f:spec": {}, "f:metadata": {"f:labels": {}}}
-_CUSTOM_BUT_STATUS: Final[dict[str, Any]] = {"f:spec": {}, "f:metadata": {}}
+_STATUS_ALONE: Final[dict[str, Any]] = {"f:spec": {}, "f:metadata": {}}
 _NOTHING: Final[dict[str, Any]] = {}
 
 
@@ -53,7 +54,8 @@ def writer_of(write: Write, now: float) -> Writer:
     manager = write.options.manager or write.agent.partition("/")[0] or _UNNAMED
     reset = _NOTHING
     if write.subresource == "status":
-        reset = _ALL_BUT_STATUS if write.served.builtin else _CUSTOM_BUT_STATUS
+        whole = not write.served.builtin or kind.status_leaves == METADATA
+        reset = _STATUS_ALONE if whole else _ALL_BUT_STATUS
     elif kind.has_status and not write.subresource:
         reset = _STATUS
     # What is owned through scale is recorded without a time.

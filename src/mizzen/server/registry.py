@@ -302,12 +302,8 @@ def _only_status(write: Write, obj: Object, old: Object) -> None:
         record = meta.get("managedFields")
         obj["metadata"] = {**kept, "managedFields": record} if record else dict(kept)
         return
-    for name in _KEPT_BY_STATUS.get((write.kind.group, write.kind.plural), ()):
+    for name in write.kind.status_leaves:
         _keep(meta, kept, name)
-
-
-_KEPT_BY_STATUS: Final = {("apps", "deployments"): ("labels",), ("", "pods"): ("ownerReferences",)}
-"""Metadata that a status update leaves alone, by kind."""
 
 
 def _keep(obj: Object, old: Object, name: str) -> None:
@@ -318,11 +314,10 @@ def _keep(obj: Object, old: Object, name: str) -> None:
 
 
 def _specified(kind: Kind, obj: Object) -> Object:
-    """What counts for the generation: all but metadata and status; annotations too on Deployments, as documented."""
+    """What counts for the generation."""
     aside = ("metadata", "kind", "apiVersion", "status" if kind.has_status else "")
     body = {key: value for key, value in obj.items() if key not in aside}
-    if kind.plural == "deployments" and kind.group == "apps":
-        body["annotations"] = obj["metadata"].get("annotations") or {}
+    body["metadata"] = [obj["metadata"].get(name) or {} for name in kind.generation_heeds]
     return body
 
 

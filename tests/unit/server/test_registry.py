@@ -3,6 +3,7 @@
 from tests.unit.server.conftest import Caller
 
 MAPS = "/api/v1/namespaces/default/configmaps"
+MERGE = "application/merge-patch+json"
 
 
 def config_map(name: str, **data: str) -> dict[str, object]:
@@ -237,3 +238,30 @@ async def test_an_eviction_asks_the_disruption_budget(api: Caller) -> None:
     assert (await api.call("POST", f"{pods}/p/eviction", eviction))[0] == 201
     _, budget = await api.call("GET", f"{budgets}/g")
     assert budget["status"]["disruptionsAllowed"] == 0
+
+
+async def test_a_generation_grows_with_what_its_kind_heeds(api: Caller) -> None:
+    slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+    await api.call("POST", slices, {"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": []})
+    labels, notes = {"metadata": {"labels": {"a": "b"}}}, {"metadata": {"annotations": {"a": "b"}}}
+    assert (await api.call("PATCH", f"{slices}/s", notes, MERGE))[1]["metadata"]["generation"] == 1
+    assert (await api.call("PATCH", f"{slices}/s", labels, MERGE))[1]["metadata"]["generation"] == 2
+    classes = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    await api.call("POST", classes, {"metadata": {"name": "p"}, "value": 1})
+    assert (await api.call("PATCH", f"{classes}/p", {"description": "x"}, MERGE))[1]["metadata"]["generation"] == 1
+    drivers = "/apis/storage.k8s.io/v1/csidrivers"
+    assert "generation" not in (await api.call("POST", drivers, {"metadata": {"name": "d"}, "spec": {}}))[1]["metadata"]
+    changed = {"spec": {"requiresRepublish": True}}
+    assert (await api.call("PATCH", f"{drivers}/d", changed, MERGE))[1]["metadata"]["generation"] == 1
+
+
+async def test_a_status_update_leaves_the_metadata_of_some_kinds_alone(api: Caller) -> None:
+    attachments = "/apis/storage.k8s.io/v1/volumeattachments"
+    spec = {"attacher": "d.test", "nodeName": "n", "source": {"persistentVolumeName": "v"}}
+    await api.call("POST", attachments, {"metadata": {"name": "a", "labels": {"k": "v"}}, "spec": spec})
+    patch = {"metadata": {"labels": {"k": "w"}, "finalizers": ["a.test/b"]}, "status": {"attached": True}}
+    _, answer = await api.call("PATCH", f"{attachments}/a/status", patch, MERGE)
+    assert (answer["metadata"]["labels"], answer["status"]) == ({"k": "v"}, {"attached": True})
+    assert "finalizers" not in answer["metadata"]
+    records = [one["fieldsV1"] for one in answer["metadata"]["managedFields"] if one.get("subresource") == "status"]
+    assert records == [{"f:status": {"f:attached": {}}}]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.admissionregistration import policies
 from mizzen.api.columns import AGE, NAME, age, name
-from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.rules import expressions, fields
 from mizzen.machinery.errors import FieldError, Object, duplicate, invalid, not_supported, required, too_long
 
@@ -85,6 +85,7 @@ VALIDATING_ADMISSION_POLICY = Kind(
     bare_finalizers=True,
     compares_metadata=0,
     has_status=True,
+    status_leaves=METADATA,
     has_generation=True,
     unconditional_update=False,
     table=Table(

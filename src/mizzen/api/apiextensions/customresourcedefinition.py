@@ -172,6 +172,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     bare_finalizers=True,
     revalidates_metadata=0,
     has_status=True,
+    status_leaves=("labels", "annotations", "ownerReferences"),
     validate_status=validate_status,
     has_generation=True,
     unconditional_update=False,

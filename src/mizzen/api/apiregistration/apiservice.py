@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, UNKNOWN, age, name
-from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.rules import fields
 from mizzen.machinery import names
 from mizzen.machinery.errors import FieldError, Object, invalid, required
@@ -103,6 +103,7 @@ API_SERVICE = Kind(
     validate=validate,
     bare_finalizers=True,
     has_status=True,
+    status_leaves=METADATA,
     unconditional_update=False,
     table=Table(columns=(NAME, Column("Service"), Column("Available"), AGE), row=_row),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.certificates import pem, signers
 from mizzen.api.columns import AGE, NAME, age, name
-from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.rules import fields
 from mizzen.machinery.errors import FieldError, Object, invalid, not_supported, required
 
@@ -90,6 +90,7 @@ POD_CERTIFICATE_REQUEST = Kind(
     prepare=prepare,
     validate=validate,
     has_status=True,
+    status_leaves=METADATA,
     validate_status=validate_status,
     table=Table(
         columns=(

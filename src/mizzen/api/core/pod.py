@@ -180,6 +180,7 @@ POD = Kind(
     validate=validate,
     warn=warn,
     has_status=True,
+    status_leaves=("ownerReferences",),
     prepare_status=prepare_status,
     validate_status=validate_status,
     has_generation=True,

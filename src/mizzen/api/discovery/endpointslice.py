@@ -153,5 +153,6 @@ ENDPOINT_SLICE = Kind(
     validate=validate,
     compares_metadata=0,
     has_generation=True,
+    generation_heeds=("labels",),
     table=Table(columns=(NAME, Column("AddressType"), Column("Ports"), Column("Endpoints"), AGE), row=_row),
 )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, NONE, age, name
 from mizzen.api.flowcontrol.prioritylevelconfiguration import MANDATORY
-from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.rules import fields
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
 
@@ -166,6 +166,7 @@ FLOW_SCHEMA = Kind(
     validate=validate,
     compares_metadata=0,
     has_status=True,
+    status_leaves=METADATA,
     has_generation=True,
     table=Table(
         columns=(

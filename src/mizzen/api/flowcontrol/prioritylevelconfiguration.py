@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import log2
 
 from mizzen.api.columns import AGE, NAME, NONE, age, name
-from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
 
 MANDATORY = ("exempt", "catch-all")
@@ -141,6 +141,7 @@ PRIORITY_LEVEL_CONFIGURATION = Kind(
     validate=validate,
     compares_metadata=0,
     has_status=True,
+    status_leaves=METADATA,
     has_generation=True,
     table=Table(
         columns=(

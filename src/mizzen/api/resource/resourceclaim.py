@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
-from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.resource import devices
 from mizzen.api.rules import fields
 from mizzen.machinery.errors import FieldError, Object, duplicate, forbidden, required
@@ -91,6 +91,7 @@ RESOURCE_CLAIM = Kind(
     prepare=prepare,
     validate=validate,
     has_status=True,
+    status_leaves=METADATA,
     validate_status=validate_status,
     table=Table(
         columns=(NAME, Column("State"), AGE),

@@ -19,6 +19,12 @@ def default(priority: Object) -> None:
         priority["preemptionPolicy"] = "PreemptLowerPriority"
 
 
+def prepare(priority: Object, old: Object | None) -> None:
+    """A class is always of the first generation: what matters of it cannot change."""
+    if old is None:
+        priority["metadata"]["generation"] = 1
+
+
 def validate(priority: Object, old: Object | None) -> Iterator[FieldError]:
     value, policy = priority.get("value") or 0, priority.get("preemptionPolicy")
     if old is not None:
@@ -59,9 +65,9 @@ PRIORITY_CLASS = Kind(
     singular="priorityclass",
     short_names=("pc",),
     default=default,
+    prepare=prepare,
     validate=validate,
     revalidates_metadata=0,
-    has_generation=True,
     table=Table(
         columns=(NAME, Column("Value", type="integer"), Column("Global-Default", type="boolean"), AGE), row=_row
     ),

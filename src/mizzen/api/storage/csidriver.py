@@ -31,6 +31,12 @@ def default(driver: Object) -> None:
         spec["volumeLifecycleModes"] = ["Persistent"]
 
 
+def prepare(driver: Object, old: Object | None) -> None:
+    """Drivers begin without a generation; changes count from one."""
+    if old is not None and driver["spec"] != old["spec"]:
+        driver["metadata"]["generation"] = (old["metadata"].get("generation") or 0) + 1
+
+
 def validate(driver: Object, old: Object | None) -> Iterator[FieldError]:
     yield from volume_sources.csi_driver_name("name", name(driver))
     spec = driver.get("spec") or {}
@@ -95,6 +101,7 @@ CSI_DRIVER = Kind(
     namespaced=False,
     singular="csidriver",
     default=default,
+    prepare=prepare,
     validate=validate,
     revalidates_metadata=0,
     returns_deleted=True,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.core import persistentvolume
-from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.rules import fields, volume_sources
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required, too_long
 
@@ -107,6 +107,7 @@ VOLUME_ATTACHMENT = Kind(
     compares_metadata=0,
     returns_deleted=True,
     has_status=True,
+    status_leaves=METADATA,
     validate_status=validate_status,
     unconditional_update=False,
     table=TABLE,
