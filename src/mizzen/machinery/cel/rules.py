@@ -236,9 +236,11 @@ _TOO_COSTLY = (
 
 def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[FieldError]:
     text, optional = rule.get("rule") or "", bool(rule.get("optionalOldSelf"))
+    yield from _wording_errors(rule, schema, path)
     if not text.strip():
-        yield required(f"{path}.rule", "rule is not specified")
         return
+    if rule.get("optionalOldSelf") is not None and not _old_self(text):
+        yield invalid(f"{path}.optionalOldSelf", optional, "may not be set if oldSelf is not used in rule")
     try:
         program = _compiled(text, optional)
         if program.returns not in {"BOOL", "DYN"}:
@@ -254,20 +256,56 @@ def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[
             yield forbidden(f"{path}.rule", f"estimated rule cost {_TOO_COSTLY.format(factor=factor)}")
             share = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
             yield forbidden(f"{path}.rule", share)
-    message = rule.get("message")
-    if message and not message.strip():
-        yield invalid(f"{path}.message", message, "message must be non-empty if specified")
-    elif message and "\n" in message.strip():
-        yield invalid(f"{path}.message", message, "message must not contain line breaks")
-    elif not message and "\n" in text.strip():
-        yield required(f"{path}.message", "message must be specified if rule contains line breaks")
     expression = rule.get("messageExpression")
-    if expression:
+    if expression and expression.strip():
         try:
             if _compiled(expression, optional).returns not in {"STRING", "DYN"}:
                 raise CelError("cel expression must evaluate to a string")
         except CelError as error:
             yield invalid(f"{path}.messageExpression", expression, f"messageExpression {error}")
-    reason = rule.get("reason")
+
+
+def _wording_errors(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[FieldError]:
+    """How a rule tells what it refuses."""
+    text, message = rule.get("rule") or "", rule.get("message") or ""
+    if not text.strip():
+        yield required(f"{path}.rule", "rule is not specified")
+    elif message and not message.strip():
+        yield invalid(f"{path}.message", message, "message must be non-empty if specified")
+    elif "\n" in message.strip():
+        yield invalid(f"{path}.message", message, "message must not contain line breaks")
+    elif not message and "\n" in text.strip():
+        yield required(f"{path}.message", "message must be specified if rule contains line breaks")
+    expression, reason = rule.get("messageExpression") or "", rule.get("reason")
+    if expression and not expression.strip():
+        yield required(f"{path}.messageExpression", "messageExpression must be non-empty if specified")
     if reason is not None and reason not in _REASONS:
         yield not_supported(f"{path}.reason", reason, _REASONS)
+    if field := rule.get("fieldPath"):
+        if not field.strip():
+            yield invalid(f"{path}.fieldPath", field, "fieldPath must be non-empty if specified")
+        if "\n" in field or "\r" in field:
+            yield invalid(f"{path}.fieldPath", field, "fieldPath must not contain line breaks")
+        if not _leads_somewhere(field, schema):
+            yield invalid(f"{path}.fieldPath", field, "fieldPath must be a valid path")
+
+
+_field_step = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\['([^']+)'\]").match
+
+
+def _leads_somewhere(path: str, schema: Schema) -> bool:
+    """Whether a path like `.spec['a.b'].c` names a field below an object."""
+    at, inside = 0, schema
+    while at < len(path):
+        step = _field_step(path, at)
+        if step is None:
+            return False
+        name = step[1] or step[2]
+        if name in inside.properties:
+            inside = inside.properties[name]
+        elif inside.form is Form.MAP and inside.items is not None:
+            inside = inside.items
+        else:
+            return False
+        at = step.end()
+    return True

@@ -118,6 +118,13 @@ RULE = f"{ROOT}.x-kubernetes-validations[0]"
         (ruled("self.size > 1", message="a\nb"), {(f"{RULE}.message", "Invalid")}),
         (ruled("self.size > 1", messageExpression="'at most ' + string(self.size)"), set()),
         (ruled("oldSelf.hasValue() || self == 'a'", "string", optionalOldSelf=True), set()),
+        (ruled("self == 'a'", "string", optionalOldSelf=False), {(f"{RULE}.optionalOldSelf", "Invalid")}),
+        (ruled("self.size > 1", messageExpression=" "), {(f"{RULE}.messageExpression", "Required")}),
+        (ruled("self.size > 1", fieldPath=".size"), set()),
+        (ruled("self.size > 1", fieldPath="['sub-size']"), set()),
+        (ruled("self.size > 1", fieldPath=".size.depth"), {(f"{RULE}.fieldPath", "Invalid")}),
+        (ruled("self.size > 1", fieldPath="size"), {(f"{RULE}.fieldPath", "Invalid")}),
+        (ruled("", reason="Odd"), {(f"{RULE}.rule", "Required"), (f"{RULE}.reason", "NotSupported")}),
     ],
 )
 def test_rules_are_compiled_against_the_schema(content: dict[str, Any], wanted: set[tuple[str, str]]) -> None:
