@@ -1,8 +1,8 @@
 """Where webhooks are called: by URL or by Service, for admission and for conversion alike."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
+from mizzen.api.rules import urls
 from mizzen.machinery import names
 from mizzen.machinery.errors import FieldError, Object, invalid, required
 
@@ -27,17 +27,16 @@ def client_errors(path: str, client: Object) -> Iterator[FieldError]:
 
 
 def _url_errors(path: str, url: str) -> Iterator[FieldError]:
-    try:
-        parts = urlsplit(url)
-    except ValueError as failure:
-        yield required(path, f"url must be a valid URL: {failure}{_FORM}")
+    if failure := urls.problem(url):
+        yield required(path, f'url must be a valid URL: parse "{url}": {failure}{_FORM}')
         return
+    parts = urls.split(url)
     if parts.scheme != "https":
         yield invalid(path, parts.scheme, f"'https' is the only allowed URL scheme{_FORM}")
-    if not parts.netloc.rpartition("@")[2]:
-        yield invalid(path, parts.netloc, f"host must be specified{_FORM}")
-    if "@" in parts.netloc:
-        yield invalid(path, parts.netloc.rpartition("@")[0], "user information is not permitted in the URL")
+    if not parts.host:
+        yield invalid(path, parts.host, f"host must be specified{_FORM}")
+    if parts.user is not None:
+        yield invalid(path, parts.user, "user information is not permitted in the URL")
     if parts.fragment:
         yield invalid(path, parts.fragment, "fragments are not permitted in the URL")
     if parts.query:
