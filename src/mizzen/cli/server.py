@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 )
 @click.option("--audit-policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="What to audit.")
 @click.option(
+    "--encryption-config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An EncryptionConfiguration for the store. [default: DATA_DIR/encryption.yaml, if it exists]",
+)
+@click.option(
     "--scheduler-config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A KubeSchedulerConfiguration: profiles, plugins, extenders.",
@@ -39,6 +44,7 @@ def server(
     bind: tuple[str, ...],
     token_file: Path | None,
     audit_policy: Path | None,
+    encryption_config: Path | None,
     scheduler_config: Path | None,
     controllers: bool,
     log_level: str,
@@ -64,6 +70,7 @@ def server(
         bind=bind or ("127.0.0.1",),
         token_file=token_file,
         audit_policy=audit_policy,
+        encryption=encryption_config,
         scheduler=_scheduler(scheduler_config),
         controllers=controllers,
     )

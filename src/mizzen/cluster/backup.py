@@ -14,7 +14,7 @@ from mizzen.cluster.config import ConfigError
 from mizzen.store import sqlite
 
 STORE: Final = "store.db"
-_KEPT: Final = ("cluster.json", "encryption.key", "pki")
+_KEPT: Final = ("cluster.json", "encryption.key", "encryption.yaml", "pki")
 """What belongs to the store: without its keys it cannot be read, without the CA's no client is known."""
 _REVISION_GAP: Final = 1_000_000
 

@@ -27,7 +27,7 @@ from mizzen.cluster import addons, simulation
 from mizzen.cluster.bootstrap import reconcile as bootstrap
 from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES
 from mizzen.cluster.bootstrap.objects import Facts
-from mizzen.cluster.config import ClusterConfig
+from mizzen.cluster.config import ClusterConfig, ConfigError
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.signing import Authority
@@ -72,6 +72,8 @@ class Options:
     bind: tuple[str, ...]
     token_file: Path | None = None
     audit_policy: Path | None = None
+    encryption: Path | None = None
+    """An EncryptionConfiguration; None: `encryption.yaml` in the data directory, if it is there."""
     controllers: bool = True
     scheduler: "Configuration | None" = None
     simulated: simulation.Settings | None = None
@@ -127,8 +129,8 @@ class ControlPlane:
         cluster = options.cluster
         self._pki = Pki(cluster.data_dir / "pki", clock.now())
         self._store = store if store is not None else SqliteStore(cluster.data_dir / "store.db")
-        sealed = SealedStore(self._store, encryption.generated(cluster.data_dir / "encryption.key"))
-        self.server = Server(sealed, clock, self._compose)
+        self._sealed = SealedStore(self._store, _encryption(options))
+        self.server = Server(self._sealed, clock, self._compose)
         for kind in (NODE_METRICS, POD_METRICS):
             self.server.add_kind(Served(kind, builtin=False))
         self._listeners: list[Listener] = []
@@ -138,6 +140,8 @@ class ControlPlane:
 
     async def start(self) -> int:
         """Serve, and run everything else beside it; answers the port. Raises OSError when it is taken."""
+        if resealed := await self._sealed.reseal():
+            _log.info("encrypted again with the first key", values=resealed)
         await self.server.start()
         cluster, options = self._options.cluster, self._options
         serving = self._pki.serving(tuple(one for one in options.bind if one != "0.0.0.0"), cluster.kubernetes_address)
@@ -327,6 +331,18 @@ class ControlPlane:
                 self._crash()
 
         self._tasks.append(asyncio.get_running_loop().create_task(watched(), name=name))
+
+
+def _encryption(options: Options) -> encryption.Encryption:
+    """The keys of what is encrypted in the store. Raises ConfigError."""
+    directory = options.cluster.data_dir
+    key, path = directory / "encryption.key", options.encryption or directory / "encryption.yaml"
+    if options.encryption is None and not path.exists():
+        return encryption.generated(key)
+    try:
+        return encryption.from_file(path, key)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _own_address() -> str:

@@ -6,6 +6,7 @@ Ref: https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
 """
 
 import base64
+import binascii
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -92,6 +93,26 @@ class Encryption:
 
 def generated(path: Path) -> Encryption:
     """Secrets under a key of this data directory's own, made at the first start."""
+    return Encryption({"secrets": (_generated_key(path),)})
+
+
+def from_file(path: Path, key_path: Path) -> Encryption:
+    """What a file with an EncryptionConfiguration says; the data directory's own key still opens Secrets.
+
+    Raises ValueError.
+    """
+    import yaml
+
+    try:
+        configuration = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"no YAML: {error}") from None
+    if not isinstance(configuration, dict) or configuration.get("kind") != "EncryptionConfiguration":
+        raise ValueError("no EncryptionConfiguration")
+    return configured(configuration, _generated_key(key_path))
+
+
+def _generated_key(path: Path) -> Key:
     if not path.exists():
         draft = path.with_name(f".{path.name}.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -100,11 +121,14 @@ def generated(path: Path) -> Encryption:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-    return Encryption({"secrets": (Key("generated", base64.b64decode(path.read_bytes())),)})
+    return Key("generated", base64.b64decode(path.read_bytes()))
 
 
-def configured(configuration: Mapping[str, Any], fallback: Sequence[Key] = ()) -> Encryption:
-    """From an EncryptionConfiguration. `fallback` keys may still be needed to read. Raises ValueError."""
+def configured(configuration: Mapping[str, Any], own: Key | None = None) -> Encryption:
+    """From an EncryptionConfiguration. The data directory's own key opens Secrets, and seals those that none else does.
+
+    Raises ValueError.
+    """
     keys: dict[str, list[Key]] = {}
     for entry in configuration.get("resources") or ():
         held: list[Key] = []
@@ -112,8 +136,12 @@ def configured(configuration: Mapping[str, Any], fallback: Sequence[Key] = ()) -
             held.extend(_keys(provider))
         for resource in entry.get("resources") or ():
             plural, _, group = str(resource).partition(".")
+            if "*" in resource:
+                raise ValueError(f"resources are named one by one, {resource!r} is none")
             keys.setdefault(f"{group}/{plural}" if group else plural, held)
-    return Encryption({storage: (*held, *fallback) for storage, held in keys.items()})
+    if own is not None:
+        keys["secrets"] = [*keys.get("secrets", ()), own]
+    return Encryption(keys)
 
 
 def _keys(provider: Mapping[str, Any]) -> list[Key]:
@@ -123,7 +151,10 @@ def _keys(provider: Mapping[str, Any]) -> list[Key]:
         raise ValueError(f"encryption provider {next(iter(provider), '')!r} is not supported: use aesgcm or identity")
     found: list[Key] = []
     for key in provider["aesgcm"].get("keys") or ():
-        secret = base64.b64decode(key["secret"])
+        try:
+            secret = base64.b64decode(key["secret"], validate=True)
+        except binascii.Error:
+            raise ValueError(f"key {key['name']!r} is not in base64") from None
         if len(secret) not in (16, 24, 32):
             raise ValueError(f"key {key['name']!r} must have 16, 24 or 32 bytes")
         found.append(Key(key["name"], secret))

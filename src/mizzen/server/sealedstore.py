@@ -59,7 +59,10 @@ class SealedStore:
         await self._store.close()
 
     async def reseal(self) -> int:
-        """Write again what is not sealed with the first key, after a rotation; answers how many values."""
+        """Write again what is not sealed with the first key, after a rotation; answers how many values.
+
+        The history is forgotten then: it holds what only the older keys open.
+        """
         count = 0
         for prefix, storage in self._prefixes:
             page = await self._store.list(prefix)
@@ -68,6 +71,8 @@ class SealedStore:
                     opened = self._encryption.open(storage, value.key, value.data)
                     await self.put(value.key, opened, expect=value.revision)
                     count += 1
+        if count:
+            await self._store.compact(self._store.revision)
         return count
 
     def _storage(self, key: str) -> str:

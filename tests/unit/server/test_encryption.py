@@ -2,9 +2,13 @@ import base64
 from pathlib import Path
 
 import pytest
+import yaml
 
-from mizzen.server.encryption import PREFIX, Encryption, Key, Unreadable, configured, generated
+from mizzen.api.core.secret import SECRET
+from mizzen.base.clock import VirtualClock
+from mizzen.server.encryption import PREFIX, Encryption, Key, Unreadable, configured, from_file, generated
 from mizzen.server.sealedstore import SealedStore
+from mizzen.server.server import Server
 from mizzen.store.base import Conflict
 from mizzen.store.memory import MemoryStore
 
@@ -45,6 +49,19 @@ async def test_keys_rotate() -> None:
     assert all(b"text" not in value.data and b"sealed" not in value.data for value in raw)
 
 
+async def test_a_server_starts_without_the_old_key_after_a_rotation() -> None:
+    store = MemoryStore()
+    before = SealedStore(store, Encryption({"secrets": (OLD,)}))
+    await before.put(
+        "secrets/shop/a", b'{"kind":"Secret","apiVersion":"v1","metadata":{"name":"a","namespace":"shop"}}'
+    )
+    await SealedStore(store, Encryption({"secrets": (NEW, OLD)})).reseal()
+    server = Server(SealedStore(store, Encryption({"secrets": (NEW,)})), VirtualClock())
+    await server.start()
+    assert server.reader.get(SECRET, "shop", "a") is not None
+    await server.close()
+
+
 async def test_a_sealed_store_tells_plain_changes_and_conflicts() -> None:
     store = MemoryStore()
     sealed = SealedStore(store, Encryption({"secrets": (NEW,)}))
@@ -69,6 +86,37 @@ def test_a_data_directory_makes_its_key_once_and_keeps_it_private(tmp_path: Path
     sealed = generated(path).seal("secrets", "secrets/a/b", b"x")
     assert path.stat().st_mode & 0o777 == 0o600
     assert generated(path).open("secrets", "secrets/a/b", sealed) == b"x"
+
+
+def _written(directory: Path, *resources: str, **provider: object) -> Encryption:
+    path = directory / "encryption.yaml"
+    entry = {"resources": list(resources), "providers": [provider]}
+    path.write_text(yaml.safe_dump({"kind": "EncryptionConfiguration", "resources": [entry]}))
+    return from_file(path, directory / "encryption.key")
+
+
+def test_a_file_adds_keys_and_what_was_sealed_before_still_opens(tmp_path: Path) -> None:
+    sealed = generated(tmp_path / "encryption.key").seal("secrets", "secrets/a/b", b"x")
+    key = {"name": "k1", "secret": base64.b64encode(b"k" * 32).decode()}
+    for resources in (("secrets",), ("configmaps",)):
+        encryption = _written(tmp_path, *resources, aesgcm={"keys": [key]})
+        assert encryption.open("secrets", "secrets/a/b", sealed) == b"x"
+        assert encryption.seal(resources[0], "k", b"x").startswith(PREFIX + b"k1:")
+    plain = _written(tmp_path, "secrets", identity={})
+    assert (plain.seal("secrets", "secrets/a/b", b"x"), plain.is_current("secrets", sealed)) == (b"x", False)
+
+
+@pytest.mark.parametrize(
+    ("resource", "provider", "problem"),
+    [
+        ("*.apps", {"identity": {}}, "named one by one"),
+        ("secrets", {"aesgcm": {"keys": [{"name": "k", "secret": "?"}]}}, "not in base64"),
+        ("secrets", {"aesgcm": {"keys": [{"name": "k", "secret": "eA=="}]}}, "16, 24 or 32 bytes"),
+    ],
+)
+def test_a_file_that_cannot_be_is_refused(tmp_path: Path, resource: str, provider: object, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        _written(tmp_path, resource, **provider)  # type: ignore[arg-type]
 
 
 def test_a_configuration_names_resources_and_keys() -> None:
