@@ -11,6 +11,9 @@ from typing import Any
 import orjson
 
 _MAX_YAML_NODES = 1_000_000
+MAX_DEPTH = 200
+"""Lists and objects within each other; more can be neither walked nor written again."""
+TOO_DEEP = "exceeded max depth"
 
 
 class ParseError(ValueError):
@@ -20,9 +23,32 @@ class ParseError(ValueError):
 def parse_json(body: bytes) -> Any:
     """Raises: ParseError."""
     try:
-        return orjson.loads(body)
+        value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ParseError(_json_problem(body, error.pos)) from None
+    if _may_be_deep(body) and is_too_deep(value):
+        raise ParseError(TOO_DEEP)
+    return value
+
+
+def _may_be_deep(body: bytes) -> bool:
+    return body.count(b"{") + body.count(b"[") > MAX_DEPTH
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether more lists and objects are within each other than can be worked with."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                below += [inner for inner in each.values() if isinstance(inner, dict | list)]
+            elif isinstance(each, list):
+                below += [inner for inner in each if isinstance(inner, dict | list)]
+        if not below:
+            return False
+        level = below
+    return True
 
 
 def _json_problem(body: bytes, position: int) -> str:
@@ -33,6 +59,8 @@ def _json_problem(body: bytes, position: int) -> str:
     before, mark = text[:position].rstrip(), text[position]
     try:
         json.loads(before)
+    except RecursionError:
+        return TOO_DEEP
     except ValueError:
         pass
     else:
@@ -86,6 +114,7 @@ def parse_yaml(body: bytes) -> tuple[Any, list[str]]:
     import yaml
 
     try:
+        _check_depth(yaml, body)
         node = _compose(yaml, body)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParseError(_yaml_problem(error)) from None
@@ -99,7 +128,33 @@ def _json_in_yaml(body: bytes) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
+    if _may_be_deep(body) and is_too_deep(value):
+        raise ParseError(f"yaml: {TOO_DEEP}")
     return None if _fraction(body) or has_duplicates(body, value) else value
+
+
+def _check_depth(yaml: Any, body: bytes) -> None:
+    """Look at the events first: composing what is too deep would exhaust the stack of the process.
+
+    Raises: ParseError.
+    """
+    if sum(map(body.count, _NESTING)) <= MAX_DEPTH:
+        return
+    depth = 0
+    for event in yaml.parse(body, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)):
+        name = type(event).__name__
+        if name.endswith("StartEvent") and name[0] in "MS" and name != "StreamStartEvent":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ParseError(f"yaml: {TOO_DEEP}")
+        elif name in ("MappingEndEvent", "SequenceEndEvent"):
+            depth -= 1
+        elif name == "DocumentEndEvent":
+            return
+
+
+_NESTING = (b"{", b"[", b"-", b"?", b":")
+"""Every level of a YAML document takes one of these."""
 
 
 def _compose(yaml: Any, body: bytes) -> Any:
@@ -130,6 +185,8 @@ class _Builder:
             raise ParseError("yaml: document contains excessive aliasing")
         if node.id == "scalar":
             return _scalar(node)
+        if len(self._open) >= MAX_DEPTH:
+            raise ParseError(f"yaml: {TOO_DEEP}")
         self._open.add(id(node))
         try:
             if node.id == "sequence":

@@ -5,7 +5,7 @@ from typing import Any, Final
 from mizzen.api.kind import Kind
 from mizzen.machinery import decode, structural
 from mizzen.machinery.errors import ApiError, Errors, Object, invalid
-from mizzen.machinery.parse import ParseError
+from mizzen.machinery.parse import TOO_DEEP, ParseError, is_too_deep
 from mizzen.machinery.protobuf import envelope
 from mizzen.machinery.protobuf.messages import ProtobufError
 from mizzen.machinery.schema import Schema, registry
@@ -171,8 +171,11 @@ def _parsed(request: Request, kind: Kind, typed: bool) -> tuple[Any, list[str]]:
 def from_protobuf(body: bytes, api_version: str, kind: str) -> Object:
     """The object of a protobuf body, of the kind given if it states none. Raises ApiError 400."""
     try:
-        return envelope.read(envelope.opened(body), api_version, kind)
-    except ProtobufError as error:
+        value = envelope.read(envelope.opened(body), api_version, kind)
+        if is_too_deep(value):
+            raise ProtobufError(TOO_DEEP)
+        return value
+    except (ProtobufError, RecursionError) as error:
         why = f"the object provided is unrecognized (must be of type {kind}): {error} ({body[:32].hex()})"
         raise Errors.bad_request(why) from None
 

@@ -16,6 +16,8 @@ COMPRESS_FROM: Final = 128 << 10
 """Answers of this many bytes are compressed for clients that accept gzip."""
 _JSON_HEADERS: Final = {"content-type": JSON}
 _BROWSERS: Final = ("curl", "Wget", "Mozilla/5.0")
+_MOST_WARNED: Final = 4096
+_MOST_OF_ONE: Final = 256
 _ACCEPTED: Final = f"{JSON}, {YAML}, {PROTOBUF}"
 
 
@@ -63,11 +65,17 @@ def compressed(request: Request, response: Response) -> Response:
 
 
 def warning_headers(warnings: Sequence[str]) -> dict[str, str] | None:
-    """One Warning header for all texts. Ref: RFC 7234, 5.5."""
+    """One Warning header for all texts, which are cut when there is too much to say. Ref: RFC 7234, 5.5."""
     if not warnings:
         return None
-    shown = []
-    for text in dict.fromkeys(warnings):
+    texts = list(dict.fromkeys(warnings))
+    cut = sum(map(len, texts)) > _MOST_WARNED
+    shown, length = [], 0
+    for whole in texts:
+        text = whole[:_MOST_OF_ONE] if cut else whole
+        length += len(text)
+        if length > _MOST_WARNED:
+            break
         escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
         shown.append(f'299 - "{escaped}"')
     return {"warning": ", ".join(shown)}

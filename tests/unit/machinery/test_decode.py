@@ -223,3 +223,30 @@ def test_json_in_yaml_is_read_as_the_yaml_parser_reads_it(value):
 )
 def test_what_yaml_reads_otherwise_than_json_is_read_as_yaml(text):
     assert parse.parse_yaml(text.encode()) == parse.parse_yaml(b" " + text.encode())
+
+
+@pytest.mark.parametrize("depth", [parse.MAX_DEPTH + 1, 900, 3_000, 100_000])
+def test_what_is_nested_too_deeply_is_refused_before_it_exhausts_anything(depth):
+    for body, is_yaml in (
+        (b'{"a":' * depth + b"1" + b"}" * depth, False),
+        (b"[" * depth, False),
+        (b'{"a":' * depth + b"1" + b"}" * depth, True),
+        (b"[" * depth, True),
+        (b"- " * depth + b"x", True),
+    ):
+        with pytest.raises(parse.ParseError):
+            decode.parse(body, is_yaml)
+
+
+def test_aliases_nest_no_deeper_than_anything_else():
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 400)]
+    with pytest.raises(parse.ParseError, match="exceeded max depth"):
+        decode.parse("\n".join(lines).encode(), True)
+
+
+def test_what_is_nested_as_deeply_as_may_be_is_read():
+    depth = parse.MAX_DEPTH
+    for body in (b'{"a":' * depth + b"1" + b"}" * depth, b'{"a" : ' * depth + b"1" + b"}" * depth):
+        for is_yaml in (False, True):
+            value, _ = decode.parse(body, is_yaml)
+            orjson.dumps({"items": [{"object": value}]})

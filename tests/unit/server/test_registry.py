@@ -56,6 +56,13 @@ async def test_unknown_fields_are_warned_of_or_refused(api: Caller) -> None:
     assert "warning" not in (await api.raw("POST", f"{MAPS}?fieldValidation=Ignore", body)).headers
 
 
+async def test_more_warnings_than_anybody_reads_are_cut(api: Caller) -> None:
+    body = {**config_map("a"), **{f"unknown{number:03}": 1 for number in range(500)}, "x" * 5000: 1}
+    warning = (await api.raw("POST", MAPS, body)).headers["warning"]
+    assert 4000 < len(warning) < 8000
+    assert warning.startswith('299 - "unknown field \\"unknown000\\""')
+
+
 async def test_an_owner_that_is_named_twice_counts_once(api: Caller) -> None:
     owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "1"}
     body = {"metadata": {"name": "a", "ownerReferences": [owner, {**owner, "uid": "2"}, owner]}}

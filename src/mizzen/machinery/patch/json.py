@@ -5,11 +5,18 @@ Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-appl
 
 from typing import Any
 
+import orjson
+
 from mizzen.machinery.copies import copied
 from mizzen.machinery.errors import ApiError, Errors
+from mizzen.machinery.parse import is_too_deep
 from mizzen.machinery.paths import unescape
 
 MAX_OPERATIONS = 10_000
+MAX_COPIED = 3 << 20
+"""Bytes that all copies of one patch may add: each may copy what the one before has made."""
+_HARMLESS = 50
+"""So many operations nest nothing too deeply."""
 _REJECTED = "the server rejected our request due to an error in our request"
 
 
@@ -31,10 +38,16 @@ def apply(target: Any, patch: Any) -> Any:
         text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {text}")
     patched = copied(target)
+    budget = MAX_COPIED
     try:
         for operation in patch:
-            _apply_one(patched, operation)
-    except _FailedError:
+            budget -= _apply_one(patched, operation)
+            if budget < 0:
+                text = "Unable to complete the copy, the accumulated size increase of copies exceeds the limit"
+                raise ApiError(422, "Invalid", f"{text} of {MAX_COPIED} bytes")
+        if len(patch) > _HARMLESS and is_too_deep(patched):
+            raise _FailedError
+    except (_FailedError, RecursionError):
         raise ApiError(422, "Invalid", _REJECTED) from None
     return patched
 
@@ -46,7 +59,8 @@ def _json_type(value: Any) -> str:
     return "null"
 
 
-def _apply_one(target: Any, operation: Any) -> None:
+def _apply_one(target: Any, operation: Any) -> int:
+    """Change the target; answers the bytes that were copied within it."""
     if not isinstance(operation, dict):
         raise _FailedError
     holder, key = _find(target, _pointer(operation, "path"))
@@ -65,11 +79,21 @@ def _apply_one(target: Any, operation: Any) -> None:
             _add(holder, key, value)
         case "copy":
             source, source_key = _find(target, _pointer(operation, "from"))
-            _add(holder, key, copied(_get(source, source_key)))
+            value = _get(source, source_key)
+            _add(holder, key, copied(value))
+            return _size(value)
         case "test":
             _test(holder, key, operation.get("value"))
         case _:
             raise _FailedError
+    return 0
+
+
+def _size(value: Any) -> int:
+    try:
+        return len(orjson.dumps(value))
+    except TypeError:  # too deep to be written
+        raise _FailedError from None
 
 
 def _pointer(operation: dict[str, Any], member: str) -> str:

@@ -86,3 +86,19 @@ def test_null_removes_and_bodies_that_are_no_object_are_refused():
     assert merge.apply({"a": {"b": 1, "c": 2}}, {"a": {"b": None}, "x": None}) == {"a": {"c": 2}}
     with pytest.raises(ApiError, match="cannot unmarshal array"):
         merge.apply({}, [])
+
+
+def test_copies_of_copies_end_before_they_fill_the_memory():
+    start = {"op": "add", "path": "/x", "value": {"a": "1" * 1000}}
+    doubling = [{"op": "copy", "from": "/x", "path": f"/x/k{number}"} for number in range(40)]
+    with pytest.raises(ApiError, match="accumulated size increase") as caught:
+        json_patch.apply({}, [start, *doubling])
+    assert caught.value.code == 422
+
+
+def test_a_patch_that_nests_ever_deeper_does_not_apply():
+    deeper = [{"op": "copy", "from": "/x", "path": "/y/x"}, {"op": "move", "from": "/y", "path": "/x"}]
+    steps = [{"op": "add", "path": "/y", "value": {}}, *deeper] * 1000
+    with pytest.raises(ApiError) as caught:
+        json_patch.apply({"x": {}}, steps)
+    assert caught.value.code == 422
