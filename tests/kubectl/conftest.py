@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLIENTS = ROOT / ".cache" / "clients"
 NAME = "e2e"
+POOL = "192.0.2.64/28"
 BUSYBOX = "test.local/busybox:1"
 
 
@@ -126,7 +127,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     images = base / "images"
     build_busybox(made, images)
     try:
-        made.mizzen("up", "--nodes", "2")
+        made.mizzen("up", "--nodes", "2", "--load-balancer-pool", POOL)
         yield made
     finally:
         made.mizzen("down")

@@ -26,6 +26,10 @@ from mizzen.cluster.rootless import enter
     help="The socket of a running CRI runtime, like unix:///run/containerd/containerd.sock. "
     "[default: a containerd for each node, started here]",
 )
+@click.option(
+    "--load-balancer-pool",
+    help="Addresses for Services of type LoadBalancer, as a CIDR that is free here. [default: the nodes' own]",
+)
 @click.option("--wait/--no-wait", default=True, help="Return when the nodes are Ready, or at once.")
 @click.option("--timeout", default=60.0, show_default=True, help="How many seconds to wait for the nodes.")
 def up(  # shape: one parameter for each option
@@ -35,6 +39,7 @@ def up(  # shape: one parameter for each option
     api_port: int | None,
     runtime: RuntimeName | None,
     runtime_endpoint: str | None,
+    load_balancer_pool: str | None,
     wait: bool,
     timeout: float,
 ) -> None:
@@ -47,9 +52,10 @@ def up(  # shape: one parameter for each option
       mizzen up
       mizzen up --nodes 3 --name lab
       mizzen up --runtime simulated --nodes 5
+      mizzen up --load-balancer-pool 192.0.2.16/28
     """
     with Progress() as progress:
-        wishes = lifecycle.Wishes(nodes=nodes, api_port=api_port, runtime=runtime, runtime_endpoint=runtime_endpoint)
+        wishes = lifecycle.Wishes(nodes, api_port, runtime, runtime_endpoint, load_balancer_pool)
         config = lifecycle.prepare(name, data_dir_of(name, data_dir), wishes)
         if enter.is_outside() and config.runtime != "simulated":
             progress.say("opening the cluster's namespaces")

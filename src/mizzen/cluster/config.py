@@ -30,6 +30,7 @@ class ConfigError(Exception):
 class ClusterConfig:
     """One cluster on this machine. Networks are CIDR strings; `nodes` how many agents run here.
 
+    `load_balancer_pool`: addresses for Services of type LoadBalancer, as a CIDR; empty: those of the nodes.
     `runtime_endpoint`: the socket of a CRI runtime that is there already; empty: each node has a containerd of its own.
     """
 
@@ -44,6 +45,7 @@ class ClusterConfig:
     node_cidr: str = "10.89.0.0/24"
     pod_cidr: str = "10.244.0.0/16"
     service_cidr: str = SERVICE_CIDR
+    load_balancer_pool: str = ""
 
     @property
     def tag(self) -> str:
@@ -103,6 +105,19 @@ def check_name(name: str) -> None:
     """Raises ConfigError for a name that cannot be a node's name too."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} cannot name a cluster: use at most 40 of a-z, 0-9 and '-', like 'mizzen'")
+
+
+def check_pool(config: ClusterConfig) -> None:
+    """Raises ConfigError for a pool of addresses that cannot be given out."""
+    if not config.load_balancer_pool:
+        return
+    try:
+        pool = ipaddress.IPv4Network(config.load_balancer_pool)
+    except ValueError as error:
+        raise ConfigError(f"a pool of load balancer addresses is a CIDR like 192.0.2.0/28: {error}") from error
+    for name, cidr in (("node", config.node_cidr), ("pod", config.pod_cidr), ("service", config.service_cidr)):
+        if pool.overlaps(ipaddress.IPv4Network(cidr)):
+            raise ConfigError(f"the pool of load balancer addresses {pool} overlaps with the {name} network {cidr}")
 
 
 def load(data_dir: Path) -> ClusterConfig | None:

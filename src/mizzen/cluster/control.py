@@ -258,6 +258,7 @@ class ControlPlane:
             cluster_cidrs=(cluster.pod_cidr,),
             sign=authority.sign,
             local_path=str(cluster.data_dir / "volumes"),
+            load_balancer_pool=(cluster.load_balancer_pool,) if cluster.load_balancer_pool else (),
         )
         manager = self.client("system:kube-controller-manager", "kube-controller-manager")
         scheduling = self.client("system:kube-scheduler", "kube-scheduler")

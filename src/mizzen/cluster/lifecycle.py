@@ -45,6 +45,7 @@ class Wishes:
     api_port: int | None = None
     runtime: RuntimeName | None = None
     runtime_endpoint: str | None = None
+    load_balancer_pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,12 @@ def prepare(name: str, data_dir: Path, wishes: Wishes) -> ClusterConfig:
         nodes=wishes.nodes or config.nodes,
         runtime=wishes.runtime or config.runtime,
         runtime_endpoint=_endpoint(config, wishes),
+        load_balancer_pool=_pool(config, wishes, running=running),
     )
     _check_machine(config)
     if found is None and config.runtime != "simulated":
         config = configs.choose_networks(config, networks.routes())
+    configs.check_pool(config)
     if not running:
         config = _with_ports(config, wishes.api_port)
     configs.save(config)
@@ -206,6 +209,14 @@ def admin_entry(config: ClusterConfig) -> kubeconfig.Entry:
         )
     except FileNotFoundError as error:
         raise ConfigError(f"the cluster has no certificates yet: {error.filename} is missing") from error
+
+
+def _pool(config: ClusterConfig, wishes: Wishes, *, running: bool) -> str:
+    """The pool that was asked for, or the one of before. Raises ConfigError."""
+    wanted = wishes.load_balancer_pool
+    if running and wanted not in (None, config.load_balancer_pool):
+        raise ConfigError(f"the cluster {config.name!r} runs with another pool; end it first: mizzen down")
+    return config.load_balancer_pool if wanted is None else wanted
 
 
 def _endpoint(config: ClusterConfig, wishes: Wishes) -> str:

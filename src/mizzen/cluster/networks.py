@@ -29,6 +29,10 @@ def create(config: ClusterConfig) -> None:
         nodes.create_node_namespace(config.tag, node, gateway.ip)
     inner = [ipaddress.IPv4Network(cidr) for cidr in (config.node_cidr, config.pod_cidr)]
     nodes.masquerade(config.tag, inner)
+    if config.load_balancer_pool:
+        nodes.route_by_way_of(
+            config.tag, ipaddress.IPv4Network(config.load_balancer_pool), ipaddress.IPv4Address(config.node_address(1))
+        )
 
 
 def delete(config: ClusterConfig) -> None:

@@ -39,6 +39,7 @@ class Shape:
     nodes: int = 3
     stages: tuple[Stage, ...] = ()
     seed: int = 1
+    load_balancer_pool: str = ""
 
 
 class VirtualCluster:
@@ -57,7 +58,8 @@ class VirtualCluster:
 
     def _composed(self) -> ControlPlane:
         names = tuple(f"node-{number}" for number in range(1, self._shape.nodes + 1))
-        cluster = ClusterConfig("virtual", self._shape.directory, nodes=0, runtime="simulated")
+        pool = self._shape.load_balancer_pool
+        cluster = ClusterConfig("virtual", self._shape.directory, nodes=0, runtime="simulated", load_balancer_pool=pool)
         options = Options(cluster, 0, ("127.0.0.1",), simulated=Settings(names, self._shape.stages))
         return ControlPlane(options, self._clock, random.Random(self._shape.seed), MemoryStore())
 

@@ -19,7 +19,6 @@ from mizzen.reconcile.plan import NOTHING, Action, Note, Patch, Plan
 
 IDENTITY = Identity("v1", "Service")
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
-FINALIZER = "service.kubernetes.io/load-balancer-cleanup"
 _KEY = "services"
 
 
@@ -51,6 +50,8 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
         if service.metadata.deleting or (service.spec.type == "LoadBalancer" and not _is_ours(service)):
             continue
         wanted = _addresses(config, seen, service, used) if _is_ours(service) else ()
+        if not wanted and _is_ours(service):
+            notes.append(_lacking(config, service))
         if wanted == service.status.loadBalancer.ingress:
             continue
         used.update(one.ip for one in wanted)
@@ -63,18 +64,28 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
                 SERVICES, meta.namespace, meta.name, {"status": status}, subresource="status", uid=meta.uid, note=note
             )
         )
-    return Plan(tuple(actions), tuple(notes)) if actions else NOTHING
+    return Plan(tuple(actions), tuple(notes)) if actions or notes else NOTHING
+
+
+def _lacking(config: Config, service: Service) -> Note:
+    """A word on a Service that gets no address."""
+    why = "no address of the pool is free" if config.load_balancer_pool else "no node is ready"
+    if config.load_balancer_pool and service.spec.loadBalancerIP:
+        why = f"{service.spec.loadBalancerIP} is not free in the pool"
+    text = f"Error syncing load balancer: failed to ensure load balancer: {why}"
+    return Note(about(service.metadata, IDENTITY), "SyncLoadBalancerFailed", text, "Warning")
 
 
 def _addresses(config: Config, seen: Snapshot, service: Service, used: set[str]) -> tuple[LoadBalancerIngress, ...]:
     if not config.load_balancer_pool:
-        return tuple(LoadBalancerIngress(ip=ip, ipMode="VIP") for ip in _of_nodes(seen.nodes, service))
+        own = dict.fromkeys(_of_nodes(seen.nodes, service))
+        return tuple(LoadBalancerIngress(ip=ip, ipMode="VIP") for ip in own)
     have = service.status.loadBalancer.ingress
     asked = service.spec.loadBalancerIP
     if have and (not asked or have[0].ip == asked):
         return have
-    pool = _pool(config.load_balancer_pool)
-    found = asked if asked and asked not in used and asked in pool else next((ip for ip in pool if ip not in used), "")
+    free = [ip for ip in _pool(config.load_balancer_pool) if ip not in used]
+    found = (asked if asked in free else "") if asked else next(iter(free), "")
     return (LoadBalancerIngress(ip=found, ipMode="VIP"),) if found else ()
 
 

@@ -56,6 +56,12 @@ def create_bridge(cluster: str, gateway: IPv4Interface) -> None:
     _FORWARDING.write_text("1")
 
 
+def route_by_way_of(cluster: str, destination: IPv4Network, node: IPv4Address) -> None:
+    """Let the machine reach addresses that the nodes answer for; the route goes with the bridge."""
+    with Netlink() as net:
+        net.set_route(destination, index=net.need(bridge_name(cluster)).index, via=node)
+
+
 def create_node_namespace(cluster: str, node: NodeNetwork, gateway: IPv4Address, *, mtu: int = 0) -> Path:
     """Make a node's namespace, join it to the bridge, and route its pods to it; answers the namespace's file."""
     path = namespace_path(cluster, node.name)
