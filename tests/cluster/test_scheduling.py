@@ -60,8 +60,9 @@ CONFIGURATION = {
 class Cluster:
     """An API server with a scheduler and hand-made nodes."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, scheduler: Scheduler) -> None:
         self.api = api
+        self.scheduler = scheduler
 
     async def ok(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         status, answer = await self.api.call(method, path, body, **headers)
@@ -119,7 +120,7 @@ async def scheduling(api: Api, name: str = "") -> AsyncIterator[Cluster]:
     scheduler = Scheduler(client, cache, clock, rng, chosen)
     tasks = [asyncio.create_task(follow(client, cache, clock, rng)), asyncio.create_task(scheduler.run())]
     try:
-        yield Cluster(api)
+        yield Cluster(api, scheduler)
     finally:
         for task in tasks:
             task.cancel()
@@ -331,3 +332,22 @@ async def test_a_pod_gets_the_devices_that_its_claim_asks_for(cluster: Cluster) 
     assert (await cluster.refused("second"))["message"].startswith(
         "0/2 nodes are available: 2 cannot allocate all claims."
     )
+
+
+async def test_schedulers_count_what_they_do(cluster: Cluster) -> None:
+    await cluster.node("n1")
+    await cluster.pod("small")
+    await cluster.pod("big", cpu="64")
+    attempts = "scheduler_schedule_attempts_total"
+    expected = {
+        f'{attempts}{{profile="default-scheduler",result="scheduled"}} 1',
+        'scheduler_pending_pods{queue="unschedulable"} 1',
+        "scheduler_pod_scheduling_attempts_count{} 1",
+    }
+    for _ in range(2000):
+        told = list(cluster.scheduler.metrics())
+        if expected <= set(told):
+            break
+        await asyncio.sleep(0.005)
+    assert expected <= set(told)
+    assert any(line.startswith(f'{attempts}{{profile="default-scheduler",result="unschedulable"}}') for line in told)

@@ -266,7 +266,8 @@ class ControlPlane:
         metrics = self.server.metrics.others
         running = run_controllers(manager, cache, working, self._clock, self._rng, metrics=metrics)
         self._supervise("controllers", running)
-        self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng, self._options.scheduler))
+        chosen = self._options.scheduler
+        self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng, chosen, metrics))
         simulated = self._simulated()
         if simulated is not None:
             self._supervise("simulation", self._simulate(cache, simulated))

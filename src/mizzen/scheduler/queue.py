@@ -180,3 +180,10 @@ class Queue:
                 self._make_ready(first)
             if not group:
                 del self._stuck[plugins]
+
+
+def sizes(queue: Queue) -> dict[str, int]:
+    """How many pods are ready or being decided, back off, and wait for a change."""
+    stuck = sum(len(group) for group in queue._stuck.values())
+    resting = sum(one.backs_off for _, _, one in queue._backing_off)
+    return {"active": len(queue) - stuck - resting, "backoff": resting, "unschedulable": stuck}

@@ -6,7 +6,7 @@ All decisions are in `cycle` and `preemption`, all bookkeeping in `state`, all w
 import asyncio
 import contextlib
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any, Final
 
 from mizzen.api.views.core import Pod
@@ -24,7 +24,8 @@ from mizzen.scheduler.config import Configuration
 from mizzen.scheduler.cycle import Placed, Unschedulable
 from mizzen.scheduler.extenders import ExtenderError, Extenders
 from mizzen.scheduler.framework import Reject
-from mizzen.scheduler.queue import Waiting
+from mizzen.scheduler.measures import Measures, Result
+from mizzen.scheduler.queue import Waiting, sizes
 from mizzen.scheduler.snapshot import PodInfo
 from mizzen.scheduler.state import Assumed, State
 from mizzen.scheduler.tables import open_tables
@@ -52,6 +53,7 @@ class Scheduler:
         self._cache = cache
         self._clock = clock
         self._woken = asyncio.Event()
+        self.measures = Measures()
         self._slots = asyncio.Semaphore(BINDINGS)
         chosen = configuration or Configuration()
         open_tables(cache)
@@ -74,6 +76,10 @@ class Scheduler:
                     await self._wait()
         finally:
             await self._extenders.close()
+
+    def metrics(self) -> Iterator[str]:
+        """What the scheduler tells of itself, in Prometheus' text format."""
+        return self.measures.lines(sizes(self.state.queue))
 
     async def _wait(self) -> None:
         """Return when something has changed, or a back-off ends."""
@@ -107,16 +113,22 @@ class Scheduler:
     async def take(self) -> Coroutine[Any, Any, None] | None:
         """Decide the next waiting pod; the answer, when awaited, carries the decision out. None: nothing is ready."""
         while (waiting := self.state.next()) is not None:
+            began = self._clock.monotonic()
             try:
                 verdict = await self._decide(waiting.pod)
             except ExtenderError as error:
                 _log.warning("extender failed", pod=waiting.pod.key, error=str(error))
+                self._count(waiting, "error", began)
                 self.state.queue.retry(waiting, self._clock.monotonic())
                 continue
             if isinstance(verdict, Placed):
-                return self._place(waiting, self.state.assume(waiting.pod, verdict.node))
+                return self._place(waiting, self.state.assume(waiting.pod, verdict.node), began)
+            self._count(waiting, "unschedulable", began)
             return self._refuse(waiting, verdict)
         return None
+
+    def _count(self, waiting: Waiting, result: Result, began: float) -> None:
+        self.measures.attempt(waiting.pod.pod.spec.schedulerName, result, self._clock.monotonic() - began)
 
     async def _decide(self, pod: PodInfo) -> Placed | Unschedulable:
         verdict = self._decided(pod)
@@ -144,8 +156,9 @@ class Scheduler:
             return Unschedulable(len(nodes), pod_reason=Reject(f"there is no node {verdict.node!r}", resolvable=False))
         return verdict
 
-    async def _place(self, waiting: Waiting, assumed: Assumed) -> None:
+    async def _place(self, waiting: Waiting, assumed: Assumed, began: float) -> None:
         pod = waiting.pod
+        result: Result = "error"
         try:
             binder = self._extenders.binder(pod) if self._extenders.chosen else None
             if binder is not None:
@@ -161,18 +174,23 @@ class Scheduler:
             self._failed(waiting, error)
         else:
             if not problem:
+                result = "scheduled"
+                self.measures.scheduled(waiting.attempts + 1)
                 self.state.queue.done(waiting)
                 self._hands.announce(pod, assumed.node)
                 return
             self._failed(waiting, TimeoutError(problem))
             with contextlib.suppress(ApiError, ConnectionError):
                 await self._hands.refuse(pod.pod, problem, "", "SchedulerError")
+        finally:
+            self._count(waiting, result, began)
 
     async def _refuse(self, waiting: Waiting, why: Unschedulable) -> None:
         pod = waiting.pod
         try:
             leaving = self.state.is_clearing(pod)
             way = self.state.make_room(pod, why)
+            self.measures.preemption(len(way.victims) if isinstance(way, preemption.Eviction) else 0)
             text, nominated = why.message, ""
             if isinstance(way, preemption.NoWay):
                 text += f" preemption: {way.message}" if way.message else ""
@@ -219,7 +237,23 @@ class Scheduler:
 
 
 async def run(
-    client: Client, cache: Cache, clock: Clock, rng: random.Random, configuration: Configuration | None = None
+    client: Client,
+    cache: Cache,
+    clock: Clock,
+    rng: random.Random,
+    configuration: Configuration | None = None,
+    metrics: list[Callable[[], Iterable[str]]] | None = None,
 ) -> None:
-    """Run the schedulers of a configuration until cancelled; the cache's informers are the caller's."""
-    await Scheduler(client, cache, clock, rng, configuration).run()
+    """Run the schedulers of a configuration until cancelled, and let `metrics` tell of them.
+
+    The cache's informers are the caller's.
+    """
+    scheduler = Scheduler(client, cache, clock, rng, configuration)
+    tell = scheduler.metrics
+    if metrics is not None:
+        metrics.append(tell)
+    try:
+        await scheduler.run()
+    finally:
+        if metrics is not None:
+            metrics.remove(tell)
