@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemp
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from mizzen.api.views.meta import LabelSelector
@@ -93,7 +94,13 @@ def find(
 
 def _started(pod: PodInfo) -> float:
     """Since when a pod has been running."""
-    return times.parse(pod.pod.status.startTime or pod.pod.metadata.creationTimestamp or _EPOCH)
+    return _parsed(pod.pod.status.startTime or pod.pod.metadata.creationTimestamp or _EPOCH)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(stamp: str) -> float:
+    """Pods that came together share their stamp."""
+    return times.parse(stamp)
 
 
 def _on_node(
