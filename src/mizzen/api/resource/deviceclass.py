@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Kind, Table
 from mizzen.api.resource import devices
-from mizzen.api.rules import fields
+from mizzen.api.rules import resources
 from mizzen.machinery.errors import FieldError, Object, invalid
 
 
@@ -18,11 +18,8 @@ def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
     yield from devices.selector_errors("spec.selectors", spec.get("selectors") or [])
     yield from devices.config_errors("spec.config", spec.get("config") or [], None)
     extended = spec.get("extendedResourceName")
-    if extended is not None:
-        if "/" not in extended or extended.startswith("kubernetes.io/"):
-            yield invalid("spec.extendedResourceName", extended, "must be a valid extended resource name")
-        else:
-            yield from fields.qualified_name("spec.extendedResourceName", extended)
+    if extended is not None and not resources.is_extended(extended):
+        yield invalid("spec.extendedResourceName", extended, "must be a valid extended resource name")
 
 
 DEVICE_CLASS = Kind(

@@ -6,8 +6,11 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-al
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import orjson
+
+from mizzen.api.resource import identifiers, taints
 from mizzen.api.rules import expressions, fields
-from mizzen.machinery import names, quantity
+from mizzen.machinery import quantity
 from mizzen.machinery.errors import Cause, FieldError, Object, duplicate, invalid, not_supported, required, too_long
 
 LIMIT = 32
@@ -15,8 +18,9 @@ SUBREQUEST_LIMIT = 8
 EXPRESSION_LIMIT = 10 << 10
 PARAMETER_LIMIT = 10 << 10
 MODES = ("All", "ExactCount")
-EFFECTS = ("NoExecute", "NoSchedule", "None")
 _ONE_KIND = "exactly one of `exactly` or `firstAvailable` is required"
+_ONE_ATTRIBUTE = 'exactly one of "matchAttribute" or "distinctAttribute" is required'
+_A_REQUEST = "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
 
 
 def default_claim(spec: Object) -> None:
@@ -39,27 +43,25 @@ def _default_wanted(wanted: Object) -> None:
 def claim_errors(path: str, spec: Object) -> Iterator[FieldError]:
     """What must hold of a claim's spec, wherever it stands."""
     devices = spec.get("devices") or {}
-    requests = devices.get("requests") or []
+    requests, known = devices.get("requests") or [], request_names(spec)
     yield from limited(f"{path}.devices.requests", requests)
-    known: set[str] = set()
-    for i, request in enumerate(requests):
-        where, name = f"{path}.devices.requests[{i}]", request.get("name") or ""
-        yield from _request_errors(where, request)
-        if name in known:
-            yield duplicate(f"{where}.name", name)
-        known.add(name)
-        known.update(f"{name}/{inner.get('name') or ''}" for inner in request.get("firstAvailable") or ())
+    if len(requests) <= LIMIT:
+        yield from _requests_errors(f"{path}.devices.requests", requests)
     constraints = devices.get("constraints") or []
     yield from limited(f"{path}.devices.constraints", constraints)
-    for i, constraint in enumerate(constraints):
-        where = f"{path}.devices.constraints[{i}]"
-        yield from _reference_errors(f"{where}.requests", constraint, known)
-        attributes = [f for f in ("matchAttribute", "distinctAttribute") if constraint.get(f) is not None]
-        if not attributes:
-            yield required(where, "exactly one of: `matchAttribute`, `distinctAttribute` is required")
-        for field in attributes:
-            yield from _full_name_errors(f"{where}.{field}", constraint[field])
+    for i, constraint in enumerate(constraints if len(constraints) <= LIMIT else ()):
+        yield from _constraint_errors(f"{path}.devices.constraints[{i}]", constraint, known)
     yield from config_errors(f"{path}.devices.config", devices.get("config") or [], known)
+
+
+def request_names(spec: Object) -> set[str]:
+    """The requests of a claim, and with a slash the choices of each."""
+    known: set[str] = set()
+    for request in (spec.get("devices") or {}).get("requests") or ():
+        name = request.get("name") or ""
+        known.add(name)
+        known.update(f"{name}/{inner.get('name') or ''}" for inner in request.get("firstAvailable") or ())
+    return known
 
 
 def limited(path: str, values: Sequence[Any], limit: int = LIMIT) -> Iterator[FieldError]:
@@ -67,31 +69,37 @@ def limited(path: str, values: Sequence[Any], limit: int = LIMIT) -> Iterator[Fi
         yield FieldError(Cause.TOO_MANY, path, len(values), f"must have at most {limit} items")
 
 
+def _requests_errors(path: str, requests: list[Object]) -> Iterator[FieldError]:
+    for i, request in enumerate(requests):
+        yield from _request_errors(f"{path}[{i}]", request)
+    yield from _names_twice(path, requests)
+
+
+def _names_twice(path: str, requests: list[Object]) -> Iterator[FieldError]:
+    seen: set[str] = set()
+    for i, request in enumerate(requests):
+        name = request.get("name") or ""
+        if name in seen:
+            yield duplicate(f"{path}[{i}]", name)
+        seen.add(name)
+
+
 def _request_errors(path: str, request: Object) -> Iterator[FieldError]:
-    yield from _name_errors(f"{path}.name", request.get("name"))
+    yield from fields.label(f"{path}.name", request.get("name") or "")
     exactly, choices = request.get("exactly"), request.get("firstAvailable") or []
     if exactly is None and not choices:
         yield required(path, _ONE_KIND)
     elif exactly is not None and choices:
-        yield invalid(path, None, _ONE_KIND)
-    if exactly is not None:
+        yield invalid(path, None, f"{_ONE_KIND}, but multiple fields are set")
+    elif exactly is not None:
         yield from _wanted_errors(f"{path}.exactly", exactly)
-    yield from limited(f"{path}.firstAvailable", choices, SUBREQUEST_LIMIT)
-    seen: set[str] = set()
-    for i, choice in enumerate(choices):
-        where, name = f"{path}.firstAvailable[{i}]", choice.get("name") or ""
-        yield from _name_errors(f"{where}.name", name)
-        if name in seen:
-            yield duplicate(f"{where}.name", name)
-        seen.add(name)
-        yield from _wanted_errors(where, choice)
-
-
-def _name_errors(path: str, name: str | None) -> Iterator[FieldError]:
-    if name:
-        yield from fields.label(path, name)
+    elif len(choices) > SUBREQUEST_LIMIT:
+        yield from limited(f"{path}.firstAvailable", choices, SUBREQUEST_LIMIT)
     else:
-        yield required(path)
+        for i, choice in enumerate(choices):
+            yield from fields.label(f"{path}.firstAvailable[{i}].name", choice.get("name") or "")
+            yield from _wanted_errors(f"{path}.firstAvailable[{i}]", choice)
+        yield from _names_twice(f"{path}.firstAvailable", choices)
 
 
 def _wanted_errors(path: str, wanted: Object) -> Iterator[FieldError]:
@@ -111,35 +119,15 @@ def _wanted_errors(path: str, wanted: Object) -> Iterator[FieldError]:
                 yield invalid(f"{path}.count", count, "must be greater than zero")
         case _:
             yield not_supported(f"{path}.allocationMode", mode or "", MODES)
-    for i, toleration in enumerate(wanted.get("tolerations") or ()):
-        yield from _toleration_errors(f"{path}.tolerations[{i}]", toleration)
+    yield from taints.toleration_errors(f"{path}.tolerations", wanted.get("tolerations"))
     for name, amount in ((wanted.get("capacity") or {}).get("requests") or {}).items():
         if quantity.parse(amount).nanos < 0:
             yield invalid(f"{path}.capacity.requests[{name}]", str(amount), "must be greater than or equal to 0")
 
 
-def _toleration_errors(path: str, toleration: Object) -> Iterator[FieldError]:
-    key, value = toleration.get("key"), toleration.get("value") or ""
-    if key:
-        yield from fields.qualified_name(f"{path}.key", key)
-    match toleration.get("operator"):
-        case "Exists":
-            if value:
-                yield invalid(f"{path}.value", value, "must be empty for operator `Exists`")
-        case "Equal":
-            if not key:
-                yield required(f"{path}.key", "must not be empty for operator `Equal`")
-            yield from fields.matches(f"{path}.value", value, names.label_value)
-        case operator:
-            yield not_supported(f"{path}.operator", operator or "", ("Equal", "Exists"))
-    effect = toleration.get("effect")
-    if effect and effect not in EFFECTS[:2]:
-        yield not_supported(f"{path}.effect", effect, EFFECTS[:2])
-
-
 def selector_errors(path: str, selectors: list[Object]) -> Iterator[FieldError]:
     yield from limited(path, selectors)
-    for i, selector in enumerate(selectors):
+    for i, selector in enumerate(selectors if len(selectors) <= LIMIT else ()):
         cel = selector.get("cel")
         if cel is None:
             yield required(f"{path}[{i}].cel")
@@ -151,66 +139,54 @@ def selector_errors(path: str, selectors: list[Object]) -> Iterator[FieldError]:
             yield from expressions.errors(f"{path}[{i}].cel.expression", expression, ("device",))
 
 
-def config_errors(path: str, configs: list[Object], requests: set[str] | None) -> Iterator[FieldError]:
+def _constraint_errors(path: str, constraint: Object, known: set[str]) -> Iterator[FieldError]:
+    yield from _references_errors(f"{path}.requests", constraint, known)
+    for field in ("matchAttribute", "distinctAttribute"):
+        if (attribute := constraint.get(field)) is not None:
+            yield from identifiers.fully_qualified(f"{path}.{field}", attribute)
+            return
+    yield required(path, _ONE_ATTRIBUTE)
+
+
+def config_errors(
+    path: str, configs: list[Object], requests: set[str] | None, limit: int = LIMIT
+) -> Iterator[FieldError]:
     """Configuration for drivers; `requests` are those that it may be for."""
-    yield from limited(path, configs)
-    for i, config in enumerate(configs):
+    yield from limited(path, configs, limit)
+    for i, config in enumerate(configs if len(configs) <= limit else ()):
         where = f"{path}[{i}]"
         if requests is not None:
-            yield from _reference_errors(f"{where}.requests", config, requests)
+            yield from _references_errors(f"{where}.requests", config, requests)
         opaque = config.get("opaque")
         if opaque is None:
-            yield required(f"{where}.opaque", "must specify one of: `opaque`")
+            yield required(f"{where}.opaque")
             continue
-        yield from driver_errors(f"{where}.opaque.driver", opaque.get("driver"))
-        parameters = opaque.get("parameters")
-        if not parameters:
-            yield required(f"{where}.opaque.parameters")
-        elif not isinstance(parameters, dict):
-            yield invalid(f"{where}.opaque.parameters", parameters, "must be a valid JSON object")
+        yield from identifiers.some_driver(f"{where}.opaque.driver", opaque.get("driver"))
+        yield from parameter_errors(f"{where}.opaque.parameters", opaque.get("parameters"), PARAMETER_LIMIT)
 
 
-def driver_errors(path: str, driver: str | None) -> Iterator[FieldError]:
-    """A driver is named like a domain of at most 63 characters."""
-    if not driver:
+def parameter_errors(path: str, parameters: Any, limit: int) -> Iterator[FieldError]:
+    """Any object of JSON, if it is not too large."""
+    if parameters is None:
         yield required(path)
-        return
-    if len(driver) > 63:
-        yield too_long(path, 63)
-    yield from fields.subdomain(path, driver)
+    elif len(orjson.dumps(parameters)) > limit:
+        yield too_long(path, limit)
+    elif not isinstance(parameters, dict):
+        yield invalid(path, "<value omitted>", "must be a valid JSON object")
 
 
-def _reference_errors(path: str, holder: Object, known: set[str]) -> Iterator[FieldError]:
+def _references_errors(path: str, holder: Object, known: set[str]) -> Iterator[FieldError]:
     given: list[str] = holder.get("requests") or []
-    yield from limited(path, given)
-    for i, name in enumerate(given):
-        if name not in known:
-            detail = (
-                "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'"
-            )
-            yield invalid(f"{path}[{i}]", name, detail)
-        if name in given[:i]:
-            yield duplicate(f"{path}[{i}]", name)
+    yield from identifiers.unique(path, given, LIMIT, lambda where, name: reference_errors(where, name, known))
 
 
-def _full_name_errors(path: str, name: str) -> Iterator[FieldError]:
-    """`domain/identifier`."""
-    domain, slash, identifier = name.rpartition("/")
-    if not name:
-        yield required(path)
+def reference_errors(path: str, name: str, known: set[str]) -> Iterator[FieldError]:
+    """The name of a request, or of a choice within one."""
+    parts = name.split("/")
+    if len(parts) > 2:
+        yield invalid(path, name, _A_REQUEST)
         return
-    if not slash:
-        yield invalid(path, name, "must include a domain")
-    else:
-        yield from driver_errors(path, domain)
-    if identifier:
-        yield from fields.matches(path, identifier, names.c_identifier)
-
-
-def taint_errors(path: str, taint: Object) -> Iterator[FieldError]:
-    if taint.get("key"):
-        yield from fields.qualified_name(f"{path}.key", taint["key"])
-    else:
-        yield required(f"{path}.key")
-    yield from fields.matches(f"{path}.value", taint.get("value") or "", names.label_value)
-    yield from fields.one_of(f"{path}.effect", taint.get("effect"), EFFECTS)
+    for part in parts:
+        yield from fields.label(path, part)
+    if name not in known:
+        yield invalid(path, name, _A_REQUEST)

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Kind, Table
-from mizzen.api.resource import devices
-from mizzen.api.rules import fields
-from mizzen.machinery.errors import FieldError, Object
+from mizzen.api.resource import identifiers, taints
+from mizzen.api.rules import conditions, fields
+from mizzen.machinery.errors import FieldError, Object, too_many
+
+CONDITION_LIMIT = 8
 
 
 def prepare(rule: Object, old: Object | None) -> None:
@@ -21,13 +23,21 @@ def prepare(rule: Object, old: Object | None) -> None:
 def validate(rule: Object, old: Object | None) -> Iterator[FieldError]:
     spec = rule.get("spec") or {}
     selector = spec.get("deviceSelector") or {}
-    if selector.get("driver") is not None:
-        yield from devices.driver_errors("spec.deviceSelector.driver", selector["driver"])
-    if selector.get("device") is not None:
-        yield from fields.label("spec.deviceSelector.device", selector["device"])
-    for segment in selector["pool"].split("/") if selector.get("pool") is not None else ():
-        yield from fields.subdomain("spec.deviceSelector.pool", segment)
-    yield from devices.taint_errors("spec.taint", spec.get("taint") or {})
+    if (driver := selector.get("driver")) is not None:
+        yield from identifiers.driver("spec.deviceSelector.driver", driver)
+    if (pool := selector.get("pool")) is not None:
+        yield from identifiers.pool("spec.deviceSelector.pool", pool)
+    if (device := selector.get("device")) is not None:
+        yield from fields.label("spec.deviceSelector.device", device)
+    stored = None if old is None else (old.get("spec") or {}).get("taint") or {}
+    yield from taints.taint_errors("spec.taint", spec.get("taint") or {}, stored)
+
+
+def validate_status(rule: Object, _old: Object | None) -> Iterator[FieldError]:
+    told = (rule.get("status") or {}).get("conditions") or []
+    yield from conditions.condition_errors("status.conditions", told)
+    if len(told) > CONDITION_LIMIT:
+        yield too_many("status.conditions", CONDITION_LIMIT)
 
 
 DEVICE_TAINT_RULE = Kind(
@@ -40,6 +50,7 @@ DEVICE_TAINT_RULE = Kind(
     prepare=prepare,
     validate=validate,
     has_status=True,
+    validate_status=validate_status,
     has_generation=True,
     table=Table(columns=(NAME, AGE), row=lambda rule, now: [name(rule), age(rule, now)]),
 )

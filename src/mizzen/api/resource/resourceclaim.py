@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import METADATA, Column, Kind, Table
-from mizzen.api.resource import devices
+from mizzen.api.resource import devices, results
 from mizzen.api.rules import fields
 from mizzen.machinery.errors import FieldError, Object, duplicate, forbidden, required
 
@@ -30,40 +30,38 @@ def validate(claim: Object, old: Object | None) -> Iterator[FieldError]:
 
 def validate_status(claim: Object, old: Object | None) -> Iterator[FieldError]:
     status, stored = claim.get("status") or {}, (old or {}).get("status") or {}
-    reserved = status.get("reservedFor") or []
-    yield from devices.limited("status.reservedFor", reserved, RESERVED_LIMIT)
+    allocation, reserved = status.get("allocation"), status.get("reservedFor") or []
+    yield from _consumer_errors("status.reservedFor", reserved)
+    got = ((allocation or {}).get("devices") or {}).get("results") or ()
+    yield from results.device_errors("status.devices", status.get("devices") or [], set(map(results.identity, got)))
+    if reserved and allocation is None:
+        yield forbidden("status.reservedFor", "may not be specified when `allocated` is not set")
+    elif claim["metadata"].get("deletionTimestamp") and not _among(reserved, stored.get("reservedFor") or []):
+        detail = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set"
+        yield forbidden("status.reservedFor", detail)
+    if allocation is None:
+        return
+    if stored.get("allocation") is not None:
+        yield from fields.unchanged("status.allocation", allocation, stored["allocation"])
+    else:
+        requests = devices.request_names(claim.get("spec") or {})
+        yield from results.allocation_errors("status.allocation", allocation, requests)
+
+
+def _among(consumers: list[Object], known: list[Object]) -> bool:
+    return all(consumer in known for consumer in consumers)
+
+
+def _consumer_errors(path: str, consumers: list[Object]) -> Iterator[FieldError]:
+    yield from devices.limited(path, consumers, RESERVED_LIMIT)
     seen: set[str] = set()
-    for i, consumer in enumerate(reserved):
-        path = f"status.reservedFor[{i}]"
+    for i, consumer in enumerate(consumers if len(consumers) <= RESERVED_LIMIT else ()):
         for field in ("resource", "name", "uid"):
             if not consumer.get(field):
-                yield required(f"{path}.{field}")
-        if consumer.get("uid") in seen:
-            yield duplicate(path, consumer.get("uid"))
-        seen.add(consumer.get("uid") or "")
-    allocation = status.get("allocation")
-    if allocation is None:
-        if reserved:
-            yield forbidden("status.reservedFor", "may not be specified when `allocated` is not set")
-        if stored.get("allocation") is not None and reserved:
-            yield forbidden("status.allocation", "may not be removed while the claim is reserved")
-    elif stored.get("allocation") is not None:
-        yield from fields.unchanged("status.allocation", allocation, stored["allocation"])
-    yield from _device_errors(status)
-
-
-def _device_errors(status: Object) -> Iterator[FieldError]:
-    results = (((status.get("allocation") or {}).get("devices") or {}).get("results")) or ()
-    known = {(result.get("driver"), result.get("pool"), result.get("device")) for result in results}
-    seen: set[tuple[object, ...]] = set()
-    for i, device in enumerate(status.get("devices") or ()):
-        path = f"status.devices[{i}]"
-        identity = (device.get("driver"), device.get("pool"), device.get("device"))
-        if (*identity, device.get("shareID")) in seen:
-            yield duplicate(path, "/".join(str(part) for part in identity))
-        seen.add((*identity, device.get("shareID")))
-        if identity not in known:
-            yield forbidden(path, "must be an allocated device in the claim")
+                yield required(f"{path}[{i}].{field}")
+        if (uid := consumer.get("uid") or "") in seen:
+            yield duplicate(f"{path}[{i}]", uid)
+        seen.add(uid)
 
 
 def _state(claim: Object) -> str:

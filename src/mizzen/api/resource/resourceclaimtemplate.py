@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mizzen.api import meta
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Kind, Table
 from mizzen.api.resource import devices
@@ -19,8 +20,9 @@ def validate(template: Object, old: Object | None) -> Iterator[FieldError]:
         yield from fields.unchanged("spec", spec, old.get("spec"))
         return
     yield from devices.claim_errors("spec.spec", spec.get("spec") or {})
-    labels = (spec.get("metadata") or {}).get("labels")
-    yield from fields.labels("spec.metadata.labels", labels)
+    metadata = spec.get("metadata") or {}
+    yield from fields.labels("spec.metadata.labels", metadata.get("labels"))
+    yield from meta.annotations("spec.metadata.annotations", metadata.get("annotations") or {})
 
 
 RESOURCE_CLAIM_TEMPLATE = Kind(

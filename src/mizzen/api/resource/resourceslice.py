@@ -4,104 +4,71 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
-from mizzen.api.resource import devices
+from mizzen.api.resource import devices, identifiers, offers
 from mizzen.api.rules import fields, node_selector
-from mizzen.machinery import names, quantity
 from mizzen.machinery.errors import FieldError, Object, duplicate, invalid, required
 
 DEVICE_LIMIT = 128
-ATTRIBUTE_LIMIT = 32
-VALUE_LIMIT = 64
-POOL_NAME_LIMIT = 253
+ADVANCED_LIMIT = 64
+"""Devices with taints, counters or lists of attributes are larger, so fewer fit."""
+SET_LIMIT = 8
 _PLACES = ("nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection")
-_VALUES = ("bool", "bools", "int", "ints", "string", "strings", "version", "versions")
 
 
 def validate(slice_: Object, old: Object | None) -> Iterator[FieldError]:
     spec = slice_.get("spec") or {}
     pool = spec.get("pool") or {}
-    yield from devices.driver_errors("spec.driver", spec.get("driver"))
-    yield from _pool_errors("spec.pool", pool)
-    if spec.get("nodeName"):
-        yield from fields.subdomain("spec.nodeName", spec["nodeName"])
-    if spec.get("nodeSelector") is not None:
-        yield from node_selector.errors("spec.nodeSelector", spec["nodeSelector"])
-    shared = spec.get("sharedCounters") or []
-    if not shared or spec.get("devices"):
-        yield from _place_errors(spec)
-    offered = spec.get("devices") or []
-    yield from devices.limited("spec.devices", offered, DEVICE_LIMIT)
-    seen: set[str] = set()
-    for i, device in enumerate(offered):
-        path, device_name = f"spec.devices[{i}]", device.get("name") or ""
-        yield from _device_errors(path, device)
-        if device_name in seen:
-            yield duplicate(f"{path}.name", device_name)
-        seen.add(device_name)
+    yield from identifiers.driver("spec.driver", spec.get("driver") or "")
+    yield from identifiers.pool("spec.pool.name", pool.get("name") or "")
+    if (count := pool.get("resourceSliceCount") or 0) <= 0:
+        yield invalid("spec.pool.resourceSliceCount", count, "must be greater than zero")
+    if (generation := pool.get("generation") or 0) < 0:
+        yield invalid("spec.pool.generation", generation, "must be greater than or equal to zero")
     if old is not None:
         stored = old.get("spec") or {}
+        yield from fields.unchanged("spec.pool.name", pool.get("name"), (stored.get("pool") or {}).get("name"))
         for field in ("driver", "nodeName"):
             yield from fields.unchanged(f"spec.{field}", spec.get(field), stored.get(field))
-        yield from fields.unchanged("spec.pool.name", pool.get("name"), (stored.get("pool") or {}).get("name"))
+    yield from _place_errors(spec)
+    if spec.get("sharedCounters") is not None and spec.get("devices") is not None:
+        yield invalid("spec", "", "only one of `sharedCounters` or `devices` is allowed")
+    yield from _devices_errors("spec.devices", spec.get("devices") or [], bool(spec.get("perDeviceNodeSelection")))
+    yield from offers.counter_errors("spec.sharedCounters", spec.get("sharedCounters") or [], SET_LIMIT, "name")
 
 
 def _place_errors(spec: Object) -> Iterator[FieldError]:
-    given = [field for field in _PLACES if spec.get(field)]
-    choice = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
+    """Which nodes reach the devices: said in one way."""
+    node, selector = spec.get("nodeName"), spec.get("nodeSelector")
+    if node:
+        yield from fields.subdomain("spec.nodeName", node)
+    elif node is not None:
+        yield invalid("spec.nodeName", node, "must be either unset or set to a non-empty string")
+    if selector is not None:
+        yield from node_selector.errors("spec.nodeSelector", selector)
+        if len(terms := selector.get("nodeSelectorTerms") or []) != 1:
+            detail = "must have exactly one node selector term"
+            yield invalid("spec.nodeSelector.nodeSelectorTerms", terms, detail)
+    for field in ("allNodes", "perDeviceNodeSelection"):
+        if spec.get(field) is False:
+            yield invalid(f"spec.{field}", False, "must be either unset or set to true")
+    given = [field for field in _PLACES if spec.get(field) or spec.get(field) == {}]
+    choice = f"exactly one of {', '.join(f'`{field}`' for field in _PLACES)} is required"
     if not given:
         yield required("spec", choice)
     elif len(given) > 1:
-        yield invalid("spec", f"{{{', '.join(f'`{field}`' for field in given)}}}", choice)
+        text = f"{{{', '.join(f'`{field}`' for field in given)}}}"
+        yield invalid("spec", text, f"{choice}, but multiple fields are set")
 
 
-def _pool_errors(path: str, pool: Object) -> Iterator[FieldError]:
-    pool_name = pool.get("name") or ""
-    if not pool_name:
-        yield required(f"{path}.name")
-    elif len(pool_name) > POOL_NAME_LIMIT:
-        yield invalid(f"{path}.name", pool_name, f"must be no more than {POOL_NAME_LIMIT} characters")
-    for segment in pool_name.split("/") if pool_name else ():
-        yield from fields.subdomain(f"{path}.name", segment)
-    if (pool.get("resourceSliceCount") or 0) <= 0:
-        yield invalid(f"{path}.resourceSliceCount", pool.get("resourceSliceCount") or 0, "must be greater than zero")
-    if (pool.get("generation") or 0) < 0:
-        detail = "must be greater than or equal to zero"
-        yield invalid(f"{path}.generation", pool["generation"], detail)
-
-
-def _device_errors(path: str, device: Object) -> Iterator[FieldError]:
-    if device.get("name"):
-        yield from fields.label(f"{path}.name", device["name"])
-    else:
-        yield required(f"{path}.name")
-    attributes, capacity = device.get("attributes") or {}, device.get("capacity") or {}
-    if len(attributes) + len(capacity) > ATTRIBUTE_LIMIT:
-        detail = f"the total number of attributes and capacities must not exceed {ATTRIBUTE_LIMIT}"
-        yield invalid(path, len(attributes) + len(capacity), detail)
-    for key, value in attributes.items():
-        where = f"{path}.attributes[{key}]"
-        yield from _key_errors(where, key)
-        given = [field for field in _VALUES if value.get(field) is not None]
-        if not given:
-            yield required(where, "exactly one value must be specified")
-        elif len(given) > 1:
-            yield invalid(where, value, "exactly one value must be specified")
-        elif isinstance(value[given[0]], str) and len(value[given[0]]) > VALUE_LIMIT:
-            yield invalid(f"{where}.{given[0]}", value[given[0]], f"must be no more than {VALUE_LIMIT} characters")
-    for key, entry in capacity.items():
-        yield from _key_errors(f"{path}.capacity[{key}]", key)
-        if quantity.parse((entry or {}).get("value", "0")).nanos < 0:
-            yield invalid(f"{path}.capacity[{key}].value", entry["value"], "must be greater than or equal to 0")
-    for i, taint in enumerate(device.get("taints") or ()):
-        yield from devices.taint_errors(f"{path}.taints[{i}]", taint)
-
-
-def _key_errors(path: str, key: str) -> Iterator[FieldError]:
-    """`identifier`, or `domain/identifier`."""
-    domain, slash, identifier = key.rpartition("/")
-    if slash:
-        yield from devices.driver_errors(path, domain)
-    yield from fields.matches(path, identifier, names.c_identifier)
+def _devices_errors(path: str, offered: list[Object], placed: bool) -> Iterator[FieldError]:
+    limit = ADVANCED_LIMIT if any(map(offers.is_advanced, offered)) else DEVICE_LIMIT
+    yield from devices.limited(path, offered, limit)
+    seen: set[str] = set()
+    for i, device in enumerate(offered if len(offered) <= limit else ()):
+        yield from offers.device_errors(f"{path}[{i}]", device, placed=placed)
+        if (name_ := device.get("name") or "") in seen:
+            yield duplicate(f"{path}[{i}]", name_)
+        seen.add(name_)
 
 
 RESOURCE_SLICE = Kind(

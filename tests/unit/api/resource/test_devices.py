@@ -41,7 +41,7 @@ def test_one_device_is_wanted_unless_the_claim_says_how_many() -> None:
     [
         (claim({"name": "gpu"}), (REQUEST, "Required")),
         (claim(exactly() | {"firstAvailable": [{"name": "a", "deviceClassName": "c"}]}), (REQUEST, "Invalid")),
-        (claim(exactly(), exactly()), ("spec.devices.requests[1].name", "Duplicate")),
+        (claim(exactly(), exactly()), ("spec.devices.requests[1]", "Duplicate")),
         (claim(exactly(count=2, allocationMode="All")), (f"{REQUEST}.exactly.count", "Invalid")),
         (claim(exactly(allocationMode="Some")), (f"{REQUEST}.exactly.allocationMode", "NotSupported")),
         (
@@ -81,11 +81,44 @@ def test_only_an_allocated_claim_is_reserved_and_only_its_devices_have_a_status(
         ("status.reservedFor", "Forbidden"),
         ("status.reservedFor[1]", "Duplicate"),
     }
-    result = {"driver": "d.test", "pool": "p", "device": "0"}
+    result = {"request": "gpu", "driver": "d.test", "pool": "p", "device": "0"}
     allocated = stored | {
         "status": {"allocation": {"devices": {"results": [result]}}, "devices": [result, result | {"device": "1"}]}
     }
-    assert found(resourceclaim.validate_status(allocated, stored)) == {("status.devices[1]", "Forbidden")}
+    assert found(resourceclaim.validate_status(allocated, stored)) == {("status.devices[1]", "Invalid")}
+
+
+RESULTS = "status.allocation.devices.results[0]"
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({}, None),
+        ({"request": "other"}, (f"{RESULTS}.request", "Invalid")),
+        ({"driver": ""}, (f"{RESULTS}.driver", "Required")),
+        ({"pool": "a//b"}, (f"{RESULTS}.pool", "Invalid")),
+        ({"device": ""}, (f"{RESULTS}.device", "Invalid")),
+        ({"shareID": "X"}, (f"{RESULTS}.shareID", "Invalid")),
+        ({"bindingConditions": ["d.test/ready"]}, (f"{RESULTS}.bindingFailureConditions", "Invalid")),
+        ({"tolerations": [{"operator": "Exists", "value": "v"}]}, (f"{RESULTS}.tolerations[0].value", "Invalid")),
+    ],
+)
+def test_an_allocation_is_checked_once(change: dict[str, Any], cause: tuple[str, str] | None) -> None:
+    stored = written(RESOURCE_CLAIM, claim(exactly()))
+    result = {"request": "gpu", "driver": "d.test", "pool": "p", "device": "0", **change}
+    new = stored | {"status": {"allocation": {"devices": {"results": [result]}}}}
+    assert found(resourceclaim.validate_status(new, stored)) == ({cause} if cause else set())
+    assert found(resourceclaim.validate_status(new, new)) == set()
+
+
+def test_a_claim_that_goes_is_not_reserved_by_others() -> None:
+    one, two = ({"resource": "pods", "name": name, "uid": name} for name in "ab")
+    going = written(RESOURCE_CLAIM, claim(exactly()) | {"metadata": {"name": "c", "deletionTimestamp": CREATED}})
+    old = going | {"status": {"allocation": {}, "reservedFor": [one]}}
+    new = going | {"status": {"allocation": {}, "reservedFor": [two]}}
+    assert found(resourceclaim.validate_status(new, old)) == {("status.reservedFor", "Forbidden")}
+    assert found(resourceclaim.validate_status(going | {"status": {"allocation": {}}}, old)) == set()
 
 
 def test_a_claim_shows_its_state() -> None:
@@ -99,13 +132,21 @@ def slice_of(*devices: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"metadata": {"name": "s"}, "spec": base | spec | {"devices": list(devices)}}
 
 
+def capacity(policy: dict[str, Any], *, many: bool = True) -> dict[str, Any]:
+    entry = {"value": "8", "requestPolicy": policy}
+    return {"name": "a", "capacity": {"m": entry}, "allowMultipleAllocations": many}
+
+
+POLICY = "spec.devices[0].capacity[m].requestPolicy"
+
+
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
         (slice_of(allNodes=True), ("spec", "Invalid")),
         (slice_of(nodeName=None), ("spec", "Required")),
-        (slice_of({"name": "a"}, {"name": "a"}), ("spec.devices[1].name", "Duplicate")),
-        (slice_of({"name": "a", "attributes": {"x": {}}}), ("spec.devices[0].attributes[x]", "Required")),
+        (slice_of({"name": "a"}, {"name": "a"}), ("spec.devices[1]", "Duplicate")),
+        (slice_of({"name": "a", "attributes": {"x": {}}}), ("spec.devices[0].attributes[x]", "Invalid")),
         (
             slice_of({"name": "a", "attributes": {"x": {"int": 1, "string": "1"}}}),
             ("spec.devices[0].attributes[x]", "Invalid"),
@@ -115,6 +156,31 @@ def slice_of(*devices: dict[str, Any], **spec: Any) -> dict[str, Any]:
             ("spec.pool.resourceSliceCount", "Invalid"),
         ),
         (slice_of(*[{"name": f"d{i}"} for i in range(129)]), ("spec.devices", "TooMany")),
+        (
+            slice_of(*[{"name": f"d{i}", "taints": [{"key": "k", "effect": "None"}]} for i in range(65)]),
+            ("spec.devices", "TooMany"),
+        ),
+        (slice_of({"name": "a", "attributes": {"a/b/c": {"int": 1}}}), ("spec.devices[0].attributes", "Invalid")),
+        (
+            slice_of({"name": "a", "attributes": {"x": {"version": "1.0"}}}),
+            ("spec.devices[0].attributes[x].version", "Invalid"),
+        ),
+        (slice_of({"name": "a", "nodeName": "n"}), ("spec.devices[0]", "Invalid")),
+        (slice_of({"name": "a"}, nodeName=None, perDeviceNodeSelection=True), ("spec.devices[0]", "Required")),
+        (slice_of(allNodes=False), ("spec.allNodes", "Invalid")),
+        (slice_of(sharedCounters=[]), ("spec", "Invalid")),
+        (
+            slice_of({"name": "a", "consumesCounters": [{"counterSet": "s"}]}),
+            ("spec.devices[0].consumesCounters[0].counters", "Required"),
+        ),
+        (slice_of(capacity({"default": "1"}, many=False)), (POLICY, "Forbidden")),
+        (slice_of(capacity({"validValues": ["1"]})), (f"{POLICY}.default", "Required")),
+        (slice_of(capacity({"default": "1", "validValues": ["2"]})), (f"{POLICY}.validValues", "Invalid")),
+        (slice_of(capacity({"default": "1", "validValues": ["1", "9"]})), (f"{POLICY}.validValues[1]", "Invalid")),
+        (
+            slice_of(capacity({"default": "2", "validRange": {"min": "1", "step": "2"}})),
+            (f"{POLICY}.validRange.step", "Invalid"),
+        ),
     ],
 )
 def test_what_a_slice_may_not_say(content: dict[str, Any], cause: tuple[str, str]) -> None:
@@ -134,7 +200,7 @@ def test_classes_and_taints_are_checked() -> None:
     assert causes(DEVICE_TAINT_RULE, rule) == set()
     assert written(DEVICE_TAINT_RULE, rule)["spec"]["taint"]["timeAdded"] == CREATED
     assert causes(DEVICE_TAINT_RULE, {"spec": {"taint": {"effect": "Boo"}}}) == {
-        ("spec.taint.key", "Required"),
+        ("spec.taint.key", "Invalid"),
         ("spec.taint.effect", "NotSupported"),
     }
 
