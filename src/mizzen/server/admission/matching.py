@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.kind import Kind
-from mizzen.machinery import labels, structural
+from mizzen.machinery import decode, labels, structural
 from mizzen.machinery.cel import CelError, compile_expression
 from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import AUTHENTICATED, Identity
 from mizzen.server.authn.reviews import user_info
 from mizzen.server.authn.serviceaccounts import groups, split_username
+from mizzen.server.bodies import schema_of
 from mizzen.server.scales import scale_of
 from mizzen.server.seams import Admission, Attributes, Authorizer, Reader
 
@@ -159,12 +160,19 @@ def scaled(admission: Admission, obj: Object | None) -> Object | None:
     return scale_of(obj, admission.kind.scale) if obj is not None else None
 
 
-def complete(kind: Kind, obj: Object) -> None:
-    """Take out what the schema of a custom resource does not know, and fill in defaults, after somebody's change."""
+def complete(kind: Kind, obj: Object) -> Object:
+    """The object after somebody's change: of the types of its kind, without unknown fields, with defaults.
+
+    Raises DecodeError.
+    """
     if kind.structure is not None:
+        structural.coerce_metadata(obj, kind.structure)
         structural.prune(obj, kind.structure)
+    else:
+        obj = decode.normalise(obj, schema_of(kind))
     if kind.default is not None:
         kind.default(obj)
+    return obj
 
 
 def is_foreign(admission: Admission) -> bool:

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from tests.fakes.reader import FakeReader, made
 
@@ -154,3 +156,28 @@ def test_a_mutation_that_fails_refuses_unless_failures_are_ignored() -> None:
     with pytest.raises(ApiError, match="denied request"):
         _mutates({"mutations": [mutation]})
     assert "none" not in _mutates({"mutations": [mutation], "failurePolicy": "Ignore"}).object
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("Object{data: {'a': 1}}", "cannot unmarshal number"),
+        ("Object{nope: 1}", ".nope: field not declared in schema"),
+    ],
+)
+def test_what_a_policy_applies_must_fit_the_kind(expression: str, why: str) -> None:
+    mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}
+    with pytest.raises(ApiError, match=re.escape(why)):
+        _mutates({"mutations": [mutation]})
+
+
+def test_what_a_policy_patches_is_checked_as_if_it_had_been_sent() -> None:
+    with pytest.raises(ApiError, match="cannot unmarshal number"):
+        _mutates(_patches("JSONPatch{op: 'add', path: '/data', value: {'a': 1}}"))
+    admission = _mutates(_patches("JSONPatch{op: 'add', path: '/nope', value: 1}"))
+    assert admission.object is not None
+    assert "nope" not in admission.object
+
+
+def _patches(operation: str) -> Object:
+    return {"mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": f"[{operation}]"}}]}

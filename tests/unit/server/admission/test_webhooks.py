@@ -258,3 +258,9 @@ async def test_what_a_webhook_adds_to_a_custom_resource_is_pruned_by_its_schema(
     await waiting
     assert admission.object is not None
     assert admission.object["spec"] == {"size": 1}
+
+
+async def test_a_patch_that_makes_no_object_of_the_kind_is_the_webhooks_fault() -> None:
+    caller = FakeCaller(one=_patch({"op": "add", "path": "/data", "value": {"a": 1}}))
+    with pytest.raises(ApiError, match="makes no ConfigMap: json: cannot unmarshal number"):
+        await _mutate(caller, ("a", [_hook("one")]))

@@ -4,7 +4,7 @@
 Ref: https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
-from mizzen.machinery.patch.apply.apply import apply
+from mizzen.machinery.patch.apply.apply import apply, check
 from mizzen.machinery.patch.apply.entries import Writer, record_create, record_update
 
-__all__ = ["Writer", "apply", "record_create", "record_update"]
+__all__ = ["Writer", "apply", "check", "record_create", "record_update"]

@@ -19,7 +19,7 @@ def apply(live: Object | None, applied: Object, writer: Writer, schema: Schema, 
     """
     if (applied.get("metadata") or {}).get("managedFields") is not None:
         raise Errors.bad_request("metadata.managedFields must be nil")
-    _check(applied, schema)
+    check(applied, schema)
     before = _bare(live) if live is not None else {}
     entries = _entries(live, before, writer, schema)
     wanted = walk.owned_root(sets.without_trees(walk.named(applied, schema), writer.reset))
@@ -77,8 +77,8 @@ def _entries(live: Object | None, before: Object, writer: Writer, schema: Schema
     return {entry.identity: entry} if everything else {}
 
 
-def _check(applied: Object, schema: Schema) -> None:
-    """The configuration has only declared fields, of their types, and proper list items."""
+def check(applied: Object, schema: Schema) -> None:
+    """The configuration has only declared fields, of their types, and proper list items. Raises: ApiError 400."""
     if schema.form is not Form.STRUCT:
         return
     try:

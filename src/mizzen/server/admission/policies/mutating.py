@@ -11,7 +11,7 @@ from mizzen.api.kind import Kind
 from mizzen.machinery.cel import CelError
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.patch import json as json_patch
-from mizzen.machinery.patch.apply import combine
+from mizzen.machinery.patch.apply import check, combine
 from mizzen.machinery.schema import DEDUCED
 from mizzen.machinery.schema import registry as schemas
 from mizzen.server.admission import matching
@@ -52,13 +52,13 @@ class MutatingAdmissionPolicy(Plugin):
         try:
             for mutation in found.spec.get("mutations") or ():
                 obj = _mutated(obj or {}, found, mutation, admission.kind)
+            if obj is not None and obj != admission.object and not matching.is_foreign(admission):
+                obj = matching.complete(admission.kind, obj)
         except (CelError, ApiError, ValueError) as error:
             if found.fails_open:
                 return
             raise refusal(admission, f"{found.title} denied request: {error}") from error
-        if obj is not None and obj != admission.object:
-            if not matching.is_foreign(admission):
-                matching.complete(admission.kind, obj)
+        if obj is not None:
             admission.object = obj
 
 
@@ -73,5 +73,6 @@ def _mutated(obj: Object, found: Bound, mutation: Object, kind: Kind) -> Object:
     if any(name in wanted for name in _UNTOUCHABLE):
         raise ValueError("may not set apiVersion or kind")
     schema = kind.structure or schemas.find(kind.group, kind.version, kind.kind) or DEDUCED
+    check({"apiVersion": kind.api_version, "kind": kind.kind, **wanted}, schema)
     merged: Object = combine.merge(obj, wanted, schema)
     return merged

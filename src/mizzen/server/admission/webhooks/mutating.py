@@ -8,6 +8,8 @@ import orjson
 from mizzen.api.admissionregistration.mutatingwebhookconfiguration import MUTATING_WEBHOOK_CONFIGURATION
 from mizzen.api.kind import Kind
 from mizzen.machinery import paths
+from mizzen.machinery.copies import copied
+from mizzen.machinery.decode import DecodeError
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.patch import json as json_patch
 from mizzen.server.admission import matching
@@ -78,13 +80,19 @@ def _patched(admission: Admission, webhook: Webhook, patch: list[Any]) -> Object
     if scaling:
         return _with_replicas(admission, changed)
     back = matching.converted(changed, webhook.kind, admission.kind) or changed
-    matching.complete(admission.kind, back)
-    return back
+    try:
+        return matching.complete(admission.kind, back)
+    except DecodeError as error:
+        why = f'the patch of webhook "{webhook.name}" makes no {admission.kind.kind}: {error}'
+        raise Errors.internal(why) from None
 
 
 def _with_replicas(admission: Admission, scale: Object) -> Object:
-    """The workload with the replicas of a Scale."""
-    obj: Object = orjson.loads(orjson.dumps(admission.object))
-    assert admission.kind.scale is not None
-    paths.put(obj, admission.kind.scale.replicas, (scale.get("spec") or {}).get("replicas", 0))
+    """The workload with the replicas of a Scale. Raises ApiError."""
+    replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if type(replicas) is not int:
+        raise Errors.internal(f"a webhook made a scale of {replicas!r} replicas")
+    obj = copied(admission.object)
+    assert admission.kind.scale is not None and obj is not None
+    paths.put(obj, admission.kind.scale.replicas, replicas)
     return obj
