@@ -3,12 +3,14 @@
 `Pipeline.dispatch` answers at once where nothing has to wait (all reads), else with an awaitable.
 """
 
+import asyncio
 import time
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from mizzen.base import log
+from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Errors
 from mizzen.machinery.identity import MASTERS, Identity
 from mizzen.server import codec, media, requestinfo
@@ -24,6 +26,8 @@ from mizzen.server.trail import Trail
 from mizzen.wire.message import Request, Response
 
 _log = log.get("server")
+_LASTING_VERBS: Final = frozenset({"watch", "proxy"})
+_LASTING: Final = frozenset({"exec", "attach", "portforward", "log", "proxy"})
 _PAGE_NOT_FOUND: Final = b"404 page not found\n"
 
 Answer = Response | Awaitable[Response]
@@ -71,9 +75,12 @@ class Pipeline:
             user = self._identification.identify(request)
             if trail is not None and self._auditor is not None:
                 self._auditor.received(trail, request, info, user)
+            seconds = deadline(request, info) if request.query else None
             answer = self._seated(request, info, user)
         except Exception as error:
             return self._finished(request, info, user, self._failed(request, error), started, trail)
+        if seconds is not None and not isinstance(answer, Response):
+            answer = _within(seconds, answer)
         if isinstance(answer, Response):
             return self._finished(request, info, user, answer, started, trail)
         return self._later(request, info, user, answer, started, trail)
@@ -187,6 +194,32 @@ class Pipeline:
         if trail is not None and self._auditor is not None:
             self._auditor.answered(trail, request, info, user, response)
         return response
+
+
+def deadline(request: Request, info: RequestInfo) -> float | None:
+    """The seconds that a client gives to a request that does not last; None: as long as it takes.
+
+    Raises ApiError 400.
+    """
+    text = request.parameter("timeout")
+    if not text or info.verb in _LASTING_VERBS or info.subresource in _LASTING:
+        return None
+    try:
+        seconds = times.parse_duration(text)
+    except ValueError:
+        why = f'invalid timeout specified in the request URL - time: invalid duration "{text}"'
+        raise Errors.bad_request(why) from None
+    return seconds if seconds > 0 else None
+
+
+async def _within(seconds: float, answer: Awaitable[Response]) -> Response:
+    """The answer, or ApiError 504 when it takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError:
+        why = "request did not complete within the requested timeout - context deadline exceeded"
+        raise ApiError(504, "Timeout", f"Timeout: {why}") from None
 
 
 def _log_access(request: Request, user: Identity | None, response: Response, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """Custom resources whose versions a webhook converts: reads, lists, watches and writes in any served version."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -192,3 +193,16 @@ async def test_a_webhook_changes_labels_but_no_other_metadata(api: Api, webhook:
     _, read = await api.call("GET", f"{NEW}/k")
     assert read["metadata"]["labels"] == {"by": "webhook"}
     assert "finalizers" not in read["metadata"]
+
+
+async def test_a_client_may_say_how_long_it_waits_for_an_answer(api: Api, webhook: Webhook) -> None:
+    await api.call("POST", OLD, kite("k", size=150))
+
+    async def never(*_: object) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        return {}
+
+    webhook.post = never  # type: ignore[method-assign]
+    status, answer = await api.call("GET", f"{NEW}/k?timeout=5ms")
+    assert (status, answer["reason"]) == (504, "Timeout")
+    assert "request did not complete within the requested timeout" in answer["message"]

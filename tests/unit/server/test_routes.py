@@ -41,6 +41,15 @@ async def test_aggregated_discovery_has_everything_in_one_document(api: Caller) 
     assert again.status == 304
 
 
+async def test_a_timeout_must_be_a_duration(api: Caller) -> None:
+    status, answer = await api.call("GET", "/api/v1/pods?timeout=invalid")
+    assert (status, answer["reason"]) == (400, "BadRequest")
+    assert answer["message"].startswith("invalid timeout specified in the request URL")
+    for timeout in ("1m", "0s", "70h", "-1s"):
+        assert (await api.call("GET", f"/api/v1/pods?timeout={timeout}"))[0] == 200
+    assert (await api.raw("GET", "/api/v1/pods?watch=1&timeout=invalid")).status == 200
+
+
 async def test_health_is_told_whole_verbose_and_by_check(api: Caller) -> None:
     assert await api.call("GET", "/readyz") == (200, "ok")
     assert (await api.call("GET", "/livez?verbose"))[1].endswith("livez check passed\n")
