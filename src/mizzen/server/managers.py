@@ -3,9 +3,9 @@
 Ref: https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management
 """
 
+from functools import cache
 from typing import Any, Final
 
-from mizzen.api.kind import METADATA
 from mizzen.machinery.errors import Object
 from mizzen.machinery.patch.apply import Writer, record_create, record_update
 from mizzen.server.bodies import schema_of_served
@@ -15,8 +15,7 @@ from mizzen.server.metadata import timestamp
 _MANAGER_LIMIT: Final = 128
 _UNNAMED: Final = "unknown"
 _STATUS: Final[dict[str, Any]] = {"f:status": {}}
-_ALL_BUT_STATUS: Final[dict[str, Any]] = {"f:spec": {}, "f:metadata": {"f:labels": {}}}
-_STATUS_ALONE: Final[dict[str, Any]] = {"f:spec": {}, "f:metadata": {}}
+_CUSTOM_BUT_STATUS: Final[dict[str, Any]] = {"f:spec": {}, "f:metadata": {}}
 _NOTHING: Final[dict[str, Any]] = {}
 
 
@@ -54,13 +53,18 @@ def writer_of(write: Write, now: float) -> Writer:
     manager = write.options.manager or write.agent.partition("/")[0] or _UNNAMED
     reset = _NOTHING
     if write.subresource == "status":
-        whole = not write.served.builtin or kind.status_leaves == METADATA
-        reset = _STATUS_ALONE if whole else _ALL_BUT_STATUS
+        reset = _all_but_status(kind.status_leaves) if write.served.builtin else _CUSTOM_BUT_STATUS
     elif kind.has_status and not write.subresource:
         reset = _STATUS
     # What is owned through scale is recorded without a time.
     time = "" if write.subresource == "scale" else timestamp(int(now))
     return Writer(manager[:_MANAGER_LIMIT], kind.api_version, time, write.subresource, reset)
+
+
+@cache
+def _all_but_status(left: tuple[str, ...]) -> dict[str, Any]:
+    """What nobody comes to own through the status of a built-in kind, which leaves this of the metadata alone."""
+    return {"f:spec": {}, "f:metadata": {f"f:{name}": {} for name in left}} if left else {"f:spec": {}}
 
 
 def _is_untracked(write: Write) -> bool:

@@ -4,6 +4,8 @@ from tests.unit.server.conftest import Caller
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 MERGE = "application/merge-patch+json"
+SERVICES = "/api/v1/namespaces/default/services"
+CONDITION = {"type": "X", "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
 
 
 def config_map(name: str, **data: str) -> dict[str, object]:
@@ -80,6 +82,21 @@ async def test_who_deletes_a_job_without_a_word_of_its_pods_is_told_that_they_st
     assert "child pods are preserved" in (await api.raw("DELETE", f"{jobs}/a")).headers["warning"]
     assert "warning" not in (await api.raw("DELETE", f"{jobs}/b?propagationPolicy=Background")).headers
     assert (await api.raw("DELETE", jobs)).headers["warning"].count("299 -") == 1
+
+
+async def test_a_status_update_owns_the_metadata_that_it_changes_where_it_may(api: Caller) -> None:
+    levels = "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations"
+    limited = {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}}
+    service = {"metadata": {"name": "a"}, "spec": {"type": "ExternalName", "externalName": "example.com"}}
+    kept = []
+    for path, made in ((levels, {"metadata": {"name": "a"}, "spec": limited}), (f"{SERVICES}", service)):
+        assert (await api.call("POST", path, made))[0] == 201
+        patch = {"metadata": {"labels": {"x": "y"}}, "status": {"conditions": [CONDITION]}}
+        status, changed = await api.call("PATCH", f"{path}/a/status", patch, "application/merge-patch+json")
+        assert status == 200
+        [entry] = [one for one in changed["metadata"]["managedFields"] if one.get("subresource") == "status"]
+        kept.append((changed["metadata"].get("labels"), "f:metadata" in entry["fieldsV1"]))
+    assert kept == [(None, False), ({"x": "y"}, True)]
 
 
 async def test_deprecated_kinds_say_what_replaces_them(api: Caller) -> None:
