@@ -150,7 +150,7 @@ async def test_a_pod_that_fits_nowhere_tells_why_in_the_words_that_kubectl_users
     assert found["observedGeneration"] == 1
     event = await cluster.event("big", "FailedScheduling")
     assert (event["type"], event["message"]) == ("Warning", text)
-    assert event["source"]["component"] == "default-scheduler"
+    assert event["reportingComponent"] == "default-scheduler"
 
 
 async def test_a_scheduler_and_a_plugin_in_python_place_pods_under_their_own_names(cluster: Cluster) -> None:
@@ -161,7 +161,7 @@ async def test_a_scheduler_and_a_plugin_in_python_place_pods_under_their_own_nam
     assert await cluster.bound("one") == "n2"
     assert await cluster.bound("two") == "n3"
     event = await cluster.event("two", "Scheduled")
-    assert (event["source"]["component"], event["message"]) == ("last", "Successfully assigned default/two to n3")
+    assert (event["reportingComponent"], event["message"]) == ("last", "Successfully assigned default/two to n3")
 
 
 async def test_a_more_important_pod_takes_the_place_of_another(cluster: Cluster) -> None:
