@@ -32,7 +32,7 @@ def union(left: Fields, right: Fields) -> Fields:
         known = out.get(step)
         if known is None:
             out[step] = node
-        elif step != SELF and known is not node:
+        elif step != SELF and known != node:
             out[step] = _joined(is_member(known) or is_member(node), union(_below(known), _below(node)))
     return out
 
@@ -44,6 +44,8 @@ def difference(left: Fields, right: Fields) -> Fields:
         taken = right.get(step)
         if step == SELF or taken is None:
             out[step] = node
+            continue
+        if node == taken:
             continue
         member = is_member(node) and not is_member(taken)
         below = difference(_below(node), _below(taken))

@@ -70,7 +70,7 @@ def child(schema: Schema, key: str) -> Schema:
 
 def is_granular(value: Any, schema: Schema) -> bool:
     """Whether parts of the value have owners of their own."""
-    if schema.atomic:
+    if not isinstance(value, dict | list) or schema.atomic:
         return False
     match schema.form:
         case Form.STRUCT | Form.MAP:
