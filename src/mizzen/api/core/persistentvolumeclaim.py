@@ -190,6 +190,7 @@ def _row(claim: Object, now: float) -> list[object]:
         str((status.get("capacity") or {}).get("storage", "0")) if volume else "",
         access_modes.cell(status.get("accessModes")) if volume else "",
         storage_class(claim),
+        spec.get("volumeAttributesClassName") or UNSET,
         age(claim, now),
         spec.get("volumeMode") or UNSET,
     ]
@@ -217,6 +218,7 @@ PERSISTENT_VOLUME_CLAIM = Kind(
             Column("Capacity"),
             Column("Access Modes"),
             Column("StorageClass"),
+            Column("VolumeAttributesClass"),
             AGE,
             Column("VolumeMode", priority=1),
         ),

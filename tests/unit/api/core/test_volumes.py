@@ -146,3 +146,13 @@ def test_mount_options_need_a_source_that_knows_them() -> None:
     assert causes(PERSISTENT_VOLUME, volume) == {(f"metadata.annotations.{key}", "Forbidden")}
     volume["spec"] = {**spec, "nfs": {"server": "s", "path": "/a"}}
     assert causes(PERSISTENT_VOLUME, volume) == set()
+
+
+def test_tables_show_the_class_of_attributes() -> None:
+    one = written(PERSISTENT_VOLUME_CLAIM, claim(volumeAttributesClassName="fast"))
+    names = [column.name for column in PERSISTENT_VOLUME_CLAIM.table.columns]
+    cells = dict(zip(names, PERSISTENT_VOLUME_CLAIM.table.row(one, 1e9), strict=True))
+    assert cells["VolumeAttributesClass"] == "fast"
+    plain = written(PERSISTENT_VOLUME, volume(hostPath={"path": "/srv"}))
+    names = [column.name for column in PERSISTENT_VOLUME.table.columns]
+    assert dict(zip(names, PERSISTENT_VOLUME.table.row(plain, 1e9), strict=True))["VolumeAttributesClass"] == "<unset>"
