@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/workloads/pods/disruptions/
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -26,7 +26,7 @@ from mizzen.controllers.status import status_patch, with_condition
 from mizzen.machinery import times
 from mizzen.machinery.intstr import scale_up
 from mizzen.reconcile.controller import Controller, Watch, own, split
-from mizzen.reconcile.plan import Plan
+from mizzen.reconcile.plan import Answer, Get, Plan
 
 _DISRUPTION_TIMEOUT = 120.0
 _ALWAYS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
@@ -39,6 +39,8 @@ class Snapshot:
     budget: PodDisruptionBudget
     pods: tuple[Pod, ...]
     scales: Mapping[str, int]
+    unknown: Mapping[Get, str] = field(default_factory=dict)
+    """Where the sizes of owners of other kinds are asked for, with the uids of those owners."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot | None:
@@ -47,13 +49,35 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
         return None
     pods = tuple(sorted(_covered(cache, budget), key=lambda pod: pod.metadata.name))
     scales: dict[str, int] = {}
+    unknown: dict[Get, str] = {}
     for pod in pods:
         controller = pod.metadata.controller
-        if controller is not None:
-            found = _scale(cache, pod.metadata.namespace, controller)
-            if found is not None:
-                scales[found[0]] = found[1]
-    return Snapshot(budget, pods, scales)
+        if controller is None:
+            continue
+        found = _scale(cache, pod.metadata.namespace, controller)
+        if found is not None:
+            scales[found[0]] = found[1]
+        elif (question := _question(cache, pod.metadata.namespace, controller)) is not None:
+            unknown[question] = controller.uid
+    return Snapshot(budget, pods, scales, unknown)
+
+
+def _question(cache: Cache, namespace: str, owner: OwnerReference) -> Get | None:
+    """Where to ask for the size of an owner that is of none of the built-in kinds."""
+    resource = cache.kinds.get((owner.apiVersion, owner.kind))
+    if resource is None or resource.group in ("", "apps", "batch"):
+        return None
+    return Get(resource.path(namespace, owner.name, "scale"))
+
+
+def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
+    """The snapshot with the sizes of owners of other kinds; one that cannot be scaled counts for nothing."""
+    sizes = {
+        seen.unknown[question]: (answer.body.get("spec") or {}).get("replicas", 0)
+        for question, answer in answers.items()
+        if answer.status == 200 and answer.body["metadata"].get("uid") == seen.unknown[question]
+    }
+    return replace(seen, scales={**seen.scales, **sizes}, unknown={})
 
 
 def _covered(cache: Cache, budget: PodDisruptionBudget) -> Iterable[Pod]:
@@ -89,6 +113,8 @@ def _scale(cache: Cache, namespace: str, owner: OwnerReference) -> tuple[str, in
 
 def reconcile(seen: Snapshot, now: float) -> Plan:
     budget = seen.budget
+    if seen.unknown and not isinstance(budget.spec.minAvailable, int):
+        return Plan(ask=tuple(seen.unknown))
     expected, wanted = _expectation(seen)
     disrupted, wait = _disrupted(seen, now)
     healthy = sum(
@@ -164,5 +190,6 @@ CONTROLLER = Controller(
     ),
     observe=observe,
     reconcile=reconcile,
+    informed=informed,
     component="controllermanager",
 )
