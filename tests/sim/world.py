@@ -58,16 +58,35 @@ class Faults:
 
 
 @dataclass
+class CrashAt:
+    """No chance, but one death: at the write of this number, before it reaches the API or after. `writes` counts."""
+
+    write: int
+    after: bool = False
+    writes: int = 0
+
+
+USUAL: list[CrashAt] = []
+"""What worlds made now are to suffer in place of chance; the last one counts."""
+
+
+def _usual() -> "Faults | CrashAt":
+    return USUAL[-1] if USUAL else Faults()
+
+
+@dataclass
 class _Line:
     """The wire between a process and the API, with its faults."""
 
     api: FakeApi
     rng: random.Random
-    faults: Faults | None
+    faults: Faults | CrashAt | None
 
     async def call(self, request: Request) -> Response:
         if self.faults is None or request.method == "GET":
             return await self.api.call(request)
+        if isinstance(self.faults, CrashAt):
+            return await self._until(request, self.faults)
         dice = self.rng.random()
         faults = self.faults
         if dice < faults.lost_write:
@@ -78,6 +97,15 @@ class _Line:
         if dice > 1 - faults.lost_answer:
             raise ConnectionError("the answer was lost")
         if dice > 1 - faults.lost_answer - faults.crash:
+            raise Crash
+        return response
+
+    async def _until(self, request: Request, crash: CrashAt) -> Response:
+        number, crash.writes = crash.writes, crash.writes + 1
+        if number == crash.write and not crash.after:
+            raise Crash
+        response = await self.api.call(request)
+        if number == crash.write:
             raise Crash
         return response
 
@@ -97,7 +125,7 @@ class World:
     controllers: Sequence[Controller]
     users: Sequence[Act] = ()
     kubelet: "Kubelet | None" = None
-    faults: Faults | None = field(default_factory=Faults)
+    faults: Faults | CrashAt | None = field(default_factory=_usual)
     all_kinds: bool = False
     notes: list[Note] = field(default_factory=list)
 

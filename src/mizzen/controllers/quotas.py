@@ -6,8 +6,10 @@ Ref: https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 from mizzen.api.views.core import (
     PersistentVolumeClaim,
@@ -24,9 +26,10 @@ from mizzen.controllers.pods import is_finished
 from mizzen.controllers.status import status_patch
 from mizzen.controllers.volumes.classes import class_name
 from mizzen.machinery import quantity
+from mizzen.machinery.errors import Object
 from mizzen.machinery.quantity import ZERO, Quantity
 from mizzen.reconcile.controller import Controller, Watch, key_of, own, split
-from mizzen.reconcile.plan import Plan
+from mizzen.reconcile.plan import Answer, Get, Plan
 
 _OLD_COUNTS = {
     "pods": "pods",
@@ -37,6 +40,7 @@ _OLD_COUNTS = {
     "configmaps": "configmaps",
     "persistentvolumeclaims": "persistentvolumeclaims",
 }
+_SIZED = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
 _ONE = Quantity(quantity.NANO)
 Usage = dict[str, Quantity]
 
@@ -50,6 +54,8 @@ class Snapshot:
     services: tuple[Service, ...]
     claims: tuple[PersistentVolumeClaim, ...]
     counts: Mapping[str, int]
+    behind: tuple[Resource, ...] = ()
+    """What the cache has seen nothing of since admission last counted: it may lack what was let in."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot | None:
@@ -64,7 +70,50 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
         tuple(cache.of(SERVICES, Service).in_namespace(namespace)),
         tuple(cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).in_namespace(namespace)),
         counts,
+        _behind(cache, quota),
     )
+
+
+def _behind(cache: Cache, quota: ResourceQuota) -> tuple[Resource, ...]:
+    counted = {_counted(name) for name in quota.spec.hard}
+    since = int(quota.metadata.resourceVersion or 0)
+    return tuple(
+        table.resource
+        for table in cache.tables
+        if table.revision <= since and (table.resource in _SIZED or _name(table.resource) in counted)
+    )
+
+
+def _name(resource: Resource) -> str:
+    return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+
+
+def _question(seen: Snapshot, resource: Resource) -> Get:
+    return Get(resource.path(seen.quota.metadata.namespace))
+
+
+def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
+    """The snapshot with what the API itself lists."""
+    unread: list[Resource] = []
+    for resource in seen.behind:
+        answer = answers[_question(seen, resource)]
+        if answer.status == 200:
+            seen = _with_listed(seen, resource, answer.body.get("items") or [])
+        elif answer.status != 404:
+            unread.append(resource)
+    return replace(seen, behind=tuple(unread))
+
+
+def _with_listed(seen: Snapshot, resource: Resource, items: list[Object]) -> Snapshot:
+    counts = {name: len(items) if _counted(name) == _name(resource) else known for name, known in seen.counts.items()}
+    seen = replace(seen, counts=counts)
+    if resource == PODS:
+        return replace(seen, pods=tuple(msgspec.convert(one, Pod) for one in items))
+    if resource == SERVICES:
+        return replace(seen, services=tuple(msgspec.convert(one, Service) for one in items))
+    if resource == PERSISTENT_VOLUME_CLAIMS:
+        return replace(seen, claims=tuple(msgspec.convert(one, PersistentVolumeClaim) for one in items))
+    return seen
 
 
 def _counted(name: str) -> str | None:
@@ -93,8 +142,14 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
             _add(usage, _usage_of_claim(claim))
         _add(usage, {name: Quantity(count * quantity.NANO) for name, count in seen.counts.items()})
     used = {name: str(usage.get(name, ZERO)) for name in quota.spec.hard}
+    if seen.behind and _gives_room(quota.status.used, used):
+        return Plan(ask=tuple(_question(seen, resource) for resource in seen.behind))
     status = ResourceQuotaStatus(hard=quota.spec.hard, used=_kept(quota.status.used, used))
     return Plan(status_patch(RESOURCE_QUOTAS, quota.metadata, quota.status, status))
+
+
+def _gives_room(old: Mapping[str, Any], new: Mapping[str, str]) -> bool:
+    return any(name in old and quantity.compare(text, str(old[name])) < 0 for name, text in new.items())
 
 
 def _kept(old: Mapping[str, Any], new: dict[str, str]) -> dict[str, Any]:
@@ -259,6 +314,7 @@ CONTROLLER = Controller(
     ),
     observe=observe,
     reconcile=reconcile,
+    informed=informed,
     follows_everything=_keys,
     concerns_everything=_concerns,
     resync=_all,
