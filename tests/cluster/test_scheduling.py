@@ -70,11 +70,18 @@ class Cluster:
         return answer
 
     async def node(self, name: str, cpu: str = "2", taints: tuple[dict[str, str], ...] = (), **labels: str) -> None:
+        """A node, once the scheduler knows of it."""
         meta = {"name": name, "labels": {"kubernetes.io/hostname": name, **labels}}
         status = {"allocatable": {"cpu": cpu, "memory": "4Gi", "pods": "10"}}
         await self.ok("POST", "/api/v1/nodes", {"metadata": meta, "spec": {"unschedulable": True}, "status": status})
         ready = {"spec": {"taints": list(taints), "unschedulable": None}}
         await self.ok("PATCH", f"/api/v1/nodes/{name}", ready, content_type=MERGE)
+        seen = self.scheduler.state.snapshot.nodes
+        for _ in range(2000):
+            if name in seen and not seen[name].node.spec.unschedulable:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("the scheduler does not see the node")
 
     async def pod(self, name: str, cpu: str = "100m", labels: dict[str, str] | None = None, **spec: Any) -> None:
         container = {"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}
@@ -93,15 +100,20 @@ class Cluster:
     async def bound(self, name: str) -> str:
         return str((await self.until(name, lambda pod: pod["spec"].get("nodeName")))["spec"]["nodeName"])
 
-    async def refused(self, name: str) -> Any:
-        """The condition that tells why a pod waits."""
-        found = await self.until(name, lambda pod: condition(pod, "PodScheduled"))
-        return condition(found, "PodScheduled")
+    async def refused(self, name: str, saying: str = "") -> Any:
+        """The condition that tells why a pod waits, once it says this; what is not seen yet makes others at first."""
 
-    async def event(self, name: str, reason: str) -> Any:
+        def told(pod: Any) -> bool:
+            found = condition(pod, "PodScheduled")
+            return found is not None and saying in found.get("message", "")
+
+        return condition(await self.until(name, told), "PodScheduled")
+
+    async def event(self, name: str, reason: str, saying: str = "") -> Any:
         path = f"/api/v1/namespaces/default/events?fieldSelector=involvedObject.name={name},reason={reason}"
         for _ in range(2000):
-            if found := (await self.ok("GET", path))["items"]:
+            found = [one for one in (await self.ok("GET", path))["items"] if saying in one["message"]]
+            if found:
                 return found[0]
             await asyncio.sleep(0.005)
         raise AssertionError(f"no event {reason} of {name}")
@@ -141,14 +153,14 @@ async def test_a_pod_that_fits_nowhere_tells_why_in_the_words_that_kubectl_users
     await cluster.node("n1", cpu="1")
     await cluster.node("n2", taints=({"key": "k", "value": "v", "effect": "NoSchedule"},))
     await cluster.pod("big", cpu="1500m")
-    found = await cluster.refused("big")
     text = (
         "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint(s). "
         "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
     )
+    found = await cluster.refused("big", text)
     assert (found["status"], found["reason"], found["message"]) == ("False", "Unschedulable", text)
     assert found["observedGeneration"] == 1
-    event = await cluster.event("big", "FailedScheduling")
+    event = await cluster.event("big", "FailedScheduling", text)
     assert (event["type"], event["message"]) == ("Warning", text)
     assert event["reportingComponent"] == "default-scheduler"
 
@@ -206,7 +218,7 @@ async def test_a_pod_is_woken_when_another_is_resized_to_less(cluster: Cluster) 
     status = {"status": {"phase": "Running", "containerStatuses": [{**held, **before}]}}
     await cluster.ok("PATCH", f"{PODS}/large/status", status, content_type=MERGE)
     await cluster.pod("next", cpu="500m")
-    await cluster.refused("next")
+    await cluster.refused("next", "Insufficient cpu")
     wanted = {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "100m"}}}]}}
     strategic = "application/strategic-merge-patch+json"
     await cluster.ok("PATCH", f"{PODS}/large/resize", wanted, content_type=strategic)
@@ -223,7 +235,7 @@ async def test_a_pod_is_woken_when_a_placed_one_gets_the_label_it_looks_for(clus
     term = {"labelSelector": {"matchLabels": {"app": "friend"}}, "topologyKey": "kubernetes.io/hostname"}
     near = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
     await cluster.pod("lonely", affinity=near)
-    assert "didn't match pod affinity rules" in (await cluster.refused("lonely"))["message"]
+    await cluster.refused("lonely", "didn't match pod affinity rules")
     await cluster.ok("PATCH", f"{PODS}/friend", {"metadata": {"labels": {"app": "friend"}}}, content_type=MERGE)
     assert await cluster.bound("lonely") == "n1"
 
@@ -238,7 +250,7 @@ async def test_a_pod_is_woken_when_a_namespace_gets_the_label_it_looks_for(clust
         "topologyKey": "kubernetes.io/hostname",
     }
     await cluster.pod("lonely", affinity={"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}})
-    await cluster.refused("lonely")
+    await cluster.refused("lonely", "didn't match pod affinity rules")
     team = {"metadata": {"labels": {"team": "x"}}}
     await cluster.ok("PATCH", "/api/v1/namespaces/default", team, content_type=MERGE)
     assert await cluster.bound("lonely") == "n1"
@@ -252,7 +264,7 @@ async def test_a_pod_is_woken_when_an_empty_domain_is_gone(cluster: Cluster) -> 
     rule = {"maxSkew": 1, "topologyKey": zone, "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector}
     for name in ("one", "two"):
         await cluster.pod(name, labels={"app": "web"}, topologySpreadConstraints=[rule])
-    await cluster.refused("two")
+    await cluster.refused("two", "topology spread")
     await cluster.ok("DELETE", "/api/v1/nodes/n2")
     assert await cluster.bound("two") == "n1"
 
@@ -303,10 +315,8 @@ async def test_a_node_that_a_provisioner_cannot_serve_is_given_up(cluster: Clust
     await cluster.ok("PATCH", f"/api/v1/nodes/{first}", {"spec": {"unschedulable": True}}, content_type=MERGE)
     declined = {"metadata": {"annotations": {SELECTED_NODE: None}}}
     await cluster.ok("PATCH", f"{CLAIMS}/data", declined, content_type=MERGE)
-    event = await cluster.event("db", "FailedScheduling")
-    assert event["message"] == (
-        'running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC "data"'
-    )
+    told = 'running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC "data"'
+    await cluster.event("db", "FailedScheduling", told)
     assert await selected_node(cluster, "data", without=first) == {"n1": "n2", "n2": "n1"}[first]
 
 
@@ -322,16 +332,14 @@ async def test_a_pod_gets_the_devices_that_its_claim_asks_for(cluster: Cluster) 
     for name in ("first", "second"):
         await cluster.ok("POST", f"{dra}/namespaces/default/resourceclaims", {"metadata": {"name": name}, "spec": spec})
         await cluster.pod(name, resourceClaims=[{"name": "device", "resourceClaimName": name}])
-        await cluster.until(name, lambda pod: pod["spec"].get("nodeName") or condition(pod, "PodScheduled"))
-    assert await cluster.bound("first") == "n2"
+        if name == "first":
+            assert await cluster.bound(name) == "n2"
     claim = await cluster.ok("GET", f"{dra}/namespaces/default/resourceclaims/first")
     assert claim["metadata"]["finalizers"] == ["resource.kubernetes.io/delete-protection"]
     result = {"request": "one", "driver": "gpu.example.com", "pool": "n2", "device": "gpu-0"}
     assert claim["status"]["allocation"]["devices"]["results"] == [result]
     assert claim["status"]["reservedFor"][0]["name"] == "first"
-    assert (await cluster.refused("second"))["message"].startswith(
-        "0/2 nodes are available: 2 cannot allocate all claims."
-    )
+    await cluster.refused("second", "0/2 nodes are available: 2 cannot allocate all claims.")
 
 
 async def test_schedulers_count_what_they_do(cluster: Cluster) -> None:
