@@ -48,6 +48,7 @@ class Hands:
             await self._reserve(pod, assumed, snapshot)
         if wanted:
             await asyncio.gather(*(volumes.ask(self.client, choice, assumed.node) for choice in wanted))
+            await self._expect(pod.pod, assumed.node)
             self.slots.release()  # a provisioner that takes its time keeps no other pod from being bound
             try:
                 problem = await self._claims_bound(pod, assumed.node)
@@ -90,6 +91,13 @@ class Hands:
                 version = await self._protect(claim)
             patch = {"metadata": {"uid": of.uid, "resourceVersion": version}, "status": status}
             await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
+
+    async def _expect(self, pod: Pod, node: str) -> None:
+        """Tell where a pod will be once its volumes are there, so that nobody takes the node away meanwhile."""
+        if pod.status.nominatedNodeName != node:
+            meta = pod.metadata
+            patch = {"metadata": {"uid": meta.uid}, "status": {"nominatedNodeName": node}}
+            await self.client.patch(PODS, meta.name, patch, meta.namespace, subresource="status")
 
     async def _protect(self, claim: ResourceClaim) -> str:
         """Keep a claim from vanishing while its devices are in use; answers its new resourceVersion."""

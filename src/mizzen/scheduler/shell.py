@@ -181,7 +181,7 @@ class Scheduler:
                 return
             self._failed(waiting, TimeoutError(problem))
             with contextlib.suppress(ApiError, ConnectionError):
-                await self._hands.refuse(pod.pod, problem, "", "SchedulerError")
+                await self._hands.refuse(waiting.pod.pod, problem, "", "SchedulerError")
         finally:
             self._count(waiting, result, began)
 

@@ -267,12 +267,12 @@ class State:
 
     def _arrived(self, key: str, pod: Pod) -> None:
         """A pod waits; room that was kept for it by an earlier process is kept on."""
-        if key in self._assumed:
-            return
         known = self.queue.known(key)
+        if key in self._assumed and known is None:
+            return  # it is bound; that is merely not seen yet
         info = refreshed(known, pod) if known is not None else pod_info(pod)
         nominated = pod.status.nominatedNodeName
-        if known is None and nominated in self.snapshot.nodes:
+        if known is None and nominated in self.snapshot.nodes and key not in self._assumed:
             self._decider(info).nominate(info, nominated)
         self.queue.add(info, self._monotonic())
         self._woken()
