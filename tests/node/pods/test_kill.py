@@ -83,3 +83,38 @@ async def test_containers_survive_the_death_of_their_agent(
         await process.wait()
         await node.purge()
     assert_nothing_left(node.config)
+
+
+async def test_agents_killed_while_pods_come_up_start_every_container_exactly_once(
+    api: tuple[Server, int], own_namespaces: None, image_root: Path, tmp_path: Path
+) -> None:
+    server, port = api
+    client = Client(InProcessTransport(server.handle, Identity("tester", groups=(MASTERS,))))
+    node = Node.at(tmp_path, image_root, client, name="node-2")
+    state, names = tmp_path / "network", [f"p{number}" for number in range(6)]
+    process, _ = await started(port, node, state)
+    try:
+        volumes = [{"name": "out", "emptyDir": {}}]
+        one = {
+            "script": "echo once >> /out/starts; exec sleep 1000",
+            "volumeMounts": [{"name": "out", "mountPath": "/out"}],
+        }
+        for name in names:
+            await node.create(name, one, volumes=volumes)
+        for moment in (0.02, 0.15, 0.3):
+            await asyncio.sleep(moment)
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            process, _ = await started(port, node, state)
+        for name in names:
+            pod = await node.until(name, is_ready, seconds=40)
+            assert container(pod)["restartCount"] == 0
+            volume = node.config.root / "pods" / pod["metadata"]["uid"] / "volumes"
+            assert [path.read_text() for path in volume.rglob("starts")] == ["once\n"]
+            await node.delete(name, grace=0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await node.purge()
+    assert_nothing_left(node.config)

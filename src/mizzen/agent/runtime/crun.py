@@ -215,7 +215,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     async def _remove(self, container: str) -> None:
         home = self._root / "containers" / container
         record = self._container(container)
-        if record is not None:
+        # What never started has nothing to end, and maybe no monitor that would tell of its end.
+        if record is not None and (home / "starting").exists():
             with contextlib.suppress(RuntimeFailure):
                 await self.stop(container, 0)
         # A monitor whose agent was killed may still be creating the container, or write of its end later.
@@ -282,7 +283,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
                 await self.close_sandbox(home.name)
         homes = sorted((self._root / "containers").iterdir())
         for home in homes:
-            await self._note_start(home)
+            if self._container(home.name) is None:
+                await self.remove(home.name)  # its creation had hardly begun
+            else:
+                await self._note_start(home)
         containers = [self._seen(home.name) for home in homes]
         return Observed(tuple(sandboxes), tuple(one for one in containers if one is not None))
 
