@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 from mizzen.agent import actions, life, sandboxes
 from mizzen.agent.actions import Target, Verdict
 from mizzen.agent.containers import Ground, container_spec
-from mizzen.agent.env import ConfigFailure, Sources, environment, expand, references
+from mizzen.agent.env import ConfigFailure, Sources, environment, references, subpath_of
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.images import keyring, policy
 from mizzen.agent.images.keyring import Credential
@@ -181,7 +181,7 @@ async def _ground(tools: Equipment, seen: Life, container: Container, attempt: i
     for index, wanted in enumerate(container.volumeMounts or ()):
         volume = mounted[wanted.name]
         path = volume.path
-        sub = expand(wanted.subPathExpr, dict(env)) if wanted.subPathExpr else wanted.subPath
+        sub = subpath_of(wanted.subPathExpr, dict(env)) if wanted.subPathExpr else wanted.subPath
         if sub:
             path = tools.volumes.subpath(uid, wanted.name, sub, container.name, index)
         sources.append((str(path), volume.read_only))

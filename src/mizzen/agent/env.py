@@ -83,6 +83,15 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replaced, text)
 
 
+def subpath_of(expression: str, variables: Mapping[str, str]) -> str:
+    """A subPathExpr expanded. Raises ConfigFailure when a variable is empty or missing: the path would be another."""
+    names = (match[2] for match in _REFERENCE.finditer(expression) if match[1] != "$")
+    missing = sorted({f'"{name}"' for name in names if not variables.get(name)})
+    if missing:
+        raise ConfigFailure(f"missing value for {', '.join(missing)}")
+    return expand(expression, variables)
+
+
 def _group(group: Any, sources: Sources) -> dict[str, str]:
     reference, objects, kind = (
         (group.configMapRef, sources.config_maps, "configmap")

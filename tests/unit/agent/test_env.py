@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from mizzen.agent.env import ConfigFailure, Sources, environment, expand, field_value, service_links
+from mizzen.agent.env import ConfigFailure, Sources, environment, expand, field_value, service_links, subpath_of
 from mizzen.api.views.podspec import Container, EnvFrom, EnvSource, EnvVar, FieldRef, KeyRef, LocalRef, Pod, PodMeta
 
 POD = Pod(metadata=PodMeta(name="web", namespace="ns", labels={"b": "2", "a": 'x"y'}))
@@ -71,3 +71,11 @@ def test_services_are_announced_in_both_traditional_forms() -> None:
         "MY_DB_PORT_5432_TCP_PORT": "5432",
         "MY_DB_PORT_5432_TCP_ADDR": "10.0.0.9",
     }
+
+
+def test_a_sub_path_of_a_variable_without_a_value_is_refused() -> None:
+    assert subpath_of("logs/$(POD)", {"POD": "p"}) == "logs/p"
+    assert subpath_of("$$(POD)", {}) == "$(POD)"
+    for variables in ({}, {"ANNOTATION": ""}):
+        with pytest.raises(ConfigFailure, match='missing value for "ANNOTATION"'):
+            subpath_of("$(ANNOTATION)", variables)

@@ -13,6 +13,7 @@ from typing import Protocol
 from mizzen.agent.runtime.base import Limits, Usage
 from mizzen.agent.runtime.namespaces import in_user_namespace
 
+_V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 _V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "systemd", "hugetlb")
 _UNLIMITED_V1 = 1 << 62
 _NEEDED = {"cpu", "memory", "pids"}
@@ -170,7 +171,9 @@ class Cgroups:
         at = self.mounts[""]
         for part in group.strip("/").split("/"):
             with contextlib.suppress(OSError):
-                (at / "cgroup.subtree_control").write_text("+cpu +memory +pids")
+                offered = (at / "cgroup.controllers").read_text().split()
+                wanted = " ".join(f"+{name}" for name in _V2 if name in offered)
+                (at / "cgroup.subtree_control").write_text(wanted)
             at = at / part
             at.mkdir(exist_ok=True)
 

@@ -60,8 +60,18 @@ def place(group: str, namespaces: Mapping[str, str], shm: str, spec: ContainerSp
         hard_limits={"RLIMIT_NOFILE": min(1 << 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])},
         capabilities=own_capabilities(),
         device_nodes=nodes,
-        has_hugetlb=Path("/sys/fs/cgroup/hugetlb").is_dir(),
+        has_hugetlb=Path("/sys/fs/cgroup/hugetlb").is_dir() or "hugetlb" in _offered(),
+        is_unified=bool(_offered()),
     )
+
+
+@functools.cache
+def _offered() -> tuple[str, ...]:
+    """The controllers of the one hierarchy that version 2 of control groups has; none on version 1."""
+    try:
+        return tuple(Path("/sys/fs/cgroup/cgroup.controllers").read_text().split())
+    except OSError:
+        return ()
 
 
 @functools.cache

@@ -116,6 +116,8 @@ class Place:
     device_nodes: Mapping[str, tuple[str, int, int]]
     """Path on the host → (`c` or `b`, major, minor)."""
     has_hugetlb: bool = False
+    is_unified: bool = False
+    """Control groups are those of version 2."""
 
 
 def config(  # shape: one document, written down in its own order
@@ -241,6 +243,8 @@ def _resources(spec: ContainerSpec, place: Place) -> dict[str, Any]:
     resources: dict[str, Any] = {"cpu": cpu, "devices": _device_rules(spec, place)}
     if limits.memory:
         resources["memory"] = {"limit": limits.memory, "swap": limits.memory}
+    if place.is_unified:
+        resources["unified"] = {"memory.oom.group": "1"}  # the whole container ends, not one process of it
     if limits.pids:
         resources["pids"] = {"limit": limits.pids}
     if limits.hugepages and place.has_hugetlb:
