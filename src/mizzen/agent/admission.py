@@ -85,6 +85,8 @@ def rejection(
         for name, nanos in requested(other).items():
             used[name] = used.get(name, 0) + nanos
     for name, nanos in requested(pod).items():
+        if "/" in name and name not in allocatable:
+            continue  # an extended resource that others announce is theirs, and the scheduler's, to count
         if nanos and used.get(name, 0) + nanos > allocatable.get(name, 0):
             unit = NANO // 1000 if name == "cpu" else NANO
             return _out_of(name, nanos // unit, used.get(name, 0) // unit, allocatable.get(name, 0) // unit)
@@ -98,6 +100,8 @@ def resize_refusal(pod: Pod, others: Iterable[Pod], allocatable: Mapping[str, in
         for name, nanos in requested(other).items():
             used[name] = used.get(name, 0) + nanos
     for name, nanos in requested(pod).items():
+        if name not in {"cpu", "memory"}:
+            continue  # nothing else can be changed in place
         unit, room = (NANO // 1000 if name == "cpu" else NANO), allocatable.get(name, 0)
         if nanos > room:
             text = f"Node didn't have enough capacity: {name}, requested: {nanos // unit}, capacity: {room // unit}"

@@ -22,7 +22,7 @@ from mizzen.agent.node import Health, NodeReporter
 from mizzen.agent.objects import Objects
 from mizzen.agent.plugins import Plugins
 from mizzen.agent.pods import Pods
-from mizzen.agent.podsource import follow_pods
+from mizzen.agent.podsource import follow_node, follow_pods
 from mizzen.agent.runtime.base import Runtime
 from mizzen.agent.staticpods import StaticPods
 from mizzen.agent.streams import server as streams
@@ -151,6 +151,9 @@ class Agent:
                 ),
                 name="pods",
             )
+            group.create_task(
+                follow_node(self._client, self._clock, self.config.node_name, self._relabelled), name="labels"
+            )
             group.create_task(reclaim(self._client, self._clock, self.tools.hostname), name="local volumes")
             await listed.wait()
             await self.pods.clean_orphans()
@@ -176,6 +179,9 @@ class Agent:
         """Record an event about the node."""
         about = Reference("v1", "Node", "", self.config.node_name, self.config.node_name)
         self._events.record(Note(about, reason, message, kind))
+
+    def _relabelled(self, labels: Mapping[str, str]) -> None:
+        self.pods.labels = labels
 
     def _object_changed(self, resource: Resource, namespace: str, name: str) -> None:
         self.pods.changed(resource, namespace, name)

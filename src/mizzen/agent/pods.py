@@ -24,7 +24,7 @@ from mizzen.agent.volumes.projected import needs
 from mizzen.api.views.podspec import Pod
 from mizzen.base import log
 from mizzen.client.client import Resource
-from mizzen.client.resources import CONFIG_MAPS
+from mizzen.client.resources import CONFIG_MAPS, NODES
 from mizzen.machinery.errors import ApiError
 
 _log = log.get("agent")
@@ -39,6 +39,8 @@ class _Slot:
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     timer: "asyncio.Task[None] | None" = None
     timer_at: float = 0.0
+    judged: Pod | None = None
+    """The pod as it was last seen, while it is asked whether the node has other labels by now."""
 
 
 class Pods:  # shape: the one owner of all lives on the node
@@ -46,7 +48,8 @@ class Pods:  # shape: the one owner of all lives on the node
 
     def __init__(self, tools: Equipment, labels: Mapping[str, str]) -> None:
         self._tools = tools
-        self._labels = labels
+        self.labels = labels
+        """The node's labels, as far as is known."""
         self._slots: dict[str, _Slot] = {}
         self._observed = Observed()
         self._shown = Shown(tools.config.node_ips, tools.runtime.name, tools.images.shown_id)
@@ -90,13 +93,31 @@ class Pods:  # shape: the one owner of all lives on the node
         if slot is not None:
             if pod.status is not None:
                 slot.known = pod.status
+            if slot.judged is not None:
+                slot.judged = pod
+                return
             self.happen(uid, life.PodChanged(pod, self._resize_refused(pod, slot.life)))
             return
         now = self._tools.clock.now()
         begun = self._begin(pod, now)
-        self._slots[uid] = _Slot(begun, pod.status or {})
+        slot = self._slots[uid] = _Slot(begun, pod.status or {})
         refusal = self._refusal(pod, begun)
+        if refusal is not None and refusal[0] == "NodeAffinity":
+            slot.judged = pod
+            self._spawn(slot, self._judge_again(uid, slot))
+            return
         self.happen(uid, life.Rejected(*refusal) if refusal is not None else life.PodChanged(pod))
+
+    async def _judge_again(self, uid: str, slot: _Slot) -> None:
+        """The scheduler may have seen labels of the node that have not come here yet."""
+        name = self._tools.config.node_name
+        with contextlib.suppress(ApiError, ConnectionError, TimeoutError):
+            found = await self._tools.client.get(NODES, name, view=dict)
+            self.labels = found["metadata"].get("labels") or {}
+        pod, slot.judged = slot.judged, None
+        if pod is not None:
+            refusal = self._refusal(pod, slot.life)
+            self.happen(uid, life.Rejected(*refusal) if refusal is not None else life.PodChanged(pod))
 
     def gone(self, uid: str) -> None:
         """The API holds a pod no more."""
@@ -228,7 +249,7 @@ class Pods:  # shape: the one owner of all lives on the node
             if slot.life.pod.metadata.uid != pod.metadata.uid and not slot.life.over
         ]
         config = self._tools.config
-        return admission.rejection(pod, others, self._tools.resources.allocatable, self._labels, config.taints)
+        return admission.rejection(pod, others, self._tools.resources.allocatable, self.labels, config.taints)
 
     def _resize_refused(self, pod: Pod, seen: Life) -> tuple[str, str]:
         """Why the resources that a pod asks for now cannot be had; a resize that makes it smaller always can."""

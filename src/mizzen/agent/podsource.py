@@ -1,6 +1,7 @@
 """Where pods come from: the API's pods of this node, watched; a lost connection changes nothing but freshness."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -8,11 +9,22 @@ from mizzen.api.views.podspec import Pod
 from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.client.client import Client
-from mizzen.client.resources import PODS
+from mizzen.client.resources import NODES, PODS
 from mizzen.machinery.errors import ApiError
 
 _log = log.get("agent")
 _LONGEST_PAUSE = 10.0
+
+
+async def follow_node(client: Client, clock: Clock, node: str, seen: Callable[[Mapping[str, str]], None]) -> None:
+    """Report the labels of a node whenever it changes, until cancelled."""
+    while True:
+        with contextlib.suppress(ApiError, ConnectionError, TimeoutError):
+            fields = f"metadata.name={node}"
+            async for event in client.watch(NODES, view=dict, fields=fields, initial=True, timeout=540):
+                if event.object is not None and event.type in {"ADDED", "MODIFIED"}:
+                    seen(event.object["metadata"].get("labels") or {})
+        await clock.sleep(1.0)
 
 
 async def follow_pods(

@@ -236,3 +236,13 @@ async def test_a_static_pod_runs_without_the_apis_consent_and_its_mirror_comes_b
     (manifests / "fixed.yaml").unlink()
     await node.start()
     await node.gone("fixed-node-1")
+
+
+async def test_labels_that_a_node_was_given_later_count_for_its_pods(crun_node: Node) -> None:
+    node = crun_node
+    await node.client.patch(NODES, "node-1", {"metadata": {"labels": {"disk": "ssd"}}})
+    await node.create("chosen", {}, nodeSelector={"disk": "ssd"})
+    await node.create("astray", {}, nodeSelector={"disk": "tape"})
+    refused = await node.until("astray", phase("Failed"))
+    assert refused["status"]["reason"] == "NodeAffinity"
+    await node.running_pod("chosen")

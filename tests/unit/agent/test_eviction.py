@@ -152,3 +152,12 @@ def test_changed_conditions_of_a_node_are_worth_an_event() -> None:
         ("NodeReady", "Node n status is now: NodeReady"),
     ]
     assert news("n", after, after) == []
+
+
+def test_extended_resources_that_others_announce_are_not_the_nodes_to_count() -> None:
+    foo = Container(name="c", image="i", resources=Resources(limits={"example.com/foo": "3"}))
+    life = a_life("a", containers=(foo,))
+    assert admission.rejection(life.pod, (), {}, {}, ()) is None
+    assert admission.resize_refusal(life.pod, (), {}) == ("", "")
+    refused = admission.rejection(life.pod, (), {"example.com/foo": 2 * 10**9}, {}, ())
+    assert refused is not None and refused[0] == "OutOfexample.com/foo"
