@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim
+from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.storage import VolumeAttachment
+from mizzen.client.cache import Cache
+from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
 from mizzen.controllers.volumes import attach, binder
 from mizzen.reconcile.plan import Create, Delete, Patch
 
@@ -21,8 +23,8 @@ def csi(name: str, **spec: Any) -> PersistentVolume:
     return volume(name, csi={"driver": "disk", "volumeHandle": f"h-{name}"}, **spec)
 
 
-def attachment(name: str, of: str) -> VolumeAttachment:
-    spec = {"attacher": "disk", "nodeName": "n", "source": {"persistentVolumeName": of}}
+def attachment(name: str, of: str, node: str = "n") -> VolumeAttachment:
+    spec = {"attacher": "disk", "nodeName": node, "source": {"persistentVolumeName": of}}
     return msgspec.convert({"metadata": {"name": name, "uid": name}, "spec": spec}, VolumeAttachment)
 
 
@@ -83,3 +85,40 @@ def test_a_claim_that_wants_more_of_a_driver_waits_for_it() -> None:
     claim = msgspec.convert(body, PersistentVolumeClaim)
     seen = binder.Claimant(claim, csi("a", capacity={"storage": "1Gi"}), (), None, None, wanted_by_pod=False)
     assert [note.reason for note in binder.reconcile_claim(seen, 0).notes] == ["ExternalExpanding"]
+
+
+def user(name: str, node: str, since: str) -> Pod:
+    meta = {"namespace": "d", "name": name, "uid": name, "creationTimestamp": f"2026-01-01T00:00:{since}Z"}
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+    return msgspec.convert({"metadata": meta, "spec": {"nodeName": node, "volumes": volumes}}, Pod)
+
+
+def world(mode: str, *attachments: VolumeAttachment) -> Cache:
+    """Two nodes with a pod each that wants the same volume; the one on n1 is older."""
+    cache = Cache()
+    claim = {"metadata": {"namespace": "d", "name": "c", "uid": "u"}, "spec": {"volumeName": "a"}}
+    cache.of(PERSISTENT_VOLUMES, PersistentVolume).put(csi("a", accessModes=[mode]))
+    cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).put(msgspec.convert(claim, PersistentVolumeClaim))
+    for pod in (user("young", "n2", "09"), user("old", "n1", "01")):
+        cache.of(PODS, Pod).put(pod)
+    for one in attachments:
+        cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).put(one)
+    return cache
+
+
+@pytest.mark.parametrize(
+    ("mode", "there", "gets"),
+    [
+        ("ReadWriteOnce", (), ["n1"]),
+        ("ReadWriteMany", (), ["n1", "n2"]),
+        ("ReadWriteOnce", ("n3",), []),
+        ("ReadWriteOncePod", ("n2",), []),
+    ],
+)
+def test_a_volume_for_one_node_is_attached_to_one(mode: str, there: tuple[str, ...], gets: list[str]) -> None:
+    cache = world(mode, *(attachment(f"csi-{node}", "a", node) for node in there))
+    plans = {node: attach.reconcile(attach.observe(cache, node), 0) for node in ("n1", "n2")}
+    assert [node for node, plan in plans.items() if any(isinstance(one, Create) for one in plan.actions)] == gets
+    told = {node: [note.reason for note in plan.notes] for node, plan in plans.items()}
+    waiting = {"n1", "n2"} - {*gets, *there}
+    assert told == {node: ["FailedAttachVolume"] if node in waiting else [] for node in ("n1", "n2")}

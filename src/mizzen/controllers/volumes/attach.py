@@ -4,8 +4,8 @@ Ref: https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-reso
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from mizzen.api.views.core import Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.storage import CSIDriver, VolumeAttachment
@@ -18,16 +18,27 @@ from mizzen.client.resources import (
     PODS,
     VOLUME_ATTACHMENTS,
 )
+from mizzen.controllers.ownership import about
 from mizzen.controllers.podgc import OUT_OF_SERVICE
 from mizzen.controllers.pods import is_finished
+from mizzen.controllers.status import created_at
 from mizzen.controllers.volumes.binder import BY_VOLUME
-from mizzen.controllers.volumes.protection import BY_CLAIM_USED, claims_of
+from mizzen.controllers.volumes.protection import BY_CLAIM_USED, POD, claims_of
 from mizzen.reconcile.controller import Controller, Watch, own
-from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Plan
+from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Plan
 
 OWN_NAMES = "csi-"
 """Attachments of other names are somebody else's and stay."""
 BY_ATTACHED_NODE: Index[VolumeAttachment] = Index("node", lambda one: (one.spec.nodeName,))
+
+
+BY_ATTACHED_VOLUME: Index[VolumeAttachment] = Index("volume", lambda one: (one.spec.source.persistentVolumeName,))
+_SHARED_MODES = {"ReadOnlyMany", "ReadWriteMany"}
+_LOOK_AGAIN = 15.0
+_MULTI_ATTACH = (
+    'Multi-Attach error for volume "{name}" Volume is already exclusively attached to one node and can\'t be attached '
+    "to another"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,8 @@ class Snapshot:
     volumes: tuple[PersistentVolume, ...]
     attachments: tuple[VolumeAttachment, ...]
     mounted: frozenset[str | None]
+    taken: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)
+    """Volumes for one node that another node has (or gets first), and the pods here that wait for them."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot:
@@ -45,6 +58,7 @@ def observe(cache: Cache, key: str) -> Snapshot:
     claims = cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim)
     volumes = cache.of(PERSISTENT_VOLUMES, PersistentVolume)
     needed: dict[str, PersistentVolume] = {}
+    users: dict[str, list[Pod]] = {}
     for pod in cache.of(PODS, Pod).by(BY_NODE, key):
         if is_finished(pod):
             continue
@@ -56,8 +70,27 @@ def observe(cache: Cache, key: str) -> Snapshot:
             driver = drivers.get("", volume.spec.csi.driver)
             if driver is None or driver.spec.attachRequired:
                 needed[volume.metadata.name] = volume
+                users.setdefault(volume.metadata.name, []).append(pod)
     attachments = cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, key)
-    return Snapshot(key, tuple(needed.values()), tuple(attachments), frozenset(_mounted(cache, key, attachments)))
+    taken = {name: tuple(users[name]) for name, volume in needed.items() if _is_taken(cache, key, volume)}
+    mounted = frozenset(_mounted(cache, key, attachments))
+    return Snapshot(key, tuple(needed.values()), tuple(attachments), mounted, taken)
+
+
+def _is_taken(cache: Cache, node: str, volume: PersistentVolume) -> bool:
+    """Whether a volume that one node can have is another's: attached there, or wanted there by an older pod."""
+    modes = set(volume.spec.accessModes)
+    if not modes or modes & _SHARED_MODES:
+        return False
+    attached = cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_VOLUME, volume.metadata.name)
+    where = {one.spec.nodeName for one in attached}
+    if where:
+        return node not in where
+    claim = volume.spec.claimRef
+    pods = cache.of(PODS, Pod).by(BY_CLAIM_USED, (claim.namespace, claim.name)) if claim is not None else ()
+    placed = [pod for pod in pods if pod.spec.nodeName and not is_finished(pod)]
+    first = min(placed, key=lambda pod: (created_at(pod.metadata), pod.metadata.uid), default=None)
+    return first is not None and first.spec.nodeName != node
 
 
 def _mounted(cache: Cache, node: str, attachments: Iterable[VolumeAttachment]) -> Iterable[str]:
@@ -79,7 +112,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     needed = {volume.metadata.name for volume in seen.volumes}
     actions: list[Action] = []
     for volume in seen.volumes:
-        if volume.metadata.name in have or volume.spec.csi is None:
+        if volume.metadata.name in have or volume.metadata.name in seen.taken or volume.spec.csi is None:
             continue
         csi = volume.spec.csi
         digest = hashlib.sha256(f"{csi.volumeHandle}{csi.driver}{seen.node}".encode()).hexdigest()
@@ -104,7 +137,12 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         and name not in seen.mounted
         and not one.metadata.deleting
     )
-    return Plan(tuple(actions)) if actions else NOTHING
+    notes = tuple(
+        Note(about(pod.metadata, POD), "FailedAttachVolume", _MULTI_ATTACH.format(name=name), "Warning")
+        for name, pods in seen.taken.items()
+        for pod in pods
+    )
+    return Plan(tuple(actions), notes, _LOOK_AGAIN if notes else None) if actions or notes else NOTHING
 
 
 def _node_of_pod(_cache: Cache, pod: Pod) -> Iterable[str]:
@@ -115,6 +153,11 @@ def _nodes_of_claim(cache: Cache, claim: PersistentVolumeClaim) -> Iterable[str]
     meta = claim.metadata
     pods = cache.of(PODS, Pod).by(BY_CLAIM_USED, (meta.namespace, meta.name))
     return {pod.spec.nodeName for pod in pods if pod.spec.nodeName}
+
+
+def _nodes_of_attachment(cache: Cache, one: VolumeAttachment) -> Iterable[str]:
+    volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", one.spec.source.persistentVolumeName or "")
+    return {one.spec.nodeName, *(_nodes_of_volume(cache, volume) if volume is not None else ())}
 
 
 def _node_concerns(old: Node, new: Node) -> bool:
@@ -134,7 +177,7 @@ CONTROLLER = Controller(
         Watch(PERSISTENT_VOLUMES, PersistentVolume, _nodes_of_volume, lambda old, new: old.spec != new.spec),
         Watch(NODES, Node, own, _node_concerns),
         Watch(CSI_DRIVERS, CSIDriver),
-        Watch(VOLUME_ATTACHMENTS, VolumeAttachment, lambda _cache, one: (one.spec.nodeName,)),
+        Watch(VOLUME_ATTACHMENTS, VolumeAttachment, _nodes_of_attachment),
     ),
     observe=observe,
     reconcile=reconcile,
