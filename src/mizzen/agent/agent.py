@@ -31,6 +31,7 @@ from mizzen.agent.volumes.csi.shell import CsiVolumes
 from mizzen.agent.volumes.localpaths import reclaim
 from mizzen.agent.volumes.shell import Volumes
 from mizzen.api.views.core import Service
+from mizzen.api.views.podspec import Pod
 from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.client.cache import Cache
@@ -89,7 +90,7 @@ class Agent:
         self._directory = KubeletDir(config.kubelet)
         self._drivers = Drivers(client, clock, config.node_name)
         self._driver_volumes = CsiVolumes(client, clock, self._drivers, self._directory, self._report)
-        pulled = PulledVolumes(images.mountable(), self._objects, clock)
+        pulled = PulledVolumes(images.mountable(), self._objects, clock, self._tell_of_pod)
         self.tools = Equipment(
             config=config,
             client=client,
@@ -201,6 +202,9 @@ class Agent:
             self.config, self._info, images, health=health, before=before, hostname=self.tools.hostname, now=now,
             in_use=self._driver_volumes.in_use(),
         )  # fmt: skip
+
+    def _tell_of_pod(self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        self.tools.tell(pod, kind, reason, message)
 
     async def _report(self) -> None:
         await self.reporter.report()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import orjson
 import zstandard
 from tests.node.pods import images
-from tests.node.pods.conftest import Node, container, phase, waiting
+from tests.node.pods.conftest import Node, container, eventually, phase, waiting
 
 from mizzen.agent import embedded
 from mizzen.agent.config import Thresholds
@@ -55,6 +55,12 @@ async def test_names_and_policies_that_forbid_pulling_say_so(node: Node) -> None
     assert "invalid reference format" in container(invalid)["state"]["waiting"]["message"]
 
 
+async def told_of(node: Node, name: str, count: int) -> list[tuple[str, str]]:
+    """The events about a pod, once there are so many."""
+    events = await node.events(name)
+    return events if len(events) >= count else []
+
+
 async def test_an_image_is_mounted_as_a_volume(node: Node) -> None:
     mounts = [{"name": "picture", "mountPath": "/picture"}]
     volumes = [{"name": "picture", "image": {"reference": "local/busybox:1", "pullPolicy": "Never"}}]
@@ -62,6 +68,12 @@ async def test_an_image_is_mounted_as_a_volume(node: Node) -> None:
     await node.create("gallery", {"script": script, "volumeMounts": mounts}, volumes=volumes, restartPolicy="Never")
     pod = await node.until("gallery", phase("Succeeded"))
     assert node.log(pod).splitlines() == ["hello", "read-only"]
+    told = [text for reason, text in await node.events("gallery") if reason == "Pulled"]
+    assert told == ['Container image "local/busybox:1" already present on machine'] * 2
+    wrong = [{"name": "picture", "image": {"reference": "local/none:1", "pullPolicy": "Never"}}]
+    await node.create("empty", {"script": script, "volumeMounts": mounts}, volumes=wrong)
+    reasons = [reason for reason, _ in await eventually(lambda: told_of(node, "empty", 3))]
+    assert reasons[:3] == ["ErrImageNeverPull", "Failed", "FailedMount"]
 
 
 async def test_a_pull_secret_opens_a_registry_and_zstd_layers_unpack(

@@ -1,5 +1,6 @@
 """What volumes are made of, before anything is mounted."""
 
+import asyncio
 import os
 import stat
 import threading
@@ -10,6 +11,7 @@ import pytest
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.volumes import subpath, teardown
 from mizzen.agent.volumes.kinds import VolumeFailure, memory_size, nfs_command, page_size
+from mizzen.agent.volumes.shell import settled
 from mizzen.api.views.podspec import Container, EmptyDir, Pod, PodSpec, Resources
 
 
@@ -55,3 +57,22 @@ def test_a_sub_path_that_is_made_belongs_to_whoever_may_write_the_volume(tmp_pat
     for made in (volume / "a", volume / "a/b"):
         seen = made.stat()
         assert (stat.S_IMODE(seen.st_mode), seen.st_gid) == (0o2777, 1234)
+
+
+async def test_when_one_volume_fails_the_others_are_not_still_being_made() -> None:
+    made: list[str] = []
+    begun = asyncio.Event()
+
+    async def slow() -> None:
+        begun.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        made.append("slow")
+
+    async def failing() -> None:
+        await begun.wait()
+        raise VolumeFailure("no")
+
+    with pytest.raises(VolumeFailure, match="no"):
+        await settled([slow(), failing()])
+    assert made == ["slow"]

@@ -1,6 +1,9 @@
 """Images mounted as volumes: pulled under the pod's own policy, like a container's image."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 from mizzen.agent.images import policy
 from mizzen.agent.images.keyring import Credential, from_secret
@@ -19,6 +22,8 @@ class PulledVolumes:
     images: Mountable
     objects: Objects
     clock: Clock
+    tell: Callable[[Pod, Literal["Normal", "Warning"], str, str], None]
+    """Records an event about a pod."""
 
     async def layers_of(self, pod: Pod, reference: str, policy_name: str) -> tuple[str, ...]:
         credentials: list[Credential] = []
@@ -27,7 +32,7 @@ class PulledVolumes:
             credentials += from_secret(found or {})
         try:
             present = await policy.ensure(
-                self.images, reference, policy_name or None, credentials, tell=lambda *_: None, clock=self.clock
+                self.images, reference, policy_name or None, credentials, tell=partial(self.tell, pod), clock=self.clock
             )
         except ImageRefused as refused:
             raise VolumeFailure(f"{refused.reason}: {refused.message}") from refused

@@ -2,9 +2,10 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mizzen.agent.env import ConfigFailure, Sources
 from mizzen.agent.kubeletdir import KubeletDir
@@ -27,6 +28,8 @@ from mizzen.client.resources import (
 )
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,11 @@ class Volumes:
     async def mount(self, pod: Pod, sources: Sources) -> None:
         """Make every volume of a pod; may be repeated. Raises VolumeFailure, ApiError, ConnectionError."""
         volumes = pod.spec.volumes or ()
-        material = await self._material(pod, volumes, sources, Mount({}, {}, {}))
-        made = await asyncio.gather(*(self._make(pod, one, material) for one in volumes))
+        held = self._mounts.get(pod.metadata.uid) or Mount({}, {}, {})
+        material = await self._material(pod, volumes, sources, held)
+        # What was asked for is kept for the next attempt, should this one fail.
+        self._mounts[pod.metadata.uid] = replace(held, tokens=material.tokens, certificates=material.certificates)
+        made = await settled(self._make(pod, one, material) for one in volumes)
         by_name = {one.name: mounted for one, mounted in zip(volumes, made, strict=True)}
         self._mounts[pod.metadata.uid] = Mount(by_name, material.tokens, material.certificates)
         await self._apply_group(pod, by_name)
@@ -256,6 +262,20 @@ class Volumes:
                 await asyncio.to_thread(
                     ownership.give_to_group, mounted.path, context.fsGroup, only_if_root_differs=lazily
                 )
+
+
+async def settled(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all work, which has come to its end also when some of it failed: nothing is made afterwards.
+
+    Raises: what failed first.
+    """
+    results = await asyncio.gather(*work, return_exceptions=True)
+    done: list[T] = []
+    for one in results:
+        if isinstance(one, BaseException):
+            raise one
+        done.append(one)
+    return done
 
 
 def claimed(pod: Pod, volume: Volume) -> str:
