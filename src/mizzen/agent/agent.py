@@ -137,6 +137,7 @@ class Agent:
             group.create_task(self.pods.tend_drivers(), name="driver volumes")
             await self._drivers.announce()
             plugins = Plugins(self._directory, {"CSIPlugin": self._drivers})
+            group.create_task(self._drivers.follow_limits(), name="driver limits")
             await plugins.look()  # drivers that went on running are needed for what pods left behind
             group.create_task(plugins.run(), name="plugins")
             group.create_task(self._guard.run(), name="guard")

@@ -22,6 +22,7 @@ from mizzen.wire.protobuf import Message
 _log = log.get("agent")
 _PATIENCE = 120.0
 _RETRY = 1.0
+_LOOK_EVERY = 5.0
 _ID_ANNOTATION = "csi.volume.kubernetes.io/nodeid"
 
 
@@ -47,6 +48,8 @@ class Drivers:
         self._clock = clock
         self.node = node
         self._drivers: dict[str, Driver] = {}
+        self._told: dict[str, float] = {}
+        """When each driver was last asked for its limits."""
         self._writing = asyncio.Lock()
 
     def get(self, name: str) -> Driver:
@@ -79,9 +82,20 @@ class Drivers:
             await channel.close()
             raise PluginRefused(f"failed to get the node's information from CSI driver {name}: {error}") from error
         abilities = frozenset(one["rpc"].get("type", 0) for one in able["capabilities"])
+        self._told[name] = self._clock.monotonic()
         former, self._drivers[name] = self._drivers.get(name), Driver(name, channel, abilities)
         if former is not None:
             await former.channel.close()
+
+    async def follow_limits(self) -> None:
+        """Ask again how many volumes the node can have, as often as each driver wants, until cancelled."""
+        while True:
+            await self._clock.sleep(_LOOK_EVERY)
+            for driver in list(self._drivers.values()):
+                try:
+                    await self._look_at_limit(driver)
+                except (Refused, ApiError, ConnectionError, TimeoutError) as error:
+                    _log.debug("driver does not tell its limit", driver=driver.name, error=str(error))
 
     async def deregister(self, name: str) -> None:
         if (driver := self._drivers.pop(name, None)) is None:
@@ -108,6 +122,13 @@ class Drivers:
         """Let go of all drivers; they stay in the CSINode."""
         for driver in self._drivers.values():
             await driver.channel.close()
+
+    async def _look_at_limit(self, driver: Driver) -> None:
+        period = (await self.settings(driver.name)).get("nodeAllocatableUpdatePeriodSeconds")
+        now = self._clock.monotonic()
+        if period and now - self._told[driver.name] >= period:
+            self._told[driver.name] = now
+            await self._tell(driver.name, await driver.call("NodeGetInfo", {}))
 
     async def _tell(self, name: str, info: Message) -> None:
         async with self._writing:
