@@ -417,6 +417,9 @@ def test_pods_services_and_nodes_answer_through_the_api_server(kubectl: Kubectl)
     assert len(kubectl("get", "--raw", f"{base}/pods/web:8080/proxy/big")) == 160 * 65536
     assert eventually(lambda: kubectl("get", "--raw", f"{base}/services/web/proxy/")) == "hello\n"
     assert eventually(lambda: kubectl("get", "--raw", f"{base}/services/http:web:80/proxy/")) == "hello\n"
+    kubectl.in_pod("web", "sh", "-c", "echo '<a href=\"/other\">' >/www/page.html")
+    shown = kubectl("get", "--raw", f"{base}/pods/web:8080/proxy/page.html")
+    assert shown == f'<a href="{base}/pods/web:8080/proxy/other">\n'
     assert '"nodeName"' in kubectl("get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary")
     assert kubectl("get", "--raw", f"/api/v1/nodes/{node}:10250/proxy/healthz") == "ok"
     refused = kubectl.run("get", "--raw", f"{base}/pods/web:9/proxy/")

@@ -99,17 +99,22 @@ def _cluster(backend: Backend, front: Front) -> Object:
 
 
 def _route_table(hosts: Iterable[Host]) -> Object:
+    hosts = tuple(hosts)
+    everywhere = next((host.paths for host in hosts if host.host == "*"), ())
     return {
         "@type": f"{_TYPE}config.route.v3.RouteConfiguration",
         "name": "ingress",
-        "virtual_hosts": [_virtual_host(host) for host in hosts],
+        "virtual_hosts": [_virtual_host(host, everywhere) for host in hosts],
         "validate_clusters": False,
         "ignore_port_in_host_matching": True,
     }
 
 
-def _virtual_host(host: Host) -> Object:
+def _virtual_host(host: Host, everywhere: Iterable[Path]) -> Object:
+    """A host's routes; `everywhere` is for names that Envoy counts to a wildcard and Kubernetes does not."""
     routes = [route for path in host.paths for route in _routes(host.host, path)]
+    if host.host.startswith("*."):
+        routes += [route for path in everywhere for route in _routes("*", path)]
     missing = {"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": "not found\n"}}}
     return {"name": host.host, "domains": [host.host], "routes": [*routes, missing]}
 

@@ -1,7 +1,7 @@
 """Which host and path leads to which endpoints. Pure: Ingresses and what they name → a routing table.
 
-A path of an Ingress without a host holds for every host, after the paths of that host; then comes the default backend.
-Of two equal rules the older Ingress wins.
+A path of an Ingress without a host holds for every host, after the paths of that host; then comes the default backend
+of an Ingress with that host, then that of any other. Of two equal rules the older Ingress wins.
 """
 
 import base64
@@ -98,18 +98,31 @@ def routing(ingresses: Iterable[Ingress], sources: Sources) -> Routing:
     ordered = sorted(ingresses, key=_age)
     hosts: dict[str, dict[tuple[str, bool], Path]] = {"*": {}}
     problems: list[Problem] = []
-    default: Path | None = None
+    defaults: dict[str, Path] = {}
     for ingress in ordered:
         for rule in ingress.spec.rules:
             paths = hosts.setdefault(rule.host.lower() or "*", {})
             for path in rule.http.paths if rule.http is not None else ():
                 made = _path(ingress, path, sources, problems)
                 paths.setdefault((made.path, made.exact), made)
-        if ingress.spec.defaultBackend is not None and default is None:
+        if ingress.spec.defaultBackend is not None:
             default = Path("/", False, _backend(ingress, ingress.spec.defaultBackend, sources, problems))
-    everywhere = [*_ranked(hosts["*"].values()), *([default] if default is not None else [])]
+            for host in ("*", *(rule.host.lower() for rule in ingress.spec.rules if rule.host)):
+                defaults.setdefault(host, default)
+    everywhere = _ranked(hosts["*"].values())
     found = tuple(
-        Host(host, tuple(dict.fromkeys(([*_ranked(paths.values())] if host != "*" else []) + everywhere)))
+        Host(
+            host,
+            tuple(
+                dict.fromkeys(
+                    [
+                        *(_ranked(paths.values()) if host != "*" else ()),
+                        *everywhere,
+                        *(defaults[one] for one in (host, "*") if one in defaults),
+                    ]
+                )
+            ),
+        )
         for host, paths in sorted(hosts.items())
     )
     backends = sorted({path.backend for host in found for path in host.paths if path.backend is not None})

@@ -22,7 +22,13 @@ def response(health: Health) -> bytes:
         }
     )
     status = "200 OK" if health.endpoints else "503 Service Unavailable"
-    fields = ("Content-Type: application/json", f"Content-Length: {len(body)}", "Connection: close")
+    fields = (
+        "Content-Type: application/json",
+        "X-Content-Type-Options: nosniff",
+        f"X-Load-Balancing-Endpoint-Weight: {health.endpoints}",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    )
     return "\r\n".join((f"HTTP/1.1 {status}", *fields, "", "")).encode() + body
 
 

@@ -124,7 +124,7 @@ def is_proxied(service: Service) -> bool:
     return (
         spec.type != "ExternalName"
         and spec.clusterIP not in ("", "None")
-        and OTHER_PROXY_LABEL not in service.metadata.labels
+        and not service.metadata.labels.keys() & {OTHER_PROXY_LABEL, HEADLESS_LABEL}
     )
 
 
@@ -135,16 +135,16 @@ def service_rules(service: Service, slices: Iterable[EndpointSlice], node: NodeI
     pieces = [piece for piece in slices if piece.addressType == "IPv4"]
     frontends: dict[Frontend, Backend] = {}
     local: set[str] = set()
-    here = 0
+    ready: set[str] = set()
     for port in service.spec.ports:
         found = _endpoints(port, pieces)
         local |= {target.ip for target, endpoint in found.items() if endpoint.nodeName == node.name}
-        here = max(here, len(_usable(_on_node(found, node))))
+        ready |= {target.ip for target, endpoint in _on_node(found, node).items() if _is_ready(endpoint)}
         frontends.update(_port_rules(service, port, found, node))
     health: dict[int, Health] = {}
     if service.spec.healthCheckNodePort and service.spec.externalTrafficPolicy == "Local":
         meta = service.metadata
-        health[service.spec.healthCheckNodePort] = Health(meta.namespace, meta.name, here)
+        health[service.spec.healthCheckNodePort] = Health(meta.namespace, meta.name, len(ready))
     return RuleSet(frontends, frozenset(local), health)
 
 

@@ -183,6 +183,10 @@ def test_hosts_and_paths_lead_to_their_services_over_http_and_tls(cluster: Clust
     assert cluster.get("shop.test", tls=True)[1].startswith("shop")
     assert cluster.subject("shop.test") == ssl.PEM_cert_to_DER_cert(_decoded(cluster.secrets["cert"]))
     assert cluster.subject("other.test") == ssl.PEM_cert_to_DER_cert(cluster.front.certificate.chain)
+    cluster.apply({"rules": [rule("*.blog.test", ("/", "Prefix", "blog")), rule("", ("/any", "Prefix", "shop"))]})
+    assert cluster.settle("a.b.blog.test", "/any", 200).startswith("shop")
+    assert cluster.get("a.b.blog.test", "/")[0] == 404
+    assert cluster.get("a.blog.test", "/any") == (200, "blog /any")
 
 
 def test_a_pod_that_died_before_its_endpoint_was_removed_is_not_noticed(cluster: Cluster) -> None:

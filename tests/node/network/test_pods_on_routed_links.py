@@ -2,6 +2,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 import pytest
 from tests.node.network.conftest import GATEWAY, PODS, World, get
+from tests.node.network.test_services import ask_udp
 
 from mizzen.agent.network import nodes
 from mizzen.agent.network.addresses import HostPort
@@ -75,6 +76,17 @@ def test_a_host_port_leads_to_the_pod_from_outside_from_the_node_and_from_the_po
     except ConnectionRefusedError:
         return
     raise AssertionError("the host port still answers")
+
+
+def test_a_udp_client_of_a_host_port_comes_to_the_pod_that_has_it_now(two_nodes: World) -> None:
+    node, _ = two_nodes.nodes
+    first = two_nodes.add_pod(node, "first", host_ports=(HostPort(8089, 53, "UDP"),))
+    first.serve_udp(53)
+    assert ask_udp(two_nodes.machine, node.ip, 8089, 5555) == "first"
+    two_nodes.detach(node, first)
+    second = two_nodes.add_pod(node, "second", host_ports=(HostPort(8089, 53, "UDP"),))
+    second.serve_udp(53)
+    assert ask_udp(two_nodes.machine, node.ip, 8089, 5555) == "second"
 
 
 def test_pods_reach_the_outside_behind_the_machines_address(two_nodes: World) -> None:

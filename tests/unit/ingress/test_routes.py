@@ -73,6 +73,15 @@ def test_rules_without_a_host_hold_for_every_host_after_its_own_and_before_the_d
     )
 
 
+def test_a_host_falls_back_to_the_default_backend_of_its_own_ingress() -> None:
+    first = ingress("a", rules=[rule("x.org", ("/x", "Prefix", "web"))], defaultBackend=backend("web"))
+    second = ingress("b", rules=[rule("y.org", ("/y", "Prefix", "web"))], defaultBackend=backend("api"))
+    seen = {host.host: host.paths[-2:] for host in routing([first, second], sources()).hosts}
+    assert seen["*"] == (Path("/", False, WEB),)
+    assert seen["x.org"] == (Path("/x", False, WEB), Path("/", False, WEB))
+    assert seen["y.org"] == (Path("/", False, API), Path("/", False, WEB))
+
+
 def test_of_two_equal_rules_the_older_ingress_wins() -> None:
     young = ingress("a", "2026-02-01T00:00:00Z", rules=[rule("x.org", ("/", "Prefix", "api"))])
     old = ingress("b", rules=[rule("x.org", ("/", "Prefix", "web"))])

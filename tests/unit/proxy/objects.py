@@ -8,10 +8,17 @@ from mizzen.api.views.core import Service
 from mizzen.api.views.discovery import EndpointSlice
 
 
-def service(name: str = "web", ip: str = "10.96.0.5", *, status: dict[str, Any] | None = None, **spec: Any) -> Service:
+def service(
+    name: str = "web",
+    ip: str = "10.96.0.5",
+    *,
+    status: dict[str, Any] | None = None,
+    labels: dict[str, str] | None = None,
+    **spec: Any,
+) -> Service:
     spec.setdefault("ports", [{"name": "http", "protocol": "TCP", "port": 80, "nodePort": 30080}])
     body = {
-        "metadata": {"name": name, "namespace": "d"},
+        "metadata": {"name": name, "namespace": "d", "labels": labels or {}},
         "spec": {"clusterIP": ip, **spec},
         "status": status or {},
     }

@@ -40,9 +40,11 @@ def test_ports_are_found_by_name_so_named_target_ports_may_differ_from_pod_to_po
         service(ip="None"),
         service(ip=""),
         service(type="ExternalName", externalName="x.org"),
+        service(labels={"service.kubernetes.io/headless": ""}),
+        service(labels={"service.kubernetes.io/service-proxy-name": "other"}),
     ],
 )
-def test_headless_services_and_external_names_have_no_rules(ignored: object) -> None:
+def test_headless_services_external_names_and_other_proxies_services_have_no_rules(ignored: object) -> None:
     assert rules((ignored,), (PIECE,), NODE) == RuleSet()  # type: ignore[arg-type]
 
 
@@ -93,6 +95,8 @@ def test_a_health_check_port_tells_how_many_endpoints_are_here() -> None:
     made = service(type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=31000)
     assert rules((made,), (PIECE,), NODE).health == {31000: Health("d", "web", 1)}
     assert rules((made,), (PIECE,), NodeInfo("n3")).health == {31000: Health("d", "web", 0)}
+    leaving = slice_of(endpoint("10.1.0.9", ready=False, serving=True, terminating=True))
+    assert rules((made,), (leaving,), NODE).health == {31000: Health("d", "web", 0)}
 
 
 def test_affinity_lasts_three_hours_unless_told_otherwise() -> None:

@@ -3,14 +3,18 @@
 Every address of the node leads there, 127.0.0.1 too: the pod then sees the node's address as the client's.
 """
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from mizzen.agent.network.addresses import HostPort, Lease
+from mizzen.agent.runtime import spawn
+from mizzen.base import log
 from mizzen.net.nftables import Ruleset, elements
 
 TABLE: Final = "mizzen_hostports"
+_log = log.get("agent")
 
 _TABLE = f"""
 add table ip {TABLE}
@@ -63,6 +67,9 @@ class HostPorts:
         # Without it the kernel sends nothing from 127.0.0.1 to another link; what comes in for it is dropped.
         Path(f"/proc/sys/net/ipv4/conf/{link}/route_localnet").write_text("1")
         self._lead(lease)
+        for port in lease.ports:
+            if port.protocol == "UDP":
+                _forget_flows(port.port)
 
     def _lead(self, lease: Lease) -> None:
         if self._ruleset is None:
@@ -74,6 +81,15 @@ class HostPorts:
         """Stop leading the lease's host ports anywhere."""
         if self._ruleset is not None:
             self._ruleset.apply(_commands("add", lease) + _commands("delete", lease))
+
+
+def _forget_flows(port: int) -> None:
+    """Clients go on sending from one port, and the kernel would go on with the pod that had this host port before."""
+    command = ["conntrack", "-D", "-p", "udp", "--orig-port-dst", str(port)]
+    try:
+        subprocess.run(command, env=spawn.PATH, capture_output=True, check=False)
+    except FileNotFoundError:
+        _log.warning("UDP flows may go on to the pod that had the port before: conntrack is not installed", port=port)
 
 
 def _commands(verb: str, lease: Lease) -> str:

@@ -6,10 +6,11 @@ Ref: https://kubernetes.io/docs/concepts/architecture/control-plane-node-communi
 
 import random
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from mizzen.api.core.node import NODE
 from mizzen.api.core.pod import POD
@@ -22,10 +23,12 @@ from mizzen.server import options
 from mizzen.server.call import Call
 from mizzen.server.carry import HOP_BY_HOP, UPGRADE, splice, wants_upgrade
 from mizzen.server.seams import Reader
+from mizzen.server.subresources import links
 from mizzen.server.work import Handlers
 from mizzen.wire.message import Request, Response
 
 _KUBELET_PORT: Final = 10250
+_LONGEST_PAGE: Final = 8 << 20
 
 
 @dataclass(slots=True)
@@ -86,6 +89,7 @@ class Nodes:
         address = pod.get("status", {}).get("podIP")
         if not address:
             raise Errors.unavailable(f'no address available for pod "{name}"')
+        _refuse_own(address)
         number = _pod_port(pod, port)
         return await self._proxied(call, Endpoint(address, number, _tls(scheme)))
 
@@ -96,6 +100,7 @@ class Nodes:
         if service is None:
             raise Errors.not_found("", "services", name)
         address, number = self._endpoint(service, port)
+        _refuse_own(address)
         return await self._proxied(call, Endpoint(address, number, _tls(scheme)))
 
     async def proxy_node(self, call: Call) -> Response:
@@ -206,7 +211,11 @@ class Nodes:
             query = f"?{urlencode(request.query)}" if request.query else ""
             return Response(301, {"location": f"{request.path}/{query}"})
         headers = {k: v for k, v in request.headers.items() if k not in HOP_BY_HOP | UPGRADE}
-        headers |= {"x-forwarded-uri": request.path, "x-forwarded-host": request.headers.get("host", "")}
+        headers |= {
+            "x-forwarded-uri": request.path,
+            "x-forwarded-host": request.headers.get("host", ""),
+            "x-forwarded-proto": "https",
+        }
         transport = SocketTransport(endpoint)
         try:
             response = await transport.open(Request(request.method, path, request.query, headers, request.body))
@@ -215,21 +224,51 @@ class Nodes:
         if response.stream is None:
             await transport.close()
         dropped = HOP_BY_HOP | UPGRADE if request.method != "HEAD" else UPGRADE
-        kept = {name: value for name, value in response.headers.items() if name not in dropped}
+        kept = {
+            name: value
+            for name, value in response.headers.items()
+            if name not in dropped and not name.startswith("access-control-")
+        }
+        base, host = _base(request.path, call.info.rest), f"{endpoint.host}:{endpoint.port}"
         if location := kept.get("location"):
-            kept["location"] = _relocated(location, endpoint, request.path, call.info.rest)
-        return Response(response.status, kept, response.body, response.stream)
+            kept["location"] = links.moved(location, base, host)
+        if request.method == "HEAD" or not links.is_page(kept):
+            return Response(response.status, kept, response.body, response.stream)
+        return await _page(Response(response.status, kept, response.body, response.stream), base, host)
 
 
-def _relocated(location: str, endpoint: Endpoint, path: str, rest: Sequence[str]) -> str:
-    """A redirect of the proxied server, as the client reaches its target: below the proxy's own path."""
-    target = urlsplit(location)
-    if not target.path.startswith("/") or target.netloc not in ("", f"{endpoint.host}:{endpoint.port}"):
-        return location
+async def _page(response: Response, base: str, host: str) -> Response:
+    """A page whose links lead to below the proxy; one that is longer than can be held is handed on as it is."""
+    body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
+    if response.stream is not None:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.stream:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _LONGEST_PAGE:
+                return Response(response.status, response.headers, stream=_after(chunks, response.stream))
+        body = b"".join(chunks)
+    try:
+        text = links.plain(body, response.headers.get("content-encoding", ""))
+    except ValueError:
+        return Response(response.status, response.headers, body)
+    headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
+    return Response(response.status, headers, links.led(text, base, host))
+
+
+async def _after(chunks: Sequence[bytes], stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """What has been read of a stream, and the rest of it."""
+    for chunk in chunks:
+        yield chunk
+    async for chunk in stream:
+        yield chunk
+
+
+def _base(path: str, rest: Sequence[str]) -> str:
+    """The proxy's own path: a request's without what is asked of the proxied server."""
     base = path.rstrip("/")
-    if rest:
-        base = base.removesuffix("/" + "/".join(rest).rstrip("/"))
-    return base + target.path + (f"?{target.query}" if target.query else "")
+    return base.removesuffix("/" + "/".join(rest).rstrip("/")) if rest else base
 
 
 def _container(pod: Object, wanted: str, *, first: bool = False) -> str:
@@ -267,6 +306,13 @@ def _pod_port(pod: Object, port: str) -> int:
         if port in ("", one.get("name")):
             return int(one["containerPort"])
     return 80
+
+
+def _refuse_own(address: str) -> None:
+    """Whoever can write an address must not thereby reach what listens beside the server. Raises ApiError 400."""
+    ip = ip_address(address)
+    if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+        raise Errors.bad_request("address not allowed")
 
 
 def _tls(scheme: str) -> ssl.SSLContext | None:
