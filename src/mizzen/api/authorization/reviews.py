@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from mizzen.machinery.errors import FieldError, Object, invalid
-
-_OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
+from mizzen.api.rules import fields
+from mizzen.machinery import names
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
 
 
 def default(review: Object) -> None:
@@ -43,11 +43,29 @@ def _selector_errors(path: str, selector: Object) -> Iterator[FieldError]:
     if raw and requirements:
         yield invalid(f"{path}.rawSelector", raw, "may not specified at the same time as requirements")
     if not raw and not requirements:
-        yield invalid(
-            f"{path}.requirements",
-            requirements or [],
-            "when selector is specified, requirements or rawSelector is required",
+        yield required(f"{path}.requirements", f"when {path} is specified, requirements or rawSelector is required")
+    for i, requirement in enumerate(requirements or ()):
+        yield from _requirement_errors(
+            f"{path}.requirements[{i}]", requirement, of_labels=path.endswith("labelSelector")
         )
+
+
+def _requirement_errors(path: str, requirement: Object, *, of_labels: bool) -> Iterator[FieldError]:
+    """Operators that nobody knows yet are let through: they narrow what is asked, and are left out of account."""
+    key, values = requirement.get("key") or "", requirement.get("values") or []
+    match requirement.get("operator") or "":
+        case "In" | "NotIn":
+            if not values:
+                yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+        case "Exists" | "DoesNotExist":
+            if values:
+                yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+    if of_labels:
+        yield from fields.qualified_name(f"{path}.key", key)
+        for i, value in enumerate(values):
+            yield from fields.matches(f"{path}.values[{i}]", value, names.label_value)
+    elif not key:
+        yield required(f"{path}.key", "must be specified")
 
 
 def validate_of_user(review: Object, old: Object | None) -> Iterator[FieldError]:

@@ -25,5 +25,25 @@ def test_a_selector_is_given_in_one_form() -> None:
     asked = {"resourceAttributes": {"verb": "list", "resource": "pods", "labelSelector": both, "fieldSelector": {}}}
     assert causes(SELF_SUBJECT_ACCESS_REVIEW, {"metadata": NAMELESS, "spec": asked}) == {
         ("spec.resourceAttributes.labelSelector.rawSelector", "Invalid"),
-        ("spec.resourceAttributes.fieldSelector.requirements", "Invalid"),
+        ("spec.resourceAttributes.fieldSelector.requirements", "Required"),
+    }
+
+
+def test_requirements_are_checked_but_for_operators_yet_to_come() -> None:
+    wanted = [
+        {"key": "a", "operator": "In"},
+        {"operator": "Exists", "values": ["b"]},
+        {"key": "c", "operator": "Newer"},
+    ]
+    asked = {"verb": "list", "resource": "pods", "fieldSelector": {"requirements": wanted}}
+    where = "spec.resourceAttributes.fieldSelector.requirements"
+    assert causes(SELF_SUBJECT_ACCESS_REVIEW, {"metadata": NAMELESS, "spec": {"resourceAttributes": asked}}) == {
+        (f"{where}[0].values", "Required"),
+        (f"{where}[1].values", "Forbidden"),
+        (f"{where}[1].key", "Required"),
+    }
+    labelled = {**asked, "labelSelector": {"requirements": [{"key": "a b", "operator": "Newer"}]}}
+    del labelled["fieldSelector"]
+    assert causes(SELF_SUBJECT_ACCESS_REVIEW, {"metadata": NAMELESS, "spec": {"resourceAttributes": labelled}}) == {
+        ("spec.resourceAttributes.labelSelector.requirements[0].key", "Invalid")
     }
