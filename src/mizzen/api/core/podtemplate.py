@@ -36,5 +36,6 @@ POD_TEMPLATE = Kind(
     validate=validate,
     revalidates_metadata=0,
     has_generation=True,
+    returns_deleted=True,
     table=Table(columns=(NAME, Column("Containers"), Column("Images"), Column("Pod Labels")), row=_row),
 )
