@@ -19,6 +19,7 @@ def merge(live: Any, applied: Any, schema: Schema) -> Any:
         for key, value in applied.items():
             out[key] = merge(live[key], value, child(schema, key)) if key in live else value
         return out
+    assert isinstance(live, list)
     return _merge_list(live, applied, schema)
 
 
