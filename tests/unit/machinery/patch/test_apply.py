@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mizzen.machinery import structural
 from mizzen.machinery.errors import ApiError
 from mizzen.machinery.patch.apply import (
     Writer,
@@ -367,3 +368,22 @@ def test_what_somebody_still_names_is_never_taken_out(live, applied, others):
 def test_sets_overlap_where_they_have_a_member_in_common(left, right):
     one, other = walk.named(left, DEPLOYMENT), walk.created(right, DEPLOYMENT)
     assert sets.overlap(one, other) == sets.overlap(other, one) == bool(sets.intersection(one, other))
+
+
+def test_who_owned_parts_of_what_became_indivisible_owns_it_as_a_whole():
+    def schema(**extension: str) -> Schema:
+        entries = {"type": "object", "additionalProperties": {"type": "string"}, **extension}
+        return structural.build({"type": "object", "properties": {"spec": entries}})
+
+    def kite(**spec: str) -> dict:
+        return {"apiVersion": "ex.test/v1", "kind": "Kite", "metadata": {"name": "k"}, "spec": spec}
+
+    live = apply(None, kite(a="1"), writer("alpha"), schema())
+    live = apply(live, kite(b="1"), writer("beta"), schema())
+    whole = schema(**{"x-kubernetes-map-type": "atomic"})
+    edited = {**live, "spec": {"a": "1", "b": "2"}}
+    assert [entry["manager"] for entry in record_update(live, edited, writer("editor", LATE), whole)] == ["editor"]
+    with pytest.raises(ApiError, match=r'conflict with "alpha": \.spec'):
+        apply(live, kite(b="2"), writer("beta"), whole)
+    forced = apply(live, kite(b="2"), writer("beta"), whole, force=True)
+    assert (forced["spec"], owners(forced)) == ({"b": "2"}, {"beta": {"f:spec": {}}})

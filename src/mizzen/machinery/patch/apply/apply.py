@@ -5,7 +5,17 @@ import orjson
 from mizzen.machinery import decode
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.machinery.patch.apply import combine, lastapplied, sets, walk
-from mizzen.machinery.patch.apply.entries import APPLY, UPDATE, Entries, Entry, Writer, stored, without, write
+from mizzen.machinery.patch.apply.entries import (
+    APPLY,
+    UPDATE,
+    Entries,
+    Entry,
+    Writer,
+    stored,
+    with_wholes,
+    without,
+    write,
+)
 from mizzen.machinery.patch.apply.sets import EMPTY, Fields
 from mizzen.machinery.schema import Form, Schema
 
@@ -69,7 +79,7 @@ def _entries(live: Object | None, before: Object, writer: Writer, schema: Schema
     """Who owns what now. All of an object that was never tracked belongs to "before-first-apply"."""
     if live is None:
         return {}
-    entries = stored(live["metadata"].get("managedFields"))
+    entries = with_wholes(stored(live["metadata"].get("managedFields")), schema)
     if entries:
         return entries
     everything = walk.created(before, schema)

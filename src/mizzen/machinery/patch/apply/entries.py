@@ -7,7 +7,7 @@ from typing import Any
 from mizzen.machinery.errors import Object
 from mizzen.machinery.patch.apply import sets, walk
 from mizzen.machinery.patch.apply.sets import Fields
-from mizzen.machinery.schema import Schema
+from mizzen.machinery.schema import DEDUCED, Form, Schema
 
 APPLY = "Apply"
 UPDATE = "Update"
@@ -116,7 +116,7 @@ def record_update(live: Object | None, new: Object, writer: Writer, schema: Sche
     """
     if live is None:
         return record_create(new, writer, schema)
-    entries = _given_or_live(live, new, writer.subresource)
+    entries = with_wholes(_given_or_live(live, new, writer.subresource), schema)
     if not entries:
         return []
     changed, removed = walk.compare(live, new, schema)
@@ -143,6 +143,28 @@ def _given_or_live(live: Object, new: Object, subresource: str) -> Entries:
     if given in ([], [{}]):
         return {}
     return read(given) or stored(before)
+
+
+def with_wholes(entries: Entries, schema: Schema) -> Entries:
+    """The entries by the schema of now: who owned parts of what has become indivisible owns it as a whole.
+
+    Only the schemas of custom resources change.
+    """
+    if schema.type_name != "object":
+        return entries
+    return {identity: replace(entry, fields=_wholes(entry.fields, schema)) for identity, entry in entries.items()}
+
+
+def _wholes(fields: Fields, schema: Schema) -> Fields:
+    out: dict[str, Any] = {}
+    for step, node in fields.items():
+        if step == sets.SELF or not node:
+            out[step] = node
+            continue
+        inner = walk.child(schema, step[2:]) if step.startswith("f:") else (schema.items or DEDUCED)
+        is_whole = inner.atomic or (inner.form is Form.LIST and inner.list_type == "atomic")
+        out[step] = sets.EMPTY if is_whole else _wholes(node, inner)
+    return out
 
 
 def without(entries: Entries, changed: Fields, removed: Fields) -> Entries:
