@@ -10,8 +10,8 @@ from mizzen.machinery.schema import DEDUCED, Form, Schema
 
 def merge(live: Any, applied: Any, schema: Schema) -> Any:
     """The live value with the applied one merged over it; neither is changed, unchanged parts are shared."""
-    if not isinstance(applied, dict | list):
-        return live if applied is None and isinstance(live, dict | list) else applied
+    if applied is None and isinstance(live, dict | list):
+        return live
     if not is_granular(applied, schema) or type(live) is not type(applied):
         return applied
     if isinstance(applied, dict):
