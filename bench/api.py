@@ -37,14 +37,22 @@ class Case:
     body: str = ""
     content_type: str = "application/json"
     original: float = 0
+    accept: str = "application/json"
 
 
 _MAP = json.dumps(objects.config_map("@"), separators=(",", ":"))
 _SHARED = json.dumps(objects.config_map("shared-#"), separators=(",", ":"))
+_APPLIED = {"name": "applied-#", "labels": {"app": "@"}}
+_APPLY = "application/apply-patch+yaml"
+_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
+_PODS = "/api/v1/namespaces/pods/pods"
 CASES = (
     Case("GET ConfigMap 3 KB", "GET", f"{NAMESPACE}/configmaps/shared", original=2560),
-    Case("LIST 2,000 pods", "GET", "/api/v1/namespaces/pods/pods", original=21),
-    Case("LIST pods limit=500", "GET", "/api/v1/namespaces/pods/pods?limit=500", original=45),
+    Case("LIST 2,000 pods", "GET", _PODS, original=21),
+    Case("LIST pods limit=500", "GET", f"{_PODS}?limit=500", original=45),
+    Case("LIST pods, none matches", "GET", f"{_PODS}?labelSelector=app%3Dnone"),
+    Case("LIST pods as Table", "GET", _PODS, accept=_TABLE),
+    Case("LIST pods protobuf", "GET", _PODS, accept="application/vnd.kubernetes.protobuf"),
     Case("CREATE ConfigMap", "POST", f"{NAMESPACE}/configmaps", _MAP, original=976),
     Case("CREATE pod", "POST", f"{NAMESPACE}/pods", json.dumps(objects.pod("@"), separators=(",", ":")), original=716),
     Case("UPDATE ConfigMap", "PUT", f"{NAMESPACE}/configmaps/shared-#", _SHARED.replace('"bench"', '"@"', 1)),
@@ -55,10 +63,31 @@ CASES = (
         '{"metadata":{"labels":{"app":"@"}}}',
         "application/merge-patch+json",
     ),
+    Case(
+        "PATCH pod status",
+        "PATCH",
+        f"{_PODS}/shared-#/status",
+        json.dumps(objects.pod_status("@"), separators=(",", ":")),
+        "application/strategic-merge-patch+json",
+    ),
+    Case(
+        "APPLY ConfigMap",
+        "PATCH",
+        f"{NAMESPACE}/configmaps/applied-#?fieldManager=bench&force=true",
+        json.dumps({**objects.config_map("@"), "metadata": _APPLIED}, separators=(",", ":")),
+        _APPLY,
+    ),
+    Case(
+        "APPLY Deployment",
+        "PATCH",
+        "/apis/apps/v1/namespaces/bench/deployments/applied-#?fieldManager=bench&force=true",
+        json.dumps({**objects.deployment("@"), "metadata": _APPLIED}, separators=(",", ":")),
+        _APPLY,
+    ),
 )
 _SCRIPT = """
 local method, path, body, prefix, count = %s, %s, %s, "", 0
-wrk.headers["Authorization"], wrk.headers["Content-Type"] = "Bearer %s", %s
+wrk.headers["Authorization"], wrk.headers["Content-Type"], wrk.headers["Accept"] = "Bearer %s", %s, %s
 function init(args) prefix = "w" .. args[1] .. "-" end
 function request()
   count = count + 1
@@ -103,7 +132,7 @@ def main() -> None:
 
 
 def _show(*cells: str) -> None:
-    print("  ".join(cell.ljust(width) for cell, width in zip(cells, (20, 11, 10, 6, 8, 8, 9), strict=True)), flush=True)
+    print("  ".join(cell.ljust(width) for cell, width in zip(cells, (24, 11, 10, 6, 8, 8, 9), strict=True)), flush=True)
 
 
 def _fill(running: Running) -> None:
@@ -114,8 +143,8 @@ def _fill(running: Running) -> None:
     connection = process.connect(running.port)
     for name in ("shared", *(f"shared-{number}" for number in range(100))):
         process.ask(connection, "POST", f"{NAMESPACE}/configmaps", objects.config_map(name))
-    for number in range(PODS):
-        process.ask(connection, "POST", "/api/v1/namespaces/pods/pods", objects.pod(f"pod-{number:05d}"))
+    for name in (*(f"shared-{number}" for number in range(100)), *(f"pod-{number:05d}" for number in range(100, PODS))):
+        process.ask(connection, "POST", _PODS, objects.pod(name))
     connection.close()
 
 
@@ -136,7 +165,7 @@ def _measured(
 def _wrk(running: Running, case: Case, connections: int, seconds: int, salt: str) -> Measured:
     quoted = [_lua(text) for text in (case.method, case.path, case.body)]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_SCRIPT % (*quoted, process.TOKEN, _lua(case.content_type)))
+        script.write(_SCRIPT % (*quoted, process.TOKEN, _lua(case.content_type), _lua(case.accept)))
         script.flush()
         argv = [
             "wrk",

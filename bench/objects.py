@@ -32,3 +32,31 @@ def pod(name: str) -> dict[str, Any]:
         "metadata": {"name": name, "labels": {"app": "bench", "pod-template-hash": "5d9f7c6b8"}},
         "spec": {"containers": [container], "volumes": [{"name": "cache", "emptyDir": {}}]},
     }
+
+
+def pod_status(message: str) -> dict[str, Any]:
+    """What a node tells of a pod that runs."""
+    now = "2026-01-01T00:00:00Z"
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": now, "message": message}
+    container = {
+        "name": "app",
+        "image": "registry.example/app:1.0",
+        "imageID": "registry.example/app@sha256:0",
+        "ready": True,
+        "started": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": now}},
+    }
+    status = {"phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}], "conditions": [ready]}
+    return {"status": {**status, "containerStatuses": [container]}}
+
+
+def deployment(name: str) -> dict[str, Any]:
+    """A Deployment of three such pods."""
+    template = {"metadata": {"labels": {"app": "bench"}}, "spec": pod(name)["spec"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "bench"}}, "template": template},
+    }
