@@ -61,7 +61,7 @@ class Binary:
         kind = self._kind
         return envelope.wrapped(kind.api_version, kind.kind, self._message(tail))
 
-    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> Sequence[bytes]:
         items = self.encoding.joined(b"", tails)
         return envelope.listed(self._kind.api_version, self._list_kind, meta.as_object(), items)
 
@@ -96,7 +96,7 @@ class BinaryPartial:
     def one(self, tail: bytes) -> bytes:
         return envelope.write(self._reduced(tail))
 
-    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> Sequence[bytes]:
         items = self.encoding.joined(b"", tails)
         return envelope.listed(self._api_version, f"{_PARTIAL}List", meta.as_object(), items)
 

@@ -45,7 +45,7 @@ def respond(
         return Response(status, dict(_JSON_HEADERS), body)
     answered: dict[str, str] = {"content-type": media.content_type, **(headers or {})}
     if media.type == PROTOBUF:
-        body = _as_protobuf(_joined(body))
+        body = _as_protobuf(body)
     elif media.type == YAML:
         body = encode_yaml(orjson.loads(_joined(body)))
     elif _wants_pretty(request):
@@ -99,8 +99,9 @@ def respond_status(request: Request, error: ApiError) -> Response:
     return respond(request, encode(error.status()), media, error.code, headers)
 
 
-def _as_protobuf(body: bytes) -> bytes:
-    return body if envelope.is_protobuf(body) else envelope.write(orjson.loads(body))
+def _as_protobuf(body: bytes | Sequence[bytes]) -> bytes | Sequence[bytes]:
+    first = body if isinstance(body, bytes) else body[0]
+    return body if envelope.is_protobuf(first) else envelope.write(orjson.loads(_joined(body)))
 
 
 def _joined(body: bytes | Sequence[bytes]) -> bytes:

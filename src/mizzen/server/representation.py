@@ -58,12 +58,12 @@ class Partial(Lines):
     def one(self, tail: bytes) -> bytes:
         return b"%b%b}" % (self._start, metadata_of(tail))
 
-    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes | Sequence[bytes]:
         shown = orjson.dumps(
             {"kind": "PartialObjectMetadataList", "apiVersion": self._api_version, "metadata": meta.as_object()}
         )
-        items = b"[%b]" % self.encoding.joined(b",", tails) if tails else b"null"
-        return b'%b,"items":%b}' % (shown[:-1], items)
+        head = shown[:-1] + b',"items":'
+        return (head, b"[", self.encoding.joined(b",", tails), b"]}") if tails else head + b"null}"
 
     def event(self, type: str, tail: bytes) -> bytes:
         return b'{"type":"%b","object":%b}\n' % (type.encode(), self.one(tail))
@@ -92,11 +92,11 @@ class Tabular(Lines):
         meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
         return orjson.dumps(tables.render(self._shape, [obj], meta, self._now()))
 
-    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes:
+    def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes | Sequence[bytes]:
         if not tails:
             return orjson.dumps(tables.render(self._shape, [], meta.as_object(), self._second))
         head = orjson.dumps(tables.head(self._shape, meta.as_object()))
-        return b'%b,"rows":[%b]}' % (head[:-1], self.encoding.joined(b",", tails))
+        return head[:-1] + b',"rows":[', self.encoding.joined(b",", tails), b"]}"
 
     def event(self, type: str, tail: bytes) -> bytes:
         obj = self._decode(tail)

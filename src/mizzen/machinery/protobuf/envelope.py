@@ -91,10 +91,11 @@ def item(message: bytes | bytearray) -> bytes:
     return b"".join((b"\x12", varint.write(len(message)), message))
 
 
-def listed(api_version: str, kind: str, meta: Object, items: bytes) -> bytes:
-    """A list in its envelope, of items joined."""
-    list_meta = writer_of(_LIST_META).write(meta)
-    return wrapped(api_version, kind, b"".join((b"\n", varint.sized(list_meta), items)))
+def listed(api_version: str, kind: str, meta: Object, items: bytes) -> tuple[bytes, ...]:
+    """A list in its envelope, of items joined, in pieces."""
+    list_meta = b"\n" + varint.sized(writer_of(_LIST_META).write(meta))
+    length = varint.write(len(list_meta) + len(items))
+    return _head(api_version, kind) + length + list_meta, items, _NO_ENCODING
 
 
 def frame(type: str, enveloped: bytes) -> bytes:

@@ -144,7 +144,7 @@ def test_a_watch_event_is_a_frame_around_an_envelope() -> None:
 def test_a_list_carries_its_metadata_and_objects() -> None:
     one = envelope.item(envelope.message({"data": {"a": "b"}}, "v1", "ConfigMap"))
     meta = {"resourceVersion": "7", "continue": "token", "remainingItemCount": 3}
-    body = envelope.listed("v1", "ConfigMapList", meta, one + one)
+    body = b"".join(envelope.listed("v1", "ConfigMapList", meta, one + one))
     assert envelope.read(envelope.opened(body), "", "") == {
         "kind": "ConfigMapList",
         "apiVersion": "v1",
