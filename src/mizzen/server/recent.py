@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-AT_ONCE: Final = 250
-"""Objects that are encoded before other clients have a turn."""
+AT_ONCE: Final = 100
+"""Objects that are encoded before other clients have a turn: some milliseconds of work."""
 _FROM: Final = 50
 """Objects from which on a list is worth keeping."""
 _ONE_BYTES: Final = 8 << 20
