@@ -4,9 +4,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from tests.cluster.inprocess import ADMIN, Api, running
 
@@ -15,11 +17,13 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.informer import follow
 from mizzen.client.inprocess import InProcessTransport
+from mizzen.machinery.errors import Errors
 from mizzen.scheduler import config, shell
 from mizzen.scheduler.cycle import Placed, Unschedulable
 from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
 from mizzen.scheduler.shell import Scheduler
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
+from mizzen.wire.message import Handle, Request, Response
 
 PODS = "/api/v1/namespaces/default/pods"
 CLAIMS = "/api/v1/namespaces/default/persistentvolumeclaims"
@@ -57,12 +61,27 @@ CONFIGURATION = {
 }
 
 
+@dataclass
+class Wire:
+    """The scheduler's way to the server; `absent`: a path whose next write finds nothing there."""
+
+    server: Handle
+    absent: str = ""
+
+    async def handle(self, request: Request) -> Response:
+        if self.absent and request.method != "GET" and request.path == self.absent:
+            self.absent = ""
+            return Response(404, body=orjson.dumps(Errors.not_found("", "persistentvolumeclaims", "data").status()))
+        return await self.server(request)
+
+
 class Cluster:
     """An API server with a scheduler and hand-made nodes."""
 
-    def __init__(self, api: Api, scheduler: Scheduler) -> None:
+    def __init__(self, api: Api, scheduler: Scheduler, wire: "Wire") -> None:
         self.api = api
         self.scheduler = scheduler
+        self.wire = wire
 
     async def ok(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         status, answer = await self.api.call(method, path, body, **headers)
@@ -128,11 +147,12 @@ async def scheduling(api: Api, name: str = "") -> AsyncIterator[Cluster]:
     """A cluster whose pods are scheduled; with `name`, by one more scheduler of that name."""
     chosen = config.Configuration((config.Profile(name),)) if name else config.parse(CONFIGURATION)
     clock, rng, cache = SystemClock(), random.Random(1), Cache()
-    client = Client(InProcessTransport(api.server.handle, ADMIN), user_agent="kube-scheduler")
+    wire = Wire(api.server.handle)
+    client = Client(InProcessTransport(wire.handle, ADMIN), user_agent="kube-scheduler")
     scheduler = Scheduler(client, cache, clock, rng, chosen)
     tasks = [asyncio.create_task(follow(client, cache, clock, rng)), asyncio.create_task(scheduler.run())]
     try:
-        yield Cluster(api, scheduler)
+        yield Cluster(api, scheduler, wire)
     finally:
         for task in tasks:
             task.cancel()
@@ -304,6 +324,15 @@ async def test_who_waits_for_a_provisioner_keeps_nobody_from_being_bound(
         assert await selected_node(cluster, "data") == "n1"
         await cluster.pod("quick", schedulerName="patient")
         assert await cluster.bound("quick") == "n1"
+
+
+async def test_a_pod_whose_claim_vanishes_while_it_is_bound_is_not_forgotten(cluster: Cluster) -> None:
+    await cluster.node("n1")
+    await late_claim(cluster, "data")
+    cluster.wire.absent = f"{CLAIMS}/data"
+    await cluster.pod("db", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}])
+    assert await selected_node(cluster, "data") == "n1"
+    assert not cluster.wire.absent
 
 
 async def test_a_node_that_a_provisioner_cannot_serve_is_given_up(cluster: Cluster) -> None:

@@ -226,13 +226,10 @@ class Scheduler:
             raise
 
     def _failed(self, waiting: Waiting, error: Exception) -> None:
-        """An action did not go through: back to the queue, unless the pod is gone."""
+        """An action did not go through: back to the queue, out of which the watch takes the pod if it is gone."""
         _log.info("scheduling failed", pod=waiting.pod.key, error=str(error))
         self.state.forget(waiting.pod.key, waiting.pod.pod.metadata.uid)
-        if isinstance(error, ApiError) and error.code == 404:
-            self.state.queue.done(waiting)
-        else:
-            self.state.queue.retry(waiting, self._clock.monotonic())
+        self.state.queue.retry(waiting, self._clock.monotonic())
         self._woken.set()
 
 
