@@ -41,6 +41,13 @@ def only_even_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
 EVEN = Plugin("Even", filter=only_even_nodes)
 
 
+def breaks(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
+    raise KeyError("colour")
+
+
+BROKEN = Plugin("Broken", filter=breaks)
+
+
 def last_by_name(pod: PodInfo, snapshot: Snapshot) -> Placed | Unschedulable:
     return Placed(max(snapshot.nodes))
 
@@ -55,6 +62,10 @@ CONFIGURATION = {
         {
             "schedulerName": "even",
             "plugins": {"multiPoint": {"enabled": [{"name": "Even", "mizzen.dev/python": f"{__name__}:EVEN"}]}},
+        },
+        {
+            "schedulerName": "broken",
+            "plugins": {"multiPoint": {"enabled": [{"name": "Broken", "mizzen.dev/python": f"{__name__}:BROKEN"}]}},
         },
         {"schedulerName": "last", "mizzen.dev/python": f"{__name__}:last_by_name"},
     ],
@@ -194,6 +205,14 @@ async def test_a_scheduler_and_a_plugin_in_python_place_pods_under_their_own_nam
     assert await cluster.bound("two") == "n3"
     event = await cluster.event("two", "Scheduled")
     assert (event["reportingComponent"], event["message"]) == ("last", "Successfully assigned default/two to n3")
+
+
+async def test_a_plugin_that_fails_stops_its_own_pods_alone(cluster: Cluster) -> None:
+    await cluster.node("n1")
+    await cluster.pod("stuck", schedulerName="broken")
+    await cluster.refused("stuck", "0/1 nodes are available: scheduler failed: KeyError('colour').")
+    await cluster.pod("fine")
+    assert await cluster.bound("fine") == "n1"
 
 
 async def test_a_more_important_pod_takes_the_place_of_another(cluster: Cluster) -> None:

@@ -41,6 +41,8 @@ class Profile:
     plugins: tuple[Plugin, ...] = PLUGINS
     preempts: bool = True
     decide: Decide | None = None
+    foreign: bool = False
+    """Whether code of the user's takes part, which may raise whatever it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def _profile(document: Mapping[str, Any], where: str, ignored: Sequence[str] = (
     """A profile. `ignored`: resources that extenders alone look after."""
     name = document.get("schedulerName") or DEFAULT_NAME
     if PYTHON in document:
-        return Profile(name, (), preempts=False, decide=_imported(document[PYTHON], f"{where}.{PYTHON}", Callable))
+        decide = _imported(document[PYTHON], f"{where}.{PYTHON}", Callable)
+        return Profile(name, (), preempts=False, decide=decide, foreign=True)
     arguments = {one.get("name", ""): one.get("args") or {} for one in document.get("pluginConfig") or ()}
     if ignored:
         args = dict(arguments.get("NodeResourcesFit") or {})
@@ -132,7 +135,8 @@ def _profile(document: Mapping[str, Any], where: str, ignored: Sequence[str] = (
     chosen.apply_at(_SCORES, plugins, without_score, without_filter)
     post = (plugins.get("postFilter") or {}).get("disabled") or ()
     kept = not any(one.get("name") in ("*", PREEMPTION) for one in post) and PREEMPTION not in chosen.removed
-    return Profile(name, tuple(chosen.known[one] for one in chosen.active), preempts=kept)
+    active = tuple(chosen.known[one] for one in chosen.active)
+    return Profile(name, active, preempts=kept, foreign=chosen.foreign)
 
 
 @dataclass(slots=True)
@@ -143,6 +147,7 @@ class _Chosen:
     where: str
     active: dict[str, None] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    foreign: bool = False
 
     def apply_everywhere(self, entry: Mapping[str, Any]) -> None:
         for one in entry.get("disabled") or ():
@@ -187,6 +192,7 @@ class _Chosen:
         if PYTHON in entry:
             found = _imported(entry[PYTHON], f"{self.where}: {name}", Plugin)
             self.known[name] = replace(found, name=name)
+            self.foreign = True
         self._name(entry)
         if entry.get("weight") and name in self.known:
             self.known[name] = replace(self.known[name], weight=float(entry["weight"]))

@@ -74,8 +74,8 @@ def find(
     pod: PodInfo, alike: PodClass, why: Unschedulable, snapshot: Snapshot, budgets: Sequence[Budget]
 ) -> Eviction | NoWay:
     """The cheapest way to make room for a pod, or why there is none."""
-    if pod.pod.spec.preemptionPolicy == "Never":
-        return NoWay(why.nodes, of_the_pod="not eligible due to preemptionPolicy=Never.")
+    if why.pod_reason is not None or pod.pod.spec.preemptionPolicy == "Never":
+        return hopeless(pod, why)
     found: list[Eviction] = []
     tried: dict[str, Reject] = {}
     for name, reject in why.reasons.items():
@@ -90,6 +90,12 @@ def find(
         if len(found) == CANDIDATES:
             break
     return min(found, key=Eviction.cost) if found else NoWay(why.nodes, tried)
+
+
+def hopeless(pod: PodInfo, why: Unschedulable) -> NoWay:
+    """What is told of a pod for which no node need be tried."""
+    never = pod.pod.spec.preemptionPolicy == "Never"
+    return NoWay(why.nodes, of_the_pod="not eligible due to preemptionPolicy=Never." if never else "")
 
 
 def _started(pod: PodInfo) -> float:
@@ -115,7 +121,6 @@ def _on_node(
     victims: list[PodInfo] = []
     try:
         if (reject := alike.check(node)) is not None:
-            victims = lower
             return reject
         broken = _breaking(lower, budgets)
         # Spare those first whose removal would break a budget, then the most important, then those that run longest.
@@ -126,8 +131,9 @@ def _on_node(
                 victims.append(one)
         return Eviction(node.name, tuple(victims), sum(1 for one in victims if one.key in broken))
     finally:
-        for one in victims:
-            snapshot.set_pod(one, node.name)
+        for one in lower:
+            if one.key not in node.pods:
+                snapshot.set_pod(one, node.name)
 
 
 def _breaking(pods: Sequence[PodInfo], budgets: Sequence[Budget]) -> set[str]:

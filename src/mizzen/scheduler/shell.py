@@ -116,8 +116,8 @@ class Scheduler:
             began = self._clock.monotonic()
             try:
                 verdict = await self._decide(waiting.pod)
-            except ExtenderError as error:
-                _log.warning("extender failed", pod=waiting.pod.key, error=str(error))
+            except (ExtenderError, ApiError, ConnectionError) as error:
+                _log.warning("extender not asked", pod=waiting.pod.key, error=str(error))
                 self._count(waiting, "error", began)
                 self.state.queue.retry(waiting, self._clock.monotonic())
                 continue
@@ -144,8 +144,8 @@ class Scheduler:
         return verdict
 
     def _decided(self, pod: PodInfo) -> Placed | Unschedulable:
-        """The verdict; a registered Python scheduler that fails, or names no node there is, places nothing."""
-        if self.state.profiles[pod.pod.spec.schedulerName].decide is None:
+        """The verdict; Python code of the user's that fails, or names no node there is, places nothing."""
+        if not self.state.profiles[pod.pod.spec.schedulerName].foreign:
             return self.state.decide(pod)
         nodes = self.state.snapshot.nodes
         try:
@@ -155,6 +155,15 @@ class Scheduler:
         if isinstance(verdict, Placed) and verdict.node not in nodes:
             return Unschedulable(len(nodes), pod_reason=Reject(f"there is no node {verdict.node!r}", resolvable=False))
         return verdict
+
+    def _room(self, pod: PodInfo, why: Unschedulable) -> preemption.Eviction | preemption.NoWay:
+        """How to make room for a pod; Python code of the user's that fails meanwhile makes none."""
+        if not self.state.profiles[pod.pod.spec.schedulerName].foreign:
+            return self.state.make_room(pod, why)
+        try:
+            return self.state.make_room(pod, why)
+        except Exception as error:  # foreign code, as above
+            return preemption.NoWay(why.nodes, of_the_pod=f"plugin failed: {error!r}.")
 
     async def _place(self, waiting: Waiting, assumed: Assumed, began: float) -> None:
         pod = waiting.pod
@@ -189,7 +198,7 @@ class Scheduler:
         pod = waiting.pod
         try:
             leaving = self.state.is_clearing(pod)
-            way = self.state.make_room(pod, why)
+            way = self._room(pod, why)
             self.measures.preemption(len(way.victims) if isinstance(way, preemption.Eviction) else 0)
             text, nominated = why.message, ""
             if isinstance(way, preemption.NoWay):

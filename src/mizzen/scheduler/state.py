@@ -142,6 +142,8 @@ class State:
             return preemption.NoWay(0)
         if self.is_clearing(pod):
             return preemption.NoWay(why.nodes, of_the_pod=LEAVING)
+        if why.pod_reason is not None:
+            return preemption.hopeless(pod, why)
         decider = self._decider(pod)
         way = preemption.find(pod, decider.class_of(pod), why, self.snapshot, budgets(self._cache))
         if isinstance(way, preemption.NoWay):
