@@ -53,7 +53,6 @@ class Extender:
     filter: str = ""
     prioritize: str = ""
     bind: str = ""
-    preempt: str = ""
     weight: float = 1.0
     timeout: float = 30.0
     knows_nodes: bool = False
@@ -231,7 +230,6 @@ def _extender(document: Mapping[str, Any], where: str) -> Extender:
         filter=document.get("filterVerb") or "",
         prioritize=document.get("prioritizeVerb") or "",
         bind=document.get("bindVerb") or "",
-        preempt=document.get("preemptVerb") or "",
         weight=weight or 1.0,
         timeout=_seconds(str(document.get("httpTimeout") or "30s"), f"{where}.httpTimeout"),
         knows_nodes=bool(document.get("nodeCacheCapable")),
