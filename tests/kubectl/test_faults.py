@@ -5,6 +5,7 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 from tests.kubectl.conftest import BUSYBOX, Cluster, Kubectl, eventually
 from tests.kubectl.test_acceptance import CLAIM, sleeper, with_claim
@@ -109,3 +110,24 @@ def test_everything_survives_down_and_up(cluster: Cluster, kubectl: Kubectl) -> 
     assert time.monotonic() - started < 30
     assert kubectl.json("pod", "keeper")["metadata"]["uid"] == uid
     eventually(lambda: kubectl.in_pod("keeper", "cat", "/data/file") == "kept\n")
+
+
+def test_a_node_whose_machine_goes_off_ends_its_pods_in_order_first(cluster: Cluster, kubectl: Kubectl) -> None:
+    node = kubectl.json("nodes")["items"][1]["metadata"]["name"]
+    settings = cluster.data_dir / "kubelet.yaml"
+    settings.write_text(
+        "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nmaxPods: 33\nshutdownGracePeriod: 10s\n"
+    )
+    try:
+        os.kill(cluster.pid(node), signal.SIGKILL)
+        cluster.mizzen("up")
+        eventually(lambda: kubectl.json("node", node)["status"]["allocatable"]["pods"] == "33")
+        kubectl.apply(sleeper("leaving", node))
+        kubectl.ready("leaving")
+        os.kill(cluster.pid(node), signal.SIGPWR)
+        ended = eventually(lambda: kubectl.json("pod", "leaving")["status"].get("reason"))
+        assert ended == "Terminated"
+    finally:
+        settings.unlink()
+        eventually(lambda: not Path(f"/proc/{cluster.pid(node)}").exists())
+        cluster.mizzen("up")

@@ -55,6 +55,7 @@ def rejection(
     allocatable: Mapping[str, int],
     labels: Mapping[str, str],
     taints: Iterable[Mapping[str, str]],
+    unsafe_sysctls: Sequence[str] = (),
 ) -> tuple[str, str] | None:
     """Reason and message, or None when the pod fits; `allocatable` in nanos, with `pods`."""
     if not _fits_node(pod, labels):
@@ -70,7 +71,7 @@ def rejection(
             )
     if (pod.spec.os or {}).get("name", "linux") != "linux":
         return "PodOSNotSupported", f"{_PREFIX}Failed to admit pod as the OS field doesn't match node OS"
-    if (forbidden := _forbidden_sysctl(pod)) is not None:
+    if (forbidden := _forbidden_sysctl(pod, unsafe_sysctls)) is not None:
         return "SysctlForbidden", f"{_PREFIX}{forbidden}"
     present = list(others)
     if "pods" in allocatable and (len(present) + 1) * NANO > allocatable["pods"]:
@@ -111,10 +112,15 @@ def resize_refusal(pod: Pod, others: Iterable[Pod], allocatable: Mapping[str, in
     return "", ""
 
 
-def _forbidden_sysctl(pod: Pod) -> str | None:
+def _is_allowed(name: str, unsafe: Sequence[str]) -> bool:
+    listed = (one.replace("/", ".") for one in unsafe)
+    return any(name.startswith(one[:-1]) if one.endswith("*") else name == one for one in listed)
+
+
+def _forbidden_sysctl(pod: Pod, unsafe: Sequence[str]) -> str | None:
     for one in (pod.spec.securityContext.sysctls or ()) if pod.spec.securityContext is not None else ():
         name = one.name.replace("/", ".")
-        if name not in _SAFE_SYSCTLS:
+        if name not in _SAFE_SYSCTLS and not _is_allowed(name, unsafe):
             return f'forbidden sysctl: "{one.name}" not allowlisted'
         if pod.spec.hostNetwork and name.startswith("net."):
             return f'forbidden sysctl: "{one.name}" not allowed with host net enabled'

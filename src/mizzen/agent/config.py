@@ -40,6 +40,8 @@ class AgentConfig:
     """Taken off capacity to give what is allocatable."""
     max_pods: int = 110
     pod_pids: int = 0
+    unsafe_sysctls: tuple[str, ...] = ()
+    """Sysctls that pods may set beside the safe ones; a star at the end stands for anything."""
     version: str = "v1.37.0"
     provider_id: str = ""
     runtime_handlers: tuple[str, ...] = ()

@@ -249,7 +249,8 @@ class Pods:  # shape: the one owner of all lives on the node
             if slot.life.pod.metadata.uid != pod.metadata.uid and not slot.life.over
         ]
         config = self._tools.config
-        return admission.rejection(pod, others, self._tools.resources.allocatable, self.labels, config.taints)
+        room = self._tools.resources.allocatable
+        return admission.rejection(pod, others, room, self.labels, config.taints, config.unsafe_sysctls)
 
     def _resize_refused(self, pod: Pod, seen: Life) -> tuple[str, str]:
         """Why the resources that a pod asks for now cannot be had; a resize that makes it smaller always can."""

@@ -35,6 +35,12 @@ from mizzen.cluster.config import RuntimeName
 @click.option("--cluster-dns", default="10.96.0.10", show_default=True)
 @click.option("--port", default=10250, show_default=True, help="The port that logs, exec and metrics are served on.")
 @click.option(
+    "--config",
+    "settings",
+    type=click.Path(path_type=Path, exists=True),
+    help="A KubeletConfiguration: reservations, eviction, static pods, shutdown and more.",
+)
+@click.option(
     "--purge", is_flag=True, help="Instead of running: end all containers of this node and remove what they use."
 )
 @click.option(
@@ -56,6 +62,7 @@ def agent(  # shape: one parameter for each option
     pod_cidr: str,
     cluster_dns: str,
     port: int,
+    settings: Path | None,
     purge: bool,
     log_level: str,
 ) -> None:
@@ -87,6 +94,7 @@ def agent(  # shape: one parameter for each option
         pod_cidr=pod_cidr,
         cluster_dns=cluster_dns,
         port=port,
+        settings=settings,
     )
     if purge:
         node.purge(options)

@@ -298,6 +298,8 @@ def _agent(config: ClusterConfig, number: int) -> list[str]:
         "--pod-cidr": config.node_pod_cidr(number),
         "--cluster-dns": config.dns_address,
     }
+    if (settings := config.data_dir / "kubelet.yaml").exists():
+        values["--config"] = settings
     return [*_mizzen(), "agent", *(str(part) for pair in values.items() for part in pair)]
 
 

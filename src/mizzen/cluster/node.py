@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import uvloop
+import yaml
 
 from mizzen.agent import agent as agents
 from mizzen.agent import embedded, external
@@ -28,6 +29,7 @@ from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
 from mizzen.agent.images.policy import Images
+from mizzen.agent.kubeletconfig import configured
 from mizzen.agent.network import routes
 from mizzen.agent.network.nodes import add_local_address, prepare_node
 from mizzen.agent.network.routed import RoutedNetwork
@@ -80,6 +82,8 @@ class Options:
     pod_cidr: str
     cluster_dns: str
     port: int
+    settings: Path | None = None
+    """A KubeletConfiguration with what the options do not say."""
 
 
 def run(options: Options) -> None:
@@ -171,8 +175,17 @@ async def _run(options: Options, dial: Dial | None, tending: Coroutine[None, Non
         listener = Listener(guarded(agent.handle, client, options.name))
         await listener.listen(None, options.port, _serving_context(options))
 
+    async def shut_down(agent: agents.Agent) -> None:
+        _log.info("shutting down", node=options.name)
+        await agent.shut_down()
+        task.cancel()
+
     def ready(agent: agents.Agent) -> None:
         group.create_task(serve(agent))
+        # The machine is about to go off: pods end in order first.
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGPWR, lambda: group.create_task(shut_down(agent), name="shutdown")
+        )
         _log.info("ready", node=options.name, address=address)
         gc.collect()
         gc.freeze()
@@ -200,7 +213,7 @@ async def _purge(options: Options) -> None:
 
 def _agent_config(options: Options, address: str) -> AgentConfig:
     daemon = _own_containerd(options)
-    return AgentConfig(
+    config = AgentConfig(
         node_name=options.name,
         root=options.data_dir,
         images_root=options.images_dir,
@@ -210,6 +223,18 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
         port=options.port,
         cluster_dns=(options.cluster_dns,),
     )
+    return config if options.settings is None else _as_configured(config, options.settings)
+
+
+def _as_configured(config: AgentConfig, file: Path) -> AgentConfig:
+    """What a file says beyond the options. Raises ConfigError."""
+    try:
+        config, unknown = configured(config, yaml.safe_load(file.read_text()))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    if unknown:
+        _log.warning("settings mean nothing here", file=str(file), settings=unknown)
+    return config
 
 
 def _dialer(namespace: int, options: Options) -> Dial | None:

@@ -1,0 +1,104 @@
+"""A node's settings from a KubeletConfiguration: the file that operators of nodes know.
+
+Ref: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mizzen.agent.config import AgentConfig
+from mizzen.machinery import quantity, times
+
+_KIND = ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration")
+Setting = Callable[[AgentConfig, Any], AgentConfig]
+
+
+def configured(config: AgentConfig, document: Any) -> tuple[AgentConfig, tuple[str, ...]]:
+    """The configuration with a document's settings, and the names of those that mean nothing to this agent.
+
+    Raises: ValueError, naming the setting.
+    """
+    if not isinstance(document, dict) or (document.get("apiVersion"), document.get("kind")) != _KIND:
+        raise ValueError(f"not a {_KIND[1]} of {_KIND[0]}")
+    settings = {name: value for name, value in document.items() if name not in {"apiVersion", "kind"}}
+    for name, setting in _SETTINGS.items():  # in this order: one may build on another
+        if settings.get(name) is None:
+            continue
+        try:
+            config = setting(config, settings[name])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{name}: {error}") from error
+    return config, tuple(sorted(name for name in settings if name not in _SETTINGS))
+
+
+def _reserve(config: AgentConfig, amounts: Mapping[str, str]) -> AgentConfig:
+    added = {name: quantity.add(config.reserved.get(name, "0"), amount) for name, amount in amounts.items()}
+    return replace(config, reserved={**config.reserved, **added})
+
+
+def _evict(config: AgentConfig, signals: Mapping[str, str]) -> AgentConfig:
+    fields: dict[str, Any] = {}
+    for signal, bound in signals.items():
+        if signal == "memory.available":
+            fields["memory_available"] = quantity.in_bytes(bound)
+        elif signal in _FRACTIONS:
+            if not bound.endswith("%"):
+                raise ValueError(f"{signal} must be a percentage")
+            fields[_FRACTIONS[signal]] = float(bound[:-1]) / 100
+    return replace(config, thresholds=replace(config.thresholds, **fields))
+
+
+_FRACTIONS = {
+    "nodefs.available": "disk_available",
+    "nodefs.inodesFree": "inodes_available",
+    "pid.available": "pids_available",
+}
+
+
+def _shutdown(config: AgentConfig, total: str) -> AgentConfig:
+    return replace(config, shutdown_grace=times.parse_duration(total))
+
+
+def _shutdown_critical(config: AgentConfig, part: str) -> AgentConfig:
+    critical = times.parse_duration(part)
+    if critical > config.shutdown_grace:
+        raise ValueError("is longer than shutdownGracePeriod, of which it is a part")
+    return replace(config, shutdown_grace=config.shutdown_grace - critical, shutdown_grace_critical=critical)
+
+
+def _taints(config: AgentConfig, taints: list[Mapping[str, str]]) -> AgentConfig:
+    return replace(config, taints=tuple({name: str(value) for name, value in one.items()} for one in taints))
+
+
+def _image_high(config: AgentConfig, percent: int) -> AgentConfig:
+    return replace(config, thresholds=replace(config.thresholds, image_disk_high=float(percent) / 100))
+
+
+def _image_low(config: AgentConfig, percent: int) -> AgentConfig:
+    return replace(config, thresholds=replace(config.thresholds, image_disk_low=float(percent) / 100))
+
+
+_SETTINGS: dict[str, Setting] = {
+    "maxPods": lambda config, value: replace(config, max_pods=int(value)),
+    "podPidsLimit": lambda config, value: replace(config, pod_pids=max(0, int(value))),
+    "systemReserved": _reserve,
+    "kubeReserved": _reserve,
+    "evictionHard": _evict,
+    "imageGCHighThresholdPercent": _image_high,
+    "imageGCLowThresholdPercent": _image_low,
+    "staticPodPath": lambda config, value: replace(config, static_pods=Path(value) if value else None),
+    "containerLogMaxSize": lambda config, value: replace(config, log_size=quantity.in_bytes(value)),
+    "containerLogMaxFiles": lambda config, value: replace(config, log_files=max(2, int(value))),
+    "shutdownGracePeriod": _shutdown,
+    "shutdownGracePeriodCriticalPods": _shutdown_critical,
+    "registerWithTaints": _taints,
+    "allowedUnsafeSysctls": lambda config, value: replace(config, unsafe_sysctls=tuple(value)),
+    "providerID": lambda config, value: replace(config, provider_id=str(value)),
+    "clusterDomain": lambda config, value: replace(config, cluster_domain=str(value)),
+    "resolvConf": lambda config, value: replace(config, host_resolv_conf=Path(value)),
+    "nodeStatusUpdateFrequency": lambda config, value: replace(config, heartbeat=times.parse_duration(value)),
+    "nodeStatusReportFrequency": lambda config, value: replace(config, report_every=times.parse_duration(value)),
+    "nodeLeaseDurationSeconds": lambda config, value: replace(config, lease_seconds=int(value)),
+}
