@@ -134,14 +134,27 @@ async def grpc_health(action: GrpcAction, target: Target, timeout: float) -> Ver
         try:
             answer = bytes(await check(request, timeout=timeout))
         except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                return Verdict(False, f"timeout: health rpc did not complete within {_seconds(timeout)}")
-            return Verdict(False, f"service unhealthy (responded with {error.code().name}: {error.details()})")
+            return Verdict(
+                False, _grpc_words(error.code().name, error.details() or "", f"{host}:{action.port}", timeout)
+            )
     status = answer[1] if len(answer) > 1 and answer[0] == 0x08 else 0
     if status == 1:
         return Verdict(True, "service healthy")
     names = {0: "UNKNOWN", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
     return Verdict(False, f'service unhealthy (responded with "{names.get(status, status)}")')
+
+
+def _grpc_words(code: str, details: str, address: str, timeout: float) -> str:
+    """How a health check that got no answer is told."""
+    match code:
+        case "DEADLINE_EXCEEDED":
+            return f"timeout: health rpc did not complete within {_seconds(timeout)}"
+        case "UNAVAILABLE":
+            return f'error: failed to connect service at "{address}": {details}'
+        case "UNIMPLEMENTED":
+            protocol = "the grpc health protocol (grpc.health.v1.Health)"
+            return f"error: this server does not implement {protocol}: {details}"
+    return "error: health rpc probe failed"
 
 
 def port_number(container: Container, port: int | str) -> int:

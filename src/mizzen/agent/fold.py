@@ -48,6 +48,8 @@ _PULL_DELAY_FIRST, _PULL_DELAY_LIMIT = 10.0, 300.0
 _SETUP_DELAY_FIRST, _SETUP_DELAY_LIMIT = 1.0, 120.0
 _CONFIG_RETRY = 5.0
 _SHOWN_AS_ERROR = 2.0
+_REJECTED = "Pod was rejected: "
+"""What the status says before the reason; the event does not."""
 
 
 def fold(life: Life, event: Happening, now: float) -> Folded:
@@ -61,7 +63,7 @@ def fold(life: Life, event: Happening, now: float) -> Folded:
             return replace(life, ending=replace(ending, deadline=deadline, deleted=True, removed=True)), ()
         case Rejected(reason, message):
             ending = Ending(reason, message, now, rejected=True)
-            return replace(life, ending=ending), (Emit("Warning", reason, message),)
+            return replace(life, ending=ending), (Emit("Warning", reason, message.removeprefix(_REJECTED)),)
         case Evicted(reason, message, grace):
             if life.ending is not None:
                 return life, ()

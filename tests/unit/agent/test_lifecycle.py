@@ -338,3 +338,10 @@ def test_a_pod_whose_set_up_keeps_failing_is_deleted_at_once_and_what_is_left_of
     known = msgspec.structs.replace(pod, status={"startTime": "2023-11-14T22:13:20Z"})
     again = revival.begin(msgspec.structs.replace(known, metadata=deleted(pod, 30).pod.metadata), NOW)
     assert lifecycle.step(again, life.PodChanged(deleted(pod, 30).pod), NOW)[1] == (life.CloseSandbox("u"),)
+
+
+def test_the_event_of_a_rejection_says_the_reason_alone() -> None:
+    text = "Pod was rejected: Node didn't have enough resource: cpu, requested: 2, used: 0, capacity: 1"
+    state, told = led(a_pod(), life.Rejected("OutOfcpu", text))
+    assert told[0] == life.Emit("Warning", "OutOfcpu", text.removeprefix("Pod was rejected: "))
+    assert status_of(state, SHOWN, None, NOW)["message"] == text

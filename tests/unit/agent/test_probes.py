@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mizzen.agent.actions import Target, Verdict, get
+from mizzen.agent.actions import Target, Verdict, get, grpc_health
 from mizzen.agent.probes import warning_of
-from mizzen.api.views.podspec import Container, HttpGet
+from mizzen.api.views.podspec import Container, GrpcAction, HttpGet
 
 
 @asynccontextmanager
@@ -55,3 +55,8 @@ def test_an_error_of_the_probe_itself_is_told_as_such() -> None:
     text = "Liveness probe errored and resulted in unknown state: no such container"
     assert warning_of("liveness", Verdict(False, "no such container", "error")) == ("Unhealthy", text)
     assert warning_of("liveness", Verdict(True, "")) is None
+
+
+async def test_a_health_service_that_cannot_be_reached_is_named() -> None:
+    verdict = await grpc_health(GrpcAction(port=1), Target(Container(name="c"), "id", "127.0.0.1"), 5.0)
+    assert not verdict.ok and verdict.output.startswith('error: failed to connect service at "127.0.0.1:1": ')
