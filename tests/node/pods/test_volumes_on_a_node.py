@@ -12,10 +12,10 @@ from mizzen.agent.volumes import teardown
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, SECRETS
 
 
-async def bound(node: Node, name: str, more: dict[str, object]) -> None:
+async def bound(node: Node, name: str, more: dict[str, object], mode: str = "ReadWriteOnce") -> None:
     """A persistent volume of this node, and a claim that is bound to it."""
     term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}]}
-    shared = {"accessModes": ["ReadWriteOnce"], "volumeMode": more.get("volumeMode", "Filesystem")}
+    shared = {"accessModes": [mode], "volumeMode": more.get("volumeMode", "Filesystem")}
     affinity = {"required": {"nodeSelectorTerms": [term]}}
     spec = {**shared, "capacity": {"storage": "1Gi"}, "nodeAffinity": affinity, **more}
     volume = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec}
@@ -195,3 +195,19 @@ async def test_files_of_a_secret_are_as_closed_as_they_are_told_to_be(node: Node
     group = {"securityContext": {"fsGroup": 1001, "runAsUser": 1000}}
     await node.create("closed", one, volumes=[{"name": "s", "secret": source}], restartPolicy="Never", **group)
     assert node.log(await node.until("closed", phase("Succeeded"))) == "440 1001\n640 1001\na"
+
+
+async def test_a_claim_for_one_pod_is_refused_to_a_second_one_until_the_first_has_gone(
+    crun_node: Node, tmp_path: Path
+) -> None:
+    await bound(crun_node, "sole", {"local": {"path": str(tmp_path)}}, "ReadWriteOncePod")
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "sole"}}]
+    mounts = [{"name": "d", "mountPath": "/d"}]
+    await crun_node.create("first", {"volumeMounts": mounts}, volumes=volumes)
+    await crun_node.running_pod("first")
+    await crun_node.create("second", {"volumeMounts": mounts}, volumes=volumes)
+    text = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+    events = await eventually(lambda: crun_node.events("second"))
+    assert events[0] == ("FailedMount", f'MountVolume.SetUp failed for volume "d" : {text}')
+    await crun_node.delete("first")
+    await crun_node.running_pod("second")

@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim, Pod
+from mizzen.api.views.core import Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.storage import VolumeAttachment
 from mizzen.client.cache import Cache
-from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
+from mizzen.client.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
 from mizzen.controllers.volumes import attach, binder
 from mizzen.reconcile.plan import Create, Delete, Patch
 
@@ -122,3 +122,20 @@ def test_a_volume_for_one_node_is_attached_to_one(mode: str, there: tuple[str, .
     told = {node: [note.reason for note in plan.notes] for node, plan in plans.items()}
     waiting = {"n1", "n2"} - {*gets, *there}
     assert told == {node: ["FailedAttachVolume"] if node in waiting else [] for node in ("n1", "n2")}
+
+
+def test_a_node_that_is_silent_for_long_loses_the_volumes_it_has_mounted() -> None:
+    seen = attach.Snapshot("n", (), (attachment("csi-1", "a"),), frozenset({"a"}), silent_since=1000.0)
+    early = attach.reconcile(seen, 1000.0 + 100)
+    assert (early.actions, early.requeue_after) == ((), 261.0)
+    late = attach.reconcile(seen, 1000.0 + 361)
+    assert [type(one) for one in late.actions] == [Delete]
+
+
+def test_when_a_node_fell_silent_is_read_from_its_condition() -> None:
+    cache = Cache()
+    for name, status in (("well", "True"), ("ill", "Unknown")):
+        ready = {"type": "Ready", "status": status, "lastTransitionTime": "1970-01-01T00:01:40Z"}
+        node = {"metadata": {"name": name}, "status": {"conditions": [ready]}}
+        cache.of(NODES, Node).put(msgspec.convert(node, Node))
+    assert [attach.observe(cache, name).silent_since for name in ("well", "ill", "none")] == [None, 100.0, None]

@@ -62,6 +62,8 @@ class Volumes:
         self._clock = clock
         self._certificates = Certificates(client, clock, drivers.node)
         self._mounts: dict[str, Mount] = {}
+        self._sole: dict[tuple[str, str], str] = {}
+        """Claims for one pod at a time, by namespace and name: the uid of that pod."""
         self._version = itertools.count()
 
     def of(self, uid: str) -> Mapping[str, Mounted]:
@@ -129,6 +131,7 @@ class Volumes:
             await asyncio.to_thread(teardown.remove, home / part)
         self._images.let_go(uid)
         self._certificates.forget(uid)
+        self._sole = {claim: holder for claim, holder in self._sole.items() if holder != uid}
 
     def subpath(self, uid: str, volume: str, sub: str, container: str, index: int) -> Path:
         """A safe mount source for a path inside a volume. Raises VolumeFailure."""
@@ -153,6 +156,10 @@ class Volumes:
             raise VolumeFailure(f"error processing PVC {namespace}/{claim}: {error}") from error
         if (found.get("status") or {}).get("phase") != "Bound" or not found["spec"].get("volumeName"):
             raise VolumeFailure(f"error processing PVC {namespace}/{claim}: PVC is not bound")
+        if "ReadWriteOncePod" in (found["spec"].get("accessModes") or ()):
+            uid = pod.metadata.uid
+            if self._sole.setdefault((namespace, claim), uid) != uid:
+                raise VolumeFailure("volume uses the ReadWriteOncePod access mode and is already in use by another pod")
         try:
             return found, await self._client.get(PERSISTENT_VOLUMES, found["spec"]["volumeName"], view=dict)
         except ApiError as error:

@@ -24,6 +24,7 @@ from mizzen.controllers.pods import is_finished
 from mizzen.controllers.status import created_at
 from mizzen.controllers.volumes.binder import BY_VOLUME
 from mizzen.controllers.volumes.protection import BY_CLAIM_USED, POD, claims_of
+from mizzen.machinery import times
 from mizzen.reconcile.controller import Controller, Watch, own
 from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Plan
 
@@ -35,6 +36,8 @@ BY_ATTACHED_NODE: Index[VolumeAttachment] = Index("node", lambda one: (one.spec.
 BY_ATTACHED_VOLUME: Index[VolumeAttachment] = Index("volume", lambda one: (one.spec.source.persistentVolumeName,))
 _SHARED_MODES = {"ReadOnlyMany", "ReadWriteMany"}
 _LOOK_AGAIN = 15.0
+_UNMOUNT_PATIENCE = 360.0
+"""How long a node that is not ready is waited for, in seconds, before its volumes are detached all the same."""
 _MULTI_ATTACH = (
     'Multi-Attach error for volume "{name}" Volume is already exclusively attached to one node and can\'t be attached '
     "to another"
@@ -51,6 +54,8 @@ class Snapshot:
     mounted: frozenset[str | None]
     taken: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)
     """Volumes for one node that another node has (or gets first), and the pods here that wait for them."""
+    silent_since: float | None = None
+    """Since when the node is not ready; None while it is."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot:
@@ -74,7 +79,15 @@ def observe(cache: Cache, key: str) -> Snapshot:
     attachments = cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, key)
     taken = {name: tuple(users[name]) for name, volume in needed.items() if _is_taken(cache, key, volume)}
     mounted = frozenset(_mounted(cache, key, attachments))
-    return Snapshot(key, tuple(needed.values()), tuple(attachments), mounted, taken)
+    return Snapshot(key, tuple(needed.values()), tuple(attachments), mounted, taken, _silent_since(cache, key))
+
+
+def _silent_since(cache: Cache, node: str) -> float | None:
+    found = cache.of(NODES, Node).get("", node)
+    ready = next((one for one in found.status.conditions if one.type == "Ready"), None) if found is not None else None
+    if ready is None or ready.status == "True":
+        return None
+    return times.parse(ready.lastTransitionTime) if ready.lastTransitionTime else 0.0
 
 
 def _is_taken(cache: Cache, node: str, volume: PersistentVolume) -> bool:
@@ -110,6 +123,9 @@ def _mounted(cache: Cache, node: str, attachments: Iterable[VolumeAttachment]) -
 def reconcile(seen: Snapshot, now: float) -> Plan:
     have = {one.spec.source.persistentVolumeName: one for one in seen.attachments}
     needed = {volume.metadata.name for volume in seen.volumes}
+    patience = 0.0 if seen.silent_since is None else seen.silent_since + _UNMOUNT_PATIENCE - now
+    # A node that is silent for long is not waited for: nobody else could have its volumes otherwise.
+    mounted = seen.mounted if seen.silent_since is None or patience > 0 else frozenset()
     actions: list[Action] = []
     for volume in seen.volumes:
         if volume.metadata.name in have or volume.metadata.name in seen.taken or volume.spec.csi is None:
@@ -134,7 +150,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         if name is not None
         and one.metadata.name.startswith(OWN_NAMES)
         and name not in needed
-        and name not in seen.mounted
+        and name not in mounted
         and not one.metadata.deleting
     )
     notes = tuple(
@@ -142,7 +158,9 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         for name, pods in seen.taken.items()
         for pod in pods
     )
-    return Plan(tuple(actions), notes, _LOOK_AGAIN if notes else None) if actions or notes else NOTHING
+    waits = [one for name, one in have.items() if name in mounted and name not in needed]
+    again = _LOOK_AGAIN if notes else patience + 1.0 if waits and patience > 0 else None
+    return Plan(tuple(actions), notes, again) if actions or notes or again else NOTHING
 
 
 def _node_of_pod(_cache: Cache, pod: Pod) -> Iterable[str]:
@@ -161,7 +179,13 @@ def _nodes_of_attachment(cache: Cache, one: VolumeAttachment) -> Iterable[str]:
 
 
 def _node_concerns(old: Node, new: Node) -> bool:
-    return old.status.volumesInUse != new.status.volumesInUse or old.spec.taints != new.spec.taints
+    if old.status.volumesInUse != new.status.volumesInUse or old.spec.taints != new.spec.taints:
+        return True
+    return _readiness(old) != _readiness(new)
+
+
+def _readiness(node: Node) -> str:
+    return next((one.status for one in node.status.conditions if one.type == "Ready"), "")
 
 
 def _nodes_of_volume(cache: Cache, volume: PersistentVolume) -> Iterable[str]:
