@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from mizzen.api.views.core import Node, PersistentVolume, PersistentVolumeClaim, Pod
-from mizzen.api.views.storage import VolumeAttachment
+from mizzen.api.views.storage import VolumeAttachment, VolumeAttachmentStatus
 from mizzen.client.cache import Cache
 from mizzen.client.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
 from mizzen.controllers.volumes import attach, binder
@@ -139,3 +139,17 @@ def test_when_a_node_fell_silent_is_read_from_its_condition() -> None:
         node = {"metadata": {"name": name}, "status": {"conditions": [ready]}}
         cache.of(NODES, Node).put(msgspec.convert(node, Node))
     assert [attach.observe(cache, name).silent_since for name in ("well", "ill", "none")] == [None, 100.0, None]
+
+
+def test_a_node_shows_what_is_attached_to_it() -> None:
+    cache = world("ReadWriteOnce", attachment("csi-1", "a", "n1"))
+    cache.of(NODES, Node).put(msgspec.convert({"metadata": {"name": "n1"}}, Node))
+    assert attach.reconcile(attach.observe(cache, "n1"), 0).actions == ()
+    done = msgspec.structs.replace(attachment("csi-1", "a", "n1"), status=VolumeAttachmentStatus(attached=True))
+    cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).put(done)
+    shown = [{"name": "kubernetes.io/csi/disk^h-a", "devicePath": ""}]
+    patch = Patch(NODES, "", "n1", {"status": {"volumesAttached": shown}}, subresource="status")
+    assert attach.reconcile(attach.observe(cache, "n1"), 0).actions == (patch,)
+    node = {"metadata": {"name": "n1"}, "status": {"volumesAttached": shown}}
+    cache.of(NODES, Node).put(msgspec.convert(node, Node))
+    assert attach.reconcile(attach.observe(cache, "n1"), 0).actions == ()

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mizzen.api.views.core import Node, PersistentVolume, PersistentVolumeClaim, Pod
+from mizzen.api.views.core import CSIVolumeSource, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.storage import CSIDriver, VolumeAttachment
 from mizzen.client.cache import BY_NODE, Cache, Index
 from mizzen.client.resources import (
@@ -25,8 +25,9 @@ from mizzen.controllers.status import created_at
 from mizzen.controllers.volumes.binder import BY_VOLUME
 from mizzen.controllers.volumes.protection import BY_CLAIM_USED, POD, claims_of
 from mizzen.machinery import times
+from mizzen.machinery.errors import Object
 from mizzen.reconcile.controller import Controller, Watch, own
-from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Plan
+from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Patch, Plan
 
 OWN_NAMES = "csi-"
 """Attachments of other names are somebody else's and stay."""
@@ -56,6 +57,10 @@ class Snapshot:
     """Volumes for one node that another node has (or gets first), and the pods here that wait for them."""
     silent_since: float | None = None
     """Since when the node is not ready; None while it is."""
+    attached: tuple[str, ...] = ()
+    """What is attached by now, as a node's status names volumes."""
+    shown: tuple[str, ...] | None = None
+    """What the node's status says of that; None when there is no node."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot:
@@ -79,7 +84,22 @@ def observe(cache: Cache, key: str) -> Snapshot:
     attachments = cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, key)
     taken = {name: tuple(users[name]) for name, volume in needed.items() if _is_taken(cache, key, volume)}
     mounted = frozenset(_mounted(cache, key, attachments))
-    return Snapshot(key, tuple(needed.values()), tuple(attachments), mounted, taken, _silent_since(cache, key))
+    found = cache.of(NODES, Node).get("", key)
+    shown = tuple(one.name for one in found.status.volumesAttached) if found is not None else None
+    there = tuple(sorted(_attached(cache, attachments)))
+    silent = _silent_since(cache, key)
+    return Snapshot(key, tuple(needed.values()), tuple(attachments), mounted, taken, silent, there, shown)
+
+
+def _attached(cache: Cache, attachments: Iterable[VolumeAttachment]) -> Iterable[str]:
+    for one in attachments:
+        volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", one.spec.source.persistentVolumeName or "")
+        if one.status.attached and volume is not None and volume.spec.csi is not None:
+            yield _unique_name(volume.spec.csi)
+
+
+def _unique_name(csi: CSIVolumeSource) -> str:
+    return f"kubernetes.io/csi/{csi.driver}^{csi.volumeHandle}"
 
 
 def _silent_since(cache: Cache, node: str) -> float | None:
@@ -116,7 +136,7 @@ def _mounted(cache: Cache, node: str, attachments: Iterable[VolumeAttachment]) -
         name = one.spec.source.persistentVolumeName or ""
         volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", name)
         csi = volume.spec.csi if volume is not None else None
-        if csi is not None and f"kubernetes.io/csi/{csi.driver}^{csi.volumeHandle}" in in_use:
+        if csi is not None and _unique_name(csi) in in_use:
             yield name
 
 
@@ -153,6 +173,10 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         and name not in mounted
         and not one.metadata.deleting
     )
+    if seen.shown is not None and seen.shown != seen.attached:
+        listed = [{"name": name, "devicePath": ""} for name in seen.attached]
+        change: Object = {"status": {"volumesAttached": listed or None}}
+        actions.append(Patch(NODES, "", seen.node, change, subresource="status"))
     notes = tuple(
         Note(about(pod.metadata, POD), "FailedAttachVolume", _MULTI_ATTACH.format(name=name), "Warning")
         for name, pods in seen.taken.items()
