@@ -15,6 +15,7 @@ import grpc
 import orjson
 
 from mizzen.agent.runtime import syscalls
+from mizzen.agent.volumes import teardown
 from mizzen.wire import csi
 
 NODE_ID = "the-drivers-name-of-the-node"
@@ -69,6 +70,8 @@ class Driver:
             source = str(self.store / request["volume_id"])
             Path(source).mkdir(exist_ok=True)
         target.mkdir(exist_ok=True)
+        if teardown.is_mounted(target):  # to publish again changes nothing here
+            return {}
         syscalls.bind(source, str(target), read_only=bool(request["readonly"]))
         return {}
 

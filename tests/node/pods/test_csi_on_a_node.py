@@ -76,6 +76,13 @@ class Driver:
         lines = path.read_bytes().splitlines() if path.exists() else []
         return [request for call, request in map(orjson.loads, lines) if call == name]
 
+    async def tend(self, name: str) -> None:
+        """What the agent does for a running pod now and then."""
+        assert self.node.running is not None
+        life = self.node.running.pods.find("default", name)
+        assert life is not None
+        await self.node.running.tools.volumes.tend(life.pod)
+
     async def called(self, name: str) -> None:
         """Return once a call has been made."""
 
@@ -239,7 +246,27 @@ async def test_a_volume_that_has_grown_is_grown_on_the_node_and_the_claim_says_s
     assert [one["capacity_range"]["required_bytes"] for one in driver.calls("NodeExpandVolume")] == [2 << 30]
     claim = await driver.node.client.get(PERSISTENT_VOLUME_CLAIMS, "grows", "default", view=dict)
     assert claim["status"]["capacity"] == {"storage": "2Gi"}
+    await driver.node.client.patch(PERSISTENT_VOLUMES, "grows", {"spec": {"capacity": {"storage": "3Gi"}}})
+    pending = [{"type": "FileSystemResizePending", "status": "True", "lastTransitionTime": None, "reason": ""}]
+    status = {"conditions": pending, "allocatedResourceStatuses": {"storage": "NodeResizePending"}}
+    kind = PERSISTENT_VOLUME_CLAIMS
+    await driver.node.client.patch(kind, "grows", {"status": status}, "default", subresource="status")
+    await driver.tend("big")
+    assert driver.calls("NodeExpandVolume")[1]["capacity_range"]["required_bytes"] == 3 << 30
+    claim = await driver.node.client.get(PERSISTENT_VOLUME_CLAIMS, "grows", "default", view=dict)
+    assert claim["status"] == {"phase": "Bound", "capacity": {"storage": "3Gi"}}
     await driver.node.delete("big")
+
+
+async def test_a_driver_that_wants_to_publishes_a_running_pods_volume_again(driver: Driver) -> None:
+    await driver.start(requiresRepublish=True)
+    volumes = [{"name": "v", "csi": {"driver": NAME}}]
+    await driver.node.create("fresh", {"volumeMounts": MOUNT}, volumes=volumes)
+    await driver.node.running_pod("fresh")
+    await driver.tend("fresh")
+    first, again = driver.calls("NodePublishVolume")
+    assert first == again
+    await driver.node.delete("fresh")
 
 
 async def test_what_the_driver_answers_is_the_reason_that_the_pod_waits(driver: Driver) -> None:
