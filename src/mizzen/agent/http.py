@@ -121,7 +121,8 @@ async def _answer(reader: asyncio.StreamReader, method: str) -> Answer:
     for line in head[1:]:
         name, colon, value = line.partition(":")
         if colon:
-            headers[name.strip().lower()] = value.strip()
+            key = name.strip().lower()
+            headers[key] = f"{headers[key]}, {value.strip()}" if key in headers else value.strip()
     return Answer(status, headers, _body(reader, headers, empty=method == "HEAD" or status in {204, 304}))
 
 

@@ -33,6 +33,8 @@ class Registry:
         self.whole = False
         """Answers do not stop half-way."""
         self.forms: list[str] = []
+        self.offers_both = False
+        """Passwords are offered beside tokens (and not taken)."""
         self.promised = ""
         self.logins: list[str] = []
 
@@ -60,8 +62,9 @@ class Registry:
             self.forms.append((await reader.read(int(headers.get("content-length", 0)))).decode())
             answer(writer, 200, orjson.dumps({"token": "open-sesame"}))
         elif headers.get("authorization") != "bearer open-sesame":
-            challenge = f'Bearer realm="http://{self.address}/token",service="tests",scope="repository:a:pull"'
-            answer(writer, 401, b"", f"www-authenticate: {challenge}\r\n")
+            challenge = f'Bearer realm="http://{self.address}/token",service=tests,scope="repository:a:pull"'
+            other = 'www-authenticate: Basic realm="tests"\r\n'
+            answer(writer, 401, b"", f"www-authenticate: {challenge}\r\n{other if self.offers_both else ''}")
         elif "/manifests/" in path:
             answer(writer, 200, self.manifest)
         elif path.endswith(digest(self.config)):
@@ -192,3 +195,9 @@ def test_plain_http_is_for_loopback_and_for_whom_the_owner_says() -> None:
     assert Session(image, settings={"lab:5000": Settings(http=True)}).endpoints() == ["http://lab:5000"]
     assert Session(reference.parse("localhost:5000/a:1")).endpoints() == ["http://localhost:5000"]
     assert Session(reference.parse("nginx")).endpoints() == ["https://registry-1.docker.io"]
+
+
+async def test_of_several_ways_to_get_in_the_token_is_taken(registry: Registry, tmp_path: Path) -> None:
+    registry.offers_both = registry.whole = True
+    image = await Puller(ImageStore(tmp_path)).pull(reference.parse(f"{registry.address}/a:1"))
+    assert image.id == digest(registry.config)

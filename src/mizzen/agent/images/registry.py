@@ -26,7 +26,9 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 _REDIRECTS = {301, 302, 303, 307, 308}
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_CHALLENGE = re.compile(r'(\w+)=(?:"([^"]*)"|([^\s,"]+))')
+_NEXT_WAY = re.compile(r",\s*\w+\s+(?=\w+=)")
+_BEARER = re.compile(r"(?:^|,\s*)bearer\s", re.IGNORECASE)
 
 
 class PullFailure(Exception):
@@ -67,6 +69,8 @@ class Registry:
                         declared = answer.headers.get("content-type", "").split(";")[0].strip()
                         return body, orjson.loads(body).get("mediaType") or declared
                     failure = self._refused(answer.status)
+            except PullFailure as error:
+                failure = error  # of this one alone: the next may know better
             except (http.HttpFailure, orjson.JSONDecodeError) as error:
                 failure = PullFailure(f'failed to resolve reference "{self.image}": {error}')
         raise failure
@@ -84,7 +88,7 @@ class Registry:
                         yield answer
                         return
                     failure = self._refused(answer.status)
-            except http.HttpFailure as error:
+            except (http.HttpFailure, PullFailure) as error:
                 if handed:
                     raise  # it broke off while it was read: the next attempt goes on there
                 failure = PullFailure(str(error))
@@ -130,12 +134,13 @@ class Registry:
         return Credential(host, own.username, own.password) if own.username else None
 
     async def _authorize(self, host: str, challenge: str) -> str:
-        kind, _, rest = challenge.partition(" ")
+        bearer = _BEARER.search(challenge)  # of several ways a token is the one that all registries mean
         login = self._login(host)
         basic = _basic(login) if login is not None else ""
-        if kind.lower() == "basic":
+        if bearer is None:
             return basic
-        asked = dict(_CHALLENGE.findall(rest))
+        own = _NEXT_WAY.split(challenge[bearer.end() :])[0]
+        asked = {key: quoted or plain for key, quoted, plain in _CHALLENGE.findall(own)}
         if "realm" not in asked:
             return basic
         scope = asked.get("scope") or f"repository:{self.image.repository}:pull"
