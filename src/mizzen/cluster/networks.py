@@ -28,7 +28,7 @@ def create(config: ClusterConfig) -> None:
         node = nodes.NodeNetwork(config.node_name(number), address, ipaddress.IPv4Network(config.node_pod_cidr(number)))
         nodes.create_node_namespace(config.tag, node, gateway.ip)
     inner = [ipaddress.IPv4Network(cidr) for cidr in (config.node_cidr, config.pod_cidr)]
-    nodes.masquerade(config.tag, inner)
+    nodes.connect_outside(config.tag, inner, (ipaddress.IPv4Network(config.service_cidr),))
     if config.load_balancer_pool:
         nodes.route_by_way_of(
             config.tag, ipaddress.IPv4Network(config.load_balancer_pool), ipaddress.IPv4Address(config.node_address(1))

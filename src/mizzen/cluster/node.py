@@ -49,6 +49,7 @@ from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.rootless import outside
 from mizzen.cluster.rootless.enter import dial_socket
 from mizzen.dns import shell as dns
+from mizzen.dns.forward import machine_resolv_conf
 from mizzen.machinery.errors import ApiError
 from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.server import Listener
@@ -222,6 +223,7 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
         cri_socket=daemon.socket if daemon is not None else options.cri_socket,
         port=options.port,
         cluster_dns=(options.cluster_dns,),
+        host_resolv_conf=machine_resolv_conf(),
     )
     return config if options.settings is None else _as_configured(config, options.settings)
 

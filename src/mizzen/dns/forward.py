@@ -23,13 +23,18 @@ def upstreams(resolv_conf: str) -> tuple[Address, ...]:
     return tuple((found[1], 53) for found in words if len(found) >= 2 and found[0] == "nameserver")
 
 
-def machine_upstreams(path: Path = Path("/etc/resolv.conf")) -> tuple[Address, ...]:
-    """The resolvers of this machine; behind systemd's stub, the ones that it asks itself."""
-    real = Path("/run/systemd/resolve/resolv.conf")
+def machine_upstreams() -> tuple[Address, ...]:
+    """The resolvers of this machine."""
+    path = machine_resolv_conf()
+    return upstreams(path.read_text()) if path.exists() else ()
+
+
+def machine_resolv_conf(
+    path: Path = Path("/etc/resolv.conf"), real: Path = Path("/run/systemd/resolve/resolv.conf")
+) -> Path:
+    """What names the machine's resolvers; behind systemd's stub, which other networks do not reach, those it asks."""
     found = upstreams(path.read_text()) if path.exists() else ()
-    if any(ip.startswith("127.0.0.53") for ip, _ in found) and real.exists():
-        return upstreams(real.read_text())
-    return found
+    return real if any(ip == "127.0.0.53" for ip, _ in found) and real.exists() else path
 
 
 class _Exchange(asyncio.DatagramProtocol):

@@ -10,6 +10,8 @@ from mizzen.agent.network.netlink import Netlink
 from mizzen.agent.network.routed import RoutedNetwork
 from mizzen.net.nftables import Ruleset
 
+SERVICES = IPv4Network("10.96.0.0/16")
+
 
 def test_pods_reach_each_other_on_one_node_and_across_nodes(two_nodes: World) -> None:
     one, two = two_nodes.nodes
@@ -98,13 +100,28 @@ def test_pods_reach_the_outside_behind_the_machines_address(two_nodes: World) ->
         far.add_address(far.need("eth0").index, IPv4Interface("192.0.2.2/24"))
         far.set_up(far.need("eth0").index)
     outside.serve_tcp(80)
-    two_nodes.on_machine(lambda: nodes.masquerade(two_nodes.cluster, (PODS, GATEWAY.network)))
+    two_nodes.on_machine(lambda: nodes.connect_outside(two_nodes.cluster, (PODS, GATEWAY.network), (SERVICES,)))
     node, other = two_nodes.nodes
     pod, peer = two_nodes.add_pod(node, "a"), two_nodes.add_pod(other, "b")
     peer.serve_tcp(80)
     assert pod.get("192.0.2.2", 80) == ("outside", "192.0.2.1")
     assert get(node.netns, "192.0.2.2", 80) == ("outside", "192.0.2.1")
     assert pod.get(peer.ip, 80) == ("b", pod.ip)
+
+
+def test_a_virtual_address_that_nobody_serves_is_refused_and_does_not_leave_the_machine(two_nodes: World) -> None:
+    outside = two_nodes.namespace("outside")
+    with Netlink(two_nodes.machine) as net, Netlink(outside.netns) as far:
+        with outside.netns.open() as fd:
+            net.add_veth("wan", "eth0", fd.fileno())
+        net.set_route(SERVICES, index=net.need("wan").index)
+        far.add_address(far.need("eth0").index, IPv4Interface("10.96.0.99/16"))
+        far.set_up(far.need("eth0").index)
+    outside.serve_tcp(80)
+    two_nodes.on_machine(lambda: nodes.connect_outside(two_nodes.cluster, (PODS, GATEWAY.network), (SERVICES,)))
+    pod = two_nodes.add_pod(two_nodes.nodes[0], "a")
+    with pytest.raises(ConnectionRefusedError):
+        pod.get("10.96.0.99", 80)
 
 
 def test_creating_everything_twice_changes_nothing(two_nodes: World) -> None:
@@ -121,7 +138,7 @@ def test_two_clusters_do_not_disturb_each_other(two_nodes: World) -> None:
     shorter = two_nodes.cluster[:-2]
     assert two_nodes.cluster.startswith(f"{shorter}-")
     two_nodes.on_machine(lambda: nodes.create_bridge(shorter, IPv4Interface("172.31.8.1/24")))
-    two_nodes.on_machine(lambda: nodes.masquerade(shorter, (IPv4Network("10.88.0.0/16"),)))
+    two_nodes.on_machine(lambda: nodes.connect_outside(shorter, (IPv4Network("10.88.0.0/16"),)))
     two_nodes.on_machine(lambda: nodes.delete_cluster(shorter))
     assert all(node.netns.exists() for node in two_nodes.nodes)
     pod = two_nodes.add_pod(two_nodes.nodes[0], "a")

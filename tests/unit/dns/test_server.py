@@ -2,6 +2,7 @@ import asyncio
 import random
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import dnslib
 import pytest
@@ -12,7 +13,7 @@ from mizzen.api.views.discovery import EndpointSlice
 from mizzen.base.clock import SystemClock, VirtualClock
 from mizzen.client.cache import Cache
 from mizzen.client.resources import ENDPOINT_SLICES, SERVICES
-from mizzen.dns.forward import Forwarder, upstreams
+from mizzen.dns.forward import Forwarder, machine_resolv_conf, upstreams
 from mizzen.dns.server import Server, listen
 from mizzen.dns.shell import Follower
 from mizzen.dns.zone import Zone
@@ -157,6 +158,16 @@ async def test_nonsense_is_answered_with_a_format_error_or_not_at_all(server: Dn
     assert dnslib.DNSRecord.parse(answer).header.rcode == 1
     server.services.put(service("web", "10.96.0.5"))
     assert rdata(await server.ask(WEB)) == ["10.96.0.5"]
+
+
+def test_behind_the_stub_of_systemd_the_real_resolvers_count(tmp_path: Path) -> None:
+    stub, real = tmp_path / "stub", tmp_path / "real"
+    stub.write_text("nameserver 127.0.0.53\n")
+    assert machine_resolv_conf(stub, real) == stub
+    real.write_text("nameserver 192.0.2.1\n")
+    assert machine_resolv_conf(stub, real) == real
+    stub.write_text("nameserver 192.0.2.9\n")
+    assert machine_resolv_conf(stub, real) == stub
 
 
 def test_the_resolvers_of_a_machine_are_read_in_order() -> None:

@@ -106,14 +106,18 @@ def add_local_address(address: str) -> None:
         net.add_address(loopback.index, IPv4Interface(f"{address}/32"))
 
 
-def masquerade(cluster: str, sources: Sequence[IPv4Network], inner: Sequence[IPv4Network] = ()) -> None:
-    """Let these addresses reach everything but the inner networks behind the machine's own address.
+def connect_outside(cluster: str, sources: Sequence[IPv4Network], virtual: Sequence[IPv4Network] = ()) -> None:
+    """Let these addresses reach everything but one another behind the machine's own address.
 
-    `inner` is added to the sources: cluster addresses stay as they are when talking to one another.
+    What is sent to a virtual address that no node has translated is refused: it must not leave the machine.
     """
     ranges = ", ".join(sorted(str(one) for one in sources))
-    kept = ", ".join(sorted({str(one) for one in (*sources, *inner)}))
     table = table_name(cluster)
+    refusal = "".join(
+        f"    ip saddr {{ {ranges} }} ip daddr {one} meta l4proto tcp reject with tcp reset\n"
+        f"    ip saddr {{ {ranges} }} ip daddr {one} reject with icmp type port-unreachable\n"
+        for one in virtual
+    )
     ruleset = Ruleset()
     try:
         ruleset.apply(
@@ -121,7 +125,11 @@ def masquerade(cluster: str, sources: Sequence[IPv4Network], inner: Sequence[IPv
             f"table ip {table} {{\n"
             "  chain postrouting {\n"
             "    type nat hook postrouting priority srcnat;\n"
-            f"    ip saddr {{ {ranges} }} ip daddr != {{ {kept} }} masquerade\n"
+            f"    ip saddr {{ {ranges} }} ip daddr != {{ {ranges} }} masquerade\n"
+            "  }\n"
+            "  chain forward {\n"
+            "    type filter hook forward priority filter;\n"
+            f"{refusal}"
             "  }\n}\n"
         )
     finally:
