@@ -206,3 +206,35 @@ async def test_a_client_may_say_how_long_it_waits_for_an_answer(api: Api, webhoo
     status, answer = await api.call("GET", f"{NEW}/k?timeout=5ms")
     assert (status, answer["reason"]) == (504, "Timeout")
     assert "request did not complete within the requested timeout" in answer["message"]
+
+
+async def test_instances_go_with_their_definition_though_no_webhook_answers(api: Api, webhook: Webhook) -> None:
+    await api.call("POST", OLD, kite("k", size=150))
+    made = definition(storage="v1")
+    made["spec"]["versions"] = made["spec"]["versions"][::-1]
+    path, media = f"{DEFINITIONS}/{made['metadata']['name']}", "application/merge-patch+json"
+    assert (await api.call("PATCH", path, {"spec": {"versions": made["spec"]["versions"]}}, media))[0] == 200
+    webhook.spoil = _unreachable
+    await api.call("DELETE", path)
+    assert await _is_gone(api, path)
+
+
+async def test_instances_go_with_a_definition_that_serves_no_version(api: Api) -> None:
+    await api.call("POST", OLD, kite("k", size=150))
+    made = definition()
+    versions = [{**version, "served": False} for version in made["spec"]["versions"]]
+    path, media = f"{DEFINITIONS}/{made['metadata']['name']}", "application/merge-patch+json"
+    assert (await api.call("PATCH", path, {"spec": {"versions": versions}}, media))[0] == 200
+    await api.call("DELETE", path)
+    assert await _is_gone(api, path)
+    assert api.server.cacher.cache("ex.test/kites").entries == {}
+
+
+async def _is_gone(api: Api, path: str) -> bool:
+    for _ in range(20):
+        for _ in range(50):
+            await asyncio.sleep(0)
+        if (await api.call("GET", path))[0] == 404:
+            return True
+        await api.clock.advance(1.0)
+    return False

@@ -15,7 +15,7 @@ from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server.admission.webhooks.call import Caller
 from mizzen.server.crd.conversion import WebhookConverter
-from mizzen.server.crd.kinds import Stored, served_versions, stored_version
+from mizzen.server.crd.kinds import Stored, served_versions, stored_kind, stored_version
 from mizzen.server.deletion import DEFINITION_CLEANUP as CLEANUP
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.served import Served
@@ -171,16 +171,13 @@ class Definitions:
             name,
             lambda status, _: _set_condition(status, "Terminating", "True", _TERMINATING, now),
         )
-        kinds = [served.kind for served in self._served.get(name, ())]
-        left = False
-        for kind in kinds[:1]:
-            for obj in list(self._reader.list(kind)):
-                left = True
-                meta = obj["metadata"]
-                if not meta.get("deletionTimestamp"):
-                    await self._delete(kind, meta)
-            left = any(True for _ in self._reader.list(kind))
-        if left:
+        # As they are stored: neither a version that is served nor the webhook between versions is needed to end them.
+        kind = stored_kind(definition, self._caller)
+        for obj in list(self._reader.list(kind)):
+            meta = obj["metadata"]
+            if not meta.get("deletionTimestamp"):
+                await self._delete(kind, meta)
+        if any(True for _ in self._reader.list(kind)):
             self._settle_later(name)
             return
         self._withdraw(name)

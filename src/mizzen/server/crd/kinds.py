@@ -63,6 +63,14 @@ def served_versions(definition: Object, caller: Caller) -> Iterator[Served]:
             yield _served(definition, version, stored, caller)
 
 
+def stored_kind(definition: Object, caller: Caller) -> Kind:
+    """The kind of a definition's objects as they are stored, served or not."""
+    stored = stored_version(definition)
+    versions = definition["spec"]["versions"]
+    version = next((one for one in versions if one.get("storage")), versions[0])
+    return _served(definition, version, stored, caller).kind
+
+
 def _source(version: Object) -> Object:
     source: Object = (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
     return source
