@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from mizzen.api.core.node import NODE
 from mizzen.api.views.core import Pod
 from mizzen.cluster.stages import Stage
 from mizzen.cluster.usage import Meter
@@ -19,6 +20,21 @@ def test_time_passes_only_when_told_and_everything_due_is_done_by_then(tmp_path:
         cluster.advance(3600)
         assert cluster.now == began + 3600
         assert cluster.until(lambda: cluster.now >= began + 3700, within=200, step=30) == 120
+
+
+def test_a_node_that_falls_silent_is_unknown_and_tainted_until_it_is_back(tmp_path: Path) -> None:
+    with VirtualCluster(Shape(tmp_path, nodes=2)) as cluster:
+
+        def state() -> tuple[str, set[str]]:
+            node = cluster.plane.server.reader.get(NODE, "", "node-1")
+            assert node is not None
+            ready = next(one["status"] for one in node["status"]["conditions"] if one["type"] == "Ready")
+            return ready, {one["effect"] for one in node["spec"].get("taints") or ()}
+
+        assert state() == ("True", set())
+        cluster.lose("node-1", 120)
+        assert 30 <= cluster.until(lambda: state() == ("Unknown", {"NoSchedule", "NoExecute"}), within=80) <= 70
+        cluster.until(lambda: state() == ("True", set()), within=120)
 
 
 def test_a_node_adds_up_what_its_pods_use_between_two_readings() -> None:

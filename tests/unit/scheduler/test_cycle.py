@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mizzen.api.views.core import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, PodStatus
+from mizzen.api.views.meta import LabelSelector
 from mizzen.api.views.storage import StorageClass
 from mizzen.scheduler import preemption
 from mizzen.scheduler.cycle import Decider, Placed, Unschedulable
@@ -412,6 +413,31 @@ def test_one_victim_more_is_worse_even_at_negative_priorities() -> None:
     way = room(world, pod("urgent", cpu="1"))
     assert isinstance(way, preemption.Eviction)
     assert way.node == "b"
+
+
+def test_budgets_are_kept_where_that_can_be_and_broken_where_it_cannot() -> None:
+    world = World(node("a", cpu="1"), node("b", cpu="1"))
+    world.place(pod("kept", cpu="900m", labels={"app": "db"}), "a")
+    world.place(pod("higher", cpu="900m", priority=5), "b")
+    spent = preemption.Budget("default", LabelSelector({"app": "db"}), 0)
+    way = room(world, pod("urgent", cpu="500m", priority=10), spent)
+    assert isinstance(way, preemption.Eviction)
+    assert (way.node, way.violations) == ("b", 0)
+    world.snapshot.remove_node("b")
+    way = room(world, pod("urgent", cpu="500m", priority=10), spent)
+    assert isinstance(way, preemption.Eviction)
+    assert (way.node, way.violations) == ("a", 1)
+
+
+def test_of_the_pods_of_a_node_those_with_a_budget_are_spared_first() -> None:
+    world = World(node("a", cpu="1"))
+    world.place(pod("guarded", cpu="400m", labels={"app": "db"}), "a")
+    world.place(pod("free", cpu="400m", priority=5), "a")
+    spent = preemption.Budget("default", LabelSelector({"app": "db"}), 0)
+    way = room(world, pod("urgent", cpu="500m", priority=10), spent)
+    assert isinstance(way, preemption.Eviction)
+    assert [one.key for one in way.victims] == ["default/free"]
+    assert len(world.snapshot.nodes["a"].pods) == 2, "trying changes nothing"
 
 
 def test_all_that_a_node_lacks_is_told() -> None:
