@@ -11,7 +11,7 @@ from tests.sim.world import World
 from tests.unit.controllers.test_certificates import REQUEST, request
 
 from mizzen.client.resources import CERTIFICATE_SIGNING_REQUESTS, CLUSTER_ROLES, CONFIG_MAPS, SECRETS
-from mizzen.controllers import bootstrap_tokens, certificates, roles, storage_migration
+from mizzen.controllers import bootstrap_tokens, certificates, legacy_tokens, roles, storage_migration
 from mizzen.controllers.config import Config
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
@@ -141,3 +141,35 @@ def migrate(seed: int) -> None:
 
 def _patched(one: Any) -> str:
     return str(one.path.rpartition("/")[2]) if one.method == "PATCH" else ""
+
+
+def test_tokens_that_nobody_uses_are_marked_and_go_and_no_others(seeds: range) -> None:
+    check(seeds, forget)
+
+
+def forget(seed: int) -> None:
+    world = World(seed, (legacy_tokens.CONTROLLER,))
+    namespace, name = legacy_tokens.TRACKING
+    since = times.format(world.clock.now())[:10]
+    world.api.create(("", "configmaps"), {"metadata": {"name": name, "namespace": namespace}, "data": {"since": since}})
+    accounts = {"metadata": {"name": "robot", "namespace": "d"}, "secrets": [{"name": "old"}, {"name": "mounted"}]}
+    world.api.create(("", "serviceaccounts"), accounts)
+    for name in ("old", "mounted", "own"):
+        meta = {"name": name, "namespace": "d", "annotations": {legacy_tokens.ACCOUNT: "robot"}}
+        world.api.create(("", "secrets"), {"metadata": meta, "type": legacy_tokens.TYPE})
+    volume = {"name": "v", "secret": {"secretName": "mounted"}}
+    world.api.create(("", "pods"), {"metadata": {"name": "p", "namespace": "d"}, "spec": {"volumes": [volume]}})
+    for _ in range(11):
+        world.clock.elapsed += 90 * 86400
+        _look_at_tokens(world)
+        world.live(10)
+        _look_at_tokens(world)  # a process that starts anew looks at all of them
+        world.settle()
+    left = {one["metadata"]["name"]: one["metadata"].get("labels") or {} for one in world.all(SECRETS)}
+    assert left == {"mounted": {}, "own": {}}, f"seed {seed}: {left}"
+    assert world.writes() <= {"PATCH secrets", "DELETE secrets"}, f"seed {seed}"
+
+
+def _look_at_tokens(world: World) -> None:
+    for token in ("old", "mounted", "own"):
+        world.desks[0].wake(f"d/{token}")

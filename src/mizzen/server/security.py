@@ -142,7 +142,9 @@ class Security:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(IpAddresses(self.reader, self.writer).run(), name="ipaddresses")
             tasks.create_task(FlowStatuses(self.reader, self.writer, self._clock).run(), name="flowstatuses")
-            tasks.create_task(LegacyTokens(self._keys, ca, self.reader, self.writer).run(), name="legacytokens")
+            legacy = LegacyTokens(self._keys, ca, self.reader, self.writer, self._clock)
+            self._accounts.used = legacy.used
+            tasks.create_task(legacy.run(), name="legacytokens")
 
     def document(self, request: Request, user: Identity) -> Response:
         """The issuer's OIDC discovery document or key set, by path."""
@@ -158,6 +160,8 @@ class Security:
         tokens: list[TokenAuthenticator] = []
         if settings.token_file is not None:
             tokens.append(StaticTokens.load(settings.token_file, settings.audiences))
-        tokens.append(ServiceAccountTokens(self._keys, settings.issuer, settings.audiences, self.reader, self._clock))
+        accounts = ServiceAccountTokens(self._keys, settings.issuer, settings.audiences, self.reader, self._clock)
+        self._accounts = accounts
+        tokens.append(accounts)
         tokens.append(BootstrapTokens(self.reader, self._clock))
         return tokens

@@ -65,8 +65,13 @@ class EphemeralVolumeSource(View, frozen=True, gc=False):
     volumeClaimTemplate: dict[str, Any] | None = None
 
 
+class SecretVolumeSource(View, frozen=True, gc=False):
+    secretName: str = ""
+
+
 class Volume(View, frozen=True, gc=False):
     name: str = ""
+    secret: SecretVolumeSource | None = None
     persistentVolumeClaim: ClaimVolumeSource | None = None
     ephemeral: EphemeralVolumeSource | None = None
 

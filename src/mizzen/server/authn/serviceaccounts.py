@@ -5,7 +5,7 @@ Ref: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-ad
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,8 @@ from mizzen.server.seams import Reader
 
 LEGACY_ISSUER: Final = "kubernetes/serviceaccount"
 LEGACY_TYPE: Final = "kubernetes.io/service-account-token"
+LAST_USED: Final = "kubernetes.io/legacy-token-last-used"
+INVALID_SINCE: Final = "kubernetes.io/legacy-token-invalid-since"
 USER_PREFIX: Final = "system:serviceaccount:"
 _REMEMBERED: Final = 4096
 _LOOK_AGAIN_SECONDS: Final = 1.0
@@ -67,6 +69,8 @@ class ServiceAccountTokens:
         self._reader = reader
         self._clock = clock
         self._verified: dict[str, _Verified] = {}
+        self.used: Callable[[str, str], None] = lambda _namespace, _name: None
+        """Is told of a Secret whose token is used for the first time today."""
 
     def identify(self, token: str, audiences: Sequence[str]) -> Authenticated | None:
         known = self._verified.get(token)
@@ -146,7 +150,12 @@ class ServiceAccountTokens:
         secret = self._reader.get(SECRET, namespace, claims.get(f"{prefix}secret.name", ""))
         if secret is None or secret["metadata"].get("deletionTimestamp") or not _holds(secret, token):
             raise BadToken("token has been invalidated")
+        labels = secret["metadata"].get("labels") or {}
+        if INVALID_SINCE in labels:
+            raise BadToken(f"the token in secret {namespace}/{secret['metadata']['name']} has been marked invalid")
         self._check_bound(SERVICE_ACCOUNT, namespace, {"name": name, "uid": uid})
+        if labels.get(LAST_USED) != times.format(self._clock.now())[:10]:
+            self.used(namespace, secret["metadata"]["name"])
         return Identity(username(namespace, name), uid, groups(namespace))
 
     def _check_bound(self, kind: Kind, namespace: str, reference: Object) -> None:

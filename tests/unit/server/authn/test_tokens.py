@@ -3,12 +3,14 @@ from pathlib import Path
 import pytest
 from tests.fakes.reader import FakeReader, FakeWriter, made
 
+from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.core.node import NODE
 from mizzen.api.core.pod import POD
 from mizzen.api.core.secret import SECRET
 from mizzen.api.core.serviceaccount import SERVICE_ACCOUNT
 from mizzen.base.clock import VirtualClock
 from mizzen.cluster.pki import Pki
+from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError
 from mizzen.machinery.identity import AUTHENTICATED, Identity
 from mizzen.server.authn import jwt
@@ -295,13 +297,26 @@ async def test_a_token_secret_is_filled_and_goes_with_its_account(world: World) 
             await asyncio.sleep(0)
 
     writer = FakeWriter(world.reader)
-    task = asyncio.create_task(LegacyTokens(world.keys, "the CA", world.reader, writer).run())
+    legacy = LegacyTokens(world.keys, "the CA", world.reader, writer, world.clock)
+    world.tokens.used = legacy.used
+    task = asyncio.create_task(legacy.run())
     annotations = {"kubernetes.io/service-account.name": "robot"}
     world.reader.put(SECRET, made("t", "shop", type="kubernetes.io/service-account-token", annotations=annotations))
     await settled()
     data = {key: base64.b64decode(text).decode() for key, text in world.reader.get(SECRET, "shop", "t")["data"].items()}
     assert (data["namespace"], data["ca.crt"]) == ("shop", "the CA")
     assert world.tokens.identify(data["token"], ()).user.name == "system:serviceaccount:shop:robot"
+    await settled()
+    secret = world.reader.get(SECRET, "shop", "t")
+    today = times.format(world.clock.now())[:10]
+    assert secret["metadata"]["labels"] == {"kubernetes.io/legacy-token-last-used": today}
+    tracking = world.reader.get(CONFIG_MAP, "kube-system", "kube-apiserver-legacy-service-account-token-tracking")
+    assert tracking["data"] == {"since": today}
+    secret["metadata"]["labels"]["kubernetes.io/legacy-token-invalid-since"] = today
+    world.reader.put(SECRET, secret)
+    await world.clock.advance(600)
+    with pytest.raises(BadToken, match="shop/t has been marked invalid"):
+        world.tokens.identify(data["token"], ())
     world.reader.drop(SERVICE_ACCOUNT, "shop", "robot")
     await settled()
     assert world.reader.get(SECRET, "shop", "t") is None
