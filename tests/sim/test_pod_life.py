@@ -179,8 +179,17 @@ class World:
             self.restart_agent()
         elif what < 0.78:
             self.happen(life.Evicted("Evicted", "low", 0.0))
+        elif what < 0.82:
+            self.change_image()
         else:
             self.happen(life.Tick())
+
+    def change_image(self) -> None:
+        """A user names another image for one of the containers."""
+        spec = self.life.pod.spec
+        chosen, image = self.rng.choice(spec.containers).name, f"image{self.rng.randrange(3)}"
+        containers = tuple(_replaced(one, image=image) if one.name == chosen else one for one in spec.containers)
+        self.happen(life.PodChanged(_replaced(self.life.pod, spec=_replaced(spec, containers=containers))))  # type: ignore[arg-type]
 
     def restart_agent(self) -> None:
         """The agent is killed and comes back; what it was about to do is lost, what it did stays."""
@@ -225,6 +234,8 @@ class World:
             self.pending.remove(chosen)
             self.now = max(self.now, chosen[0])
             self.carry_out(chosen[1])
+            if wake is not None and wake <= self.now:
+                self.happen(life.Tick())  # the clock rang meanwhile
         elif wake is not None:
             self.now = max(self.now + 0.001, wake)
             self.happen(life.Tick())
