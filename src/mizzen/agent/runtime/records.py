@@ -42,7 +42,15 @@ def write(path: Path, record: msgspec.Struct) -> None:
 
 
 def read(path: Path, kind: type[T]) -> T | None:
+    """The record, or None when there is none, or no more than the beginning of one: the power failed meanwhile.
+
+    Raises: msgspec.ValidationError for a record of another kind.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, NotADirectoryError):
+        return None
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
         return None
