@@ -71,6 +71,7 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     protection.ATTRIBUTES,
     protection.EPHEMERAL,
     attach.CONTROLLER,
+    attach.ATTACHED,
     resource_claims.CONTROLLER,
     resource_claims.RESERVATIONS,
     # the cluster itself

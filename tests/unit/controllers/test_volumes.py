@@ -10,7 +10,7 @@ from mizzen.api.views.storage import VolumeAttachment, VolumeAttachmentStatus
 from mizzen.client.cache import Cache
 from mizzen.client.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTACHMENTS
 from mizzen.controllers.volumes import attach, binder
-from mizzen.reconcile.plan import Create, Delete, Patch
+from mizzen.reconcile.plan import Create, Delete, Patch, Plan
 
 
 def volume(name: str, **spec: Any) -> PersistentVolume:
@@ -28,22 +28,29 @@ def attachment(name: str, of: str, node: str = "n") -> VolumeAttachment:
     return msgspec.convert({"metadata": {"name": name, "uid": name}, "spec": spec}, VolumeAttachment)
 
 
+def user(name: str, node: str, since: str) -> Pod:
+    meta = {"namespace": "d", "name": name, "uid": name, "creationTimestamp": f"2026-01-01T00:00:{since}Z"}
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+    return msgspec.convert({"metadata": meta, "spec": {"nodeName": node, "volumes": volumes}}, Pod)
+
+
 def test_a_volume_that_a_pod_needs_is_attached_once() -> None:
-    seen = attach.Snapshot("n", (csi("a"),), (), frozenset())
+    seen = attach.Snapshot(csi("a"), (user("p", "n", "01"), user("q", "n", "02")))
     (made,) = attach.reconcile(seen, 0).actions
     assert isinstance(made, Create)
     assert made.body["spec"] == {"attacher": "disk", "nodeName": "n", "source": {"persistentVolumeName": "a"}}
     there = attachment(made.body["metadata"]["name"], "a")
-    assert attach.reconcile(attach.Snapshot("n", (csi("a"),), (there,), frozenset()), 0).actions == ()
+    assert attach.reconcile(attach.Snapshot(csi("a"), seen.users, (there,)), 0).actions == ()
 
 
+@pytest.mark.parametrize("volume", [csi("a"), None])
 @pytest.mark.parametrize(
-    ("name", "mounted", "goes"), [("csi-1", (), True), ("csi-1", ("a",), False), ("own", (), False)]
+    ("name", "mounted", "goes"), [("csi-1", (), True), ("csi-1", ("n",), False), ("own", (), False)]
 )
 def test_a_volume_is_detached_when_no_pod_needs_it_and_the_node_has_let_go(
-    name: str, mounted: tuple[str, ...], goes: bool
+    volume: PersistentVolume | None, name: str, mounted: tuple[str, ...], goes: bool
 ) -> None:
-    plan = attach.reconcile(attach.Snapshot("n", (), (attachment(name, "a"),), frozenset(mounted)), 0)
+    plan = attach.reconcile(attach.Snapshot(volume, (), (attachment(name, "a"),), frozenset(mounted)), 0)
     assert [isinstance(one, Delete) for one in plan.actions] == ([True] if goes else [])
 
 
@@ -87,12 +94,6 @@ def test_a_claim_that_wants_more_of_a_driver_waits_for_it() -> None:
     assert [note.reason for note in binder.reconcile_claim(seen, 0).notes] == ["ExternalExpanding"]
 
 
-def user(name: str, node: str, since: str) -> Pod:
-    meta = {"namespace": "d", "name": name, "uid": name, "creationTimestamp": f"2026-01-01T00:00:{since}Z"}
-    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
-    return msgspec.convert({"metadata": meta, "spec": {"nodeName": node, "volumes": volumes}}, Pod)
-
-
 def world(mode: str, *attachments: VolumeAttachment) -> Cache:
     """Two nodes with a pod each that wants the same volume; the one on n1 is older."""
     cache = Cache()
@@ -117,39 +118,52 @@ def world(mode: str, *attachments: VolumeAttachment) -> Cache:
 )
 def test_a_volume_for_one_node_is_attached_to_one(mode: str, there: tuple[str, ...], gets: list[str]) -> None:
     cache = world(mode, *(attachment(f"csi-{node}", "a", node) for node in there))
-    plans = {node: attach.reconcile(attach.observe(cache, node), 0) for node in ("n1", "n2")}
-    assert [node for node, plan in plans.items() if any(isinstance(one, Create) for one in plan.actions)] == gets
-    told = {node: [note.reason for note in plan.notes] for node, plan in plans.items()}
-    waiting = {"n1", "n2"} - {*gets, *there}
-    assert told == {node: ["FailedAttachVolume"] if node in waiting else [] for node in ("n1", "n2")}
+    plan = attach.reconcile(attach.observe(cache, "a"), 0)
+    assert [one.body["spec"]["nodeName"] for one in plan.actions if isinstance(one, Create)] == gets
+    waiting = [name for name, node in (("old", "n1"), ("young", "n2")) if node not in (*gets, *there)]
+    assert [(note.about.name, note.reason) for note in plan.notes] == [(one, "FailedAttachVolume") for one in waiting]
+
+
+def test_a_pod_that_names_a_volume_of_another_claim_attaches_nothing() -> None:
+    cache = world("ReadWriteOnce")
+    claim = {"metadata": {"namespace": "d", "name": "c", "uid": "another"}, "spec": {"volumeName": "a"}}
+    cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).put(msgspec.convert(claim, PersistentVolumeClaim))
+    assert attach.reconcile(attach.observe(cache, "a"), 0).actions == ()
 
 
 def test_a_node_that_is_silent_for_long_loses_the_volumes_it_has_mounted() -> None:
-    seen = attach.Snapshot("n", (), (attachment("csi-1", "a"),), frozenset({"a"}), silent_since=1000.0)
+    seen = attach.Snapshot(csi("a"), (), (attachment("csi-1", "a"),), frozenset({"n"}), {"n": 1000.0})
     early = attach.reconcile(seen, 1000.0 + 100)
     assert (early.actions, early.requeue_after) == ((), 261.0)
     late = attach.reconcile(seen, 1000.0 + 361)
     assert [type(one) for one in late.actions] == [Delete]
 
 
-def test_when_a_node_fell_silent_is_read_from_its_condition() -> None:
-    cache = Cache()
+def test_when_a_node_fell_silent_and_what_it_has_in_use_is_read_from_its_status() -> None:
+    cache = world("ReadWriteMany", *(attachment(f"csi-{node}", "a", node) for node in ("well", "ill", "none")))
     for name, status in (("well", "True"), ("ill", "Unknown")):
         ready = {"type": "Ready", "status": status, "lastTransitionTime": "1970-01-01T00:01:40Z"}
-        node = {"metadata": {"name": name}, "status": {"conditions": [ready]}}
+        in_use = ["kubernetes.io/csi/disk^h-a"] if name == "well" else []
+        node = {"metadata": {"name": name}, "status": {"conditions": [ready], "volumesInUse": in_use}}
         cache.of(NODES, Node).put(msgspec.convert(node, Node))
-    assert [attach.observe(cache, name).silent_since for name in ("well", "ill", "none")] == [None, 100.0, None]
+    seen = attach.observe(cache, "a")
+    assert (seen.mounted, seen.silent_since) == ({"well"}, {"ill": 100.0})
 
 
 def test_a_node_shows_what_is_attached_to_it() -> None:
     cache = world("ReadWriteOnce", attachment("csi-1", "a", "n1"))
-    cache.of(NODES, Node).put(msgspec.convert({"metadata": {"name": "n1"}}, Node))
-    assert attach.reconcile(attach.observe(cache, "n1"), 0).actions == ()
+    nodes = cache.of(NODES, Node)
+
+    def plan() -> Plan:
+        seen = attach.observe_node(cache, "n1")
+        assert seen is not None
+        return attach.reconcile_node(seen, 0)
+
+    nodes.put(msgspec.convert({"metadata": {"name": "n1"}}, Node))
+    assert not plan()
     done = msgspec.structs.replace(attachment("csi-1", "a", "n1"), status=VolumeAttachmentStatus(attached=True))
     cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).put(done)
     shown = [{"name": "kubernetes.io/csi/disk^h-a", "devicePath": ""}]
-    patch = Patch(NODES, "", "n1", {"status": {"volumesAttached": shown}}, subresource="status")
-    assert attach.reconcile(attach.observe(cache, "n1"), 0).actions == (patch,)
-    node = {"metadata": {"name": "n1"}, "status": {"volumesAttached": shown}}
-    cache.of(NODES, Node).put(msgspec.convert(node, Node))
-    assert attach.reconcile(attach.observe(cache, "n1"), 0).actions == ()
+    assert plan().actions == (Patch(NODES, "", "n1", {"status": {"volumesAttached": shown}}, subresource="status"),)
+    nodes.put(msgspec.convert({"metadata": {"name": "n1"}, "status": {"volumesAttached": shown}}, Node))
+    assert not plan()

@@ -1,5 +1,6 @@
 """Attach and detach: a VolumeAttachment for every CSI volume on every node with a pod that uses it.
 
+A volume that one node can have stays where it is until it is let go: that is why decisions are made by volume.
 Ref: https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/volume-attachment-v1/
 """
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 
 from mizzen.api.views.core import CSIVolumeSource, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from mizzen.api.views.storage import CSIDriver, VolumeAttachment
-from mizzen.client.cache import BY_NODE, Cache, Index
+from mizzen.client.cache import Cache, Index
 from mizzen.client.resources import (
     CSI_DRIVERS,
     NODES,
@@ -23,6 +24,7 @@ from mizzen.controllers.podgc import OUT_OF_SERVICE
 from mizzen.controllers.pods import is_finished
 from mizzen.controllers.status import created_at
 from mizzen.controllers.volumes.binder import BY_VOLUME
+from mizzen.controllers.volumes.classes import is_claimed_by
 from mizzen.controllers.volumes.protection import BY_CLAIM_USED, POD, claims_of
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
@@ -32,8 +34,6 @@ from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Patch, 
 OWN_NAMES = "csi-"
 """Attachments of other names are somebody else's and stay."""
 BY_ATTACHED_NODE: Index[VolumeAttachment] = Index("node", lambda one: (one.spec.nodeName,))
-
-
 BY_ATTACHED_VOLUME: Index[VolumeAttachment] = Index("volume", lambda one: (one.spec.source.persistentVolumeName,))
 _SHARED_MODES = {"ReadOnlyMany", "ReadWriteMany"}
 _LOOK_AGAIN = 15.0
@@ -47,186 +47,189 @@ _MULTI_ATTACH = (
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A node's name, the CSI volumes its pods need, its attachments, and the volumes it still has mounted by name."""
+    """A volume, the pods that use it where they run (the oldest first), and its attachments."""
+
+    volume: PersistentVolume | None
+    """None when it is gone, or need not be attached."""
+    users: tuple[Pod, ...] = ()
+    attachments: tuple[VolumeAttachment, ...] = ()
+    mounted: frozenset[str] = frozenset()
+    """The nodes that report it in use; one that is out of service uses nothing."""
+    silent_since: Mapping[str, float] = field(default_factory=dict)
+    """Since when those nodes are not ready that are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is attached to a node by now, and what the node's status says of that."""
 
     node: str
-    volumes: tuple[PersistentVolume, ...]
-    attachments: tuple[VolumeAttachment, ...]
-    mounted: frozenset[str | None]
-    taken: Mapping[str, tuple[Pod, ...]] = field(default_factory=dict)
-    """Volumes for one node that another node has (or gets first), and the pods here that wait for them."""
-    silent_since: float | None = None
-    """Since when the node is not ready; None while it is."""
-    attached: tuple[str, ...] = ()
-    """What is attached by now, as a node's status names volumes."""
-    shown: tuple[str, ...] | None = None
-    """What the node's status says of that; None when there is no node."""
+    attached: tuple[str, ...]
+    shown: tuple[str, ...]
 
 
 def observe(cache: Cache, key: str) -> Snapshot:
-    drivers = cache.of(CSI_DRIVERS, CSIDriver)
-    claims = cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim)
-    volumes = cache.of(PERSISTENT_VOLUMES, PersistentVolume)
-    needed: dict[str, PersistentVolume] = {}
-    users: dict[str, list[Pod]] = {}
-    for pod in cache.of(PODS, Pod).by(BY_NODE, key):
-        if is_finished(pod):
-            continue
-        for name in claims_of(pod):
-            claim = claims.get(pod.metadata.namespace, name)
-            volume = volumes.get("", claim.spec.volumeName) if claim is not None else None
-            if volume is None or volume.spec.csi is None:
-                continue
-            driver = drivers.get("", volume.spec.csi.driver)
-            if driver is None or driver.spec.attachRequired:
-                needed[volume.metadata.name] = volume
-                users.setdefault(volume.metadata.name, []).append(pod)
-    attachments = cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, key)
-    taken = {name: tuple(users[name]) for name, volume in needed.items() if _is_taken(cache, key, volume)}
-    mounted = frozenset(_mounted(cache, key, attachments))
-    found = cache.of(NODES, Node).get("", key)
-    shown = tuple(one.name for one in found.status.volumesAttached) if found is not None else None
-    there = tuple(sorted(_attached(cache, attachments)))
-    silent = _silent_since(cache, key)
-    return Snapshot(key, tuple(needed.values()), tuple(attachments), mounted, taken, silent, there, shown)
+    volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", key)
+    attachments = tuple(cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_VOLUME, key))
+    csi = volume.spec.csi if volume is not None else None
+    if volume is None or csi is None:
+        return Snapshot(None, attachments=attachments)
+    nodes = [cache.of(NODES, Node).get("", one.spec.nodeName) for one in attachments]
+    present = [node for node in nodes if node is not None]
+    mounted = frozenset(node.metadata.name for node in present if _has_mounted(node, csi))
+    silent = {node.metadata.name: since for node in present if (since := _silent_since(node)) is not None}
+    driver = cache.of(CSI_DRIVERS, CSIDriver).get("", csi.driver)
+    if driver is not None and not driver.spec.attachRequired:
+        return Snapshot(None, (), attachments, mounted, silent)
+    return Snapshot(volume, tuple(_users(cache, volume)), attachments, mounted, silent)
 
 
-def _attached(cache: Cache, attachments: Iterable[VolumeAttachment]) -> Iterable[str]:
-    for one in attachments:
-        volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", one.spec.source.persistentVolumeName or "")
-        if one.status.attached and volume is not None and volume.spec.csi is not None:
-            yield _unique_name(volume.spec.csi)
+def _users(cache: Cache, volume: PersistentVolume) -> list[Pod]:
+    claims = cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).by(BY_VOLUME, volume.metadata.name)
+    owners = (claim.metadata for claim in claims if is_claimed_by(volume, claim))
+    names = ((owner.namespace, owner.name) for owner in owners)
+    found = (pod for name in names for pod in cache.of(PODS, Pod).by(BY_CLAIM_USED, name))
+    placed = [pod for pod in found if pod.spec.nodeName and not is_finished(pod)]
+    return sorted(placed, key=lambda pod: (created_at(pod.metadata), pod.metadata.uid))
+
+
+def _has_mounted(node: Node, csi: CSIVolumeSource) -> bool:
+    if any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints):
+        return False
+    return _unique_name(csi) in node.status.volumesInUse
 
 
 def _unique_name(csi: CSIVolumeSource) -> str:
     return f"kubernetes.io/csi/{csi.driver}^{csi.volumeHandle}"
 
 
-def _silent_since(cache: Cache, node: str) -> float | None:
-    found = cache.of(NODES, Node).get("", node)
-    ready = next((one for one in found.status.conditions if one.type == "Ready"), None) if found is not None else None
+def _silent_since(node: Node) -> float | None:
+    ready = next((one for one in node.status.conditions if one.type == "Ready"), None)
     if ready is None or ready.status == "True":
         return None
     return times.parse(ready.lastTransitionTime) if ready.lastTransitionTime else 0.0
 
 
-def _is_taken(cache: Cache, node: str, volume: PersistentVolume) -> bool:
-    """Whether a volume that one node can have is another's: attached there, or wanted there by an older pod."""
-    modes = set(volume.spec.accessModes)
-    if not modes or modes & _SHARED_MODES:
-        return False
-    attached = cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_VOLUME, volume.metadata.name)
-    where = {one.spec.nodeName for one in attached}
-    if where:
-        return node not in where
-    claim = volume.spec.claimRef
-    pods = cache.of(PODS, Pod).by(BY_CLAIM_USED, (claim.namespace, claim.name)) if claim is not None else ()
-    placed = [pod for pod in pods if pod.spec.nodeName and not is_finished(pod)]
-    first = min(placed, key=lambda pod: (created_at(pod.metadata), pod.metadata.uid), default=None)
-    return first is not None and first.spec.nodeName != node
-
-
-def _mounted(cache: Cache, node: str, attachments: Iterable[VolumeAttachment]) -> Iterable[str]:
-    """The attached volumes that the node reports in use; a node out of service uses none."""
-    found = cache.of(NODES, Node).get("", node)
-    if found is None or any(taint.key == OUT_OF_SERVICE for taint in found.spec.taints):
-        return
-    in_use = set(found.status.volumesInUse)
-    for one in attachments:
-        name = one.spec.source.persistentVolumeName or ""
-        volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", name)
-        csi = volume.spec.csi if volume is not None else None
-        if csi is not None and _unique_name(csi) in in_use:
-            yield name
-
-
 def reconcile(seen: Snapshot, now: float) -> Plan:
-    have = {one.spec.source.persistentVolumeName: one for one in seen.attachments}
-    needed = {volume.metadata.name for volume in seen.volumes}
-    patience = 0.0 if seen.silent_since is None else seen.silent_since + _UNMOUNT_PATIENCE - now
-    # A node that is silent for long is not waited for: nobody else could have its volumes otherwise.
-    mounted = seen.mounted if seen.silent_since is None or patience > 0 else frozenset()
+    where = {one.spec.nodeName for one in seen.attachments}
+    wanted = {pod.spec.nodeName or "": pod for pod in reversed(seen.users)}
     actions: list[Action] = []
-    for volume in seen.volumes:
-        if volume.metadata.name in have or volume.metadata.name in seen.taken or volume.spec.csi is None:
+    refused: list[Pod] = []
+    if seen.volume is not None:
+        if _is_for_one_node(seen.volume):
+            holders = where or {pod.spec.nodeName or "" for pod in seen.users[:1]}
+            refused = [pod for pod in seen.users if pod.spec.nodeName not in holders]
+            wanted = {node: pod for node, pod in wanted.items() if node in holders}
+        actions += (_attachment(seen.volume, node) for node in sorted(wanted.keys() - where))
+    again: list[float] = [_LOOK_AGAIN] if refused else []
+    for one in seen.attachments:
+        node = one.spec.nodeName
+        if node in wanted or one.metadata.deleting or not one.metadata.name.startswith(OWN_NAMES):
             continue
-        csi = volume.spec.csi
-        digest = hashlib.sha256(f"{csi.volumeHandle}{csi.driver}{seen.node}".encode()).hexdigest()
-        spec = {
+        patience = seen.silent_since[node] + _UNMOUNT_PATIENCE - now if node in seen.silent_since else _LOOK_AGAIN
+        # A node that is silent for long is not waited for: nobody else could have its volumes otherwise.
+        if node not in seen.mounted or patience <= 0:
+            actions.append(Delete(VOLUME_ATTACHMENTS, "", one.metadata.name, uid=one.metadata.uid))
+        elif node in seen.silent_since:
+            again.append(patience + 1.0)
+    name = seen.volume.metadata.name if seen.volume is not None else ""
+    text = _MULTI_ATTACH.format(name=name)
+    notes = tuple(Note(about(pod.metadata, POD), "FailedAttachVolume", text, "Warning") for pod in refused)
+    return Plan(tuple(actions), notes, min(again, default=None)) if actions or notes or again else NOTHING
+
+
+def _is_for_one_node(volume: PersistentVolume) -> bool:
+    modes = set(volume.spec.accessModes)
+    return bool(modes) and not modes & _SHARED_MODES
+
+
+def _attachment(volume: PersistentVolume, node: str) -> Create:
+    csi = volume.spec.csi or CSIVolumeSource()
+    digest = hashlib.sha256(f"{csi.volumeHandle}{csi.driver}{node}".encode()).hexdigest()
+    body: Object = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "VolumeAttachment",
+        "metadata": {"name": f"{OWN_NAMES}{digest}"},
+        "spec": {
             "attacher": csi.driver,
-            "nodeName": seen.node,
+            "nodeName": node,
             "source": {"persistentVolumeName": volume.metadata.name},
-        }
-        body = {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "VolumeAttachment",
-            "metadata": {"name": f"{OWN_NAMES}{digest}"},
-            "spec": spec,
-        }
-        actions.append(Create(VOLUME_ATTACHMENTS, body))
-    actions += (
-        Delete(VOLUME_ATTACHMENTS, "", one.metadata.name, uid=one.metadata.uid)
-        for name, one in have.items()
-        if name is not None
-        and one.metadata.name.startswith(OWN_NAMES)
-        and name not in needed
-        and name not in mounted
-        and not one.metadata.deleting
-    )
-    if seen.shown is not None and seen.shown != seen.attached:
-        listed = [{"name": name, "devicePath": ""} for name in seen.attached]
-        change: Object = {"status": {"volumesAttached": listed or None}}
-        actions.append(Patch(NODES, "", seen.node, change, subresource="status"))
-    notes = tuple(
-        Note(about(pod.metadata, POD), "FailedAttachVolume", _MULTI_ATTACH.format(name=name), "Warning")
-        for name, pods in seen.taken.items()
-        for pod in pods
-    )
-    waits = [one for name, one in have.items() if name in mounted and name not in needed]
-    again = _LOOK_AGAIN if notes else patience + 1.0 if waits and patience > 0 else None
-    return Plan(tuple(actions), notes, again) if actions or notes or again else NOTHING
+        },
+    }
+    return Create(VOLUME_ATTACHMENTS, body)
 
 
-def _node_of_pod(_cache: Cache, pod: Pod) -> Iterable[str]:
-    return (pod.spec.nodeName,) if pod.spec.nodeName and any(claims_of(pod)) else ()
+def observe_node(cache: Cache, key: str) -> Shown | None:
+    node = cache.of(NODES, Node).get("", key)
+    if node is None:
+        return None
+    volumes = cache.of(PERSISTENT_VOLUMES, PersistentVolume)
+    there = (one for one in cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, key))
+    found = (volumes.get("", one.spec.source.persistentVolumeName or "") for one in there if one.status.attached)
+    names = {_unique_name(one.spec.csi) for one in found if one is not None and one.spec.csi is not None}
+    return Shown(key, tuple(sorted(names)), tuple(one.name for one in node.status.volumesAttached))
 
 
-def _nodes_of_claim(cache: Cache, claim: PersistentVolumeClaim) -> Iterable[str]:
-    meta = claim.metadata
-    pods = cache.of(PODS, Pod).by(BY_CLAIM_USED, (meta.namespace, meta.name))
-    return {pod.spec.nodeName for pod in pods if pod.spec.nodeName}
+def reconcile_node(seen: Shown, now: float) -> Plan:
+    if seen.shown == seen.attached:
+        return NOTHING
+    listed = [{"name": name, "devicePath": ""} for name in seen.attached]
+    change: Object = {"status": {"volumesAttached": listed or None}}
+    return Plan((Patch(NODES, "", seen.node, change, subresource="status"),))
 
 
-def _nodes_of_attachment(cache: Cache, one: VolumeAttachment) -> Iterable[str]:
-    volume = cache.of(PERSISTENT_VOLUMES, PersistentVolume).get("", one.spec.source.persistentVolumeName or "")
-    return {one.spec.nodeName, *(_nodes_of_volume(cache, volume) if volume is not None else ())}
+def _volumes_of_pod(cache: Cache, pod: Pod) -> Iterable[str]:
+    claims = cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim)
+    found = (claims.get(pod.metadata.namespace, name) for name in claims_of(pod))
+    return {claim.spec.volumeName for claim in found if claim is not None and claim.spec.volumeName}
+
+
+def _volume_of_claim(_cache: Cache, claim: PersistentVolumeClaim) -> Iterable[str]:
+    return (claim.spec.volumeName,) if claim.spec.volumeName else ()
+
+
+def _volume_of_attachment(_cache: Cache, one: VolumeAttachment) -> Iterable[str]:
+    return (one.spec.source.persistentVolumeName,) if one.spec.source.persistentVolumeName else ()
+
+
+def _volumes_of_node(cache: Cache, node: Node) -> Iterable[str]:
+    for one in cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, node.metadata.name):
+        yield from _volume_of_attachment(cache, one)
+
+
+def _volumes_of_driver(cache: Cache, driver: CSIDriver) -> Iterable[str]:
+    for volume in cache.of(PERSISTENT_VOLUMES, PersistentVolume):
+        if volume.spec.csi is not None and volume.spec.csi.driver == driver.metadata.name:
+            yield volume.metadata.name
 
 
 def _node_concerns(old: Node, new: Node) -> bool:
     if old.status.volumesInUse != new.status.volumesInUse or old.spec.taints != new.spec.taints:
         return True
-    return _readiness(old) != _readiness(new)
-
-
-def _readiness(node: Node) -> str:
-    return next((one.status for one in node.status.conditions if one.type == "Ready"), "")
-
-
-def _nodes_of_volume(cache: Cache, volume: PersistentVolume) -> Iterable[str]:
-    claims = cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).by(BY_VOLUME, volume.metadata.name)
-    return {node for claim in claims for node in _nodes_of_claim(cache, claim)}
+    return _silent_since(old) != _silent_since(new)
 
 
 CONTROLLER = Controller(
     name="attachdetach",
     watches=(
-        Watch(PODS, Pod, _node_of_pod),
-        Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim, _nodes_of_claim),
-        Watch(PERSISTENT_VOLUMES, PersistentVolume, _nodes_of_volume, lambda old, new: old.spec != new.spec),
-        Watch(NODES, Node, own, _node_concerns),
-        Watch(CSI_DRIVERS, CSIDriver),
-        Watch(VOLUME_ATTACHMENTS, VolumeAttachment, _nodes_of_attachment),
+        Watch(PODS, Pod, _volumes_of_pod),
+        Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim, _volume_of_claim),
+        Watch(PERSISTENT_VOLUMES, PersistentVolume, own, lambda old, new: old.spec != new.spec),
+        Watch(NODES, Node, _volumes_of_node, _node_concerns),
+        Watch(CSI_DRIVERS, CSIDriver, _volumes_of_driver),
+        Watch(VOLUME_ATTACHMENTS, VolumeAttachment, _volume_of_attachment),
     ),
     observe=observe,
     reconcile=reconcile,
+)
+ATTACHED = Controller(
+    name="attached-volumes",
+    watches=(
+        Watch(NODES, Node, own, lambda old, new: old.status.volumesAttached != new.status.volumesAttached),
+        Watch(PERSISTENT_VOLUMES, PersistentVolume),
+        Watch(VOLUME_ATTACHMENTS, VolumeAttachment, lambda _cache, one: (one.spec.nodeName,)),
+    ),
+    observe=observe_node,
+    reconcile=reconcile_node,
+    component="attachdetach-controller",
 )
