@@ -11,11 +11,12 @@ from mizzen.client.resources import (
     PERSISTENT_VOLUME_CLAIMS,
     PERSISTENT_VOLUMES,
     PODS,
+    VOLUME_ATTACHMENTS,
     VOLUME_ATTRIBUTES_CLASSES,
 )
 from mizzen.controllers import node_evictions, node_ranges, nodes, podgc, taint_eviction
 from mizzen.controllers.config import Config
-from mizzen.controllers.volumes import binder, localpath, protection
+from mizzen.controllers.volumes import attach, binder, localpath, protection
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
 
@@ -170,3 +171,60 @@ def silence(seed: int) -> None:
     eternal = world.api.get(("", "pods"), "d", "eternal")
     assert eternal["status"]["conditions"][0]["status"] == "False", f"seed {seed}: pods of a lost node are not ready"
     assert len(world.all(PODS)) == 3, f"seed {seed}: nobody is left to confirm the end of the others"
+
+
+class Attacher:
+    """Attaches what it is asked to."""
+
+    def act(self, world: World) -> None:
+        self.settle(world)
+
+    def settle(self, world: World) -> bool:
+        waiting = [one for one in world.all(VOLUME_ATTACHMENTS) if not (one.get("status") or {}).get("attached")]
+        for one in waiting[:1]:
+            done = {"status": {"attached": True}}
+            world.api.patch(VOLUME_ATTACHMENTS, "", one["metadata"]["name"], done, "status")
+        return bool(waiting)
+
+
+def most_at_once(world: World) -> int:
+    """How many attachments there have been at the same time."""
+    present: set[str] = set()
+    most = 0
+    for event in world.api.logs[VOLUME_ATTACHMENTS.group, VOLUME_ATTACHMENTS.plural]:
+        (present.discard if event.type == "DELETED" else present.add)(event.name)
+        most = max(most, len(present))
+    return most
+
+
+def test_a_volume_for_one_node_is_never_attached_to_two(seeds: range) -> None:
+    check(seeds, attach_once)
+
+
+def attach_once(seed: int) -> None:
+    world = World(seed, (attach.CONTROLLER, attach.ATTACHED), kubelet=Attacher())  # type: ignore[arg-type]
+    add_nodes(world, ("n1", "n2", "n3"))
+    bound = claim("c", "1Gi", volumeName="v")
+    bound["metadata"]["uid"] = "u"
+    world.api.create(("", "persistentvolumeclaims"), bound)
+    made = volume("v", "1Gi")
+    made["spec"] |= {
+        "csi": {"driver": "disk", "volumeHandle": "h"},
+        "claimRef": {"namespace": "d", "name": "c", "uid": world.all(PERSISTENT_VOLUME_CLAIMS)[0]["metadata"]["uid"]},
+    }
+    world.api.create(("", "persistentvolumes"), made)
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+    for name, node in (("p1", "n1"), ("p2", "n2"), ("p3", "n3")):
+        pod = {"metadata": {"name": name, "namespace": "d"}, "spec": {"volumes": volumes, "nodeName": node}}
+        world.api.create(("", "pods"), pod)
+    first, second, last = world.rng.sample(("p1", "p2", "p3"), 3)
+    at_once = {"gracePeriodSeconds": 0}
+    world.users = tuple(lambda w, name=name: w.api.delete(("", "pods"), "d", name, at_once) for name in (first, second))
+    world.live(120, horizon=60)
+    assert most_at_once(world) == 1, f"seed {seed}: attached to several nodes at once"
+    (left,) = world.all(VOLUME_ATTACHMENTS)
+    assert left["spec"]["nodeName"] == last.replace("p", "n"), f"seed {seed}: the last pod has the volume"
+    shown = {one["metadata"]["name"]: one["status"].get("volumesAttached") for one in world.all(NODES)}
+    name = "kubernetes.io/csi/disk^h"
+    assert shown.pop(left["spec"]["nodeName"]) == [{"name": name, "devicePath": ""}], f"seed {seed}"
+    assert not any(shown.values()), f"seed {seed}: {shown}"
