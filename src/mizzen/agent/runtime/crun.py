@@ -185,7 +185,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
 
     async def start(self, container: str) -> None:
         home = self._root / "containers" / container
-        (home / "starting").touch()  # an agent that is killed before it notes the start knows that there may be one
+        try:
+            (home / "starting").touch()  # an agent that is killed before it notes the start knows that there may be one
+        except FileNotFoundError as error:
+            raise RuntimeFailure("RunContainerError", f"container {container} is gone") from error
         done = await self._oci("start", container)
         if done.code:
             text = done.output.decode("utf-8", "replace").strip()
