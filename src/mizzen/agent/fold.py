@@ -40,6 +40,7 @@ from mizzen.agent.life import (
     all_containers,
     role_of,
 )
+from mizzen.agent.restarts import amounts_of
 from mizzen.api.views.podspec import Container, Pod
 from mizzen.machinery import times
 
@@ -106,7 +107,10 @@ def _container_event(
     if not isinstance(event, Pulled | PullFailed) and event.attempt != one.attempt:
         return life, ()  # the answer to an earlier attempt
     changed, told = _container(life, one, spec, event, now)
-    return replace(life, containers={**life.containers, one.name: changed}), told
+    life = replace(life, containers={**life.containers, one.name: changed})
+    if isinstance(event, Resized) and not event.failure and not any(one.resizing for one in life.containers.values()):
+        told += (Emit("Normal", "ResizeCompleted", f"Pod resize completed: {amounts_of(life.pod)}"),)
+    return life, told
 
 
 def _container(

@@ -33,6 +33,7 @@ from mizzen.agent.life import (
 from mizzen.agent.restarts import (
     CRASH_DELAY_FIRST,
     CRASH_DELAY_LIMIT,
+    amounts_of,
     anew,
     final_phase,
     grace_of,
@@ -229,6 +230,8 @@ class _Planner:
         if needs_restart(spec, one.resources):
             self._stop_to_restart(one, f"Container {one.name} resize requires restart")
             return
+        if not any(other.resizing for other in self._ordered()):
+            self._emit("Normal", "ResizeStarted", f"Pod resize started: {amounts_of(self.life.pod)}")
         self._put(replace(one, resizing=True))
         self.instructions.append(Resize(spec, one.attempt, one.id))
 

@@ -4,7 +4,9 @@ Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-p
 """
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from mizzen.agent.life import ContainerLife, Life, all_containers
 from mizzen.api.views.podspec import Container, Pod, Resources
@@ -67,6 +69,16 @@ def needs_restart(spec: Container, before: object) -> bool:
         for name in restarts
         for was, now in ((old.requests, new.requests), (old.limits, new.limits))
     )
+
+
+def amounts_of(pod: Pod) -> str:
+    """The resources that the containers of a pod have by its specification, as events of a resize show them."""
+    shown: dict[str, Any] = {}
+    sidecars = [one for one in pod.spec.initContainers or () if one.restartPolicy == "Always"]
+    for key, containers in (("initContainers", sidecars), ("containers", pod.spec.containers)):
+        listed = [{"name": one.name, "resources": msgspec.to_builtins(one.resources or {})} for one in containers]
+        shown |= {key: listed} if listed else {}
+    return msgspec.json.encode({**shown, "generation": pod.metadata.generation or 0}).decode()
 
 
 def has_run_its_course(life: Life) -> bool:

@@ -69,7 +69,7 @@ async def test_an_image_is_mounted_as_a_volume(node: Node) -> None:
     pod = await node.until("gallery", phase("Succeeded"))
     assert node.log(pod).splitlines() == ["hello", "read-only"]
     told = [text for reason, text in await node.events("gallery") if reason == "Pulled"]
-    assert told == ['Container image "local/busybox:1" already present on machine'] * 2
+    assert told == ['Container image "local/busybox:1" already present on machine and can be accessed by the pod'] * 2
     wrong = [{"name": "picture", "image": {"reference": "local/none:1", "pullPolicy": "Never"}}]
     await node.create("empty", {"script": script, "volumeMounts": mounts}, volumes=wrong)
     reasons = [reason for reason, _ in await eventually(lambda: told_of(node, "empty", 3))]

@@ -146,13 +146,18 @@ def limited(memory: str, *policies: ResizePolicy) -> Container:
 def test_changed_resources_are_given_in_place_unless_the_node_refuses_them() -> None:
     state, _ = led(a_pod(limited("1Mi")), *UP, life.Started("c", 0, "id", NOW))
     bigger = a_pod(limited("2Mi"))
-    assert lifecycle.step(state, life.PodChanged(bigger), NOW)[1] == (life.Resize(bigger.spec.containers[0], 0, "id"),)
+    resizing, told = lifecycle.step(state, life.PodChanged(bigger), NOW)
+    amounts = '{"containers":[{"name":"c","resources":{"limits":{"memory":"2Mi"},"requests":{"memory":"2Mi"}}}],'
+    started = life.Emit("Normal", "ResizeStarted", f'Pod resize started: {amounts}"generation":2}}')
+    assert told == (started, life.Resize(bigger.spec.containers[0], 0, "id"))
+    _, told = lifecycle.step(resizing, life.Resized("c", 0, bigger.spec.containers[0].resources), NOW)
+    assert told == (life.Emit("Normal", "ResizeCompleted", f'Pod resize completed: {amounts}"generation":2}}'),)
     refused, told = lifecycle.step(state, life.PodChanged(bigger, ("Deferred", "no room")), NOW)
     assert told == ()
     conditions = {one["type"]: one for one in status_of(refused, SHOWN, {}, NOW)["conditions"]}
     assert conditions["PodResizePending"]["reason"] == "Deferred"
     _, told = lifecycle.step(refused, life.PodChanged(bigger), NOW)
-    assert told == (life.Resize(bigger.spec.containers[0], 0, "id"),)
+    assert told[-1] == life.Resize(bigger.spec.containers[0], 0, "id")
 
 
 def test_a_resize_that_failed_is_shown_and_not_tried_again_for_the_same_specification() -> None:

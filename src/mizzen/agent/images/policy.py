@@ -158,7 +158,7 @@ async def ensure(
     wanted = policy or ("Always" if image.tag == "latest" and not image.digest else "IfNotPresent")
     present = images.find(image) or await images.adopt(image)
     if present is not None and wanted != "Always":
-        tell("Normal", "Pulled", f'Container image "{name}" already present on machine')
+        tell("Normal", "Pulled", f'Container image "{name}" already present on machine and can be accessed by the pod')
         return present
     if wanted == "Never":
         text = f'Container image "{name}" is not present with pull policy of Never'
