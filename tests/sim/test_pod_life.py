@@ -210,7 +210,7 @@ class World:
                 seen.append(
                     ContainerSeen(
                         end.id, "u", one.name, one.attempt, "image", "sha256:1", "exited",
-                        finished_at=end.finished_at, exit_code=end.code,
+                        started_at=end.started_at, finished_at=end.finished_at, exit_code=end.code,
                     )
                 )  # fmt: skip
         sandbox = Sandbox("s", "u", None, START, ("10.1.0.1",)) if self.sandbox else None

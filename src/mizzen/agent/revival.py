@@ -66,7 +66,9 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
         return life if sandbox is None else replace(life, sandbox="open", sandbox_id=sandbox.id)
     newest: dict[str, ContainerSeen] = {}
     for one in sorted(seen, key=lambda one: one.attempt):
-        if one.name in life.containers and one.state != "created":
+        # One that ended without having started was only created when its agent was killed.
+        never_ran = one.state == "created" or (one.state == "exited" and not one.started_at)
+        if one.name in life.containers and not never_ran:
             newest[one.name] = one
     containers = dict(life.containers)
     for name, one in newest.items():

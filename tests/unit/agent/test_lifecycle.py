@@ -350,3 +350,12 @@ def test_the_event_of_a_rejection_says_the_reason_alone() -> None:
     state, told = led(a_pod(), life.Rejected("OutOfcpu", text))
     assert told[0] == life.Emit("Warning", "OutOfcpu", text.removeprefix("Pod was rejected: "))
     assert status_of(state, SHOWN, None, NOW)["message"] == text
+
+
+def test_a_container_that_ended_without_having_started_is_created_again_under_the_same_number() -> None:
+    sandbox = Sandbox("s", "u", None, NOW, ("10.1.0.1",))
+    cut_short = ContainerSeen("id", "u", "c", 0, "i", "sha256:1", "exited", exit_code=137)
+    again = revival.revive(a_pod(), sandbox, (cut_short,), NOW)
+    assert (again.containers["c"].phase, again.containers["c"].attempt) == ("waiting", 0)
+    ran = ContainerSeen("id", "u", "c", 0, "i", "sha256:1", "exited", started_at=NOW, exit_code=137)
+    assert revival.revive(a_pod(), sandbox, (ran,), NOW).containers["c"].phase == "exited"

@@ -478,7 +478,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             return base  # it never came to run
         code, finished = records.exit_code(exit_file)
         oom = code != 0 and self._cgroups.was_oom_killed(record.cgroup)
-        seen = replace(base, state="exited", exit_code=code, finished_at=finished, oom_killed=oom)
+        began = base.started_at or (home / "starting").stat().st_mtime
+        seen = replace(base, state="exited", started_at=began, exit_code=code, finished_at=finished, oom_killed=oom)
         if exit_file.exists():
             self._seen_exits[container] = seen
         return seen
