@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.node.pods.conftest import Node, assert_nothing_left, container, is_ready, phase, server_in_memory
+from tests.node.pods.conftest import Node, assert_nothing_left, container, eventually, is_ready, phase, server_in_memory
 
 from mizzen.client.client import Client
 from mizzen.client.inprocess import InProcessTransport
@@ -85,6 +85,11 @@ async def test_containers_survive_the_death_of_their_agent(
     assert_nothing_left(node.config)
 
 
+def written(volumes: Path) -> list[str]:
+    """What pods have noted of their starts, once they have."""
+    return [text for path in volumes.rglob("starts") if (text := path.read_text())]
+
+
 async def test_agents_killed_while_pods_come_up_start_every_container_exactly_once(
     api: tuple[Server, int], own_namespaces: None, image_root: Path, tmp_path: Path
 ) -> None:
@@ -109,8 +114,12 @@ async def test_agents_killed_while_pods_come_up_start_every_container_exactly_on
         for name in names:
             pod = await node.until(name, is_ready, seconds=40)
             assert container(pod)["restartCount"] == 0
-            volume = node.config.root / "pods" / pod["metadata"]["uid"] / "volumes"
-            assert [path.read_text() for path in volume.rglob("starts")] == ["once\n"]
+            volumes_of_pod = node.config.kubelet / "pods" / pod["metadata"]["uid"] / "volumes"
+
+            async def starts(below: Path = volumes_of_pod) -> list[str]:
+                return written(below)
+
+            assert await eventually(starts) == ["once\n"]
             await node.delete(name, grace=0)
     finally:
         with contextlib.suppress(ProcessLookupError):
