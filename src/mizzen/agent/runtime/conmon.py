@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from mizzen.agent.runtime import machine, spawn, syscalls
+from mizzen.agent.runtime import machine, records, spawn, syscalls
 from mizzen.agent.runtime.base import RuntimeFailure
 from mizzen.agent.runtime.machine import Programs
 from mizzen.agent.runtime.namespaces import in_thread
@@ -91,6 +91,15 @@ async def end(bundle: Path, container: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
     await machine.gone(pid)
+
+
+def is_watching(bundle: Path) -> bool:
+    """Whether a container's monitor is there, which will tell of its end."""
+    pid = records.read_pid(bundle / "conmon.pid")
+    try:
+        return machine.is_running(pid) and bundle.name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def reopen_log(bundle: Path) -> None:

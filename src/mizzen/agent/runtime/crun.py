@@ -471,9 +471,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             created_at=record.created_at,
             started_at=records.moment(started),
         )
-        if self._is_alive(container, record):
-            return replace(base, state="running" if base.started_at else "created")
         exit_file = self._root / "exits" / container
+        if self._is_alive(container, record) or (not exit_file.exists() and conmon.is_watching(home)):
+            # What has ended, but whose monitor is about to say how, still runs as far as anybody can tell.
+            return replace(base, state="running" if base.started_at else "created")
         if not started.exists() and not (exit_file.exists() and (home / "starting").exists()):
             return base  # it never came to run
         code, finished = records.exit_code(exit_file)
