@@ -59,12 +59,12 @@ class Patched:
         return self.finish(patched)
 
     def raw(self, old: Object) -> Any:
-        """What the patch makes of an object, unchecked."""
+        """What the patch makes of an object, unchecked; it shares nothing with the patch, which may be tried again."""
         if self._media == _JSON:
             return json_patch.apply(old, self._patch)
         if self._media == _STRATEGIC:
             return strategic.apply(old, self._patch, self._schema)
-        return merge.apply(old, self._patch)
+        return copied(merge.apply(old, self._patch))
 
     def finish(self, patched: Object) -> Object:
         """Check the types of a patched object. Raises ApiError."""
@@ -75,9 +75,7 @@ class Patched:
         validation = write.options.validation
         problems = [] if validation == "Ignore" else list(self._problems)
         try:
-            result, unknown = bodies.checked_types(
-                copied(patched), self._schema, typed=write.served.builtin, by_name=True
-            )
+            result, unknown = bodies.checked_types(patched, self._schema, typed=write.served.builtin, by_name=True)
         except decode.DecodeError as error:
             raise _invalid_patch(self._patch, str(error)) from None
         if validation != "Ignore":
