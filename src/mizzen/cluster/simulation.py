@@ -20,7 +20,7 @@ from mizzen.base.clock import Clock
 from mizzen.client.cache import BY_NODE, Cache
 from mizzen.client.client import STRATEGIC, Client
 from mizzen.client.resources import LEASES, NODES, PODS
-from mizzen.cluster.stages import Move, Stage, Step, next_step, status_after
+from mizzen.cluster.stages import Move, Stage, Step, is_over, next_step, status_after
 from mizzen.cluster.usage import Meter
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
@@ -37,6 +37,7 @@ ZONES: Final = 3
 ANSWERING: Final = 64
 """So many nodes answer on a port of their own; the load of more of them is not known."""
 HOST_IP: Final = "127.0.0.1"
+_KILLED: Final = 137
 _log = log.get("simulation")
 
 
@@ -103,7 +104,7 @@ class Simulator:
         except ApiError as error:
             if error.code != 409:
                 raise
-            await self._report(name)
+            await self._report_node(name)
         meta = {"name": name, "namespace": LEASE_NAMESPACE}
         spec = {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": self._now()}
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
@@ -114,7 +115,7 @@ class Simulator:
                 raise
             await self._renew(name)
 
-    async def _report(self, name: str) -> None:
+    async def _report_node(self, name: str) -> None:
         await self._client.patch(NODES, name, {"status": self._node(name)["status"]}, subresource="status")
 
     async def _renew(self, name: str) -> None:
@@ -145,7 +146,7 @@ class Simulator:
             del self._lost[name]
             _log.info("node is back", node=name)
             await self._renew(name)
-            await self._report(name)
+            await self._report_node(name)
         if not self._settings.node_loss:
             return
         chance = self._settings.node_loss * seconds / 60
@@ -273,8 +274,14 @@ class Simulator:
     async def _carry_out(self, pod: Pod, step: Step) -> None:
         meta = pod.metadata
         if step.move == "remove":
+            if meta.finalizers and not is_over(pod):
+                await self._report(pod, Step("fail", 0.0, _KILLED))  # whoever holds on to it may wait to hear that
             await self._client.delete(PODS, meta.name, meta.namespace, uid=meta.uid, grace_seconds=0)
             return
+        await self._report(pod, step)
+
+    async def _report(self, pod: Pod, step: Step) -> None:
+        meta = pod.metadata
         self._last_address += 1
         ip = str(IPv4Address(self._last_address))
         status = status_after(pod, step, ip, HOST_IP, self._clock.now())

@@ -90,12 +90,17 @@ def stage_of(pod: Pod, stages: Sequence[Stage]) -> Stage:
     return next((one for one in stages if one.selects(pod)), Stage())
 
 
+def is_over(pod: Pod) -> bool:
+    """Whether the pod has ended for good."""
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
 def next_step(pod: Pod, stages: Sequence[Stage], rng: random.Random) -> Step | None:
     """What a pod on a node does next by itself; None when it just goes on."""
     meta = pod.metadata
     if meta.deleting:
         return Step("remove", min(STOP_SECONDS, float(meta.deletionGracePeriodSeconds or 0)))
-    if pod.status.phase in ("Succeeded", "Failed"):
+    if is_over(pod):
         return None
     stage = stage_of(pod, stages)
     if pod.status.phase != "Running" or not is_true(pod.status.conditions, "Ready"):

@@ -162,3 +162,28 @@ def test_pods_of_a_deleted_job_go_with_it_or_stay_behind(console: Console) -> No
     console("delete", "pods", "--all", "--wait=false")
     console.cluster.advance(40)
     assert console.names("pods") == []
+
+
+def test_a_pod_that_is_deleted_is_replaced_once_it_has_ended_where_the_job_says_so(console: Console) -> None:
+    console.apply(job("careful", "sleeps", podReplacementPolicy="Failed"))
+    console.cluster.advance(5)
+    [first] = console.names("pods")
+    console("delete", "pod", first, "--wait=false")
+    console.cluster.advance(20)
+    assert console.json("job", "careful")["status"]["failed"] == 1
+    [second] = console.names("pods")
+    assert second != first
+
+
+def test_a_rule_for_failed_pods_ends_the_job_at_once_with_its_reason(console: Console) -> None:
+    rule = {"action": "FailJob", "onExitCodes": {"containerName": "c", "operator": "In", "values": [1]}}
+    console.apply(job("strict", "fails", podFailurePolicy={"rules": [rule]}, backoffLimit=6))
+    console.cluster.advance(10)
+    status = console.json("job", "strict")["status"]
+    last = status["conditions"][-1]
+    assert (status["failed"], last["type"], last["reason"]) == (1, "Failed", "PodFailurePolicy")
+    [pod] = console.names("pods")
+    where = f"{console.kubectl.namespace}/{pod}"
+    told = f"Container c for pod {where} failed with exit code 1 matching FailJob rule at index 0"
+    assert last["message"] == told
+    assert ("PodFailurePolicy", told) in console.events("strict")
