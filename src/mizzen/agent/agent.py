@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from mizzen.agent import machineinfo, node, serve
+from mizzen.agent import loglinks, machineinfo, node, serve
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.eviction import Guard
@@ -87,7 +87,7 @@ class Agent:
         cache = Cache()
         self._services = cache.of(SERVICES, Service)
         self._events = Recorder(client, clock, random.Random(), "kubelet", hostname)
-        self._directory = KubeletDir(config.kubelet)
+        self._directory = KubeletDir(config.kubelet, config.logs)
         self._drivers = Drivers(client, clock, config.node_name)
         self._driver_volumes = CsiVolumes(client, clock, self._drivers, self._directory, self._report)
         pulled = PulledVolumes(images.mountable(), self._objects, clock, self._tell_of_pod)
@@ -118,6 +118,7 @@ class Agent:
     async def run(self, ready: Callable[["Agent"], None] | None = None) -> None:
         """Everything at once, until cancelled."""
         self._directory.prepare()
+        loglinks.sweep(self.config.logs)
         self.pods.restore(await self._runtime.observe())
         listed = asyncio.Event()
         async with asyncio.TaskGroup() as group:

@@ -7,9 +7,10 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, assert_never
 
-from mizzen.agent import actions, life, sandboxes
+from mizzen.agent import actions, life, loglinks, sandboxes
 from mizzen.agent.actions import Target, Verdict
 from mizzen.agent.containers import Ground, container_spec
 from mizzen.agent.env import ConfigFailure, Sources, environment, references, subpath_of
@@ -164,6 +165,8 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
         id = await tools.runtime.create(seen.sandbox_id, spec)
         tools.tell(pod, "Normal", "Created", "Container created", container.name)
         user = await tools.runtime.user_of(id)
+        with contextlib.suppress(OSError):  # collectors may miss a log; the container runs all the same
+            loglinks.put(tools.config.logs, pod, container.name, id, tools.log_path(pod, container.name, attempt))
         await tools.runtime.start(id)
     except RuntimeFailure as failure:
         tools.tell(pod, "Warning", "Failed", f"Error: {failure.message}", container.name)
@@ -200,8 +203,14 @@ async def _ground(tools: Equipment, seen: Life, container: Container, attempt: i
         log_path=str(tools.log_path(pod, container.name, attempt)),
         message_file=message,
         node_memory=tools.resources.memory,
-        seccomp_root=tools.config.seccomp_root,
+        seccomp_root=_seccomp_root(tools),
     )
+
+
+def _seccomp_root(tools: Equipment) -> Path:
+    """Where local profiles are: where pods of this node put them, or else where the machine has them."""
+    own = tools.config.kubelet / "seccomp"
+    return own if own.is_dir() else tools.config.seccomp_root
 
 
 async def _environment(tools: Equipment, seen: Life, container: Container) -> tuple[tuple[str, str], ...]:
@@ -323,6 +332,7 @@ async def _forget(tools: Equipment, pod: Pod, *, delete: bool) -> bool:
         await tools.volumes.unmount(meta.uid)  # of a pod that ended while no agent was there
         await asyncio.to_thread(teardown.remove, tools.pod_home(meta.uid))
         await asyncio.to_thread(teardown.remove, tools.pod_logs(pod))
+        await asyncio.to_thread(loglinks.sweep, tools.config.logs)
     except (OSError, *_API_TROUBLE):
         return False
     return True

@@ -63,6 +63,11 @@ class AgentConfig:
         return self.root / "kubelet"
 
     @property
+    def logs(self) -> Path:
+        """What pods know as /var/log."""
+        return self.root / "logs"
+
+    @property
     def cgroup_parent(self) -> str:
         """A control group that no other agent on this machine uses."""
         return f"/mizzen-{hashlib.sha256(str(self.root).encode()).hexdigest()[:8]}-{self.node_name}"

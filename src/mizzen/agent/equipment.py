@@ -52,7 +52,7 @@ class Equipment:
     def pod_logs(self, pod: Pod) -> Path:
         """The directory of a pod's logs."""
         meta = pod.metadata
-        return self.config.root / "logs" / "pods" / f"{meta.namespace}_{meta.name}_{meta.uid}"
+        return self.config.logs / "pods" / f"{meta.namespace}_{meta.name}_{meta.uid}"
 
     def log_path(self, pod: Pod, container: str, attempt: int) -> Path:
         """The log of one attempt."""

@@ -1,30 +1,37 @@
-"""The directory that pods know as /var/lib/kubelet: each node has its own, also where several share a machine.
+"""The directories that pods know as /var/lib/kubelet and /var/log: each node has its own, wherever it keeps them.
 
-Storage drivers mount below it from inside their containers, so it is a shared mount of the node's mount namespace:
-what a driver mounts in its copy appears here, and in the copies of all others.
+Storage drivers mount below the first from inside their containers, so it is a shared mount of the node's mount
+namespace: what a driver mounts in its copy appears here, and in the copies of all others.
 """
 
 import os
+import re
 from pathlib import Path
 
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.volumes import teardown
 
 WELL_KNOWN = "/var/lib/kubelet"
+_LOGS = re.compile(r"/var/log(/(pods|containers)(/.*)?)?")
+"""What of /var/log is the node's own; the rest is its machine's."""
 _PARTS = ("pods", "plugins", "plugins_registry", "device-plugins")
 
 
 class KubeletDir:
-    """The directory `root`, and the names that files below it have in pods."""
+    """The directory `root`, and the names that files below it have in pods; `logs` holds those of containers."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, logs: Path | None = None) -> None:
         self.root = root
+        self._logs = logs
         self._fd = -1
 
     def prepare(self) -> None:
         """Make it, and share what is mounted below it; may be repeated. Raises OSError."""
         for part in _PARTS:
             (self.root / part).mkdir(parents=True, exist_ok=True)
+        if self._logs is not None:
+            for part in ("pods", "containers"):
+                (self._logs / part).mkdir(parents=True, exist_ok=True)
         if not teardown.is_mounted(self.root):
             syscalls.mount(str(self.root), str(self.root), "", syscalls.MS_BIND | syscalls.MS_REC)
             # Shared with its own copies alone: what it covers, which may be shared too, is no business of theirs.
@@ -34,6 +41,8 @@ class KubeletDir:
     def on_node(self, path: str) -> Path:
         """Where a path that a pod or a plugin names is on this node."""
         clean = os.path.normpath(path)
+        if self._logs is not None and _LOGS.fullmatch(clean):
+            return self._logs / os.path.relpath(clean, "/var/log")
         inside = clean.removeprefix(WELL_KNOWN)
         if clean != WELL_KNOWN and not (clean.startswith(WELL_KNOWN) and inside.startswith("/")):
             return Path(path)

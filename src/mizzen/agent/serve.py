@@ -60,7 +60,7 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
         if path == "/metrics":
             return _text(200, agent_metrics(pods, tools.config.node_name, _process(tools)))
         if request.path == "/logs" or request.path.startswith("/logs/"):
-            return await asyncio.to_thread(_files, tools.config.root / "logs", request.path)
+            return await asyncio.to_thread(_files, tools.config.logs, request.path)
         if path == "/configz":
             return _json({"kubeletconfig": _configuration(tools)})
         return _text(404, "404 page not found\n")

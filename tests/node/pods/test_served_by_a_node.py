@@ -1,7 +1,7 @@
 """What the node answers: logs, statistics, commands, attachments."""
 
 import orjson
-from tests.node.pods.conftest import Node, phase
+from tests.node.pods.conftest import Node, container, eventually, phase
 
 from mizzen.client.resources import PODS
 from mizzen.wire.message import Request, Response
@@ -114,3 +114,24 @@ async def test_an_attachment_carries_input_and_output(node: Node) -> None:
     await attached.write(b"one\n")
     assert await attached.read("stdout") == b"got one\n"
     await attached.close()
+
+
+async def test_a_collector_finds_the_logs_of_all_containers_where_it_looks_for_them(node: Node) -> None:
+    pod = await node.create("speaker", {"script": "echo to whom it may concern; sleep 1000"})
+    await node.logged(await node.running_pod("speaker"), "concern")
+    volumes = [{"name": "logs", "hostPath": {"path": "/var/log", "type": "Directory"}}]
+    mounts = [{"name": "logs", "mountPath": "/var/log", "readOnly": True}]
+    script = "ls /var/log/containers; cat /var/log/containers/speaker_default_c-*.log"
+    await node.create("collector", {"script": script, "volumeMounts": mounts}, volumes=volumes, restartPolicy="Never")
+    seen = node.log(await node.until("collector", phase("Succeeded")))
+    id = container(await node.running_pod("speaker"))["containerID"].partition("://")[2]
+    assert f"speaker_default_c-{id}.log\n" in seen and "stdout F to whom it may concern\n" in seen
+    links = node.config.logs / "containers"
+    place = f"/var/log/pods/default_speaker_{pod['metadata']['uid']}/c/0.log"
+    assert str((links / f"speaker_default_c-{id}.log").readlink()) == place
+    await node.delete("speaker")
+
+    async def is_down() -> bool:
+        return not list(links.glob("speaker_*"))
+
+    assert await eventually(is_down)

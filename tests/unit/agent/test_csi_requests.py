@@ -28,6 +28,21 @@ def test_each_node_has_its_own_kubelet_directory(path: str, place: str) -> None:
     assert KubeletDir(Path("/n/kubelet")).on_node(path) == Path(place)
 
 
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("/var/log", "/n/logs"),
+        ("/var/log/", "/n/logs"),
+        ("/var/log/pods", "/n/logs/pods"),
+        ("/var/log/containers/x.log", "/n/logs/containers/x.log"),
+        ("/var/log/journal", "/var/log/journal"),
+        ("/var/log/podsandmore", "/var/log/podsandmore"),
+    ],
+)
+def test_each_node_has_the_logs_of_its_own_containers(path: str, place: str) -> None:
+    assert KubeletDir(Path("/n/kubelet"), Path("/n/logs")).on_node(path) == Path(place)
+
+
 def test_a_file_of_the_node_has_its_well_known_name_in_pods() -> None:
     assert KubeletDir(Path("/n/kubelet")).for_pods(Path("/n/kubelet/pods/u")) == "/var/lib/kubelet/pods/u"
 
