@@ -156,7 +156,8 @@ def test_all_three_patches(kubectl: Kubectl) -> None:
         '[{"op":"replace","path":"/spec/replicas","value":5},{"op":"test","path":"/kind","value":"Deployment"}]',
     )
     assert kubectl.json("deploy", "web")["spec"]["replicas"] == 5
-    assert "patched (no change)" in kubectl("patch", "deploy", "web", "-p", '{"spec":{"replicas":5}}')
+    kubectl("create", "configmap", "calm", "--from-literal=a=1")  # no controller changes it in between
+    assert "patched (no change)" in kubectl("patch", "configmap", "calm", "-p", '{"data":{"a":"1"}}')
     kubectl("patch", "deploy", "web", "--subresource=scale", "--type=merge", "-p", '{"spec":{"replicas":1}}')
     assert kubectl("get", "deploy", "web", "--subresource=scale", "-o", "jsonpath={.spec.replicas}") == "1"
 
