@@ -1,7 +1,8 @@
 """A whole cluster in this process on a clock of its own: hours pass as fast as they can be worked through.
 
 The control plane, its TLS port included, runs in a thread with simulated nodes. Time stands still until `advance`
-moves it, and then only while nothing is runnable, so that everything due at one moment is done before the next.
+moves it, and then only while nothing is runnable, so that everything due at one moment is done before the next. What
+the cluster asks of servers outside is not waited for: `until` goes by steps.
 """
 
 import asyncio
