@@ -76,10 +76,13 @@ def plug(seed: int) -> None:
     world = World(seed, (attach.CONTROLLER,), kubelet=Kubelet(flaky=0))
     add_nodes(world, ("n1", "n2"))
     for name in ("one", "two"):
-        csi = {"driver": "example.com", "volumeHandle": name}
-        world.api.create(("", "persistentvolumes"), {"metadata": {"name": f"v-{name}"}, "spec": {"csi": csi}})
-        spec = {"volumeName": f"v-{name}"}
-        world.api.create(CLAIMS, {"metadata": {"name": name, "namespace": "d"}, "spec": spec})
+        spec: Object = {"volumeName": f"v-{name}"}
+        claim = world.api.create(CLAIMS, {"metadata": {"name": name, "namespace": "d"}, "spec": spec})
+        spec = {
+            "csi": {"driver": "example.com", "volumeHandle": name},
+            "claimRef": {"namespace": "d", "name": name, "uid": claim["metadata"]["uid"]},
+        }
+        world.api.create(("", "persistentvolumes"), {"metadata": {"name": f"v-{name}"}, "spec": spec})
     for name, node in (("one", "n1"), ("two", "n2")):
         volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": name}}]
         world.api.create(("", "pods"), pod(f"p-{name}", volumes=volumes, nodeName=node))
