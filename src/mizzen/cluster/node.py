@@ -24,12 +24,13 @@ import uvloop
 import yaml
 
 from mizzen.agent import agent as agents
-from mizzen.agent import embedded, external
+from mizzen.agent import embedded
 from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
 from mizzen.agent.images.policy import Images
 from mizzen.agent.kubeletconfig import configured
+from mizzen.agent.machinery import machinery
 from mizzen.agent.network import routes
 from mizzen.agent.network.nodes import add_local_address, prepare_node
 from mizzen.agent.network.routed import RoutedNetwork
@@ -261,12 +262,9 @@ def _dialer(namespace: int, options: Options) -> Dial | None:
 async def _runtime(options: Options, config: AgentConfig, dial: Dial | None) -> tuple[Runtime, Images]:
     """What runs the containers and has their images. Raises ConfigError."""
     try:
-        if options.runtime == "cri":
-            if options.cri_socket:
-                cninone.claim(_CNI, options.data_dir)
-            return await external.connect(config, dial)
-        images = embedded.images_of(config, dial)
-        return embedded.runtime_of(config, images), images
+        if options.runtime == "cri" and options.cri_socket:
+            cninone.claim(_CNI, options.data_dir)
+        return await machinery(config, dial)
     except RuntimeFailure as error:
         raise ConfigError(error.message) from error
 

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 from tests.node.pods import daemon, images
 
-from mizzen.agent import agent, embedded, external
+from mizzen.agent import agent, embedded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.images.archive import import_path
 from mizzen.agent.images.policy import Images
+from mizzen.agent.machinery import machinery
 from mizzen.agent.network.netlink import Netlink
 from mizzen.agent.network.routed import RoutedNetwork
 from mizzen.agent.runtime import cgroups, namespaces, syscalls
@@ -123,11 +124,12 @@ class Node:
     task: "asyncio.Task[None] | None" = None
 
     @classmethod
-    def at(cls, root: Path, image_root: Path, client: Client, name: str = "node-1", socket: str = "") -> "Node":
+    def at(cls, root: Path, image_root: Path, client: Client, name: str = "node-1", socket: str = "",
+           runtime: str = "crun") -> "Node":  # fmt: skip
         """A node whose directories are below `root`; with a socket, its containers are that CRI runtime's."""
         config = AgentConfig(
             name, root / "node", image_root, (NODE_IP,), cluster_dns=("10.96.0.10",), cri_socket=socket,
-            runtime="cri" if socket else "crun",
+            runtime="cri" if socket else runtime,
         )  # fmt: skip
         (root / "network").mkdir()
         network = RoutedNetwork(root / "network", IPv4Network("10.210.0.0/24"), IPv4Address(NODE_IP))
@@ -157,10 +159,7 @@ class Node:
 
     async def machinery(self) -> tuple[Runtime, Images]:
         """What runs containers, and their images."""
-        if self.config.runtime == "cri":
-            return await external.connect(self.config)
-        pictures = embedded.images_of(self.config)
-        return embedded.runtime_of(self.config, pictures), pictures
+        return await machinery(self.config)
 
     async def purge(self) -> None:
         """Remove everything of the node."""
@@ -323,7 +322,9 @@ async def crun_node(image_root: Path, tmp_path: Path) -> AsyncIterator[Node]:
 
 
 @contextlib.asynccontextmanager
-async def running_node(image_root: Path, tmp_path: Path, socket: str = "") -> AsyncIterator[Node]:
+async def running_node(
+    image_root: Path, tmp_path: Path, socket: str = "", runtime: str = "crun"
+) -> AsyncIterator[Node]:
     """A node with an API server of its own; afterwards nothing of it may be left."""
     log.set_level("error")
     server = await server_in_memory()
@@ -331,7 +332,7 @@ async def running_node(image_root: Path, tmp_path: Path, socket: str = "") -> As
     def new_client(user: str) -> Client:
         return Client(InProcessTransport(server.handle, Identity(user, groups=(MASTERS,))), field_manager=user)
 
-    here = Node.at(tmp_path, image_root, new_client("tester"), socket=socket)
+    here = Node.at(tmp_path, image_root, new_client("tester"), socket=socket, runtime=runtime)
     here.new_client = new_client
     await here.start()
     try:

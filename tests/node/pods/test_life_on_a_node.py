@@ -3,8 +3,19 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 
-from tests.node.pods.conftest import NODE_IP, Node, container, eventually, is_ready, phase, shell, waiting
+from tests.node.pods.conftest import (
+    NODE_IP,
+    Node,
+    container,
+    eventually,
+    is_ready,
+    phase,
+    running_node,
+    shell,
+    waiting,
+)
 
 from mizzen.client.resources import CONFIG_MAPS, NODES, PODS, SECRETS
 
@@ -246,3 +257,15 @@ async def test_labels_that_a_node_was_given_later_count_for_its_pods(crun_node: 
     refused = await node.until("astray", phase("Failed"))
     assert refused["status"]["reason"] == "NodeAffinity"
     await node.running_pod("chosen")
+
+
+async def test_a_node_whose_runtime_is_simulated_runs_pods_as_states_alone(image_root: Path, tmp_path: Path) -> None:
+    async with running_node(image_root, tmp_path, runtime="simulated") as node:
+        await node.create("web", {"name": "c", "image": "example/none:1"})
+        pod = await node.running_pod("web")
+        assert container(pod)["containerID"].startswith("simulated://") and pod["status"]["podIP"]
+        ends = {"name": "c", "image": "example/none:1", "env": [{"name": "SIMULATE_EXIT", "value": "3"}]}
+        await node.create("brief", ends, restartPolicy="Never")
+        ended = container(await node.until("brief", phase("Failed")))["state"]["terminated"]
+        assert ended["exitCode"] == 3
+        await node.delete("web")
