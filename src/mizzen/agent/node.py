@@ -21,6 +21,8 @@ from mizzen.machinery.errors import ApiError, Object
 _log = log.get("agent")
 _LEASE_NAMESPACE = "kube-node-lease"
 _IMAGES_SHOWN = 50
+_OWNED = ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
+"""The conditions that are the agent's to say; others may add theirs."""
 _RETRY = 1.0
 Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
 """Type, reason and message of an event about the node."""
@@ -198,7 +200,11 @@ class NodeReporter:
             await self._clock.sleep(max(1.0, self._config.heartbeat - (self._clock.monotonic() - began)))
 
     async def report(self) -> None:
-        """Write the status if it changed, or has not been written for long. Raises ApiError, ConnectionError."""
+        """Write the status if it is not what the API holds, or has not been written for long.
+
+        Raises ApiError, ConnectionError.
+        """
+        await self._look()
         status = self._status(self._written.get("conditions", ()))
         now = self._clock.monotonic()
         if _essence(status) == _essence(self._written) and now - self._reported_at < self._config.report_every:
@@ -213,6 +219,14 @@ class NodeReporter:
         await self._client.patch(NODES, self._config.node_name, patch, type=STRATEGIC, subresource="status")
         self._tell_news(self._written.get("conditions") or (), status["conditions"])
         self._written, self._reported_at = status, now
+
+    async def _look(self) -> None:
+        """Learn what others made of the conditions meanwhile: of a node that was silent, all are Unknown."""
+        found = await self._client.get(NODES, self._config.node_name, view=dict)
+        conditions = (found.get("status") or {}).get("conditions") or ()
+        held = sorted((one for one in conditions if one["type"] in _OWNED), key=lambda one: _OWNED.index(one["type"]))
+        if [_judgement(one) for one in held] != [_judgement(one) for one in self._written.get("conditions") or ()]:
+            self._written = {**self._written, "conditions": held}
 
     def _tell_news(self, before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> None:
         for reason, message in news(self._config.node_name, before, after):
@@ -283,8 +297,9 @@ class NodeReporter:
 
 def _essence(status: Mapping[str, Any]) -> dict[str, Any]:
     """A status without the times that change with every look."""
-    conditions = [
-        {key: value for key, value in one.items() if key != "lastHeartbeatTime"}
-        for one in status.get("conditions") or ()
-    ]
-    return {**status, "conditions": conditions}
+    return {**status, "conditions": [_judgement(one) for one in status.get("conditions") or ()]}
+
+
+def _judgement(one: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition without the time that changes with every look."""
+    return {key: value for key, value in one.items() if key != "lastHeartbeatTime"}

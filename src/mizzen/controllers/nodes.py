@@ -99,8 +99,8 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
     if taints != node.spec.taints:
         actions.append(_patch(node, {"spec": {"taints": [_plain(taint) for taint in taints] or None}}, ""))
     state = condition(conditions, "Ready")
-    if state is None or state.status != "True":
-        actions += (_not_ready(pod, now) for pod in seen.ready_pods if state is not None)
+    if state is not None and state.status != "True":
+        actions += (_not_ready(pod, now) for pod in seen.ready_pods if not _is_vouched_for(pod, state))
     if len(actions) > 1 and isinstance(actions[0], Patch) and actions[0].resource is NODES:
         return Plan(tuple(actions[:1]), notes, requeue_after=0.0)
     wait = max(0.0, until - now) if now < until else None
@@ -171,6 +171,14 @@ def _dated(taint: Taint, now: float) -> Taint:
     if taint.effect != "NoExecute" or taint.timeAdded:
         return taint
     return msgspec.structs.replace(taint, timeAdded=times.format(now))
+
+
+def _is_vouched_for(pod: Pod, state: Condition) -> bool:
+    """It became ready when the node was lost already: its agent is alive and will tell of the node soon."""
+    own = condition(pod.status.conditions, "Ready")
+    if own is None or not own.lastTransitionTime or not state.lastTransitionTime:
+        return False
+    return times.parse(own.lastTransitionTime) >= times.parse(state.lastTransitionTime)
 
 
 def _not_ready(pod: Pod, now: float) -> Patch:

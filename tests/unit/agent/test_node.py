@@ -1,0 +1,69 @@
+"""What a node tells the API of itself, and what it makes of what others say of it."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.node import Health, NodeReporter, conditions
+from mizzen.base.clock import VirtualClock
+from mizzen.client.client import STRATEGIC, Client
+from mizzen.client.inprocess import InProcessTransport
+from mizzen.client.resources import NAMESPACES, NODES
+from mizzen.machinery.identity import MASTERS, Identity
+from mizzen.server.server import Server
+from mizzen.store.memory import MemoryStore
+
+CONFIG = AgentConfig(node_name="n", root=Path("/nowhere"), images_root=Path("/nowhere"), node_ips=("192.0.2.1",))
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    server = Server(MemoryStore(), VirtualClock())
+    await server.start()
+    made = Client(InProcessTransport(server.handle, Identity("node", groups=(MASTERS,))))
+    lease = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-node-lease"}}
+    await made.create(NAMESPACES, lease)
+    yield made
+    await server.close()
+
+
+async def registered(client: Client, clock: VirtualClock, config: AgentConfig) -> NodeReporter:
+    def status(before: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        return {"nodeInfo": {"bootID": "b"}, "conditions": conditions(Health(), before, clock.now())}
+
+    reporter = NodeReporter(config, client, clock, status=status, hostname="n", tell=lambda *_: None)
+    await reporter.register()
+    return reporter
+
+
+async def held(client: Client) -> dict[str, str]:
+    node = await client.get(NODES, "n", view=dict)
+    return {one["type"]: one["status"] for one in node["status"]["conditions"]}
+
+
+async def test_a_node_that_was_given_up_for_lost_says_that_it_is_ready_with_its_next_heartbeat(
+    client: Client,
+) -> None:
+    clock, config = VirtualClock(), CONFIG
+    reporter = await registered(client, clock, config)
+    before = await held(client)
+    lost = [{"type": kind, "status": "Unknown", "reason": "NodeStatusUnknown"} for kind in reversed(before)]
+    others = {"type": "KernelDeadlock", "status": "False"}
+    await client.patch(NODES, "n", {"status": {"conditions": [others, *lost]}}, type=STRATEGIC, subresource="status")
+    await clock.advance(config.heartbeat)
+    await reporter.report()
+    assert await held(client) == {**before, "KernelDeadlock": "False"}
+
+
+async def test_a_node_of_which_nothing_changed_is_not_written(client: Client) -> None:
+    clock, config = VirtualClock(), CONFIG
+    reporter = await registered(client, clock, config)
+    others = {"type": "KernelDeadlock", "status": "False"}
+    await client.patch(NODES, "n", {"status": {"conditions": [others]}}, type=STRATEGIC, subresource="status")
+    before = await client.get(NODES, "n", view=dict)
+    await clock.advance(config.heartbeat)
+    await reporter.report()
+    assert await client.get(NODES, "n", view=dict) == before
