@@ -5,14 +5,13 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-evict
 """
 
 import asyncio
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from mizzen.agent import admission, machineinfo
 from mizzen.agent.config import Thresholds
+from mizzen.agent.diskusage import measured
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.images.collection import collect_images
 from mizzen.agent.life import Evicted, Life
@@ -179,7 +178,7 @@ class Guard:
         await self._check_storage()
         short = shortage(left, tools.config.thresholds)
         if short is not None:
-            disk = {one.pod.metadata.uid: self._whole(one) for one in self._pods} if now.disk_pressure else {}
+            disk = await self._disk() if now.disk_pressure else {}
             chosen = choose(self._pods, await tools.runtime.stats(), disk, short)
             if chosen is not None:
                 self._evict(chosen.uid, chosen.message, 0.0)
@@ -217,35 +216,23 @@ class Guard:
         recent = {name: clock - at < _CALM_AFTER for name, at in self._last_pressure.items()}
         return Health(recent["memory"], recent["disk"], recent["pid"], self.health.not_ready)
 
+    async def _disk(self) -> dict[str, int]:
+        """Bytes by uid of pod."""
+        found = {}
+        for life in self._pods:
+            found[life.pod.metadata.uid] = (await asyncio.to_thread(measured, self._tools, life)).total.bytes
+        return found
+
     async def _check_storage(self) -> None:
         for life in self._pods:
             if life.ending is not None or life.over or not _is_limited(life):
                 continue
-            used, empty_dirs = await asyncio.to_thread(self._disk_of, life)
+            disk = await asyncio.to_thread(measured, self._tools, life)
+            used = {one.name: disk.of_container(one.name) for one in life.containers.values()}
+            empty_dirs = {name: volume.bytes for name, volume in disk.empty_dirs.items()}
             why = over_storage_limit(life, used, empty_dirs)
             if why:
                 self._evict(life.pod.metadata.uid, why, 1.0)
-
-    def _whole(self, life: Life) -> int:
-        used, empty_dirs = self._disk_of(life)
-        return sum(used.values()) + sum(empty_dirs.values())
-
-    def _disk_of(self, life: Life) -> tuple[dict[str, int], dict[str, int]]:
-        """Bytes of logs and writable layers by container, and those of volumes."""
-        tools, uid = self._tools, life.pod.metadata.uid
-        mounted = tools.volumes.of(uid)
-        empty_dirs = {
-            volume.name: _size(mounted[volume.name].path)
-            for volume in life.pod.spec.volumes or ()
-            if volume.emptyDir is not None and volume.emptyDir.medium != "Memory" and volume.name in mounted
-        }
-        logs = tools.pod_logs(life.pod)
-        used = {
-            one.name: _size(logs / one.name)
-            + (_size(tools.config.root / "containers" / one.id / "upper") if one.id else 0)
-            for one in life.containers.values()
-        }
-        return used, empty_dirs
 
     def _evict(self, uid: str, message: str, grace: float) -> None:
         life = next((one for one in self._pods if one.pod.metadata.uid == uid), None)
@@ -263,14 +250,3 @@ def _is_limited(life: Life) -> bool:
     return any(
         "ephemeral-storage" in ((one.resources.limits if one.resources else None) or {}) for one in spec.containers
     )
-
-
-def _size(path: Path) -> int:
-    total = 0
-    for directory, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.lstat(f"{directory}/{name}").st_blocks * 512
-            except OSError:
-                continue
-    return total

@@ -7,10 +7,13 @@ Ref: https://kubernetes.io/docs/concepts/cluster-administration/system-metrics/
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mizzen.agent.diskusage import PodDisk
 from mizzen.agent.life import ContainerLife, Life
+from mizzen.agent.network import counters
+from mizzen.agent.network.counters import Interface
 from mizzen.agent.resources import container_limits
 from mizzen.agent.runtime.base import Usage
-from mizzen.agent.stats import Machine
+from mizzen.agent.stats import Readings
 from mizzen.api.views.podspec import Container
 
 Labels = tuple[tuple[str, str], ...]
@@ -51,22 +54,29 @@ def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def container_metrics(lives: Iterable[Life], usage: Mapping[str, Usage], machine: Machine, cores: int) -> str:
+def container_metrics(lives: Iterable[Life], seen: Readings, cores: int) -> str:
     """The body of /metrics/cadvisor."""
+    usage, machine = seen.usage, seen.machine
     cpu = Family("container_cpu_usage_seconds_total", "counter", "Cumulative cpu time consumed in seconds.")
     gauges = {name: Family(name, "gauge", meaning) for name, meaning in _GAUGES.items()}
-    families = [cpu, *gauges.values()]
+    flows = {f"{way}_{what}": _flow(way, what) for way in _WAYS for what in _COUNTED}
+    files = Family("container_fs_usage_bytes", "gauge", "Number of bytes that are consumed by the container.")
+    families = [cpu, *gauges.values(), files, *flows.values()]
     whole = Family("machine_memory_bytes", "gauge", "Amount of memory installed on the machine.")
     whole.add(machine.memory)
     number = Family("machine_cpu_cores", "gauge", "Number of logical CPU cores.")
     number.add(cores)
     _use(cpu, gauges, machine.usage, id="/")
+    for interface in counters.of_node(machine.interfaces):
+        _pass(flows, interface, id="/")
     for life in lives:
         meta = life.pod.metadata
         place = {"namespace": meta.namespace, "pod": meta.name}
         group = f"/kubepods/pod{meta.uid}"
         if (shared := usage.get(f"pod/{meta.uid}")) is not None:
             _use(cpu, gauges, shared, id=group, **place)
+        if (link := counters.of_pod(machine.interfaces, meta.uid)) is not None:
+            _pass(flows, link, id=group, **place)
         specs = {one.name: one for one in life.pod.spec.containers}
         for one in life.containers.values():
             used = usage.get(one.id)
@@ -74,9 +84,30 @@ def container_metrics(lives: Iterable[Life], usage: Mapping[str, Usage], machine
                 continue
             labels = {"container": one.name, "id": f"{group}/{one.id}", "image": one.image, "name": one.id, **place}
             _use(cpu, gauges, used, **labels)
+            layer = seen.disks.get(meta.uid, PodDisk()).layers.get(one.name)
+            if layer is not None:
+                files.add(layer.bytes, **labels)
             gauges["container_start_time_seconds"].add(one.started_at, **labels)
             _bounds(gauges, life, one, specs.get(one.name), labels)
     return rendered([*families, number, whole])
+
+
+_WAYS = {"receive": "received", "transmit": "sent"}
+_COUNTED = {"bytes": "bytes", "packets": "packets", "errors": "errors", "packets_dropped": "dropped"}
+_MEANINGS = {"bytes": "bytes", "packets": "packets", "errors": "errors met", "packets_dropped": "packets dropped"}
+
+
+def _flow(way: str, what: str) -> Family:
+    doing = {"receive": "receiving", "transmit": "transmitting"}[way]
+    meaning = f"Cumulative count of {_MEANINGS[what]} while {doing}."
+    return Family(f"container_network_{way}_{what}_total", "counter", meaning)
+
+
+def _pass(flows: Mapping[str, Family], interface: Interface, **labels: str) -> None:
+    for way, side in _WAYS.items():
+        for what, field_name in _COUNTED.items():
+            count = getattr(getattr(interface, side), field_name)
+            flows[f"{way}_{what}"].add(count, interface=interface.name, **labels)
 
 
 _GAUGES = {

@@ -60,6 +60,12 @@ def pressure(root: Path) -> Pressure:
     )
 
 
+def swap() -> tuple[int, int]:
+    """Bytes of swap space, and those in use."""
+    info = _meminfo()
+    return info["SwapTotal"], info["SwapTotal"] - info["SwapFree"]
+
+
 def _meminfo() -> dict[str, int]:
     lines = Path("/proc/meminfo").read_text().splitlines()
     return {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}

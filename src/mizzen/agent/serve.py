@@ -17,13 +17,16 @@ import msgspec
 import orjson
 
 from mizzen.agent import machineinfo
+from mizzen.agent.diskusage import Disks
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.exposition import agent_metrics, container_metrics, probe_metrics
 from mizzen.agent.life import ContainerLife, Life
 from mizzen.agent.logs import LogOptions, read_log
+from mizzen.agent.network import counters
 from mizzen.agent.pods import Pods
 from mizzen.agent.runtime.base import Usage
-from mizzen.agent.stats import Machine, Rates, add_volumes, resource_metrics, summary
+from mizzen.agent.stats import Machine, Rates, Readings, add_volumes, resource_metrics, summary
+from mizzen.agent.volumes.usage import of_file_system
 from mizzen.machinery import times
 from mizzen.wire.message import Handle, Request, Response
 
@@ -34,7 +37,7 @@ Stats = Callable[[], Awaitable[Mapping[str, Usage]]]
 def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
     """The node's answers as one function."""
 
-    rates = Rates()
+    rates, disks = Rates(), Disks(tools)
 
     async def answer(request: Request) -> Response:
         path = request.path.rstrip("/") or "/"
@@ -46,15 +49,16 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
         if path in {"/pods", "/runningpods"}:
             return _json(_pods(pods, only_running=path == "/runningpods"))
         if path == "/stats/summary":
-            machine = _machine(tools)
-            body = summary(tools.config.node_name, pods, await stats(), machine, rates, tools.clock.now())
+            seen = Readings(await stats(), _machine(tools), await disks.of(pods))
+            body = summary(tools.config.node_name, pods, seen, rates, tools.clock.now())
             add_volumes(body, {life.pod.metadata.uid: await tools.volumes.usage(life.pod) for life in pods})
             return _json(body)
         if path == "/metrics/resource":
             machine = _machine(tools)
             return _text(200, resource_metrics(pods, await stats(), machine, tools.clock.now()))
         if path == "/metrics/cadvisor":
-            return _text(200, container_metrics(pods, await stats(), _machine(tools), machineinfo.cpus()))
+            seen = Readings(await stats(), _machine(tools), await disks.of(pods))
+            return _text(200, container_metrics(pods, seen, machineinfo.cpus()))
         if path == "/metrics/probes":
             return _text(200, probe_metrics(pods, pods.probes))
         if path == "/metrics":
@@ -150,7 +154,10 @@ def _machine(tools: Equipment) -> Machine:
     used = machineinfo.memory() - left.memory_available
     usage = Usage(cpu_seconds=busy / 100, memory_bytes=used, working_set_bytes=used, rss_bytes=used)
     uptime = float(Path("/proc/uptime").read_text().split()[0])
-    return Machine(left, usage, tools.clock.now() - uptime, machineinfo.memory())
+    return Machine(
+        left, usage, tools.clock.now() - uptime, machineinfo.memory(), swap=machineinfo.swap(),
+        interfaces=counters.read(), images=of_file_system(tools.config.images_root), agent=_process(tools),
+    )  # fmt: skip
 
 
 def _process(tools: Equipment) -> Usage:

@@ -4,57 +4,104 @@ Ref: https://kubernetes.io/docs/reference/instrumentation/node-metrics/
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.agent import machineinfo
-from mizzen.agent.life import Life
+from mizzen.agent.diskusage import PodDisk, Used
+from mizzen.agent.life import ContainerLife, Life
+from mizzen.agent.network import counters
+from mizzen.agent.network.counters import Interface
 from mizzen.agent.runtime.base import Usage
 from mizzen.machinery import times
 
+_NOTHING = Usage()
 
-def summary(
-    node: str, lives: Iterable[Life], usage: Mapping[str, Usage], machine: "Machine", rates: "Rates", now: float
-) -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine as a whole; CPU from /proc/stat, memory in bytes, network interfaces by name."""
+
+    pressure: machineinfo.Pressure
+    usage: Usage
+    started_at: float
+    memory: int = 0
+    swap: tuple[int, int] = (0, 0)
+    """Bytes there are, and bytes in use."""
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    images: Mapping[str, int] = field(default_factory=dict)
+    """The file system of the images, in the words of the summary."""
+    agent: Usage = _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What has been measured: usage by container id and by `pod/UID`, the machine, the pods' disks by uid."""
+
+    usage: Mapping[str, Usage]
+    machine: Machine
+    disks: Mapping[str, PodDisk] = field(default_factory=dict)
+
+
+def summary(node: str, lives: Iterable[Life], seen: Readings, rates: "Rates", now: float) -> dict[str, Any]:
     """The body of /stats/summary."""
+    usage, machine = seen.usage, seen.machine
     stamp = times.format(now)
-    rates.keep((*usage, ""))
-    speed = {key: rates.of(key, used.cpu_seconds, now) for key, used in usage.items()}
+    shown = [life for life in lives if life.sandbox == "open"]
+    every = {**usage, _NODE: machine.usage, _AGENT: machine.agent, _PODS: _together(shown, usage)}
+    rates.keep(every)
+    speed = {key: rates.of(key, used.cpu_seconds, now) for key, used in every.items()}
+    systems = [
+        {
+            "name": name, "startTime": times.format(machine.started_at),
+            "cpu": _cpu(every[key], stamp, speed[key]), "memory": _memory(every[key], stamp),
+        }
+        for name, key in (("kubelet", _AGENT), ("pods", _PODS))
+    ]  # fmt: skip
+    shape = _machine(machine, stamp, speed[_NODE])
     return {
-        "node": {
-            "nodeName": node,
-            "startTime": times.format(machine.started_at),
-            "cpu": _cpu(machine.usage, stamp, rates.of("", machine.usage.cpu_seconds, now)),
-            "memory": {**_memory(machine.usage, stamp), "availableBytes": machine.pressure.memory_available},
-            "fs": {
-                "time": stamp,
-                "availableBytes": machine.pressure.disk_available,
-                "capacityBytes": machine.pressure.disk_size,
-                "usedBytes": machine.pressure.disk_size - machine.pressure.disk_available,
-                "inodesFree": machine.pressure.inodes_free,
-                "inodes": machine.pressure.inodes,
-                "inodesUsed": machine.pressure.inodes - machine.pressure.inodes_free,
-            },
-            "rlimit": {"time": stamp, "maxpid": machine.pressure.pids, "curproc": machine.pressure.pids_used},
-        },
-        "pods": [_pod(life, usage, speed, stamp) for life in lives if life.sandbox == "open"],
+        "node": {"nodeName": node, **shape, "systemContainers": systems},
+        "pods": [_pod(life, seen, speed, stamp) for life in shown],
     }
+
+
+_NODE, _AGENT, _PODS = "node/", "agent/", "pods/"
+"""Keys beside those of containers and pods."""
+
+
+def _machine(machine: Machine, stamp: str, speed: int | None) -> dict[str, Any]:
+    left, (swap, swapped) = machine.pressure, machine.swap
+    disk = Used(left.disk_size - left.disk_available, left.inodes - left.inodes_free)
+    images = {"time": stamp, **machine.images}
+    return {
+        "startTime": times.format(machine.started_at),
+        "cpu": _cpu(machine.usage, stamp, speed),
+        "memory": {**_memory(machine.usage, stamp), "availableBytes": left.memory_available},
+        **_network(counters.of_node(machine.interfaces), stamp),
+        "fs": _used(_file_system(left, stamp), disk),
+        "runtime": {"imageFs": images, "containerFs": images},
+        "rlimit": {"time": stamp, "maxpid": left.pids, "curproc": left.pids_used},
+        "swap": {"time": stamp, "swapAvailableBytes": swap - swapped, "swapUsageBytes": swapped},
+    }
+
+
+def _together(lives: Iterable[Life], usage: Mapping[str, Usage]) -> Usage:
+    parts = [usage.get(f"pod/{life.pod.metadata.uid}", Usage()) for life in lives]
+    return Usage(
+        cpu_seconds=sum(one.cpu_seconds for one in parts),
+        memory_bytes=sum(one.memory_bytes for one in parts),
+        working_set_bytes=sum(one.working_set_bytes for one in parts),
+        rss_bytes=sum(one.rss_bytes for one in parts),
+        page_faults=sum(one.page_faults for one in parts),
+        major_page_faults=sum(one.major_page_faults for one in parts),
+    )
 
 
 def add_volumes(body: dict[str, Any], volumes: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Add to a summary how full the volumes are, by the uid of their pods."""
     for pod in body["pods"]:
         if found := volumes.get(pod["podRef"]["uid"]):
-            pod["volume"] = list(found)
-
-
-class Machine:
-    """The machine as a whole; CPU from /proc/stat, memory in bytes."""
-
-    def __init__(self, pressure: machineinfo.Pressure, usage: Usage, started_at: float, memory: int = 0) -> None:
-        self.pressure = pressure
-        self.usage = usage
-        self.started_at = started_at
-        self.memory = memory
+            pod["volume"] = [*pod.get("volume", ()), *found]
 
 
 class Rates:
@@ -79,28 +126,68 @@ class Rates:
         self._seen = {key: seen for key, seen in self._seen.items() if key in kept}
 
 
-def _pod(life: Life, usage: Mapping[str, Usage], speed: Mapping[str, int | None], stamp: str) -> dict[str, Any]:
+def _pod(life: Life, seen: Readings, speed: Mapping[str, int | None], stamp: str) -> dict[str, Any]:
     meta = life.pod.metadata
-    whole = usage.get(f"pod/{meta.uid}", Usage())
-    containers = [
-        {
-            "name": one.name,
-            "startTime": times.format(one.started_at),
-            "cpu": _cpu(usage[one.id], stamp, speed[one.id]),
-            "memory": _memory(usage[one.id], stamp),
-            "rootfs": {"time": stamp, "usedBytes": usage[one.id].root_fs_bytes},
-        }
-        for one in life.containers.values()
-        if one.phase == "running" and one.id in usage
-    ]
-    return {
+    whole = seen.usage.get(f"pod/{meta.uid}", Usage())
+    disk, files = seen.disks.get(meta.uid, PodDisk()), _file_system(seen.machine.pressure, stamp)
+    link = counters.of_pod(seen.machine.interfaces, meta.uid)
+    running = [one for one in life.containers.values() if one.phase == "running" and one.id in seen.usage]
+    body = {
         "podRef": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
         "startTime": times.format(life.started_at),
-        "containers": containers,
+        "containers": [_container(one, seen.usage[one.id], speed[one.id], disk, files) for one in running],
         "cpu": _cpu(whole, stamp, speed.get(f"pod/{meta.uid}")),
         "memory": _memory(whole, stamp),
+        **(_network((link,), stamp) if link is not None else {}),
+        "ephemeral-storage": _used(files, disk.total),
         "process_stats": {"process_count": whole.pids},
+        "swap": {"time": stamp, "swapUsageBytes": whole.swap_bytes},
     }
+    volumes = [{"name": name, **_used(files, used)} for name, used in disk.empty_dirs.items()]
+    return {**body, "volume": volumes} if volumes else body
+
+
+def _container(
+    one: ContainerLife, used: Usage, speed: int | None, disk: PodDisk, files: Mapping[str, Any]
+) -> dict[str, Any]:
+    stamp = files["time"]
+    return {
+        "name": one.name,
+        "startTime": times.format(one.started_at),
+        "cpu": _cpu(used, stamp, speed),
+        "memory": _memory(used, stamp),
+        "rootfs": _used(files, disk.layers.get(one.name, Used())),
+        "logs": _used(files, disk.logs.get(one.name, Used())),
+        "swap": {"time": stamp, "swapUsageBytes": used.swap_bytes},
+    }
+
+
+def _file_system(pressure: machineinfo.Pressure, stamp: str) -> dict[str, Any]:
+    return {
+        "time": stamp,
+        "availableBytes": pressure.disk_available,
+        "capacityBytes": pressure.disk_size,
+        "inodesFree": pressure.inodes_free,
+        "inodes": pressure.inodes,
+    }
+
+
+def _used(files: Mapping[str, Any], used: Used) -> dict[str, Any]:
+    return {**files, "usedBytes": used.bytes, "inodesUsed": used.inodes}
+
+
+def _network(interfaces: Sequence[Interface], stamp: str) -> dict[str, Any]:
+    """The first interface counts as the default one."""
+    if not interfaces:
+        return {}
+    shown = [
+        {
+            "name": one.name, "rxBytes": one.received.bytes, "rxErrors": one.received.errors,
+            "txBytes": one.sent.bytes, "txErrors": one.sent.errors,
+        }
+        for one in interfaces
+    ]  # fmt: skip
+    return {"network": {"time": stamp, **shown[0], "interfaces": shown}}
 
 
 def _cpu(usage: Usage, stamp: str, rate: int | None) -> dict[str, Any]:

@@ -50,11 +50,12 @@ async def test_the_log_of_a_finished_pod_is_served_by_an_agent_that_never_saw_it
 
 
 async def test_statistics_show_what_pods_use(node: Node) -> None:
-    await node.create("busy", {"script": "while true; do :; done"})
+    await node.create("busy", {"script": "echo on; while true; do :; done"})
     await node.running_pod("busy")
     summary = orjson.loads((await ask(node, "/stats/summary"))[1])
     pod = next(one for one in summary["pods"] if one["podRef"]["name"] == "busy")
     assert pod["containers"][0]["memory"]["workingSetBytes"] > 0
+    assert pod["containers"][0]["logs"]["usedBytes"] > 0 and pod["ephemeral-storage"]["usedBytes"] > 0
     assert summary["node"]["memory"]["availableBytes"] > 0
     text = (await ask(node, "/metrics/resource"))[1].decode()
     assert 'container_memory_working_set_bytes{container="c",namespace="default",pod="busy"}' in text

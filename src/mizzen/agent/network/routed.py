@@ -56,7 +56,7 @@ class RoutedNetwork:
 
     async def attach(self, pod: PodAttachment, netns: Path) -> tuple[str, ...]:
         lease = self._addresses.lease(pod.uid, pod.host_ports)
-        link = _link_name(pod.uid)
+        link = link_name(pod.uid)
         self._join(link, netns, IPv4Address(lease.ip))
         if lease.ports:
             self._host_ports.open(lease, link)
@@ -64,7 +64,7 @@ class RoutedNetwork:
 
     async def detach(self, uid: str) -> None:
         with Netlink() as net:
-            net.delete_link(_link_name(uid))
+            net.delete_link(link_name(uid))
         lease = self._addresses.release(uid)
         if lease is not None and lease.ports:
             self._host_ports.close(lease)
@@ -74,7 +74,7 @@ class RoutedNetwork:
         stale = set(self._addresses.leases) - set(uids)
         with Netlink() as net:
             for uid in stale:
-                net.delete_link(_link_name(uid))
+                net.delete_link(link_name(uid))
                 lease = self._addresses.release(uid)
                 if lease is not None and lease.ports:
                     self._host_ports.close(lease)
@@ -106,5 +106,6 @@ class RoutedNetwork:
             os.close(fd)
 
 
-def _link_name(uid: str) -> str:
+def link_name(uid: str) -> str:
+    """The name of the host's end of a pod's link."""
     return "pod" + sha256(uid.encode()).hexdigest()[:12]

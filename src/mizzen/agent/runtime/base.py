@@ -183,7 +183,7 @@ class Usage:
     page_faults: int = 0
     major_page_faults: int = 0
     pids: int = 0
-    root_fs_bytes: int = 0
+    swap_bytes: int = 0
     started_at: float = 0.0
 
 

@@ -151,6 +151,7 @@ class Cgroups:
             page_faults=stat.get("total_pgfault", 0),
             major_page_faults=stat.get("total_pgmajfault", 0),
             pids=_number(self.path(group, "pids") / "pids.current"),
+            swap_bytes=stat.get("total_swap", 0),
         )
 
     def _usage_unified(self, group: str) -> Usage:
@@ -165,6 +166,7 @@ class Cgroups:
             page_faults=stat.get("pgfault", 0),
             major_page_faults=stat.get("pgmajfault", 0),
             pids=_number(at / "pids.current"),
+            swap_bytes=_number(at / "memory.swap.current"),
         )
 
     def _make_unified(self, group: str) -> None:
