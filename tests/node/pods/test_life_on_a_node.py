@@ -161,7 +161,8 @@ async def test_a_container_is_stopped_by_the_signal_its_pod_names(node: Node) ->
     directory = node.config.root.parent / "signalled"
     directory.mkdir()
     script = (
-        "trap 'echo usr1 >> /out/seen; exit 0' USR1; trap 'echo term >> /out/seen' TERM; while :; do sleep 0.05; done"
+        "trap 'echo usr1 >> /out/seen; exit 0' USR1; trap 'echo term >> /out/seen' TERM; echo listening; "
+        "while :; do sleep 0.05; done"
     )
     mounts = [{"name": "out", "mountPath": "/out"}]
     volumes = [{"name": "out", "hostPath": {"path": str(directory)}}]
@@ -172,7 +173,7 @@ async def test_a_container_is_stopped_by_the_signal_its_pod_names(node: Node) ->
         volumes=volumes,
         os={"name": "linux"},
     )
-    await node.running_pod("signalled")
+    await node.logged(await node.running_pod("signalled"), "listening")  # until then nobody hears a signal
     await node.delete("signalled", grace=10)
     assert (directory / "seen").read_text().split() == ["usr1"]
 
