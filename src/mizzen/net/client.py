@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import httptools
 import orjson
 
+from mizzen.net import liveness
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
 from mizzen.wire.message import Duplex, Request, Response
 
@@ -262,6 +264,9 @@ class _Connection(asyncio.Protocol):
         """The raw connection after a 101."""
         if self._duplex is None:
             raise RuntimeError("the server has not upgraded the connection")
+        connected = self._transport.get_extra_info("socket")
+        if connected is not None and connected.family != socket.AF_UNIX:
+            liveness.give_up_after(connected, 0)  # whom the bytes are for may take its time
         return self._duplex
 
     def close(self) -> None:
@@ -297,6 +302,10 @@ class _Connection(asyncio.Protocol):
         # uvloop's TLS transport is one in all but its base class.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=BUFFER_LIMIT)
+        connected = self._transport.get_extra_info("socket")
+        if connected is not None and connected.family != socket.AF_UNIX:
+            liveness.watch_over(connected)
+            liveness.give_up_after(connected, liveness.UNHEARD_SECONDS)
         self._registry.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -19,7 +19,7 @@ import orjson
 
 from mizzen.base import log
 from mizzen.machinery.errors import ApiError
-from mizzen.net import transports
+from mizzen.net import liveness, transports
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
 from mizzen.wire.message import Request, Response
 
@@ -52,6 +52,8 @@ class Listener:
     async def bind(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
         """Take an address, answer its port, let nobody in before `accept`. Raises OSError when it is taken."""
         self._server = await transports.create_server(lambda: Connection(self._dispatch, self), host, port, tls)
+        for listening in self._server.sockets:
+            liveness.watch_over(listening)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
