@@ -27,7 +27,7 @@ def down(name: str, data_dir: Path | None, delete_data: bool) -> None:
         with enter.closing(config):
             status = enter.run_as_root(config)
         sys.exit(status)
-    with Progress() as progress:
+    with Progress() as progress, lifecycle.alone(directory, progress.say):
         lifecycle.stop(config, progress.say)
         if delete_data:
             lifecycle.delete_data(config)

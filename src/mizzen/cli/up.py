@@ -56,12 +56,14 @@ def up(  # shape: one parameter for each option
     """
     with Progress() as progress:
         wishes = lifecycle.Wishes(nodes, api_port, runtime, runtime_endpoint, load_balancer_pool)
-        config = lifecycle.prepare(name, data_dir_of(name, data_dir), wishes)
-        if enter.is_outside() and config.runtime != "simulated":
-            progress.say("opening the cluster's namespaces")
-            enter.open_namespaces(config)
-            enter.become_root(config)
-        lifecycle.start(config, progress.say)
+        directory = data_dir_of(name, data_dir)
+        with lifecycle.alone(directory, progress.say):
+            config = lifecycle.prepare(name, directory, wishes)
+            if enter.is_outside() and config.runtime != "simulated":
+                progress.say("opening the cluster's namespaces")
+                enter.open_namespaces(config)
+                enter.become_root(config)
+            lifecycle.start(config, progress.say)
         if wait:
             lifecycle.wait_until_ready(config, timeout, progress.say)
     click.echo(f"cluster {config.name!r} is {'ready' if wait else 'starting'} at {config.api_url}")

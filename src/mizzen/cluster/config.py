@@ -3,6 +3,7 @@
 Every name on the machine (bridge, namespaces, tables) derives from the cluster's name, so that clusters coexist.
 """
 
+import contextlib
 import hashlib
 import ipaddress
 import json
@@ -141,6 +142,28 @@ def save(config: ClusterConfig) -> None:
     temporary = path.with_suffix(".new")
     temporary.write_text(json.dumps(values, indent=1) + "\n")
     temporary.replace(path)
+
+
+def check_networks(config: ClusterConfig, taken: list[ipaddress.IPv4Network]) -> None:
+    """Raises ConfigError when somebody else has taken the cluster's networks while it did not run."""
+    for name, cidr in (("node", config.node_cidr), ("pod", config.pod_cidr)):
+        other = next((one for one in taken if one.subnet_of(ipaddress.IPv4Network(cidr))), None)
+        if other is not None:  # wider ones are no harm
+            raise ConfigError(
+                f"the {name} network {cidr} of the cluster {config.name!r} is in use: this machine has a route to "
+                f"{other} by now, perhaps of another cluster; end that one first"
+            )
+
+
+def networks_beside(data_dir: Path) -> list[ipaddress.IPv4Network]:
+    """Those of the clusters that keep their data beside this one's, whether they run or not."""
+    found = []
+    for path in data_dir.parent.glob("*/cluster.json"):
+        with contextlib.suppress(ConfigError, OSError):
+            other = load(path.parent) if path.parent != data_dir else None
+            if other is not None and other.runtime != "simulated":
+                found += [ipaddress.IPv4Network(other.node_cidr), ipaddress.IPv4Network(other.pod_cidr)]
+    return found
 
 
 def choose_networks(config: ClusterConfig, taken: list[ipaddress.IPv4Network]) -> ClusterConfig:

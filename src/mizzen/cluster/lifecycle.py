@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -90,6 +91,11 @@ class State:
         return "\n".join(lines)
 
 
+def alone(data_dir: Path, say: Say) -> AbstractContextManager[None]:
+    """One `up` or `down` of a cluster at a time: two would start everything twice, or what the other has ended."""
+    return processes.alone(data_dir / "lock", lambda: say("waiting for another mizzen up or down"))
+
+
 def prepare(name: str, data_dir: Path, wishes: Wishes) -> ClusterConfig:
     """The configuration to run with: the one of before with the wishes in it, or a new one. Raises ConfigError."""
     found = configs.load(data_dir)
@@ -110,7 +116,9 @@ def prepare(name: str, data_dir: Path, wishes: Wishes) -> ClusterConfig:
     )
     _check_machine(config)
     if found is None and config.runtime != "simulated":
-        config = configs.choose_networks(config, networks.routes())
+        config = configs.choose_networks(config, networks.routes() + configs.networks_beside(data_dir))
+    elif config.runtime != "simulated" and not running:
+        configs.check_networks(config, networks.routes(own=config.tag))
     configs.check_pool(config)
     if not running:
         config = _with_ports(config, wishes.api_port)
@@ -146,6 +154,8 @@ def wait_until_ready(config: ClusterConfig, seconds: float, say: Say) -> None:
         if not waiting:
             return
         say(f"waiting for node {', '.join(waiting)}")
+        if processes.running(_record(config, "server")) is None:
+            raise ConfigError(f"the control plane has ended; look into {_log(config, 'server')}")
         if time.monotonic() > deadline:
             log = _log(config, waiting[0] if config.runtime != "simulated" else "server")
             raise ConfigError(f"node {', '.join(waiting)} is not Ready after {seconds:g} s; look into {log}")

@@ -7,11 +7,14 @@ from mizzen.agent.network import nodes
 from mizzen.cluster.config import ClusterConfig
 
 
-def routes() -> list[ipaddress.IPv4Network]:
-    """The destinations that this machine has routes for, the default route left out."""
+def routes(own: str = "") -> list[ipaddress.IPv4Network]:
+    """The destinations that this machine has routes for; without the default route, and without a cluster's own."""
     found = []
+    bridge = nodes.bridge_name(own)
     for line in Path("/proc/net/route").read_text().splitlines()[1:]:
         fields = line.split()
+        if own and fields[0] == bridge:
+            continue
         destination, mask = (int.from_bytes(bytes.fromhex(fields[i])[::-1], "big") for i in (1, 7))
         if mask:
             found.append(ipaddress.IPv4Network((destination, bin(mask).count("1"))))

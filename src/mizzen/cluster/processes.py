@@ -4,12 +4,13 @@ A process is known by its pid and its start time, so that a reused pid is never 
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,8 +38,26 @@ def spawn(argv: Sequence[str], *, record: Path, log: Path, environment: Mapping[
             env={**os.environ, **(environment or {})},
         )
     made = Record(process.pid, _start_time(process.pid) or 0, tuple(argv))
-    record.write_text(json.dumps(asdict(made)))
+    try:
+        _write(record, json.dumps(asdict(made)))
+    except OSError:  # nobody would find it again
+        process.kill()
+        process.wait()
+        raise
     return made
+
+
+@contextlib.contextmanager
+def alone(lock: Path, waits: Callable[[], None]) -> Iterator[None]:
+    """Keep everybody else who asks for this lock out; `waits` is called when somebody has it already."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def running(record: Path) -> Record | None:
@@ -70,6 +89,18 @@ def end(found: Record, *, seconds: float = 10.0) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, signal.SIGKILL)
         _gone(found, 5.0)
+
+
+def _write(record: Path, text: str) -> None:
+    """Whole or not at all, also when the disk is full."""
+    new = record.with_suffix(".new")
+    try:
+        new.write_text(text)
+        new.replace(record)
+    except OSError:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
 
 
 def _gone(found: Record, seconds: float) -> bool:
