@@ -161,6 +161,7 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
         text = f"volume {error} is not mounted" if isinstance(error, KeyError) else str(error)
         tools.tell(pod, "Warning", "Failed", f"Error: {text}", container.name)
         return life.StartFailed(container.name, attempt, "CreateContainerConfigError", text)
+    id = ""
     try:
         id = await tools.runtime.create(seen.sandbox_id, spec)
         tools.tell(pod, "Normal", "Created", "Container created", container.name)
@@ -170,7 +171,7 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
         await tools.runtime.start(id)
     except RuntimeFailure as failure:
         tools.tell(pod, "Warning", "Failed", f"Error: {failure.message}", container.name)
-        return life.StartFailed(container.name, attempt, failure.reason, failure.message)
+        return life.StartFailed(container.name, attempt, failure.reason, failure.message, id or failure.container)
     tools.tell(pod, "Normal", "Started", "Container started", container.name)
     return life.Started(container.name, attempt, id, tools.clock.now(), user)
 

@@ -40,7 +40,7 @@ from mizzen.agent.life import (
     all_containers,
     role_of,
 )
-from mizzen.agent.restarts import amounts_of
+from mizzen.agent.restarts import amounts_of, once_more
 from mizzen.api.views.podspec import Container, Pod
 from mizzen.machinery import times
 
@@ -135,8 +135,8 @@ def _container(
             return _pull_failed(one, reason, message, now), ()
         case Started():
             return _started(one, spec, event)
-        case StartFailed(_, _, reason, message):
-            return _start_failed(one, reason, message, now), ()
+        case StartFailed():
+            return _start_failed(one, event, now), ()
         case HookDone(_, _, hook, failure):
             return _hook_done(one, hook, failure, now, life.pod)
         case Exited(_, _, how):
@@ -206,9 +206,7 @@ def _lost(life: Life, now: float) -> Life:
             ended = Termination(one.id, 137, "Error", "the pod's sandbox is gone", one.started_at, now)
             containers[name] = _exited(one, ended)
         elif one.role == "init" and one.phase != "starting":
-            containers[name] = ContainerLife(
-                one.name, one.role, attempt=one.attempt + 1 if one.begun else 0, begun=one.begun
-            )
+            containers[name] = once_more(one)
         elif one.phase == "waiting":
             # That it could not start was the sandbox's fault.
             containers[name] = replace(one, crash_delay=0.0, retry_at=0.0, reason="", message="")
@@ -251,13 +249,14 @@ def _started(
     return running, told
 
 
-def _start_failed(one: ContainerLife, reason: str, message: str, now: float) -> ContainerLife:
+def _start_failed(one: ContainerLife, event: StartFailed, now: float) -> ContainerLife:
     if one.phase != "starting":
         return one
+    reason, message = event.reason, event.message
     if reason == "RunContainerError":
         # It came into being and ended at once: this counts as a crash.
-        ended = Termination("", 128, "StartError", message, 0.0, now)
-        return replace(one, phase="exited", ended=ended, begun=True, reason=reason, message=message)
+        ended = Termination(event.id, 128, "StartError", message, 0.0, now)
+        return replace(one, phase="exited", id=event.id, ended=ended, begun=True, reason=reason, message=message)
     return replace(one, phase="waiting", reason=reason, message=message, retry_at=now + _CONFIG_RETRY, pulled=False)
 
 

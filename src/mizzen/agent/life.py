@@ -215,6 +215,8 @@ class StartFailed:
     attempt: int
     reason: str
     message: str
+    id: str = ""
+    """Of the container that came into being but could not run."""
 
 
 @dataclass(frozen=True, slots=True)

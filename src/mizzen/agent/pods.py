@@ -277,8 +277,7 @@ class Pods:  # shape: the one owner of all lives on the node
                 self._tools.log_path(pod, seen.name, seen.attempt),
                 fall_back=spec.terminationMessagePolicy == "FallbackToLogsOnError" and seen.exit_code != 0,
             )
-        reason = "OOMKilled" if seen.oom_killed else "Completed" if seen.exit_code == 0 else "Error"
-        return Termination(seen.id, seen.exit_code, reason, message, seen.started_at, seen.finished_at)
+        return replace(revival.termination(seen), message=message)
 
     async def _carry(self, uid: str, seen: Life, instruction: Instruction) -> None:
         if isinstance(instruction, life.Forget) and instruction.delete:

@@ -77,7 +77,7 @@ def _addresses(life: Life, shown: Shown, before: Mapping[str, Any]) -> dict[str,
 def _phase(life: Life) -> str:
     if life.over:
         return life.over
-    if not life.initialized:
+    if not life.initialized and any(one.role in {"init", "sidecar"} for one in life.containers.values()):
         return "Pending"
     running = stopped = succeeded = waiting = 0
     for one in life.containers.values():
@@ -301,11 +301,15 @@ def _default_reason(life: Life, one: ContainerLife) -> str:
     return "PodInitializing" if has_init and not life.initialized else "ContainerCreating"
 
 
+_NEVER_RAN = "StartError"
+"""Containers of this reason are shown to have started at the beginning of time."""
+
+
 def _terminated(end: Termination, shown: Shown) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "exitCode": end.code,
         "reason": end.reason,
-        "startedAt": times.format(end.started_at) if end.started_at else None,
+        "startedAt": times.format(end.started_at) if end.started_at or end.reason == _NEVER_RAN else None,
         "finishedAt": times.format(end.finished_at) if end.finished_at else None,
     }
     if end.signal:

@@ -59,6 +59,12 @@ def anew(one: ContainerLife, due: float, now: float) -> ContainerLife:
     )  # fmt: skip
 
 
+def once_more(one: ContainerLife) -> ContainerLife:
+    """A container of a pod whose sandbox is made anew: its next attempt, as if nothing had been tried yet."""
+    attempt = one.attempt + 1 if one.begun and one.phase in {"running", "exited"} else one.attempt
+    return ContainerLife(one.name, one.role, attempt=attempt, begun=one.begun, last=one.ended or one.last)
+
+
 def needs_restart(spec: Container, before: object) -> bool:
     """Whether the changed resources can only be had by a restart, as the container's resizePolicy says."""
     old = before if isinstance(before, Resources) else Resources()

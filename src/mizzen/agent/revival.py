@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from mizzen.agent.life import ContainerLife, Life, Termination, all_containers, role_of
+from mizzen.agent.restarts import has_run_its_course, once_more
 from mizzen.agent.runtime.base import ContainerSeen, ProcessUser, Sandbox
 from mizzen.api.views.podspec import Pod, Resources
 from mizzen.machinery import times
@@ -22,17 +23,26 @@ def begin(pod: Pod, now: float) -> Life:
     """The life of a pod that this agent has never seen; a finished one stays finished."""
     status = pod.status or {}
     started, phase = status.get("startTime"), status.get("phase")
-    containers = {
-        one.name: _resumed(ContainerLife(one.name, role_of(pod, one)), _entry(pod, one.name))
-        for one in all_containers(pod)
-    }
+    made = {one.name: ContainerLife(one.name, role_of(pod, one)) for one in all_containers(pod)}
     # Who has started before may have left a sandbox that was half made.
-    life = Life(pod, containers, started_at=times.parse(started) if started else now, opened=bool(started))
+    life = Life(pod, made, started_at=times.parse(started) if started else now, opened=bool(started))
     if phase not in {"Succeeded", "Failed"}:
-        return life
-    ended = {name: _recalled(one, _entry(pod, name)) for name, one in containers.items()}
+        taken_up = {name: _taken_up(one, _entry(pod, name)) for name, one in made.items()}
+        return _anew(replace(life, containers=taken_up))
+    ended = {name: _recalled(one, _entry(pod, name)) for name, one in made.items()}
     # Its volumes may still be mounted, if the agent before this one had no time to unmount them.
     return replace(life, containers=ended, over=phase, recalled=True, volumes="mounted", sandbox="gone")
+
+
+def _anew(life: Life) -> Life:
+    """A pod without a sandbox is initialized again, unless all of its work has been done, or can be done no more."""
+    done = replace(life, initialized=True)
+    if has_run_its_course(done):
+        return done
+    if has_run_its_course(life):  # it could not be initialized
+        return life
+    containers = {name: once_more(one) if one.role == "init" else one for name, one in life.containers.items()}
+    return replace(life, containers=containers)
 
 
 def _entry(pod: Pod, name: str) -> Entry:
@@ -41,10 +51,26 @@ def _entry(pod: Pod, name: str) -> Entry:
     return next((one for key in _STATUS_LISTS for one in status.get(key) or () if one["name"] == name), {})
 
 
-def _resumed(one: ContainerLife, entry: Entry) -> ContainerLife:
-    """A container whose runtime forgot it (the machine restarted) goes on counting where the API stopped."""
+def _taken_up(one: ContainerLife, entry: Entry) -> ContainerLife:
+    """A container that the runtime does not know, for the machine restarted: as the API has last heard of it.
+
+    What is known to have ended has; what ran has ended too, nobody knows how; all else goes on counting.
+    """
+    state = entry.get("state") or {}
+    if state.get("terminated"):
+        return _recalled(one, entry)
+    count = entry.get("restartCount", 0)
+    if state.get("running"):
+        return replace(one, phase="exited", attempt=count, begun=True, ended=_UNKNOWN)
     ran = bool(entry.get("containerID") or entry.get("lastState"))
-    return replace(one, attempt=entry.get("restartCount", 0) + 1 if ran else 0, begun=ran)
+    last = _ended((entry.get("lastState") or {}).get("terminated") or {}) if entry.get("lastState") else None
+    return replace(one, attempt=count + 1 if ran else 0, begun=ran, last=last)
+
+
+_UNKNOWN = Termination(
+    "", 137, "ContainerStatusUnknown",
+    "The container could not be located when the pod was deleted.  The container used to be Running", 0.0, 0.0,
+)  # fmt: skip
 
 
 def _recalled(one: ContainerLife, entry: Entry) -> ContainerLife:
@@ -52,10 +78,14 @@ def _recalled(one: ContainerLife, entry: Entry) -> ContainerLife:
     end = (entry.get("state") or {}).get("terminated")
     if end is None:
         return one
-    began, finished = (times.parse(end[key]) if end.get(key) else 0.0 for key in ("startedAt", "finishedAt"))
-    id = str(end.get("containerID", "")).rpartition("://")[2]
-    ended = Termination(id, end.get("exitCode", 0), end.get("reason", ""), end.get("message", ""), began, finished)
-    return replace(one, phase="exited", attempt=entry.get("restartCount", 0), begun=True, id=id, ended=ended)
+    ended = _ended(end)
+    return replace(one, phase="exited", attempt=entry.get("restartCount", 0), begun=True, id=ended.id, ended=ended)
+
+
+def _ended(shown: Entry) -> Termination:
+    began, finished = (times.parse(shown[key]) if shown.get(key) else 0.0 for key in ("startedAt", "finishedAt"))
+    id = str(shown.get("containerID", "")).rpartition("://")[2]
+    return Termination(id, shown.get("exitCode", 0), shown.get("reason", ""), shown.get("message", ""), began, finished)
 
 
 def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now: float) -> Life:
@@ -72,7 +102,7 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
             newest[one.name] = one
     containers = dict(life.containers)
     for name, one in newest.items():
-        ended = _termination(one) if one.state == "exited" or sandbox is None else None
+        ended = termination(one) if one.state == "exited" or sandbox is None else None
         started, ready = _probed_before(pod, name) if ended is None else (False, False)
         containers[name] = replace(
             containers[name], phase="exited" if ended else "running", attempt=one.attempt, begun=True, id=one.id,
@@ -80,16 +110,17 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
             started_at=one.started_at, hooked=True, ended=ended,
             started=started, ready=ready, resources=_resources(pod, name), user=_user(pod, name),
         )  # fmt: skip
-    life = replace(life, containers=containers)
+    life = replace(life, containers=containers, initialized=False)
     if sandbox is None:
-        return life
+        return _anew(life)
     # Readiness and start-up are probed again; a main container that has begun proves that initialization was over.
     begun = any(one.role == "main" and one.name in newest for one in containers.values())
     return replace(life, sandbox="open", sandbox_id=sandbox.id, ips=sandbox.ips, volumes="none", initialized=begun)
 
 
-def _termination(one: ContainerSeen) -> Termination:
-    reason = "OOMKilled" if one.oom_killed else "Completed" if one.exit_code == 0 else "Error"
+def termination(one: ContainerSeen) -> Termination:
+    """How a container has ended, as far as its runtime can tell."""
+    reason = "OOMKilled" if one.oom_killed else "Completed" if one.exit_code == 0 else one.reason or "Error"
     return Termination(one.id, one.exit_code, reason, one.message, one.started_at, one.finished_at)
 
 

@@ -148,6 +148,8 @@ class ContainerSeen:
     finished_at: float = 0.0
     exit_code: int = 0
     oom_killed: bool = False
+    reason: str = ""
+    """Why it ended, if the runtime has a word of its own for that."""
     message: str = ""
 
 
@@ -188,12 +190,16 @@ class Usage:
 
 
 class RuntimeFailure(Exception):
-    """A runtime could not do what it was asked; `reason` is the waiting reason that kubectl shows."""
+    """A runtime could not do what it was asked; `reason` is the waiting reason that kubectl shows.
 
-    def __init__(self, reason: str, message: str) -> None:
+    `container` is the id of one that would have been, had its process been able to run.
+    """
+
+    def __init__(self, reason: str, message: str, container: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.container = container
 
 
 class Runtime(Protocol):  # shape: the calls of the runtime seam

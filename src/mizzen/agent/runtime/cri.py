@@ -349,6 +349,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
             finished_at=status["finished_at"] / 1e9,
             exit_code=status["exit_code"],
             oom_killed=status["reason"] == "OOMKilled",
+            reason=status["reason"],
         )
         return seen, _info(answer)
 

@@ -180,6 +180,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             self._images.release(spec.image_id, container)  # also when there is no record yet that says so
             if isinstance(error, OSError):
                 raise RuntimeFailure("CreateContainerError", str(error)) from error
+            if isinstance(error, RuntimeFailure):
+                error.container = container
             raise
         return container
 
@@ -481,6 +483,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         oom = code != 0 and self._cgroups.was_oom_killed(record.cgroup)
         began = base.started_at or (home / "starting").stat().st_mtime
         seen = replace(base, state="exited", started_at=began, exit_code=code, finished_at=finished, oom_killed=oom)
+        if not exit_file.exists() and not oom:
+            seen = replace(seen, reason="Unknown")
         if exit_file.exists():
             self._seen_exits[container] = seen
         return seen

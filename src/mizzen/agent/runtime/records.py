@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 def exit_code(path: Path) -> tuple[int, float]:
-    """Exit code and time; a container that vanished without a trace counts as killed now."""
+    """Exit code and time; that of a container that vanished without a trace is 255, which stands for unknown, now."""
     try:
         return int(path.read_text()), path.stat().st_mtime
     except (FileNotFoundError, ValueError):
-        return 137, time.time()
+        return 255, time.time()
 
 
 def read_pid(path: Path) -> int:

@@ -68,7 +68,9 @@ async def test_a_container_whose_monitor_has_yet_to_tell_how_it_ended_still_runs
     assert (seen.state, seen.exit_code) == ("exited", 7)
 
 
-async def test_a_container_that_vanished_with_its_monitor_was_killed(runtime: CrunRuntime, tmp_path: Path) -> None:
+async def test_how_a_container_ended_that_vanished_with_its_monitor_is_unknown(
+    runtime: CrunRuntime, tmp_path: Path
+) -> None:
     container(tmp_path, 1 << 22, 1 << 22)
     (seen,) = (await runtime.observe()).containers
-    assert (seen.state, seen.exit_code) == ("exited", 137)
+    assert (seen.state, seen.exit_code, seen.reason) == ("exited", 255, "Unknown")
