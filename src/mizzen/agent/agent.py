@@ -128,6 +128,7 @@ class Agent:
             group.create_task(informer.run(), name="services")
             if self.config.static_pods is not None:  # they do not wait for the API
                 group.create_task(StaticPods(self.tools, self.pods, self.config.static_pods).run(), name="static")
+            self._guard.measure()
             await self.reporter.register()
             self._tell("Normal", "Starting", "Starting kubelet.")
             while not self._services.has_synced:

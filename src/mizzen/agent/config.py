@@ -5,17 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """When the node defends itself; fractions of what there is, or bytes."""
-
-    memory_available: int = 100 << 20
-    disk_available: float = 0.10
-    inodes_available: float = 0.05
-    pids_available: float = 0.05
-    image_disk_high: float = 0.85
-    image_disk_low: float = 0.80
+from mizzen.agent.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +27,9 @@ class AgentConfig:
     capacity: Mapping[str, str] = field(default_factory=dict)
     """Overrides what is measured; quantities by resource."""
     reserved: Mapping[str, str] = field(default_factory=dict)
-    """Taken off capacity to give what is allocatable."""
+    """Kept for the machine itself: taken off capacity, and pods together cannot have it either."""
+    enforces: bool = True
+    """Whether pods together are held to what is not reserved."""
     max_pods: int = 110
     pod_pids: int = 0
     unsafe_sysctls: tuple[str, ...] = ()
@@ -53,7 +45,9 @@ class AgentConfig:
     heartbeat: float = 10.0
     report_every: float = 300.0
     host_resolv_conf: Path = Path("/etc/resolv.conf")
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    merges_thresholds: bool = False
+    """Whether thresholds that a configuration does not name keep their defaults."""
     shutdown_grace: float = 0.0
     shutdown_grace_critical: float = 0.0
 

@@ -21,9 +21,11 @@ from mizzen.reconcile.plan import Note, Reference
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The node's size: allocatable amounts in nanos by resource, memory in bytes."""
+    """The node's size: amounts in nanos by resource, memory in bytes."""
 
     allocatable: Mapping[str, int] = field(default_factory=dict)
+    unreserved: Mapping[str, int] = field(default_factory=dict)
+    """What pods together are held to."""
     memory: int = 0
 
 

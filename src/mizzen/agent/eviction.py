@@ -10,33 +10,23 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mizzen.agent import admission, machineinfo
-from mizzen.agent.config import Thresholds
-from mizzen.agent.diskusage import measured
+from mizzen.agent.diskusage import PodDisk, measured
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.images.collection import collect_images
 from mizzen.agent.life import Evicted, Life
-from mizzen.agent.machineinfo import Pressure
 from mizzen.agent.node import Health
 from mizzen.agent.pods import Pods
 from mizzen.agent.resources import requested
 from mizzen.agent.restarts import grace_of
 from mizzen.agent.runtime.base import Usage
+from mizzen.agent.thresholds import SIGNALS, Condition, Shortage, Thresholds, crossed, explained, left_of
 from mizzen.base import log
 from mizzen.machinery import quantity
-from mizzen.machinery.quantity import NANO, Format, Quantity
+from mizzen.machinery.quantity import NANO
+from mizzen.reconcile.plan import Note, Reference
 
 _log = log.get("agent")
 _EVERY = 10.0
-_CALM_AFTER = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Shortage:
-    """What the node is short of: how much should be left of it, and how much is; bytes or counts."""
-
-    resource: Literal["memory", "ephemeral-storage", "inodes", "pids"]
-    threshold: int
-    available: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,39 +37,22 @@ class Choice:
     message: str
 
 
-def signals(left: Pressure, thresholds: Thresholds) -> Health:
-    """Which thresholds are crossed."""
-    return Health(
-        memory_pressure=left.memory_available < thresholds.memory_available,
-        disk_pressure=left.disk_available < left.disk_size * thresholds.disk_available
-        or (left.inodes > 0 and left.inodes_free < left.inodes * thresholds.inodes_available),
-        pid_pressure=left.pids - left.pids_used < left.pids * thresholds.pids_available,
-    )
-
-
-def shortage(left: Pressure, thresholds: Thresholds) -> Shortage | None:
-    """The first threshold that is crossed: memory, then disk, then process ids."""
-    limits = (
-        Shortage("memory", thresholds.memory_available, left.memory_available),
-        Shortage("ephemeral-storage", int(left.disk_size * thresholds.disk_available), left.disk_available),
-        Shortage("inodes", int(left.inodes * thresholds.inodes_available), left.inodes_free),
-        Shortage("pids", int(left.pids * thresholds.pids_available), left.pids - left.pids_used),
-    )
-    return next((one for one in limits if one.available < one.threshold), None)
-
-
 def choose(
-    lives: Iterable[Life], usage: Mapping[str, Usage], disk: Mapping[str, int], short: Shortage
+    lives: Iterable[Life], usage: Mapping[str, Usage], disk: Mapping[str, PodDisk], short: Shortage
 ) -> Choice | None:
     """The pod to end next: those above their request first, then the lowest priority, then the largest excess.
 
-    `disk` is bytes by pod uid.
+    `disk` is what they use of it, by uid.
     """
 
     def rank(life: Life) -> tuple[bool, int, int]:
         uid = life.pod.metadata.uid
         seen = usage.get(f"pod/{uid}", Usage())
-        used = {"memory": seen.working_set_bytes, "pids": seen.pids}.get(short.resource, disk.get(uid, 0))
+        whole = disk.get(uid, PodDisk()).total
+        used = {
+            "memory": seen.working_set_bytes, "pids": seen.pids, "ephemeral-storage": whole.bytes,
+            "inodes": whole.inodes,
+        }[short.resource]  # fmt: skip
         asked = requested(life.pod).get(short.resource, 0) // NANO
         return (used <= asked, life.pod.spec.priority or 0, -(used - asked))
 
@@ -88,27 +61,24 @@ def choose(
         return None
     worst = min(candidates, key=rank)
     text = f"The node was low on resource: {short.resource}. "
-    text += f"Threshold quantity: {_shown(short.threshold, short)}, available: {_shown(short.available, short)}. "
-    return Choice(worst.pod.metadata.uid, text + _consumers(worst, usage, short))
+    text += f"Threshold quantity: {short.shown(short.threshold)}, available: {short.shown(short.available)}. "
+    return Choice(worst.pod.metadata.uid, text + _consumers(worst, usage, disk, short))
 
 
-def _consumers(life: Life, usage: Mapping[str, Usage], short: Shortage) -> str:
-    """The containers that use more memory than they asked for."""
-    if short.resource != "memory":
+def _consumers(life: Life, usage: Mapping[str, Usage], disk: Mapping[str, PodDisk], short: Shortage) -> str:
+    """The containers that use more than they asked for."""
+    if short.resource not in {"memory", "ephemeral-storage"}:
         return ""
     text = ""
     for one in life.pod.spec.containers:
         used = usage.get(life.containers[one.name].id, Usage()).working_set_bytes
-        asked = (one.resources.requests if one.resources is not None else None) or {}
-        if used > quantity.in_bytes(asked.get("memory", 0)):
-            text += f"Container {one.name} was using {_shown(used, short)}, request is {asked.get('memory', 0)}, "
-            text += "has larger consumption of memory. "
+        if short.resource == "ephemeral-storage":
+            used = disk.get(life.pod.metadata.uid, PodDisk()).of_container(one.name)
+        asked = ((one.resources.requests if one.resources is not None else None) or {}).get(short.resource, 0)
+        if used > quantity.in_bytes(asked):
+            text += f"Container {one.name} was using {short.shown(used)}, request is {asked}, "
+            text += f"has larger consumption of {short.resource}. "
     return text
-
-
-def _shown(amount: int, short: Shortage) -> str:
-    counted = short.resource in {"pids", "inodes"}
-    return str(amount) if counted else str(Quantity(amount * NANO, Format.BINARY))
 
 
 def is_critical(life: Life) -> bool:
@@ -151,13 +121,27 @@ def pressures(health: Health) -> tuple[str, ...]:
     return tuple(name for name, holds in claims if holds)
 
 
+def to_act_on(
+    shortages: Iterable[Shortage], since: Mapping[tuple[str, bool], float], thresholds: Thresholds, now: float
+) -> Shortage | None:
+    """The first thing that pods must go for: any hard threshold, then soft ones that were crossed for long enough."""
+    seen = sorted(shortages, key=lambda one: one.soft)
+    for one in seen:
+        if not one.soft or now - since.get(one.key, now) >= thresholds.soft_after.get(one.signal, 0.0):
+            return one
+    return None
+
+
 class Guard:
     """Measures again and again; `health` is what the node's conditions say."""
 
     def __init__(self, tools: Equipment, pods: Pods) -> None:
         self._tools = tools
         self._pods = pods
-        self._last_pressure = {"memory": -1e9, "disk": -1e9, "pid": -1e9}
+        self._since: dict[tuple[str, bool], float] = {}
+        """When each threshold that is crossed was first seen to be."""
+        self._last: dict[Condition, float] = {}
+        """When each condition held last."""
         self.health = Health()
 
     async def run(self) -> None:
@@ -166,22 +150,53 @@ class Guard:
             await self._tools.clock.sleep(_EVERY)
             await self.look()
 
+    def measure(self) -> tuple[Shortage, ...]:
+        """See what the node is short of, and say so; answers the thresholds that are crossed."""
+        tools, now = self._tools, self._tools.clock.monotonic()
+        thresholds, root = tools.config.thresholds, tools.config.root
+        left = left_of(machineinfo.pressure(root), machineinfo.image_pressure(root, tools.config.images_root))
+        short = crossed(left, thresholds, frozenset(self._since))
+        self._since = {one.key: self._since.get(one.key, now) for one in short}
+        worst: dict[Condition, Shortage] = {}
+        for one in short:
+            worst.setdefault(SIGNALS[one.signal][1], one)
+        self._last |= dict.fromkeys(worst, now)
+        recent = {name for name, at in self._last.items() if name in worst or now - at < thresholds.calm_after}
+        because: dict[str, str] = dict.fromkeys(
+            recent, f"enough is free again, and the condition ends once that has lasted {thresholds.calm_after:g} s"
+        )
+        because |= explained(worst, str(root))
+        self.health = Health(
+            "MemoryPressure" in recent, "DiskPressure" in recent, "PIDPressure" in recent, self.health.not_ready,
+            because,
+        )  # fmt: skip
+        self._pods.pressure = pressures(self.health)
+        return short
+
     async def look(self) -> None:
         """Measure once, and act."""
-        tools = self._tools
-        left = machineinfo.pressure(tools.config.root)
-        now = signals(left, tools.config.thresholds)
-        if now.disk_pressure or tools.images.disk_use() > tools.config.thresholds.image_disk_high:
+        tools, thresholds = self._tools, self._tools.config.thresholds
+        self._pods.weigh()
+        short = self.measure()
+        disk_is_short = any(SIGNALS[one.signal][1] == "DiskPressure" for one in short)
+        if disk_is_short or tools.images.disk_use() > thresholds.image_disk_high:
             await collect_images(tools)
-        self.health = self._calmed(now)
-        self._pods.pressure = pressures(self.health)
+            short = self.measure()
         await self._check_storage()
-        short = shortage(left, tools.config.thresholds)
-        if short is not None:
-            disk = await self._disk() if now.disk_pressure else {}
-            chosen = choose(self._pods, await tools.runtime.stats(), disk, short)
-            if chosen is not None:
-                self._evict(chosen.uid, chosen.message, 0.0)
+        must = to_act_on(short, self._since, thresholds, tools.clock.monotonic())
+        if must is None:
+            return
+        self._tell_node("Warning", "EvictionThresholdMet", f"Attempting to reclaim {must.resource}")
+        disk = await self._disk() if must.resource in {"ephemeral-storage", "inodes"} else {}
+        chosen = choose(self._pods, await tools.runtime.stats(), disk, must)
+        life = self._find(chosen.uid) if chosen is not None else None
+        if chosen is not None and life is not None:
+            grace = min(thresholds.longest_grace, grace_of(life.pod)) if must.soft else 0.0
+            self._evict(chosen.uid, chosen.message, grace)
+
+    def _tell_node(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
+        name = self._tools.config.node_name
+        self._tools.events.record(Note(Reference("v1", "Node", "", name, name), reason, message, kind))
 
     async def shut_down(self, grace: float, critical_grace: float) -> None:
         """End ordinary pods, wait, then the critical ones."""
@@ -207,21 +222,9 @@ class Guard:
         now = self._pods.find(life.pod.metadata.namespace, life.pod.metadata.name)
         return now is None or bool(now.over)
 
-    def _calmed(self, now: Health) -> Health:
-        """Pressure is reported for a while after it has passed, so that the condition does not flap."""
-        clock = self._tools.clock.monotonic()
-        for name, present in (("memory", now.memory_pressure), ("disk", now.disk_pressure), ("pid", now.pid_pressure)):
-            if present:
-                self._last_pressure[name] = clock
-        recent = {name: clock - at < _CALM_AFTER for name, at in self._last_pressure.items()}
-        return Health(recent["memory"], recent["disk"], recent["pid"], self.health.not_ready)
-
-    async def _disk(self) -> dict[str, int]:
-        """Bytes by uid of pod."""
-        found = {}
-        for life in self._pods:
-            found[life.pod.metadata.uid] = (await asyncio.to_thread(measured, self._tools, life)).total.bytes
-        return found
+    async def _disk(self) -> dict[str, PodDisk]:
+        """What every pod uses now, by uid."""
+        return {life.pod.metadata.uid: await asyncio.to_thread(measured, self._tools, life) for life in self._pods}
 
     async def _check_storage(self) -> None:
         for life in self._pods:
@@ -234,8 +237,11 @@ class Guard:
             if why:
                 self._evict(life.pod.metadata.uid, why, 1.0)
 
+    def _find(self, uid: str) -> Life | None:
+        return next((one for one in self._pods if one.pod.metadata.uid == uid), None)
+
     def _evict(self, uid: str, message: str, grace: float) -> None:
-        life = next((one for one in self._pods if one.pod.metadata.uid == uid), None)
+        life = self._find(uid)
         if life is None:
             return
         _log.warning("pod evicted", pod=life.pod.metadata.name, why=message)

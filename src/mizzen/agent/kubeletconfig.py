@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.thresholds import SIGNALS, Bound
 from mizzen.machinery import quantity, times
 
 _KIND = ("kubelet.config.k8s.io/v1beta1", "KubeletConfiguration")
@@ -38,23 +39,38 @@ def _reserve(config: AgentConfig, amounts: Mapping[str, str]) -> AgentConfig:
     return replace(config, reserved={**config.reserved, **added})
 
 
+def _bound(text: str) -> Bound:
+    if text.endswith("%"):
+        return Bound(part=float(text[:-1]) / 100)
+    return Bound(quantity.in_bytes(text))
+
+
+def _bounds(signals: Mapping[str, str]) -> dict[str, Bound]:
+    for signal in signals:
+        if signal not in SIGNALS:
+            raise ValueError(f"unknown eviction signal {signal}")
+    return {signal: _bound(str(text)) for signal, text in signals.items()}
+
+
 def _evict(config: AgentConfig, signals: Mapping[str, str]) -> AgentConfig:
-    fields: dict[str, Any] = {}
-    for signal, bound in signals.items():
-        if signal == "memory.available":
-            fields["memory_available"] = quantity.in_bytes(bound)
-        elif signal in _FRACTIONS:
-            if not bound.endswith("%"):
-                raise ValueError(f"{signal} must be a percentage")
-            fields[_FRACTIONS[signal]] = float(bound[:-1]) / 100
+    """Signals that are not named have no threshold, unless `mergeDefaultEvictionSettings` has said otherwise."""
+    hard = {**config.thresholds.hard, **_bounds(signals)} if config.merges_thresholds else _bounds(signals)
+    return _defended(config, hard={signal: bound for signal, bound in hard.items() if bound != Bound()})
+
+
+def _soften(config: AgentConfig, graces: Mapping[str, str]) -> AgentConfig:
+    for signal in config.thresholds.soft:
+        if signal not in graces:
+            raise ValueError(f"{signal} of evictionSoft has no grace period")
+    return _defended(config, soft_after={signal: times.parse_duration(text) for signal, text in graces.items()})
+
+
+def _defended(config: AgentConfig, **fields: Any) -> AgentConfig:
     return replace(config, thresholds=replace(config.thresholds, **fields))
 
 
-_FRACTIONS = {
-    "nodefs.available": "disk_available",
-    "nodefs.inodesFree": "inodes_available",
-    "pid.available": "pids_available",
-}
+def _enforce(config: AgentConfig, groups: list[str]) -> AgentConfig:
+    return replace(config, enforces="pods" in groups)
 
 
 def _shutdown(config: AgentConfig, total: str) -> AgentConfig:
@@ -72,22 +88,21 @@ def _taints(config: AgentConfig, taints: list[Mapping[str, str]]) -> AgentConfig
     return replace(config, taints=tuple({name: str(value) for name, value in one.items()} for one in taints))
 
 
-def _image_high(config: AgentConfig, percent: int) -> AgentConfig:
-    return replace(config, thresholds=replace(config.thresholds, image_disk_high=float(percent) / 100))
-
-
-def _image_low(config: AgentConfig, percent: int) -> AgentConfig:
-    return replace(config, thresholds=replace(config.thresholds, image_disk_low=float(percent) / 100))
-
-
 _SETTINGS: dict[str, Setting] = {
     "maxPods": lambda config, value: replace(config, max_pods=int(value)),
     "podPidsLimit": lambda config, value: replace(config, pod_pids=max(0, int(value))),
     "systemReserved": _reserve,
     "kubeReserved": _reserve,
+    "enforceNodeAllocatable": _enforce,
+    "mergeDefaultEvictionSettings": lambda config, value: replace(config, merges_thresholds=bool(value)),
     "evictionHard": _evict,
-    "imageGCHighThresholdPercent": _image_high,
-    "imageGCLowThresholdPercent": _image_low,
+    "evictionSoft": lambda config, value: _defended(config, soft=_bounds(value)),
+    "evictionSoftGracePeriod": _soften,
+    "evictionMaxPodGracePeriod": lambda config, value: _defended(config, longest_grace=float(value)),
+    "evictionMinimumReclaim": lambda config, value: _defended(config, reclaim=_bounds(value)),
+    "evictionPressureTransitionPeriod": lambda config, value: _defended(config, calm_after=times.parse_duration(value)),
+    "imageGCHighThresholdPercent": lambda config, value: _defended(config, image_disk_high=float(value) / 100),
+    "imageGCLowThresholdPercent": lambda config, value: _defended(config, image_disk_low=float(value) / 100),
     "staticPodPath": lambda config, value: replace(config, static_pods=Path(value) if value else None),
     "containerLogMaxSize": lambda config, value: replace(config, log_size=quantity.in_bytes(value)),
     "containerLogMaxFiles": lambda config, value: replace(config, log_files=max(2, int(value))),

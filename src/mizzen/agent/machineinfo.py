@@ -19,6 +19,7 @@ class Pressure:
     inodes: int
     pids_used: int
     pids: int
+    memory: int = 0
 
 
 def cpus() -> int:
@@ -57,6 +58,7 @@ def pressure(root: Path) -> Pressure:
         inodes=disk.f_files,
         pids_used=int(Path("/proc/loadavg").read_text().split()[3].split("/")[1]),
         pids=int(Path("/proc/sys/kernel/pid_max").read_text()),
+        memory=info["MemTotal"],
     )
 
 
@@ -64,6 +66,14 @@ def swap() -> tuple[int, int]:
     """Bytes of swap space, and those in use."""
     info = _meminfo()
     return info["SwapTotal"], info["SwapTotal"] - info["SwapFree"]
+
+
+def image_pressure(root: Path, images: Path) -> Pressure | None:
+    """What is left where the images are, if that is another file system than the node's."""
+    try:
+        return pressure(images) if images.stat().st_dev != root.stat().st_dev else None
+    except FileNotFoundError:  # no image has come here yet
+        return None
 
 
 def _meminfo() -> dict[str, int]:

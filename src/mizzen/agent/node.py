@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/reference/node/node-status/
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mizzen.agent import machineinfo
@@ -36,6 +36,8 @@ class Health:
     disk_pressure: bool = False
     pid_pressure: bool = False
     not_ready: str = ""
+    because: Mapping[str, str] = field(default_factory=dict)
+    """What there is to say of a condition that holds, beyond that it does."""
 
 
 def capacity_of(config: AgentConfig) -> dict[str, str]:
@@ -52,7 +54,18 @@ def capacity_of(config: AgentConfig) -> dict[str, str]:
 
 
 def allocatable_of(config: AgentConfig, capacity: Mapping[str, str]) -> dict[str, str]:
-    """Capacity less what is reserved."""
+    """Capacity less what is reserved, and less what must stay free, or pods would be evicted who keep to it."""
+    found = unreserved_of(config, capacity)
+    for name, signal in (("memory", "memory.available"), ("ephemeral-storage", "nodefs.available")):
+        bound = config.thresholds.hard.get(signal)
+        if bound is not None and name in found:
+            found[name] = quantity.subtract(found[name], str(bound.of(quantity.in_bytes(capacity[name]))))
+            found[name] = max(found[name], "0", key=quantity.in_bytes)
+    return found
+
+
+def unreserved_of(config: AgentConfig, capacity: Mapping[str, str]) -> dict[str, str]:
+    """Capacity less what is reserved: what pods together are held to."""
     return {
         name: quantity.subtract(amount, config.reserved[name]) if name in config.reserved else amount
         for name, amount in capacity.items()
@@ -62,8 +75,11 @@ def allocatable_of(config: AgentConfig, capacity: Mapping[str, str]) -> dict[str
 def resources_of(config: AgentConfig) -> Resources:
     """The node's size as the rest of the agent calculates with it."""
     capacity = capacity_of(config)
-    amounts = {name: quantity.parse(value).nanos for name, value in allocatable_of(config, capacity).items()}
-    return Resources(amounts, quantity.in_bytes(capacity["memory"]))
+    allocatable, unreserved = (
+        {name: quantity.parse(value).nanos for name, value in amounts.items()}
+        for amounts in (allocatable_of(config, capacity), unreserved_of(config, capacity))
+    )
+    return Resources(allocatable, unreserved, quantity.in_bytes(capacity["memory"]))
 
 
 def labels_of(config: AgentConfig, hostname: str) -> dict[str, str]:
@@ -86,6 +102,10 @@ def conditions(health: Health, before: Iterable[Mapping[str, Any]], now: float) 
         _pressure("Memory", health.memory_pressure, ("InsufficientMemory", "SufficientMemory"), "memory available"),
         _pressure("Disk", health.disk_pressure, ("DiskPressure", "NoDiskPressure"), "disk pressure"),
         _pressure("PID", health.pid_pressure, ("InsufficientPID", "SufficientPID"), "PID available"),
+    ]
+    shown = [
+        (kind, holds, reason, f"{message}: {health.because[kind]}" if holds and kind in health.because else message)
+        for kind, holds, reason, message in shown
     ]
     ready = not health.not_ready
     shown.append(

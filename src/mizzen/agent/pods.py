@@ -16,7 +16,8 @@ from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
-from mizzen.agent.runtime.base import ContainerSeen, Observed, RuntimeFailure
+from mizzen.agent.resources import node_limits, tier_limits
+from mizzen.agent.runtime.base import ContainerSeen, Limits, Observed, RuntimeFailure
 from mizzen.agent.status import StatusWriter
 from mizzen.agent.volumes import teardown
 from mizzen.agent.volumes.kinds import VolumeFailure
@@ -56,6 +57,7 @@ class Pods:  # shape: the one owner of all lives on the node
         self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
         self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
         self.shutting_down = False
+        self._weights: tuple[Limits, dict[str, Limits]] | None = None
         self.pressure: tuple[str, ...] = ()
         """The conditions of the node that keep pods away."""
 
@@ -209,6 +211,19 @@ class Pods:  # shape: the one owner of all lives on the node
         ):
             self._spawn(slot, self._refresh(uid))
 
+    def weigh(self) -> None:
+        """Bound all pods together, and give those of each class the shares that they ask for."""
+        tools = self._tools
+        whole = node_limits(tools.resources.unreserved) if tools.config.enforces else Limits(cpu_shares=1024)
+        tiers = tier_limits(slot.life.pod for slot in self._slots.values() if not slot.life.over)
+        if (whole, tiers) == self._weights:
+            return
+        try:
+            tools.runtime.limit_node(whole, tiers)
+            self._weights = (whole, tiers)
+        except OSError as error:
+            _log.warning("pods are not bounded together", error=str(error))
+
     async def close(self) -> None:
         """Stop deciding; containers keep running."""
         self._prober.close()
@@ -282,6 +297,8 @@ class Pods:  # shape: the one owner of all lives on the node
     async def _carry(self, uid: str, seen: Life, instruction: Instruction) -> None:
         if isinstance(instruction, life.Forget) and instruction.delete:
             await self.statuses.flush(uid)
+        if isinstance(instruction, life.OpenSandbox):
+            self.weigh()
         try:
             event = await carry_out(self._tools, seen, instruction)
         except Exception as error:

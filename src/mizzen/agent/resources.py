@@ -3,7 +3,7 @@
 Ref: https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mizzen.agent.runtime.base import Limits
 from mizzen.api.views.podspec import Container, Pod, Quantity, Resources
@@ -119,6 +119,20 @@ def pod_limits(pod: Pod, pids: int) -> Limits:
         memory=memory,
         pids=pids,
     )
+
+
+def node_limits(unreserved: Mapping[str, int]) -> Limits:
+    """What the pods of a node are held to together; `unreserved` in nanos by resource."""
+    return Limits(
+        cpu_shares=_shares(unreserved.get("cpu", 0) // 10**6),
+        memory=unreserved.get("memory", 0) // quantity.NANO,
+    )
+
+
+def tier_limits(pods: Iterable[Pod]) -> dict[str, Limits]:
+    """The shares of the classes that have a group of their own: burstable pods have what they ask for together."""
+    asked = sum(requested(one).get("cpu", 0) for one in pods if qos_class(one) == "Burstable")
+    return {"burstable": Limits(cpu_shares=_shares(asked // 10**6)), "besteffort": Limits()}
 
 
 def _shares(millicores: int) -> int:

@@ -208,12 +208,13 @@ def _configuration(tools: Equipment) -> dict[str, Any]:
         "shutdownGracePeriodCriticalPods": f"{config.shutdown_grace_critical:g}s",
         "imageGCHighThresholdPercent": round(config.thresholds.image_disk_high * 100),
         "imageGCLowThresholdPercent": round(config.thresholds.image_disk_low * 100),
-        "evictionHard": {
-            "memory.available": str(config.thresholds.memory_available),
-            "nodefs.available": f"{config.thresholds.disk_available * 100:g}%",
-            "nodefs.inodesFree": f"{config.thresholds.inodes_available * 100:g}%",
-            "pid.available": f"{config.thresholds.pids_available * 100:g}%",
-        },
+        "evictionHard": {signal: str(bound) for signal, bound in config.thresholds.hard.items()},
+        "evictionSoft": {signal: str(bound) for signal, bound in config.thresholds.soft.items()},
+        "evictionSoftGracePeriod": {signal: f"{time:g}s" for signal, time in config.thresholds.soft_after.items()},
+        "evictionMaxPodGracePeriod": round(config.thresholds.longest_grace),
+        "evictionMinimumReclaim": {signal: str(bound) for signal, bound in config.thresholds.reclaim.items()},
+        "evictionPressureTransitionPeriod": f"{config.thresholds.calm_after:g}s",
+        "enforceNodeAllocatable": ["pods"] if config.enforces else [],
     }
 
 

@@ -67,4 +67,6 @@ def up(  # shape: one parameter for each option
         if wait:
             lifecycle.wait_until_ready(config, timeout, progress.say)
     click.echo(f"cluster {config.name!r} is {'ready' if wait else 'starting'} at {config.api_url}")
+    for shortage in lifecycle.shortages(config) if wait else ():
+        click.echo(f"warning: {shortage}", err=True)
     click.echo(f"kubectl's context is {config.name!r}; try: kubectl get nodes -o wide")

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from http.client import HTTPException, HTTPSConnection
@@ -58,6 +58,8 @@ class State:
     server_ready: bool
     agents: dict[str, int]
     nodes: dict[str, bool]
+    shortages: tuple[str, ...] = ()
+    """Why nodes take no pods although they run: they are short of something."""
 
     @property
     def healthy(self) -> bool:
@@ -76,6 +78,7 @@ class State:
                 {"name": name, "agentPid": pid, "ready": self.nodes.get(name, False)}
                 for name, pid in self.agents.items()
             ],
+            "shortages": list(self.shortages),
         }
 
     def text(self) -> str:
@@ -88,7 +91,7 @@ class State:
         for name, pid in self.agents.items():
             ready = "Ready" if self.nodes.get(name) else "NotReady"
             lines.append(f"  node {name:10} {ready:10} {f'pid {pid}' if pid else 'not running'}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {one}" for one in self.shortages)])
 
 
 def alone(data_dir: Path, say: Say) -> AbstractContextManager[None]:
@@ -203,6 +206,23 @@ def observe(config: ClusterConfig) -> State:
         server_ready=ready,
         agents={name: record.pid if record else 0 for name, record in records.items()},
         nodes=_nodes(config) if ready else {},
+        shortages=shortages(config) if ready else (),
+    )
+
+
+def shortages(config: ClusterConfig) -> tuple[str, ...]:
+    """Why nodes take no pods although they are Ready: as a sentence for each thing that a node is short of."""
+    nodes = _request(config, "/api/v1/nodes")
+    return () if nodes is None else pressed(orjson.loads(nodes)["items"] or [])
+
+
+def pressed(nodes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """A sentence for each condition of pressure that holds."""
+    return tuple(
+        f"node {node['metadata']['name']} takes no new pods, for {one['type']}: {one['message']}"
+        for node in nodes
+        for one in node.get("status", {}).get("conditions") or ()
+        if one["type"].endswith("Pressure") and one["status"] == "True"
     )
 
 

@@ -28,6 +28,12 @@ _REMEDIES: Mapping[str, str] = {
     "SchedulingGates": "remove the pod's scheduling gates",
 }
 
+_BY_CONDITION = {
+    f"node.kubernetes.io/{name}"
+    for name in ("memory-pressure", "disk-pressure", "pid-pressure", "not-ready", "unreachable", "network-unavailable")
+}
+"""Taints that come and go with a condition: who takes them away sees them again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
@@ -140,6 +146,8 @@ def _remedy(reject: Reject, pod: PodInfo, node: NodeInfo | None) -> str:
     if reject.plugin == "NodeResourcesFit" and node is not None:
         return _room(reject, pod, node)
     if reject.plugin == "TaintToleration" and node is not None and (taint := untolerated(pod, node)) is not None:
+        if taint.key in _BY_CONDITION:
+            return f"the taint {taint.key} goes with a condition of the node: kubectl describe node {node.name}"
         named = f"{taint.key}={taint.value}:{taint.effect}" if taint.value else f"{taint.key}:{taint.effect}"
         return f"give the pod a toleration for {named}, or remove the taint: kubectl taint node {node.name} {named}-"
     if "persistentvolumeclaim" in reject.reason.lower():

@@ -9,9 +9,9 @@ from tests.node.pods import images
 from tests.node.pods.conftest import Node, container, eventually, phase, waiting
 
 from mizzen.agent import embedded
-from mizzen.agent.config import Thresholds
 from mizzen.agent.eviction import Guard
 from mizzen.agent.images.archive import import_path
+from mizzen.agent.thresholds import Thresholds
 from mizzen.client.resources import SECRETS
 
 
@@ -114,7 +114,7 @@ async def test_unused_images_go_when_the_disk_of_images_is_full(crun_node: Node,
     await node.running_pod("used")
     assert node.running is not None
     tools = node.running.tools
-    thresholds = Thresholds(0, 0.0, 0.0, 0.0, image_disk_high=0.0, image_disk_low=0.0)
+    thresholds = Thresholds({}, image_disk_high=0.0, image_disk_low=0.0)
     try:
         await Guard(replace(tools, config=replace(tools.config, thresholds=thresholds)), node.running.pods).look()
         names = {name for one in tools.images.listed() for name in one.names}

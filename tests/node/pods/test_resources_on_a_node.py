@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.node.pods.conftest import Node, container, phase, shell
 
-from mizzen.agent.config import Thresholds
 from mizzen.agent.eviction import Guard
+from mizzen.agent.thresholds import Bound, Thresholds
 from mizzen.client.resources import NODES, PODS
 
 
@@ -80,7 +80,7 @@ async def test_a_node_short_of_memory_ends_the_pod_that_asked_for_nothing(node: 
     await node.running_pod("greedy")
     assert node.running is not None
     tools = node.running.tools
-    thresholds = Thresholds(memory_available=1 << 60, disk_available=0.0, inodes_available=0.0, pids_available=0.0)
+    thresholds = Thresholds({"memory.available": Bound(1 << 60)})
     guard = Guard(replace(tools, config=replace(tools.config, thresholds=thresholds)), node.running.pods)
     await guard.look()
     assert guard.health.memory_pressure and not guard.health.disk_pressure

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from mizzen.agent import admission, eviction, revival
-from mizzen.agent.config import Thresholds
-from mizzen.agent.eviction import Shortage
+from mizzen.agent.diskusage import PodDisk, Used
 from mizzen.agent.life import Life
 from mizzen.agent.machineinfo import Pressure
-from mizzen.agent.node import Health, news
+from mizzen.agent.node import Health, conditions, news
 from mizzen.agent.runtime.base import Usage
+from mizzen.agent.thresholds import Bound, Shortage, Thresholds, crossed, explained, left_of
 from mizzen.api.views.podspec import (
     Container,
     EmptyDir,
@@ -85,8 +85,59 @@ def test_the_message_says_what_was_short_and_who_used_it() -> None:
     ],
 )
 def test_what_the_node_is_short_of(left: Pressure, resource: str | None) -> None:
-    short = eviction.shortage(left, Thresholds())
-    assert (short.resource if short is not None else None) == resource
+    assert [one.resource for one in crossed(left_of(left), Thresholds())] == ([resource] if resource else [])
+
+
+def test_the_file_system_of_the_images_counts_where_it_is_another() -> None:
+    bounds = Thresholds({"imagefs.available": Bound(part=0.15)})
+    assert crossed(left_of(PLENTY), bounds) == ()
+    (short,) = crossed(left_of(PLENTY, replace(PLENTY, disk_available=1)), bounds)
+    assert (short.signal, short.resource) == ("imagefs.available", "ephemeral-storage")
+
+
+def test_what_was_short_must_come_back_by_more_than_it_was_short_of() -> None:
+    bounds = Thresholds({"pid.available": Bound(100)}, reclaim={"pid.available": Bound(50)})
+    left = left_of(replace(PLENTY, pids_used=880))
+    assert crossed(left, bounds) == ()
+    assert [one.available for one in crossed(left, bounds, frozenset({("pid.available", False)}))] == [120]
+    assert crossed(left_of(replace(PLENTY, pids_used=850)), bounds, frozenset({("pid.available", False)})) == ()
+
+
+def test_soft_thresholds_are_acted_on_once_they_were_crossed_for_long_enough_and_hard_ones_at_once() -> None:
+    bounds = Thresholds(
+        {"pid.available": Bound(5)}, {"memory.available": Bound(100)}, {"memory.available": 30.0}, reclaim={}
+    )
+    soft = crossed(left_of(replace(PLENTY, memory_available=50)), bounds)
+    since = {("memory.available", True): 100.0}
+    assert [one.soft for one in soft] == [True]
+    assert eviction.to_act_on(soft, since, bounds, 129.0) is None
+    assert eviction.to_act_on(soft, since, bounds, 130.0) == soft[0]
+    both = crossed(left_of(replace(PLENTY, memory_available=50, pids_used=999)), bounds)
+    assert eviction.to_act_on(both, since, bounds, 130.0).resource == "pids"  # type: ignore[union-attr]
+
+
+def test_people_are_told_how_much_is_free_and_how_much_must_be() -> None:
+    short = Shortage("ephemeral-storage", 24 << 30, 3 << 30, "nodefs.available")
+    because = explained({"DiskPressure": short}, "/data")
+    told = "3.0 GiB on the file system of /data are free, less than the 24.0 GiB that the node must keep"
+    assert because == {"DiskPressure": told}
+    (_, disk, _, _) = conditions(Health(disk_pressure=True, because=because), (), 0.0)
+    assert disk["message"] == f"kubelet has disk pressure: {told}"
+    (_, disk, _, _) = conditions(Health(), (), 0.0)
+    assert disk["message"] == "kubelet has no disk pressure"
+
+
+def test_the_largest_user_of_the_disk_goes_first_and_is_told_so() -> None:
+    small, large = a_life("small"), a_life("large")
+    disk = {"small": PodDisk({"c": Used(2048, 9)}), "large": PodDisk({"c": Used(4096, 2)}, {}, {"v": Used(1024, 1)})}
+    chosen = eviction.choose([small, large], {}, disk, Shortage("ephemeral-storage", 2048, 1024))
+    assert chosen is not None and chosen.uid == "large"
+    assert chosen.message == (
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 2Ki, available: 1Ki. "
+        "Container c was using 4Ki, request is 0, has larger consumption of ephemeral-storage. "
+    )
+    inodes = eviction.choose([small, large], {}, disk, Shortage("inodes", 50, 3))
+    assert inodes is not None and inodes.uid == "small"
 
 
 def test_a_node_short_of_memory_takes_pods_that_say_how_much_they_need_and_no_others() -> None:

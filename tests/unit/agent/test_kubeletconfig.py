@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from mizzen.agent import admission
-from mizzen.agent.config import AgentConfig, Thresholds
+from mizzen.agent import admission, node
+from mizzen.agent.config import AgentConfig
 from mizzen.agent.kubeletconfig import configured
+from mizzen.agent.thresholds import Bound, Thresholds
 from mizzen.api.views.podspec import Pod, PodSecurityContext, PodSpec, Sysctl
+from mizzen.machinery import quantity
 
 PLAIN = AgentConfig("n", Path("/r"), Path("/i"), ("10.0.0.1",))
 
@@ -25,13 +27,24 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         imageGCHighThresholdPercent=90, staticPodPath="/etc/pods", containerLogMaxSize="1Mi", containerLogMaxFiles=3,
         shutdownGracePeriodCriticalPods="10s", shutdownGracePeriod="30s",
         registerWithTaints=[{"key": "gpu", "effect": "NoSchedule"}], allowedUnsafeSysctls=["kernel.msg*"],
-        nodeStatusUpdateFrequency="5s", cgroupDriver="systemd",
+        nodeStatusUpdateFrequency="5s", cgroupDriver="systemd", enforceNodeAllocatable=["none"],
+        evictionSoft={"memory.available": "1Gi"}, evictionSoftGracePeriod={"memory.available": "1m30s"},
+        evictionMaxPodGracePeriod=20, evictionMinimumReclaim={"nodefs.available": "500Mi"},
+        evictionPressureTransitionPeriod="30s",
     )  # fmt: skip
     seen, unknown = configured(PLAIN, said)
     assert unknown == ("cgroupDriver",)
     assert seen == replace(
         PLAIN, max_pods=20, pod_pids=500, reserved={"cpu": "150m", "memory": "1Gi"},
-        thresholds=Thresholds(memory_available=200 << 20, disk_available=0.15, image_disk_high=0.9),
+        thresholds=Thresholds(
+            {
+                "memory.available": Bound(200 << 20), "nodefs.available": Bound(part=0.15),
+                "imagefs.available": Bound(part=0.15),
+            },
+            {"memory.available": Bound(1 << 30)}, {"memory.available": 90.0}, 20.0,
+            {"nodefs.available": Bound(500 << 20)}, 30.0, 0.9,
+        ),
+        enforces=False,
         static_pods=Path("/etc/pods"), log_size=1 << 20, log_files=3, shutdown_grace=20.0, shutdown_grace_critical=10.0,
         taints=({"key": "gpu", "effect": "NoSchedule"},), unsafe_sysctls=("kernel.msg*",), heartbeat=5.0,
     )  # fmt: skip
@@ -43,7 +56,12 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         ("text", "not a KubeletConfiguration"),
         ({"kind": "Pod"}, "not a KubeletConfiguration"),
         (document(maxPods="many"), "maxPods: "),
-        (document(evictionHard={"nodefs.available": "1Gi"}), "evictionHard: nodefs.available must be a percentage"),
+        (document(evictionHard={"disk": "1Gi"}), "evictionHard: unknown eviction signal disk"),
+        (document(evictionHard={"nodefs.available": "much"}), "evictionHard: "),
+        (
+            document(evictionSoft={"pid.available": "10%"}, evictionSoftGracePeriod={"memory.available": "1m"}),
+            "evictionSoftGracePeriod: pid.available of evictionSoft has no grace period",
+        ),
         (document(shutdownGracePeriodCriticalPods="10s"), "shutdownGracePeriodCriticalPods: is longer"),
     ],
 )
@@ -58,3 +76,25 @@ def test_unsafe_sysctls_may_be_allowed_by_name_or_beginning() -> None:
     assert admission.rejection(pod, (), {}, {}, (), ("net.core.*",)) is not None
     assert admission.rejection(pod, (), {}, {}, (), ("kernel.msg*",)) is None
     assert admission.rejection(pod, (), {}, {}, (), ("kernel/msgmax",)) is None
+
+
+def test_thresholds_that_are_not_named_keep_their_defaults_only_where_that_is_asked_for() -> None:
+    named = {"evictionHard": {"memory.available": "1Gi", "pid.available": "0%"}}
+    plain, _ = configured(PLAIN, document(**named))
+    assert plain.thresholds.hard == {"memory.available": Bound(1 << 30)}
+    merged, _ = configured(PLAIN, document(mergeDefaultEvictionSettings=True, **named))
+    assert merged.thresholds.hard == {
+        "memory.available": Bound(1 << 30), "nodefs.available": Bound(part=0.1), "nodefs.inodesFree": Bound(part=0.05),
+    }  # fmt: skip
+
+
+def test_pods_are_promised_neither_what_is_reserved_nor_what_must_stay_free() -> None:
+    capacity = {"cpu": "4", "memory": "8Gi", "ephemeral-storage": "100Gi", "pods": "110"}
+    config, _ = configured(PLAIN, document(systemReserved={"cpu": "500m", "memory": "1Gi"}))
+    free = {"cpu": "3500m", "memory": "7068Mi", "ephemeral-storage": "90Gi", "pods": "110"}
+    seen = node.allocatable_of(config, capacity)
+    assert {name: quantity.parse(value) for name, value in seen.items()} == {
+        name: quantity.parse(value) for name, value in free.items()
+    }
+    assert node.unreserved_of(config, capacity)["memory"] == "7Gi"
+    assert node.allocatable_of(PLAIN, {"memory": "10Mi"}) == {"memory": "0"}

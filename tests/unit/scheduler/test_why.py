@@ -32,3 +32,10 @@ def test_a_pod_that_fits_is_told_where_and_one_with_gates_why_not() -> None:
     gated = ask(pod("g", schedulingGates=[{"name": "x"}]).pod, [node("a")], [], Lookups(), PLUGINS, ())
     assert gated.of_the_pod is not None
     assert gated.of_the_pod.remedy == "remove the pod's scheduling gates"
+
+
+def test_a_taint_that_goes_with_a_condition_is_not_to_be_removed_by_hand() -> None:
+    full = node("a", taints=[{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}])
+    (obstacle,) = ask(pod("p").pod, [full], [], Lookups(), PLUGINS, ()).nodes["a"]
+    told = "goes with a condition of the node: kubectl describe node a"
+    assert obstacle.remedy == f"the taint node.kubernetes.io/disk-pressure {told}"

@@ -235,6 +235,9 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
     def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
         """Change the limits of a pod as a whole. Raises OSError."""
 
+    def limit_node(self, whole: Limits, tiers: Mapping[str, Limits]) -> None:
+        """Bound all pods together, and each class of them that has a group of its own. Raises OSError."""
+
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> "Exec":
         """Start a command inside a running container."""
 

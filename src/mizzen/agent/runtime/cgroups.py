@@ -5,7 +5,7 @@ Version 1 spreads a group over one directory per controller; version 2 has one. 
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,10 @@ _NEEDED = {"cpu", "memory", "pids"}
 
 class Groups(Protocol):
     """What the embedded runtime needs of control groups, or of what stands for them where there are none."""
+
+    @property
+    def parent(self) -> str:
+        """The group above those of all pods."""
 
     def pod(self, qos: str, uid: str) -> str:
         """The name of a pod's group."""
@@ -200,6 +204,13 @@ def _make_v1(mount: Path, group: str) -> None:
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (above / name).exists() and not (at / name).read_text().strip():
                 (at / name).write_text((above / name).read_text())
+
+
+def bound(groups: Groups, whole: Limits, tiers: Mapping[str, Limits]) -> None:
+    """Bound the node's pods together, and those of a class, by its name in lower case. Raises OSError."""
+    groups.make(groups.parent, whole)
+    for tier, limits in tiers.items():
+        groups.make(f"{groups.parent}/{tier}", limits)
 
 
 def weight(shares: int) -> int:

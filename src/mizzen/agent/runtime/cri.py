@@ -27,7 +27,7 @@ from mizzen.agent.runtime.base import (
     SandboxSpec,
     Usage,
 )
-from mizzen.agent.runtime.cgroups import Cgroups
+from mizzen.agent.runtime.cgroups import Cgroups, bound
 from mizzen.agent.runtime.cninone import PLACEHOLDER
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
 from mizzen.base import log
@@ -214,6 +214,9 @@ class CriRuntime:  # shape: the calls of the runtime seam
     def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
         if (spec := self._specs.get(sandbox)) is not None:
             self._cgroups.limit(self._cgroups.pod(spec.qos, sandbox), limits)
+
+    def limit_node(self, whole: Limits, tiers: Mapping[str, Limits]) -> None:
+        bound(self._cgroups, whole, tiers)
 
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
         request = {

@@ -33,7 +33,7 @@ from mizzen.agent.runtime.base import (
     SandboxSpec,
     Usage,
 )
-from mizzen.agent.runtime.cgroups import Groups
+from mizzen.agent.runtime.cgroups import Groups, bound
 from mizzen.agent.runtime.exits import Exits
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.runtime.streams import attach_to, execute
@@ -256,6 +256,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
         if (record := self._sandbox(sandbox)) is not None:
             self._cgroups.limit(record.cgroup, limits)
+
+    def limit_node(self, whole: Limits, tiers: Mapping[str, Limits]) -> None:
+        bound(self._cgroups, whole, tiers)
 
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
         record = self._container(container)

@@ -102,6 +102,9 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
     def limit_sandbox(self, sandbox: str, limits: Limits) -> None:
         """Nothing is measured."""
 
+    def limit_node(self, whole: Limits, tiers: Mapping[str, Limits]) -> None:
+        """Nothing is measured."""
+
     async def exec(self, container: str, command: tuple[str, ...], *, tty: bool, stdin: bool) -> Exec:
         seen = self._containers.get(container)
         if seen is None or seen.state != "running":
