@@ -3,28 +3,20 @@
 Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from enum import StrEnum
 from typing import Any
 
 import orjson
 
-from mizzen.machinery import regexp
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
+from mizzen.machinery import dialect, regexp
+from mizzen.machinery.dialect import Source
+from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
 from mizzen.machinery.schema import DEDUCED, OBJECT_META, Form, Schema, registry
 
-_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _FORMS = {"string": Form.STRING, "integer": Form.INT64, "number": Form.NUMBER, "boolean": Form.BOOLEAN}
-_JUNCTORS = ("allOf", "anyOf", "oneOf")
 _TYPE_META = ("apiVersion", "kind")
-_UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
-_LOST_WITH_STATUS = (
-    *("default", "enum", "maxProperties", "minProperties", "allOf", "oneOf", "anyOf", "not", "additionalProperties"),
-    *("x-kubernetes-embedded-resource", "x-kubernetes-int-or-string", "x-kubernetes-list-type"),
-    *("x-kubernetes-map-type", "x-kubernetes-list-map-keys"),
-)
-
-Source = Mapping[str, Any]
-"""A schema as it stands in a CustomResourceDefinition."""
+_INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 
 
 def build(source: Source) -> Schema:
@@ -140,48 +132,58 @@ def coerce(value: Object, schema: Schema) -> None:
 
 
 def check(source: Source, path: str) -> Iterator[FieldError]:
-    """All that keeps a root schema from being structural; `path` leads to `openAPIV3Schema`."""
-    if not source.get("type"):
-        yield required(f"{path}.type", "must not be empty at the root")
-    elif source["type"] != "object":
-        yield invalid(f"{path}.type", source["type"], "must be object at the root")
+    """All that is wrong with a root schema; `path` leads to `openAPIV3Schema`.
+
+    Defaults are looked at only in a schema that is structural, and that is asked only of a schema without those parts
+    of JSON schema that have no place in one.
+    """
+    if dialect.is_convertible(source):
+        unsound = list(_check(source, path, _Level.ROOT))
+        yield from unsound
+        if not unsound:
+            yield from _check_defaults(source, path)
+    yield from dialect.check(source, path)
+
+
+class _Level(StrEnum):
+    """Where a node stands, in the words of what its type may not be."""
+
+    ROOT = "at the root"
+    ITEM = "for specified array items"
+    FIELD = "for specified object fields"
+
+
+def _check(source: Source, path: str, level: _Level) -> Iterator[FieldError]:
+    """What keeps a node, and those below it, from being structural."""
+    yield from _check_type(source, path, level)
+    if level is _Level.ROOT or source.get("x-kubernetes-embedded-resource"):
+        yield from _check_type_meta(source, path)
+    if level is _Level.ROOT:
+        yield from _check_root(source, path)
+    yield from _check_extensions(source, path)
+    yield from _check_pattern(source, path)
+    for key, inner in (source.get("properties") or {}).items():
+        yield from _check(inner, f"{path}.properties[{key}]", _Level.FIELD)
+    extra = source.get("additionalProperties")
+    if isinstance(extra, dict):
+        yield from _check(extra, f"{path}.additionalProperties", _Level.FIELD)
+    if isinstance(source.get("items"), dict):
+        yield from _check(source["items"], f"{path}.items", _Level.ITEM)
+    for where, inner in _junctors(source, path):
+        yield from _check_nested(_said_once(source, inner, where.removeprefix(f"{path}.")), where)
+        yield from _check_complete(inner, source, where, path)
+
+
+def _check_root(source: Source, path: str) -> Iterator[FieldError]:
+    """The root has properties of its own, and says of its metadata no more than what names are like."""
+    if source.get("additionalProperties") is not None:
+        yield forbidden(f"{path}.additionalProperties", "must not be used at the root")
     metadata = (source.get("properties") or {}).get("metadata") or {}
-    if any(key not in {"type", "properties", "description"} for key in metadata) or any(
+    if any(key not in {"type", "properties", "description", "default"} for key in metadata) or any(
         key not in {"name", "generateName"} for key in metadata.get("properties") or {}
     ):
         detail = "must not specify anything other than name and generateName, but metadata is implicitly specified"
         yield forbidden(f"{path}.properties[metadata]", detail)
-    yield from _check(source, path, is_root=True)
-
-
-def check_with_status(source: Source, path: str) -> Iterator[FieldError]:
-    """The status subresource takes its schema from the root's properties; constraints beside them would be lost."""
-    if any(source.get(key) for key in _LOST_WITH_STATUS):
-        detail = (
-            "only constraints that hold of the properties alone may stand at the root if there is a status subresource"
-        )
-        yield invalid(path, dict(source), detail)
-
-
-def _check(source: Source, path: str, is_root: bool = False) -> Iterator[FieldError]:
-    yield from _check_type(source, path, is_root)
-    if is_root or source.get("x-kubernetes-embedded-resource"):
-        yield from _check_type_meta(source, path)
-    yield from _check_extensions(source, path)
-    yield from _check_values(source, path)
-    for key, inner in (source.get("properties") or {}).items():
-        yield from _check(inner, f"{path}.properties[{key}]")
-    extra = source.get("additionalProperties")
-    if isinstance(extra, dict):
-        yield from _check(extra, f"{path}.additionalProperties")
-    if source.get("properties") and extra is not None and extra is not True:
-        yield forbidden(f"{path}.additionalProperties", "additionalProperties and properties are mutual exclusive")
-    if isinstance(source.get("items"), dict):
-        yield from _check(source["items"], f"{path}.items")
-    for where, inner in _junctors(source, path):
-        if not _says_int_or_string(source, where.removeprefix(f"{path}.")):
-            yield from _check_nested(inner, where)
-        yield from _check_complete(inner, source, where, path)
 
 
 def _check_type_meta(source: Source, path: str) -> Iterator[FieldError]:
@@ -193,14 +195,13 @@ def _check_type_meta(source: Source, path: str) -> Iterator[FieldError]:
             yield invalid(where, properties[key].get("type") or "", f"must be {wanted}")
 
 
-def _says_int_or_string(source: Source, junctor: str) -> bool:
-    """Whether a part of anyOf says once more that the value is an integer or a string, as it may."""
-    if not source.get("x-kubernetes-int-or-string"):
-        return False
-    pattern = [{"type": "integer"}, {"type": "string"}]
-    if junctor.startswith("anyOf"):
-        return bool(source.get("anyOf") == pattern)
-    return junctor == "allOf[0]" and bool(source["allOf"][0] == {"anyOf": pattern})
+def _said_once(source: Source, inner: Source, junctor: str) -> Source:
+    """A part of anyOf or allOf without what says once more that the value is an integer or a string, as it may."""
+    if junctor.startswith("anyOf") and source["anyOf"] == _INT_OR_STRING:
+        return {}
+    if junctor == "allOf[0]" and inner.get("anyOf") == _INT_OR_STRING:
+        return {key: value for key, value in inner.items() if key != "anyOf"}
+    return inner
 
 
 def _check_complete(nested: Source, source: Source, where: str, path: str) -> Iterator[FieldError]:
@@ -224,55 +225,35 @@ def _check_complete(nested: Source, source: Source, where: str, path: str) -> It
 
 
 def _junctors(source: Source, path: str) -> Iterator[tuple[str, Source]]:
-    for junctor in _JUNCTORS:
+    for junctor in dialect.JUNCTORS:
         for position, inner in enumerate(source.get(junctor) or ()):
             yield f"{path}.{junctor}[{position}]", inner
     if source.get("not"):
         yield f"{path}.not", source["not"]
 
 
-def _check_type(source: Source, path: str, is_root: bool) -> Iterator[FieldError]:
-    type_ = source.get("type")
-    int_or_string = source.get("x-kubernetes-int-or-string")
-    if not type_:
-        if not is_root and not int_or_string and not source.get("x-kubernetes-preserve-unknown-fields"):
-            what = "array items" if path.endswith(".items") else "object fields"
-            yield required(f"{path}.type", f"must not be empty for specified {what}")
-        return
-    if type_ not in _TYPES:
-        yield not_supported(f"{path}.type", type_, _TYPES)
+def _check_type(source: Source, path: str, level: _Level) -> Iterator[FieldError]:
+    type_, embedded = source.get("type"), source.get("x-kubernetes-embedded-resource")
+    if embedded and type_ != "object":
+        detail = "must be object if x-kubernetes-embedded-resource is true"
+        yield invalid(f"{path}.type", type_, detail) if type_ else required(f"{path}.type", detail)
+    elif (
+        not type_
+        and not source.get("x-kubernetes-int-or-string")
+        and not source.get("x-kubernetes-preserve-unknown-fields")
+    ):
+        yield required(f"{path}.type", f"must not be empty {level}")
+    if level is _Level.ROOT and type_ and type_ != "object":
+        yield invalid(f"{path}.type", type_, "must be object at the root")
     if type_ == "array" and not source.get("items"):
         yield required(f"{path}.items", "must be specified")
-    if type_ != "object" and source.get("x-kubernetes-embedded-resource"):
-        yield invalid(f"{path}.type", type_, "must be object if x-kubernetes-embedded-resource is true")
 
 
 def _check_extensions(source: Source, path: str) -> Iterator[FieldError]:
-    if source.get("x-kubernetes-preserve-unknown-fields") is False:
-        yield invalid(f"{path}.x-kubernetes-preserve-unknown-fields", False, "must be true or undefined")
-    for field, choices, wanted in (
-        ("x-kubernetes-map-type", ("atomic", "granular"), "object"),
-        ("x-kubernetes-list-type", ("atomic", "map", "set"), "array"),
-    ):
-        if (value := source.get(field)) is None:
-            continue
-        if not source.get("type"):
-            yield required(f"{path}.type", f"must be {wanted} if {field} is specified")
-        elif source["type"] != wanted:
-            yield invalid(f"{path}.type", source["type"], f"must be {wanted} if {field} is specified")
-        if value not in choices:
-            yield not_supported(f"{path}.{field}", value, choices)
-    list_type, keys = source.get("x-kubernetes-list-type"), source.get("x-kubernetes-list-map-keys") or ()
-    if list_type == "map":
-        yield from _check_map_list(source, path, keys)
-    elif keys and list_type is None:
-        yield required(f"{path}.x-kubernetes-list-type", "must be map if x-kubernetes-list-map-keys is non-empty")
-    elif keys:
-        detail = "must be map if x-kubernetes-list-map-keys is non-empty"
-        yield invalid(f"{path}.x-kubernetes-list-type", list_type, detail)
-    if list_type == "set":
-        yield from _check_set(source.get("items") or {}, f"{path}.items")
-    embedded = source.get("x-kubernetes-embedded-resource")
+    embedded, preserved = (
+        source.get("x-kubernetes-embedded-resource"),
+        source.get("x-kubernetes-preserve-unknown-fields"),
+    )
     if source.get("x-kubernetes-int-or-string"):
         for field in ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"):
             if source.get(field):
@@ -280,75 +261,30 @@ def _check_extensions(source: Source, path: str) -> Iterator[FieldError]:
     if embedded and source.get("additionalProperties") is not None:
         detail = "must not be used if x-kubernetes-embedded-resource is set"
         yield forbidden(f"{path}.additionalProperties", detail)
-    if embedded and not source.get("properties") and not source.get("x-kubernetes-preserve-unknown-fields"):
+    if embedded and not preserved and not source.get("properties"):
         detail = (
             "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
         )
         yield required(f"{path}.properties", detail)
 
 
-def _check_map_list(source: Source, path: str, keys: Sequence[str]) -> Iterator[FieldError]:
-    """The items of a list of type map are objects, known by keys that each of them has."""
-    where, items = f"{path}.x-kubernetes-list-map-keys", source.get("items")
-    if not keys:
-        yield required(where, "must not be empty if x-kubernetes-list-type is map")
-    if not isinstance(items, dict):
-        if source.get("type") == "array":
-            yield required(f"{path}.items", "must have a schema if x-kubernetes-list-type is map")
-        return
-    if items.get("type") != "object":
-        detail = "must be object if parent array's x-kubernetes-list-type is map"
-        yield invalid(f"{path}.items.type", items.get("type") or "", detail)
-        return
-    if items.get("nullable"):
-        yield forbidden(f"{path}.items.nullable", "cannot be nullable when x-kubernetes-list-type is map")
-    properties = items.get("properties") or {}
-    for position, key in enumerate(keys):
-        at = f"{path}.items.properties[{key}]"
-        if key not in properties:
-            yield invalid(where, keys, "entries must all be names of item properties")
-        elif properties[key].get("type") in {"array", "object"}:
-            detail = "must be a scalar type if parent array's x-kubernetes-list-type is map"
-            yield invalid(f"{at}.type", properties[key]["type"], detail)
-        elif properties[key].get("default") is None and key not in (items.get("required") or ()):
-            detail = (
-                "this property is in x-kubernetes-list-map-keys, so it must have a default or be a required property"
-            )
-            yield required(f"{at}.default", detail)
-        if key in keys[:position]:
-            yield invalid(where, keys, "must not contain duplicate entries")
-
-
-def _check_set(items: Source, path: str) -> Iterator[FieldError]:
-    """The items of a set are compared as a whole."""
-    detail = "must be atomic as item of a list with x-kubernetes-list-type=set"
-    if items.get("nullable"):
-        yield forbidden(f"{path}.nullable", "cannot be nullable when x-kubernetes-list-type is set")
-    for type_, field in (("object", "x-kubernetes-map-type"), ("array", "x-kubernetes-list-type")):
-        if items.get("type") == type_ and items.get(field) != "atomic":
-            yield invalid(f"{path}.{field}", items.get(field), detail)
-
-
-def _check_values(source: Source, path: str) -> Iterator[FieldError]:
-    for field in _UNSUPPORTED:
-        if source.get(field):
-            yield forbidden(f"{path}.{field}", f"{field} is not supported")
-    if source.get("type") == "null":
-        yield forbidden(f"{path}.type", "type cannot be set to null")
-    if isinstance(source.get("items"), list):
-        yield forbidden(f"{path}.items", "items must be a schema object and not an array")
-    if source.get("uniqueItems"):
-        yield forbidden(
-            f"{path}.uniqueItems", "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
-        )
+def _check_pattern(source: Source, path: str) -> Iterator[FieldError]:
     if pattern := source.get("pattern"):
         try:
             regexp.check(pattern)
         except regexp.BadPattern as error:
             detail = f"must be a valid regular expression, but isn't: {error}"
             yield invalid(f"{path}.pattern", pattern, detail)
+
+
+def _check_defaults(source: Source, path: str) -> Iterator[FieldError]:
+    """Defaults are values of the schema that they stand in; what they are in open maps, nobody can tell beforehand."""
     if source.get("default") is not None:
         yield from _check_default(source, f"{path}.default")
+    for key, inner in (source.get("properties") or {}).items():
+        yield from _check_defaults(inner, f"{path}.properties[{key}]")
+    if isinstance(source.get("items"), dict):
+        yield from _check_defaults(source["items"], f"{path}.items")
 
 
 def _check_default(source: Source, path: str) -> Iterator[FieldError]:
@@ -370,11 +306,13 @@ def _check_nested(source: Source, path: str) -> Iterator[FieldError]:
     for key, empty in (("default", None), ("nullable", False), ("title", ""), ("description", "")):
         if source.get(key) not in (None, empty):
             yield forbidden(f"{path}.{key}", "must be undefined to be structural")
-    if source.get("additionalProperties"):
-        yield forbidden(f"{path}.additionalProperties", "must be undefined to be structural")
+    for key in ("additionalProperties", "externalDocs"):
+        if source.get(key) is not None:
+            yield forbidden(f"{path}.{key}", "must be undefined to be structural")
     for key in source:
-        if key.startswith("x-kubernetes-") and key != "x-kubernetes-validations" and source[key]:
+        if key.startswith("x-kubernetes-") and source[key]:
             yield forbidden(f"{path}.{key}", "must be false to be structural")
+    yield from _check_pattern(source, path)
     if "metadata" in (source.get("properties") or {}):
         yield forbidden(f"{path}.properties[metadata]", "must not be specified in a nested context")
     for key, inner in (source.get("properties") or {}).items():

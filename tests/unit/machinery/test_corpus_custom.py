@@ -50,7 +50,7 @@ def test_a_recorded_definition_and_its_objects_are_judged_alike(case):
         source, body = root_schema(step), step.get("body")
         if source is not None:
             built = structural.build(source)
-            found = [*structural.check(source, AT), *rules.check_rules(built, AT)]
+            found = [*structural.check(source, AT), *rules.check_wording(built, AT), *rules.check_rules(built, AT)]
             wanted = {cause for cause in causes(step) if cause[0].startswith(AT)}
             assert {(error.path, str(error.cause)) for error in found} == wanted
             if step["expect"]["code"] == 201:

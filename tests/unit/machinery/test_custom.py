@@ -235,7 +235,7 @@ def test_properties_with_odd_names_are_escaped_in_rules():
 
 def test_a_rule_that_does_not_compile_or_names_no_field_is_refused():
     schema = ruled({"rule": "self +"}, {"rule": "self.depth > 1"}, {"rule": "1"}, {"rule": ""}, size=INTEGER)
-    found = list(rules.check_rules(schema, "S"))
+    found = [*rules.check_rules(schema, "S"), *rules.check_wording(schema, "S")]
     assert [error.path.removeprefix("S.properties[spec].x-kubernetes-validations") for error in found] == [
         "[0].rule",
         "[1].rule",

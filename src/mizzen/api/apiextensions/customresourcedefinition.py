@@ -66,7 +66,7 @@ def validate(definition: Object, old: Object | None) -> Iterator[FieldError]:
 
 def _name_errors(definition: Object) -> Iterator[FieldError]:
     spec, name = definition["spec"], definition["metadata"].get("name") or ""
-    if name != f"{(spec.get('names') or {}).get('plural') or ''}.{spec.get('group') or ''}":
+    if name and name != f"{(spec.get('names') or {}).get('plural') or ''}.{spec.get('group') or ''}":
         yield invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
 
 
@@ -94,7 +94,7 @@ def _group_errors(group: str) -> Iterator[FieldError]:
     if not group:
         yield required("spec.group")
         return
-    problems = list(fields.subdomain("spec.group", group))
+    problems = list(fields.joined("spec.group", group, names.dns1123_subdomain))
     yield from problems
     if not problems and "." not in group:
         yield invalid("spec.group", group, "should be a domain with at least one dot")
@@ -143,7 +143,12 @@ def stored_version_errors(definition: Object) -> Iterator[FieldError]:
     offered = {version.get("name"): version for version in definition["spec"].get("versions") or ()}
     for i, version in enumerate(stored):
         if version not in offered:
-            yield invalid(f"{path}[{i}]", version, "must appear in spec.versions")
+            detail = (
+                f"missing from spec.versions; {version} was previously a storage version, and must remain in "
+                f"spec.versions until a storage migration ensures no data remains persisted in {version} and removes "
+                f"{version} from status.storedVersions"
+            )
+            yield invalid(f"{path}[{i}]", version, detail)
     for name, version in offered.items():
         if version.get("storage") and name not in stored:
             yield invalid(path, stored, f"must have the storage version {name}")
@@ -152,9 +157,7 @@ def stored_version_errors(definition: Object) -> Iterator[FieldError]:
 def validate_status(definition: Object, old: Object | None) -> Iterator[FieldError]:
     yield from stored_version_errors(definition)
     accepted = (definition.get("status") or {}).get("acceptedNames") or {}
-    for field in ("plural", "singular"):
-        if accepted.get(field):
-            yield from fields.matches(f"status.acceptedNames.{field}", accepted[field], names.dns1035_label)
+    yield from definition_names.form_errors("status.acceptedNames", accepted)
 
 
 CUSTOM_RESOURCE_DEFINITION = Kind(

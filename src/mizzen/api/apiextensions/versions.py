@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mizzen.api.rules import fields
-from mizzen.machinery import jsonpath, names, structural
-from mizzen.machinery.cel.rules import check_rules
+from mizzen.machinery import dialect, jsonpath, names, structural
+from mizzen.machinery.cel import rules
 from mizzen.machinery.errors import Cause, FieldError, Object, duplicate, forbidden, invalid, required
 
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
@@ -24,12 +24,12 @@ def errors(spec: Object, old: Object | None = None) -> Iterator[FieldError]:
     entries: list[Object] = spec.get("versions") or []
     for i, version in enumerate(entries):
         path = f"spec.versions[{i}]"
-        yield from fields.matches(f"{path}.name", version.get("name") or "", names.dns1035_label)
+        yield from fields.joined(f"{path}.name", version.get("name") or "", names.dns1035_label)
         yield from _deprecation_errors(path, version)
         if not (version.get("schema") or {}).get("openAPIV3Schema"):
             yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
     if entries:
-        yield from fields.matches("spec.version", entries[0].get("name") or "", names.dns1035_label)
+        yield from fields.joined("spec.version", entries[0].get("name") or "", names.dns1035_label)
     given = [version.get("name") for version in entries]
     if len(set(given)) != len(given):
         yield invalid("spec.versions", given, "must contain unique version names")
@@ -64,7 +64,7 @@ def _status_errors(entries: list[Object]) -> Iterator[FieldError]:
         source = (version.get("schema") or {}).get("openAPIV3Schema") or {}
         if (version.get("subresources") or {}).get("status") is not None:
             path = "spec.validation" if shared else f"spec.versions[{i}].schema"
-            yield from structural.check_with_status(source, f"{path}.openAPIV3Schema")
+            yield from dialect.check_with_status(source, f"{path}.openAPIV3Schema")
 
 
 def _deprecation_errors(path: str, version: Object) -> Iterator[FieldError]:
@@ -73,11 +73,12 @@ def _deprecation_errors(path: str, version: Object) -> Iterator[FieldError]:
         return
     if not version.get("deprecated"):
         yield invalid(f"{path}.deprecationWarning", warning, "can only be set for deprecated versions")
+        return
     if not warning:
         yield invalid(f"{path}.deprecationWarning", warning, "must not be an empty string")
-    elif len(warning) > WARNING_LIMIT:
+    elif len(warning.encode()) > WARNING_LIMIT:
         yield invalid(f"{path}.deprecationWarning", warning, f"must be <= {WARNING_LIMIT} characters long")
-    elif not warning.isprintable():
+    if warning and not warning.isprintable():
         yield invalid(f"{path}.deprecationWarning", warning, "must only contain printable UTF-8 characters")
 
 
@@ -88,8 +89,12 @@ def _schema_errors(path: str, schema: Object) -> Iterator[FieldError]:
     where = f"{path}.openAPIV3Schema"
     if source.get("nullable"):
         yield forbidden(f"{where}.nullable", "nullable cannot be true at the root")
-    yield from structural.check(source, where)
-    yield from check_rules(structural.build(source), where)
+    unsound = list(structural.check(source, where))
+    if dialect.is_convertible(source):
+        unsound += rules.check_wording(structural.build(source), where)
+    yield from unsound
+    if not unsound:
+        yield from rules.check_rules(structural.build(source), where)
 
 
 def _subresource_errors(path: str, subresources: Object) -> Iterator[FieldError]:
@@ -138,11 +143,10 @@ def _column_errors(path: str, columns: list[Object]) -> Iterator[FieldError]:
             yield invalid(f"{where}.type", type_, allowed)
         if column.get("format") and column["format"] not in COLUMN_FORMATS:
             yield invalid(f"{where}.format", column["format"], f"must be one of {','.join(COLUMN_FORMATS)}")
-        problem = _path_problem(text)
         if not text:
             yield required(f"{where}.JSONPath")
-        elif problem:
-            yield invalid(f"{where}.JSONPath", text, problem)
+        elif not text.startswith("."):
+            yield invalid(f"{where}.JSONPath", text, _SIMPLE)
 
 
 def _selectable_errors(path: str, version: Object) -> Iterator[FieldError]:

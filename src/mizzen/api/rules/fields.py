@@ -16,6 +16,12 @@ def matches(path: str, value: str, rule: Callable[[str], Iterable[str]]) -> Iter
         yield invalid(path, value, complaint)
 
 
+def joined(path: str, value: str, rule: Callable[[str], Iterable[str]], prefix: str = "") -> Iterator[FieldError]:
+    """All complaints of the rule about the value as one cause."""
+    if complaints := list(rule(value)):
+        yield invalid(path, value, prefix + ",".join(complaints))
+
+
 def subdomain(path: str, value: str) -> Iterator[FieldError]:
     return matches(path, value, names.dns1123_subdomain)
 

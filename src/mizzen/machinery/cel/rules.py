@@ -199,8 +199,27 @@ def _typed(value: str, format_: str) -> Any:
     return value
 
 
+def check_wording(schema: Schema, path: str) -> Iterator[FieldError]:
+    """How the rules of a schema, and those below it, say what they refuse; `path` leads to it."""
+    for position, rule in enumerate(schema.source.get("x-kubernetes-validations") or ()):
+        yield from _wording_errors(rule, schema, f"{path}.x-kubernetes-validations[{position}]")
+    for where, inner, _ in _below(schema, path):
+        yield from check_wording(inner, where)
+
+
+def _below(schema: Schema, path: str) -> Iterator[tuple[str, Schema, bool]]:
+    """The nodes below a node with their paths, and whether an old value of theirs can be found by the new one."""
+    for key, inner in schema.properties.items():
+        if inner.type_name != "v1.ObjectMeta":
+            yield f"{path}.properties[{key}]", inner, True
+    if schema.items is not None and schema.items.source:
+        is_list = schema.form is Form.LIST
+        where = f"{path}.{'items' if is_list else 'additionalProperties'}"
+        yield where, schema.items, not is_list or schema.list_type == "map"
+
+
 def check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
-    """What is wrong with the rules of a root schema, when a definition is created; `path` leads to it."""
+    """Which rules of a root schema do not compile or cost too much; `path` leads to it."""
     costly = False
     for error in _check_rules(schema, path):
         costly = costly or error.detail.startswith("contributed to")
@@ -218,14 +237,8 @@ def _check_rules(schema: Schema, path: str, lost: str = "") -> Iterator[FieldErr
         if lost and _old_self(rule.get("rule") or ""):
             detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
             yield invalid(f"{where}.rule", rule["rule"], detail)
-    for key, inner in schema.properties.items():
-        if inner.type_name != "v1.ObjectMeta":
-            yield from _check_rules(inner, f"{path}.properties[{key}]", lost)
-    if schema.items is not None and schema.items.source:
-        where = f"{path}.{'items' if schema.form is Form.LIST else 'additionalProperties'}"
-        if schema.form is Form.LIST and schema.list_type != "map":
-            lost = lost or where
-        yield from _check_rules(schema.items, where, lost)
+    for where, inner, is_correlated in _below(schema, path):
+        yield from _check_rules(inner, where, lost if is_correlated else lost or where)
 
 
 _TOO_COSTLY = (
@@ -236,7 +249,6 @@ _TOO_COSTLY = (
 
 def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[FieldError]:
     text, optional = rule.get("rule") or "", bool(rule.get("optionalOldSelf"))
-    yield from _wording_errors(rule, schema, path)
     if not text.strip():
         return
     if rule.get("optionalOldSelf") is not None and not _old_self(text):
@@ -272,9 +284,9 @@ def _wording_errors(rule: Mapping[str, Any], schema: Schema, path: str) -> Itera
         yield required(f"{path}.rule", "rule is not specified")
     elif message and not message.strip():
         yield invalid(f"{path}.message", message, "message must be non-empty if specified")
-    elif "\n" in message.strip():
+    elif _has_break(message.strip()):
         yield invalid(f"{path}.message", message, "message must not contain line breaks")
-    elif not message and "\n" in text.strip():
+    elif not message and _has_break(text.strip()):
         yield required(f"{path}.message", "message must be specified if rule contains line breaks")
     expression, reason = rule.get("messageExpression") or "", rule.get("reason")
     if expression and not expression.strip():
@@ -284,12 +296,13 @@ def _wording_errors(rule: Mapping[str, Any], schema: Schema, path: str) -> Itera
     if field := rule.get("fieldPath"):
         if not field.strip():
             yield invalid(f"{path}.fieldPath", field, "fieldPath must be non-empty if specified")
-        if "\n" in field or "\r" in field:
+        if _has_break(field):
             yield invalid(f"{path}.fieldPath", field, "fieldPath must not contain line breaks")
         if not _leads_somewhere(field, schema):
             yield invalid(f"{path}.fieldPath", field, "fieldPath must be a valid path")
 
 
+_has_break = re.compile(r"[\n\r]").search
 _field_step = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\['([^']+)'\]").match
 
 

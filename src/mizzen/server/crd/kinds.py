@@ -225,6 +225,14 @@ def _selected(path: str) -> Callable[[Object], str]:
     return value_of
 
 
+def _column_path(text: str) -> jsonpath.Path:
+    """The path of a column; one that cannot be read leads nowhere, so that its column is empty."""
+    try:
+        return jsonpath.parse(text)
+    except ValueError:
+        return jsonpath.Path(text, (lambda _value: iter(()),))
+
+
 def _table(sources: Iterable[Object]) -> Table | None:
     columns, cells = [_NAME], []
     for source in sources:
@@ -238,7 +246,7 @@ def _table(sources: Iterable[Object]) -> Table | None:
                 source.get("priority") or 0,
             )
         )
-        cells.append((jsonpath.parse(source["jsonPath"]), source.get("type", "string")))
+        cells.append((_column_path(source["jsonPath"]), source.get("type", "string")))
     if not cells:
         columns.append(_AGE)
         cells.append((jsonpath.parse(_AGE_PATH), "date"))

@@ -23,6 +23,9 @@ def definition(
 
 ROOT = "spec.validation.openAPIV3Schema.properties[spec]"
 _PRESERVE = ".x-kubernetes-preserve-unknown-fields"
+_IN_ANY_OF = {(f".anyOf[0].{field}", reason) for field, reason in (("type", "Forbidden"), ("pattern", "Invalid"))} | {
+    (".anyOf[0].type", "NotSupported")
+}
 _TWICE = {(".anyOf[0].type", "Forbidden"), (".anyOf[1].type", "Forbidden")}
 
 
@@ -178,7 +181,7 @@ def _items(**item: Any) -> dict[str, Any]:
     [
         ({"type": "string", "x-kubernetes-map-type": "atomic"}, {(".type", "Invalid")}),
         ({"type": "object", "x-kubernetes-map-type": "odd"}, {(".x-kubernetes-map-type", "NotSupported")}),
-        ({"x-kubernetes-preserve-unknown-fields": False}, {(".type", "Required"), (_PRESERVE, "Invalid")}),
+        ({"x-kubernetes-preserve-unknown-fields": False}, {(_PRESERVE, "Invalid")}),
         (
             {**_items(), "x-kubernetes-list-map-keys": ["k"]},
             {(".x-kubernetes-list-type", "Required")},
@@ -195,7 +198,37 @@ def _items(**item: Any) -> dict[str, Any]:
         ({"type": "object", "patternProperties": {"x": {"type": "string"}}}, {(".patternProperties", "Forbidden")}),
         ({"type": "null"}, {(".type", "Forbidden"), (".type", "NotSupported")}),
         ({"type": "object", "anyOf": [{"properties": {"b": {"minimum": 1}}}]}, {(".properties[b]", "Required")}),
-        ({"type": "integer", "anyOf": [{"type": "integer"}, {"type": "string"}]}, _TWICE),
+        ({"type": "integer", "anyOf": [{"type": "string"}, {"type": "integer"}]}, _TWICE),
+        ({"type": "integer", "anyOf": [{"type": "integer"}, {"type": "string"}]}, set()),
+        (
+            {"type": "string", "allOf": [{"anyOf": [{"type": "integer"}, {"type": "string"}], "title": "T"}]},
+            {(".allOf[0].title", "Forbidden")},
+        ),
+        ({"type": "object", "dependencies": {}}, {(".dependencies", "Forbidden")}),
+        ({"type": "object", "definitions": {}}, set()),
+        ({"type": "string", "additionalItems": False}, {(".additionalItems", "Forbidden")}),
+        ({"type": "string", "anyOf": [{"type": "null", "pattern": "("}]}, _IN_ANY_OF),
+        ({"x-kubernetes-embedded-resource": True}, {(".type", "Required"), (".properties", "Required")}),
+        (
+            {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "array", "items": {"type": "string"}}},
+            set(),
+        ),
+        (
+            {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]},
+            {(".items", "Required")},
+        ),
+        (
+            {
+                **_items(required=["k"], properties={"k": {"type": "string", "nullable": True}}),
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["k"],
+            },
+            {(".items.properties[k].nullable", "Forbidden")},
+        ),
+        (
+            {"type": "object", "allOf": [{"x-kubernetes-validations": [{"rule": "true"}]}]},
+            {(".allOf[0].x-kubernetes-validations", "Forbidden")},
+        ),
         ({"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}, set()),
         (
             {"type": "object", "properties": {"b": {"type": "string"}}, "additionalProperties": False},
@@ -217,6 +250,60 @@ def test_a_root_with_a_status_subresource_says_nothing_beside_its_properties() -
     content = definition(subresources={"status": {}})
     content["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": source}
     assert causes(KIND, content) == {("spec.validation.openAPIV3Schema", "Invalid")}
+
+
+def root(**given: Any) -> dict[str, Any]:
+    content = definition(subresources={"status": {}} if given.pop("status", False) else {})
+    content["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": {"type": "object"} | given}
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted"),
+    [
+        (root(additionalProperties={"type": "string"}), {("", "additionalProperties", "Forbidden")}),
+        (root(type=None, **{"x-kubernetes-preserve-unknown-fields": True}), set()),
+        (root(type="array", items={"type": "string"}), {("", "type", "Invalid")}),
+        (root(nullable=True, status=True), {("", "", "Invalid"), ("", "nullable", "Forbidden")}),
+        (
+            root(properties={"metadata": {"type": "object", "default": {}}}),
+            {("properties[metadata]", "default", "Forbidden")},
+        ),
+        (
+            root(properties={"kind": {"type": "string", "default": "Boat"}}),
+            {("properties[kind]", "default", "Forbidden")},
+        ),
+    ],
+)
+def test_what_stands_at_the_root_is_the_object_itself(
+    content: dict[str, Any], wanted: set[tuple[str, str, str]]
+) -> None:
+    parts = {(".".join(part for part in ("spec.validation.openAPIV3Schema", *path) if part), r) for *path, r in wanted}
+    assert causes(KIND, content) == parts
+
+
+def test_defaults_and_rules_are_told_only_of_a_schema_that_is_structural() -> None:
+    ruled_and_filled = {
+        "type": "object",
+        "properties": {"a": {"type": "integer", "default": "x"}},
+        "x-kubernetes-validations": [{"rule": "self.nothing"}],
+    }
+    assert causes(KIND, definition(ruled_and_filled)) == {(f"{ROOT}.properties[a].default", "TypeInvalid")}
+    ruled_and_filled["properties"] |= {"b": {"type": "array"}}  # type: ignore[operator]
+    assert causes(KIND, definition(ruled_and_filled)) == {(f"{ROOT}.properties[b].items", "Required")}
+
+
+def test_a_name_is_blamed_once_for_all_that_is_wrong_with_it() -> None:
+    long = "B" * 70
+    content = definition(spec={"names": {"plural": "boats", "kind": "Boat", "shortNames": [long]}, "group": f"{long}."})
+    assert KIND.validate is not None
+    paths = [error.path for error in KIND.validate(written(KIND, content), None)]
+    assert (paths.count("spec.names.shortNames[0]"), paths.count("spec.group")) == (1, 1)
+
+
+def test_a_column_may_have_any_path_from_the_root() -> None:
+    odd = {"name": "A", "type": "string", "jsonPath": ".spec[?("}
+    assert causes(KIND, definition(additionalPrinterColumns=[odd])) == set()
 
 
 def test_a_schema_that_stays_as_it_was_stored_is_not_looked_at_again() -> None:
