@@ -82,7 +82,8 @@ def _resource_errors(path: str, resources: list[str]) -> Iterator[FieldError]:
             everywhere.add(sub)
     if len(resources) > 1 and "*/*" in resources:
         yield invalid(path, resources, "if '*/*' is present, must not specify other resources")
-    if "*" in resources and any(entry != "*" and "/" not in entry for entry in resources):
+    plain = [entry for entry in resources if entry and "/" not in entry]
+    if "*" in plain and plain[-1] != "*":  # the original looks at the last of them alone
         detail = "if '*' is present, must not specify other resources without subresources"
         yield invalid(path, resources, detail)
 
@@ -96,7 +97,7 @@ def condition_errors(
     for i, condition in enumerate(conditions):
         name = condition.get("name") or ""
         yield from expressions.errors(f"{path}[{i}].expression", condition.get("expression"), variables)
-        if not name.strip():
+        if not name:
             yield required(f"{path}[{i}].name")
             continue
         if name in seen:

@@ -24,9 +24,9 @@ def validate(policy: Object, old: Object | None) -> Iterator[FieldError]:
     yield from policies.spec_errors(spec)
     for i, rule in enumerate((spec.get("matchConstraints") or {}).get("resourceRules") or ()):
         for j, operation in enumerate(rule.get("operations") or ()):
-            if operation in {"DELETE", "CONNECT", "*"}:
+            if operation == "DELETE":
                 path = f"spec.matchConstraints.resourceRules[{i}].operations[{j}]"
-                yield invalid(path, operation, "must be CREATE or UPDATE: nothing else can be mutated")
+                yield invalid(path, operation, "may not be matched: what is deleted cannot be mutated")
     mutations = spec.get("mutations") or ()
     if not mutations:
         yield required("spec.mutations", "mutations must contain at least one item")

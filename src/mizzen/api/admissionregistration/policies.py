@@ -13,7 +13,10 @@ VARIABLES = ("object", "oldObject", "request", "authorizer", "namespaceObject", 
 NOT_FOUND_ACTIONS = ("Allow", "Deny")
 _identifier = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*").fullmatch
 _RESERVED = frozenset(
-    re.findall(r"\w+", "true false null in as break const continue else for function if import let loop package")
+    (
+        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
+        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
+    )
 )
 
 
@@ -59,7 +62,8 @@ def spec_errors(spec: Object) -> Iterator[FieldError]:
             yield required("spec.matchConstraints.matchPolicy")
     known = variables(spec)
     yield from _variable_errors(spec.get("variables") or (), known)
-    yield from matching.condition_errors("spec.matchConditions", spec.get("matchConditions") or [], known)
+    plain = tuple(name for name in known if name != "variables")
+    yield from matching.condition_errors("spec.matchConditions", spec.get("matchConditions") or [], plain)
 
 
 def _param_kind_errors(path: str, param: Object) -> Iterator[FieldError]:
@@ -68,25 +72,33 @@ def _param_kind_errors(path: str, param: Object) -> Iterator[FieldError]:
         yield required(f"{path}.apiVersion")
     elif version.count("/") > 1:
         yield invalid(f"{path}.apiVersion", version, f"unexpected GroupVersion string: {version}")
+    else:
+        yield from _version_errors(f"{path}.apiVersion", version)
     kind = param.get("kind") or ""
     if not kind:
         yield required(f"{path}.kind")
+    elif problems := names.dns1035_label(kind.lower()):
+        detail = f"may have mixed case, but should otherwise match: {','.join(problems)}"
+        yield invalid(f"{path}.kind", kind, detail)
+
+
+def _version_errors(path: str, api_version: str) -> Iterator[FieldError]:
+    group, _, version = api_version.rpartition("/")
+    if group:
+        yield from fields.joined(path, group, names.dns1123_subdomain)
+    if version:
+        yield from fields.joined(path, version, names.dns1035_label)
     else:
-        for problem in names.dns1035_label(kind.lower()):
-            yield invalid(f"{path}.kind", kind, f"may have mixed case, but should otherwise match: {problem}")
+        yield invalid(path, api_version, "version must be specified")
 
 
 def _variable_errors(entries: list[Object] | tuple[()], known: tuple[str, ...]) -> Iterator[FieldError]:
-    seen: set[str] = set()
     for i, entry in enumerate(entries):
         path, name = f"spec.variables[{i}]", entry.get("name") or ""
-        if not name:
+        if not name.strip():
             yield required(f"{path}.name", "name is not specified")
         elif not _identifier(name) or name in _RESERVED:
             yield invalid(f"{path}.name", name, "name is not a valid CEL identifier")
-        if name in seen:
-            yield duplicate(f"{path}.name", name)
-        seen.add(name)
         yield from expressions.errors(f"{path}.expression", entry.get("expression"), known, "dyn")
 
 
@@ -114,8 +126,10 @@ def _reference_errors(path: str, reference: Object) -> Iterator[FieldError]:
     elif selector is None:
         yield required(path, "one of name or selector must be specified")
     yield from labels.validate_selector(selector, f"{path}.selector")
+    if name and selector is not None:
+        yield forbidden(f"{path}.selector", "name and selector are mutually exclusive")
     action = reference.get("parameterNotFoundAction")
-    if action is None:
+    if not action:
         yield required(f"{path}.parameterNotFoundAction")
     elif action not in NOT_FOUND_ACTIONS:
         yield not_supported(f"{path}.parameterNotFoundAction", action, NOT_FOUND_ACTIONS)

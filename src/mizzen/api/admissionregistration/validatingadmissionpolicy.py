@@ -1,16 +1,18 @@
 """ValidatingAdmissionPolicy (admissionregistration.k8s.io/v1): rules in CEL that may refuse what is written."""
 
+import re
 from collections.abc import Iterator
 
 from mizzen.api.admissionregistration import policies
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.rules import expressions, fields
-from mizzen.machinery.errors import FieldError, Object, duplicate, invalid, not_supported, required, too_long
+from mizzen.machinery.errors import FieldError, Object, duplicate, invalid, not_supported, required
 
 REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
 ANNOTATION_LIMIT = 20
 EXPRESSION_LIMIT = 5 << 10
+_has_break = re.compile(r"[\n\r]").search
 
 
 def default(policy: Object) -> None:
@@ -31,41 +33,47 @@ def validate(policy: Object, old: Object | None) -> Iterator[FieldError]:
     known = policies.variables(spec)
     validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or ()
     if not validations and not annotations:
-        yield required("spec.validations", "validations or auditAnnotations must be specified")
+        for field in ("validations", "auditAnnotations"):
+            yield required(f"spec.{field}", "validations or auditAnnotations must contain at least one item")
     for i, validation in enumerate(validations):
         yield from _validation_errors(f"spec.validations[{i}]", validation, known)
     if len(annotations) > ANNOTATION_LIMIT:
         yield invalid(
             "spec.auditAnnotations", len(annotations), f"must not have more than {ANNOTATION_LIMIT} auditAnnotations"
         )
-    seen: set[str] = set()
+    keys: list[str] = []
     for i, annotation in enumerate(annotations):
         path, key = f"spec.auditAnnotations[{i}]", annotation.get("key") or ""
-        if not key:
-            yield required(f"{path}.key")
-        else:
+        if name(policy):
             yield from fields.qualified_name(f"{path}.key", f"{name(policy)}/{key}")
-        if key in seen:
+        else:
+            yield invalid(f"{path}.key", key, "requires metadata.name be non-empty")
+        if key in keys:
             yield duplicate(f"{path}.key", key)
-        seen.add(key)
-        expression = annotation.get("valueExpression") or ""
-        if len(expression) > EXPRESSION_LIMIT:
-            yield too_long(f"{path}.valueExpression", EXPRESSION_LIMIT)
-        yield from expressions.errors(f"{path}.valueExpression", expression, known, "dyn")
+        keys.append(key)
+        yield from _annotation_errors(f"{path}.valueExpression", annotation.get("valueExpression") or "", known)
+
+
+def _annotation_errors(path: str, expression: str, known: tuple[str, ...]) -> Iterator[FieldError]:
+    """What is noted is a text, or null for nothing."""
+    if len(expression.strip().encode()) > EXPRESSION_LIMIT:
+        yield required(path, f"must not exceed {EXPRESSION_LIMIT} bytes in length")
+    else:
+        yield from expressions.errors(path, expression, known, "string", "null")
 
 
 def _validation_errors(path: str, validation: Object, known: tuple[str, ...]) -> Iterator[FieldError]:
     yield from expressions.errors(f"{path}.expression", validation.get("expression"), known)
-    message, spoken = validation.get("message"), validation.get("messageExpression")
-    if message is not None and (not message.strip() or "\n" in message):
-        detail = (
-            "message must be non-empty if specified" if not message.strip() else "message must not contain line breaks"
-        )
-        yield invalid(f"{path}.message", message, detail)
-    elif "\n" in (validation.get("expression") or "").strip() and not message and not spoken:
-        yield required(f"{path}.message", "message must be specified if expression contains line breaks")
-    if spoken:
-        yield from expressions.errors(f"{path}.messageExpression", spoken, known, "string")
+    message, spoken = validation.get("message") or "", validation.get("messageExpression") or ""
+    if message and not message.strip():
+        yield invalid(f"{path}.message", message, "message must be non-empty if specified")
+    elif _has_break(message.strip()):
+        yield invalid(f"{path}.message", message, "message must not contain line breaks")
+    if spoken and not spoken.strip():
+        yield invalid(f"{path}.messageExpression", spoken, "must be non-empty if specified")
+    elif spoken:
+        calm = tuple(name for name in known if name != "authorizer")
+        yield from expressions.errors(f"{path}.messageExpression", spoken, calm, "string")
     reason = validation.get("reason")
     if reason is not None and reason not in REASONS:
         yield not_supported(f"{path}.reason", reason, REASONS)

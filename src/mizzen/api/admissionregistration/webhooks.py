@@ -6,6 +6,7 @@ from mizzen.api.admissionregistration import matching
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Table
 from mizzen.api.rules import fields, webhooks
+from mizzen.machinery import names
 from mizzen.machinery.errors import FieldError, Object, duplicate, invalid, not_supported, required
 
 SIDE_EFFECTS = ("None", "NoneOnDryRun")
@@ -78,7 +79,7 @@ def _name_errors(path: str, webhook_name: str) -> Iterator[FieldError]:
     if not webhook_name:
         yield required(path)
         return
-    complaints = list(fields.subdomain(path, webhook_name))
+    complaints = list(fields.joined(path, webhook_name, names.dns1123_subdomain))
     yield from complaints
     if not complaints and webhook_name.count(".") < 2:
         yield invalid(path, webhook_name, "should be a domain with at least three segments separated by dots")

@@ -6,10 +6,11 @@ from mizzen.api.columns import AGE, NAME, UNKNOWN, age, name
 from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.rules import fields
 from mizzen.machinery import names
-from mizzen.machinery.errors import FieldError, Object, invalid, required
+from mizzen.machinery.errors import FieldError, Object, invalid, not_supported, required
 
 GROUP_PRIORITY_LIMIT = 20000
 VERSION_PRIORITY_LIMIT = 1000
+_STATUSES = ("True", "False", "Unknown")
 
 
 def default(service: Object) -> None:
@@ -41,7 +42,7 @@ def validate(service: Object, old: Object | None) -> Iterator[FieldError]:
     spec = service.get("spec") or {}
     group, version = spec.get("group") or "", spec.get("version") or ""
     wanted = f"{version}.{group}"
-    if name(service) != wanted:
+    if name(service) and name(service) != wanted:
         yield invalid("metadata.name", name(service), f'must be `spec.version+"."+spec.group`: "{wanted}"')
     if group:
         yield from fields.subdomain("spec.group", group)
@@ -77,6 +78,12 @@ def _target_errors(spec: Object) -> Iterator[FieldError]:
         yield invalid("spec.insecureSkipTLSVerify", True, "may not be true if caBundle is present")
 
 
+def validate_status(service: Object, _old: Object | None) -> Iterator[FieldError]:
+    for i, condition in enumerate((service.get("status") or {}).get("conditions") or ()):
+        if (status := condition.get("status") or "") not in _STATUSES:
+            yield not_supported(f"status.conditions[{i}].status", status, _STATUSES)
+
+
 def _row(service: Object, now: float) -> list[object]:
     target = service["spec"].get("service")
     available = UNKNOWN
@@ -103,6 +110,7 @@ API_SERVICE = Kind(
     validate=validate,
     bare_finalizers=True,
     has_status=True,
+    validate_status=validate_status,
     status_leaves=METADATA,
     unconditional_update=False,
     table=Table(columns=(NAME, Column("Service"), Column("Available"), AGE), row=_row),

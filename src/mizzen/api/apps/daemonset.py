@@ -91,10 +91,11 @@ def _strategy_errors(path: str, strategy: Object) -> Iterator[FieldError]:
     yield from workloads.at_most_all_errors(f"{at}.maxSurge", surge)
 
 
-def validate_status(daemon_set: Object, _old: Object | None) -> Iterator[FieldError]:
+def validate_status(daemon_set: Object, old: Object | None) -> Iterator[FieldError]:
     status = daemon_set.get("status") or {}
     counts = (*_COUNTS, "observedGeneration", "updatedNumberScheduled", "numberAvailable", "numberUnavailable")
     yield from workloads.not_negative("status", status, *counts, "collisionCount")
+    yield from workloads.collision_errors(status, old)
 
 
 def _row(daemon_set: Object, now: float) -> list[object]:

@@ -83,9 +83,7 @@ def validate_status(deployment: Object, old: Object | None) -> Iterator[FieldErr
             yield invalid(f"status.{field}", count, "cannot be greater than status.replicas")
     if (available := status.get("availableReplicas") or 0) > (status.get("readyReplicas") or 0):
         yield invalid("status.availableReplicas", available, "cannot be greater than readyReplicas")
-    before = ((old or {}).get("status") or {}).get("collisionCount")
-    if before is not None and (status.get("collisionCount") is None or status["collisionCount"] < before):
-        yield invalid("status.collisionCount", status.get("collisionCount"), "cannot be decremented")
+    yield from workloads.collision_errors(status, old)
 
 
 def _row(deployment: Object, now: float) -> list[object]:

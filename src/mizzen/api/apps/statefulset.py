@@ -134,6 +134,7 @@ def validate_status(stateful_set: Object, old: Object | None) -> Iterator[FieldE
             yield invalid(f"status.{field}", count, "cannot be greater than status.replicas")
     if (available := status.get("availableReplicas") or 0) > (status.get("readyReplicas") or 0):
         yield invalid("status.availableReplicas", available, "cannot be greater than status.readyReplicas")
+    yield from workloads.collision_errors(status, old)
 
 
 def _row(stateful_set: Object, now: float) -> list[object]:

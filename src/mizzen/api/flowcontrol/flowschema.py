@@ -12,7 +12,7 @@ DEFAULT_PRECEDENCE = 1000
 LARGEST_PRECEDENCE = 10000
 DISTINGUISHERS = ("ByNamespace", "ByUser")
 SUBJECTS = {"User": "user", "Group": "group", "ServiceAccount": "serviceAccount"}
-VERBS = ("*", "create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
+VERBS = frozenset(("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"))
 
 
 def default(schema: Object) -> None:
@@ -66,7 +66,7 @@ def _rule_errors(path: str, rule: Object) -> Iterator[FieldError]:
         urls = inner.get("nonResourceURLs") or ()
         one = "nonResourceURLs must contain at least one value"
         yield from _starred(f"{where}.nonResourceURLs", urls, one, "non-resource URLs")
-        for j, url in enumerate(urls):
+        for j, url in enumerate(() if "*" in urls else urls):
             yield from _url_errors(f"{where}.nonResourceURLs[{j}]", url)
 
 
@@ -106,9 +106,8 @@ def _starred(path: str, values: list[str] | tuple[()], missing: str, others: str
 def _verb_errors(path: str, rule: Object) -> Iterator[FieldError]:
     verbs = rule.get("verbs") or ()
     yield from _starred(f"{path}.verbs", verbs, "verbs must contain at least one value", "verbs")
-    unknown = [verb for verb in verbs if verb not in VERBS]
-    if unknown:
-        yield not_supported(f"{path}.verbs", unknown, VERBS)
+    if "*" not in verbs and not VERBS.issuperset(verbs):
+        yield not_supported(f"{path}.verbs", verbs, sorted(VERBS))
 
 
 def _resource_errors(path: str, rule: Object) -> Iterator[FieldError]:
@@ -122,16 +121,19 @@ def _resource_errors(path: str, rule: Object) -> Iterator[FieldError]:
         yield required(f"{path}.namespaces", detail)
     elif "*" in namespaces and len(namespaces) > 1:
         yield invalid(f"{path}.namespaces", namespaces, "if '*' is present, must not specify other namespaces")
-    for i, namespace in enumerate(namespaces):
-        if namespace != "*":
-            yield from fields.label(f"{path}.namespaces[{i}]", namespace)
+    for i, namespace in enumerate(() if "*" in namespaces else namespaces):
+        yield from fields.label(f"{path}.namespaces[{i}]", namespace)
 
 
 def _url_errors(path: str, url: str) -> Iterator[FieldError]:
-    if url in {"*", "/"}:
+    if url == "/":
         return
-    if not url.startswith("/"):
-        yield invalid(path, url, "must start with '/'")
+    if not url:
+        yield invalid(path, url, "must not be empty")
+    elif not url.startswith("/"):
+        yield invalid(path, url, "must start with slash")
+    elif " " in url:
+        yield invalid(path, url, "must not contain white-space")
     elif "//" in url:
         yield invalid(path, url, "must not contain double slash")
     elif "*" in url[:-1] or (url.endswith("*") and not url.endswith("/*")):

@@ -23,10 +23,9 @@ def validate(class_: Object, old: Object | None) -> Iterator[FieldError]:
     controller = spec.get("controller") or ""
     if old is not None:
         yield from fields.unchanged("spec.controller", controller, (old.get("spec") or {}).get("controller"))
-    else:
-        if len(controller) > CONTROLLER_LIMIT:
-            yield too_long("spec.controller", CONTROLLER_LIMIT)
-        yield from fields.domain_prefixed_path("spec.controller", controller)
+    if len(controller) > CONTROLLER_LIMIT:
+        yield too_long("spec.controller", CONTROLLER_LIMIT)
+    yield from fields.domain_prefixed_path("spec.controller", controller)
     parameters = spec.get("parameters")
     if parameters is not None:
         yield from _parameter_errors("spec.parameters", parameters)
@@ -67,7 +66,6 @@ INGRESS_CLASS = Kind(
     singular="ingressclass",
     default=default,
     validate=validate,
-    revalidates_metadata=0,
     has_generation=True,
     table=Table(columns=(NAME, Column("Controller"), Column("Parameters"), AGE), row=_row),
 )

@@ -18,7 +18,6 @@ def validate(address: Object, old: Object | None) -> Iterator[FieldError]:
     parent = (address.get("spec") or {}).get("parentRef")
     if old is not None:
         yield from fields.unchanged("spec.parentRef", parent, (old.get("spec") or {}).get("parentRef"))
-        return
     if parent is None:
         yield required("spec.parentRef")
         return

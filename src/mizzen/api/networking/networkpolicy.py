@@ -56,7 +56,7 @@ def _port_errors(path: str, entry: Object) -> Iterator[FieldError]:
         yield invalid(f"{path}.endPort", end, "may not be specified when `port` is non-numeric")
     elif end is not None:
         if end < port:
-            yield invalid(f"{path}.endPort", port, "must be greater than or equal to `port`")
+            yield invalid(f"{path}.endPort", end, "must be greater than or equal to `port`")
         yield from ports.number(f"{path}.endPort", end)
     yield from ports.number_or_name(f"{path}.port", port)
 
@@ -87,7 +87,7 @@ def _block_errors(path: str, block: Object) -> Iterator[FieldError]:
         inner = addresses.parse_block(exception)
         if inner is None:
             yield invalid(f"{path}.except[{i}]", exception, _NO_BLOCK)
-            return
+            continue
         inside = inner.version == outer.version and inner.network_address in outer
         if not inside or inner.prefixlen <= outer.prefixlen:
             yield invalid(f"{path}.except[{i}]", exception, "must be a strict subset of `cidr`")

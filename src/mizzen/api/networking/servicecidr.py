@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import addresses
+from mizzen.api.rules.fields import IMMUTABLE
 from mizzen.machinery.errors import FieldError, Object, invalid, required
 
 
@@ -21,14 +22,18 @@ def prepare(range_: Object, old: Object | None) -> None:
 
 def validate(range_: Object, old: Object | None) -> Iterator[FieldError]:
     blocks = (range_.get("spec") or {}).get("cidrs") or []
+    yield from _block_errors(blocks)
     if old is not None:
         yield from _update_errors(blocks, (old.get("spec") or {}).get("cidrs") or [])
-        return
+
+
+def _block_errors(blocks: list[str]) -> Iterator[FieldError]:
     if not blocks:
         yield required("spec.cidrs", "at least one CIDR required")
         return
     if len(blocks) > 2:
         yield invalid("spec.cidrs", blocks, "may only hold up to 2 values")
+        return
     parsed = [addresses.parse_block(block) for block in blocks]
     if len(blocks) == 2 and None not in parsed and len({block.version for block in parsed if block}) == 1:
         yield invalid(
@@ -42,13 +47,16 @@ def validate(range_: Object, old: Object | None) -> Iterator[FieldError]:
 
 def _update_errors(blocks: list[str], stored: list[str]) -> Iterator[FieldError]:
     """The first range stays; a second one, of the other family, may be added once."""
-    if len(stored) == 1 and len(blocks) == 2:
-        for i, block in enumerate(blocks):
-            yield from addresses.canonical_block(f"spec.cidrs[{i}]", block)
+    if len(blocks) == len(stored):
+        for i, (block, before) in enumerate(zip(blocks, stored, strict=True)):
+            if block != before:
+                yield invalid(f"spec.cidrs[{i}]", block, IMMUTABLE)
+    elif len(stored) == 1 and len(blocks) == 2:
+        yield from _block_errors(blocks)
         if blocks[0] != stored[0]:
-            yield invalid("spec.cidrs[0]", blocks[0], "field is immutable")
-    elif blocks != stored:
-        yield invalid("spec.cidrs", blocks, "field is immutable")
+            yield invalid("spec.cidrs[0]", blocks[0], IMMUTABLE)
+    else:
+        yield invalid("spec.cidrs", blocks, IMMUTABLE)
 
 
 SERVICE_CIDR = Kind(

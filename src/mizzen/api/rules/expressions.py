@@ -9,8 +9,9 @@ from mizzen.machinery import cel
 from mizzen.machinery.errors import FieldError, invalid, required
 
 
-def errors(path: str, expression: str | None, variables: Iterable[str], wanted: str = "bool") -> Iterator[FieldError]:
-    """An expression that must be there, compile, and give a value of the wanted type (`dyn`: any)."""
+def errors(path: str, expression: str | None, variables: Iterable[str], *wanted: str) -> Iterator[FieldError]:
+    """An expression that must be there, compile, and give a value of a wanted type (`dyn`: any; none named: `bool`)."""
+    types = wanted or ("bool",)
     text = (expression or "").strip()
     if not text:
         yield required(path)
@@ -20,5 +21,5 @@ def errors(path: str, expression: str | None, variables: Iterable[str], wanted: 
     except cel.CelError as failure:
         yield invalid(path, expression, str(failure))
         return
-    if wanted != "dyn" and program.returns.lower() not in {wanted, "dyn"}:
-        yield invalid(path, expression, f"must evaluate to {wanted}")
+    if "dyn" not in types and program.returns.lower() not in {*types, "dyn"}:
+        yield invalid(path, expression, f"must evaluate to {' or '.join(types)}")

@@ -44,9 +44,13 @@ def _url_errors(path: str, url: str) -> Iterator[FieldError]:
 
 
 def _service_errors(path: str, service: Object) -> Iterator[FieldError]:
-    for field in ("name", "namespace"):
+    """Whoever lacks the name hears of the namespace, and the other way round, as clients of the original do.
+
+    Ref: https://github.com/kubernetes/kubernetes/issues/141353
+    """
+    for field, blamed in (("namespace", "name"), ("name", "namespace")):
         if not service.get(field):
-            yield required(f"{path}.{field}")
+            yield required(f"{path}.{blamed}")
     port = service.get("port")
     for problem in names.port_number(443 if port is None else port):
         yield invalid(f"{path}.port", port, f"port is not valid: {problem}")
@@ -58,7 +62,7 @@ def _service_errors(path: str, service: Object) -> Iterator[FieldError]:
         return
     if not where.startswith("/"):
         yield invalid(f"{path}.path", where, "must start with a '/'")
-    for i, segment in enumerate(where.removeprefix("/").removesuffix("/").split("/")):
+    for i, segment in enumerate(where[1:].removesuffix("/").split("/")):
         if not segment:
             yield invalid(f"{path}.path", where, f"segment[{i}] may not be empty")
             continue

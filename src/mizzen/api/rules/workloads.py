@@ -53,6 +53,13 @@ def not_negative(path: str, spec: Object, *fields: str) -> Iterator[FieldError]:
             yield invalid(f"{path}.{field}" if path else field, value, "must be greater than or equal to 0")
 
 
+def collision_errors(status: Object, old: Object | None) -> Iterator[FieldError]:
+    """The count of names that were taken never shrinks, so that no name is tried twice."""
+    before, count = ((old or {}).get("status") or {}).get("collisionCount"), status.get("collisionCount")
+    if before is not None and (count is None or count < before):
+        yield invalid("status.collisionCount", count or 0, "cannot be decremented")
+
+
 def selector_errors(path: str, selector: Object | None, kind: str) -> Iterator[FieldError]:
     """A selector is there, selects something, and is well-formed."""
     if selector is None:

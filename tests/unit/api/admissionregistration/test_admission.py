@@ -101,7 +101,82 @@ def test_a_policy_needs_rules_and_something_to_do() -> None:
     assert causes(VALIDATING_ADMISSION_POLICY, empty) == {
         ("spec.matchConstraints.resourceRules", "Required"),
         ("spec.validations", "Required"),
+        ("spec.auditAnnotations", "Required"),
     }
+
+
+def test_a_validation_of_several_lines_needs_no_message() -> None:
+    several = {"validations": [{"expression": "object.spec.replicas < 5 &&\nobject.spec.replicas > 1", "message": ""}]}
+    assert causes(VALIDATING_ADMISSION_POLICY, policy(**several)) == set()
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        ({"validations": [{"expression": "true", "message": " "}]}, ("validations[0].message", "Invalid")),
+        ({"validations": [{"expression": "true", "message": "a\rb"}]}, ("validations[0].message", "Invalid")),
+        (
+            {"validations": [{"expression": "true", "messageExpression": " "}]},
+            ("validations[0].messageExpression", "Invalid"),
+        ),
+        (
+            {"validations": [{"expression": "true", "messageExpression": "string(authorizer)"}]},
+            ("validations[0].messageExpression", "Invalid"),
+        ),
+        (
+            {"auditAnnotations": [{"key": "k", "valueExpression": "1 + 1"}]},
+            ("auditAnnotations[0].valueExpression", "Invalid"),
+        ),
+        (
+            {"auditAnnotations": [{"key": "k", "valueExpression": f"'{'x' * 5200}'"}]},
+            ("auditAnnotations[0].valueExpression", "Required"),
+        ),
+        ({"auditAnnotations": [{"valueExpression": "'x'"}]}, ("auditAnnotations[0].key", "Invalid")),
+        ({"paramKind": {"apiVersion": "Acme/v1", "kind": "A"}}, ("paramKind.apiVersion", "Invalid")),
+        ({"paramKind": {"apiVersion": "acme/", "kind": "A"}}, ("paramKind.apiVersion", "Invalid")),
+        ({"paramKind": {"apiVersion": "v1", "kind": "A_"}}, ("paramKind.kind", "Invalid")),
+        (
+            {"matchConditions": [{"name": "c", "expression": "variables.a"}]},
+            ("matchConditions[0].expression", "Invalid"),
+        ),
+        ({"variables": [{"name": "while", "expression": "1"}]}, ("variables[0].name", "Invalid")),
+    ],
+)
+def test_what_a_policy_may_not_say(given: dict[str, Any], cause: tuple[str, str]) -> None:
+    assert causes(VALIDATING_ADMISSION_POLICY, policy(**given)) == {(f"spec.{cause[0]}", cause[1])}
+
+
+def test_audit_annotations_are_texts_or_nothing() -> None:
+    for expression in ("'a' + 'b'", "null", "object.metadata.name"):
+        noted = {"auditAnnotations": [{"key": "k", "valueExpression": expression}]}
+        assert causes(VALIDATING_ADMISSION_POLICY, policy(**noted)) == set()
+
+
+def test_connections_may_be_mutated_and_a_star_stands_for_all_but_deletion() -> None:
+    for operation in ("CONNECT", "*"):
+        content = {
+            "spec": {
+                "matchConstraints": {"resourceRules": [RULE | {"operations": [operation]}]},
+                "reinvocationPolicy": "Never",
+                "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}],
+            }
+        }
+        assert causes(MUTATING_ADMISSION_POLICY, content) == set()
+
+
+def test_a_webhook_without_a_service_name_hears_of_the_namespace() -> None:
+    nameless = hooks(clientConfig={"service": {"namespace": "n"}})
+    where = "webhooks[0].clientConfig.service"
+    assert causes(VALIDATING_WEBHOOK_CONFIGURATION, nameless) == {(f"{where}.namespace", "Required")}
+    homeless = hooks(clientConfig={"service": {"name": "s"}})
+    assert causes(VALIDATING_WEBHOOK_CONFIGURATION, homeless) == {(f"{where}.name", "Required")}
+
+
+def test_a_star_after_other_resources_is_no_mistake() -> None:
+    last = hooks(rules=[RULE | {"resources": ["pods", "*"]}])
+    assert causes(VALIDATING_WEBHOOK_CONFIGURATION, last) == set()
+    first = hooks(rules=[RULE | {"resources": ["*", "pods"]}])
+    assert causes(VALIDATING_WEBHOOK_CONFIGURATION, first) == {("webhooks[0].rules[0].resources", "Invalid")}
 
 
 def test_a_mutation_says_how_it_changes() -> None:
@@ -126,6 +201,11 @@ def test_a_binding_names_a_policy_and_what_a_breach_does() -> None:
             "validationActions": ["Deny", "Warn"],
             "paramRef": {"parameterNotFoundAction": "Deny"},
         }
+    }
+    both = {"name": "a", "selector": {}, "parameterNotFoundAction": "Allow"}
+    assert causes(MUTATING_ADMISSION_POLICY_BINDING, {"spec": {"policyName": "p", "paramRef": both}}) == {
+        ("spec.paramRef.name", "Forbidden"),
+        ("spec.paramRef.selector", "Forbidden"),
     }
     assert causes(VALIDATING_ADMISSION_POLICY_BINDING, bad) == {
         ("spec.validationActions", "Invalid"),

@@ -1,6 +1,7 @@
 from typing import Any
 
 from mizzen.api.apiregistration.apiservice import API_SERVICE
+from mizzen.machinery.errors import Cause
 
 from ..written import CREATED, causes, cells, written
 
@@ -31,6 +32,13 @@ def test_a_target_has_name_namespace_and_port() -> None:
         ("spec.service.namespace", "Required"),
         ("spec.service.port", "Invalid"),
     }
+
+
+def test_a_condition_is_true_false_or_unknown() -> None:
+    assert API_SERVICE.validate_status
+    conditions = [{"type": "Available", "status": "True"}, {"type": "Odd", "status": "Maybe"}]
+    (error,) = API_SERVICE.validate_status({"status": {"conditions": conditions}}, None)
+    assert (error.path, error.cause) == ("status.conditions[1].status", Cause.NOT_SUPPORTED)
 
 
 def test_columns_tell_who_serves_and_why_not() -> None:

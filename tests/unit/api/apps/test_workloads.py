@@ -48,6 +48,14 @@ def test_more_cannot_be_ready_than_there_are() -> None:
     assert [error.path for error in DEPLOYMENT.validate_status({"status": status}, None)] == ["status.readyReplicas"]
 
 
+@pytest.mark.parametrize("kind", [DEPLOYMENT, DAEMON_SET, STATEFUL_SET])
+def test_the_count_of_names_that_were_taken_never_shrinks(kind: Kind) -> None:
+    assert kind.validate_status
+    old, less, more = ({"status": {"collisionCount": count}} for count in (2, 1, 3))
+    assert [error.path for error in kind.validate_status(less, old)] == ["status.collisionCount"]
+    assert list(kind.validate_status(more, old)) == []
+
+
 def test_a_deployments_status_cannot_be_set_on_create_nor_by_an_update() -> None:
     new = _made(DEPLOYMENT)
     new["status"] = {"replicas": 9}

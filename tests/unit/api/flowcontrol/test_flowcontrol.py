@@ -47,6 +47,22 @@ def test_what_a_rule_may_not_say(rule: dict[str, Any], cause: tuple[str, str]) -
     assert cause in causes(FLOW_SCHEMA, schema(rule))
 
 
+@pytest.mark.parametrize(
+    ("rule", "cause"),
+    [
+        ({"nonResourceRules": [{"verbs": ["*", "dance"], "nonResourceURLs": ["/"]}]}, ("verbs", "Invalid")),
+        ({"nonResourceRules": [{"verbs": ["dance"], "nonResourceURLs": ["/"]}]}, ("verbs", "NotSupported")),
+        ({"nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["*", "x"]}]}, ("nonResourceURLs", "Invalid")),
+        ({"nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": ["/a b"]}]}, ("nonResourceURLs[0]", "Invalid")),
+        ({"nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": [""]}]}, ("nonResourceURLs[0]", "Invalid")),
+    ],
+)
+def test_beside_a_star_nothing_else_is_judged(rule: dict[str, Any], cause: tuple[str, str]) -> None:
+    everybody = rule | {"subjects": [{"kind": "Group", "group": {"name": "g"}}]}
+    where = "spec.rules[0].nonResourceRules[0]"
+    assert causes(FLOW_SCHEMA, schema(everybody)) == {(f"{where}.{cause[0]}", cause[1])}
+
+
 def test_a_level_gets_shares_and_queues() -> None:
     settings = written(LEVEL, limited())["spec"]["limited"]
     assert (settings["nominalConcurrencyShares"], settings["lendablePercent"]) == (30, 0)

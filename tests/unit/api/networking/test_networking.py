@@ -110,7 +110,24 @@ def test_a_service_range_is_written_in_one_way_and_may_get_a_second_family() -> 
     assert causes(SERVICE_CIDR, {"spec": {"cidrs": ["10.96.0.1/16"]}}) == {("spec.cidrs[0]", "Invalid")}
     assert causes(SERVICE_CIDR, {"spec": {"cidrs": ["10.0.0.0/16", "10.1.0.0/16"]}}) == {("spec.cidrs", "Invalid")}
     assert causes(SERVICE_CIDR, {"spec": {"cidrs": ["10.96.0.0/16", "fd00::/108"]}}, old) == set()
-    assert causes(SERVICE_CIDR, {"spec": {"cidrs": ["10.97.0.0/16"]}}, old) == {("spec.cidrs", "Invalid")}
+    assert causes(SERVICE_CIDR, {"spec": {"cidrs": ["10.97.0.0/16"]}}, old) == {("spec.cidrs[0]", "Invalid")}
+    assert causes(SERVICE_CIDR, {"spec": {"cidrs": []}}, old) == {("spec.cidrs", "Invalid"), ("spec.cidrs", "Required")}
+    three = ["10.0.0.0/16", "10.1.0.0/16", "fd00::1/108"]
+    assert causes(SERVICE_CIDR, {"spec": {"cidrs": three}}) == {("spec.cidrs", "Invalid")}
+
+
+def test_every_exception_of_a_block_is_judged() -> None:
+    block = {"cidr": "10.0.0.0/8", "except": ["x", "10.1.0.0/16", "11.0.0.0/16"]}
+    content = {"spec": {"podSelector": {}, "ingress": [{"from": [{"ipBlock": block}]}]}}
+    where = "spec.ingress[0].from[0].ipBlock"
+    assert causes(NETWORK_POLICY, content) == {(f"{where}.except[0]", "Invalid"), (f"{where}.except[2]", "Invalid")}
+
+
+def test_the_controller_of_a_class_stays_and_stays_well_formed() -> None:
+    old = written(INGRESS_CLASS, {"spec": {"controller": "acme.test/a"}})
+    assert causes(INGRESS_CLASS, {"spec": {"controller": "acme.test/b"}}, old) == {("spec.controller", "Invalid")}
+    gone = {("spec.controller", "Invalid"), ("spec.controller", "Required")}
+    assert causes(INGRESS_CLASS, {"spec": {}}, old) == gone
 
 
 def test_an_address_is_named_by_itself_and_keeps_its_owner() -> None:
