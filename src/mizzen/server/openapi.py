@@ -115,18 +115,12 @@ class OpenApi:
     def _version_two(self, request: Request) -> Response:
         accepted = [clause.partition(";")[0].strip() for clause in request.headers.get("accept", "").split(",")]
         if any(clause in openapi_protobuf.CONTENT_TYPES for clause in accepted):
-            body, digest = self._packed("v2 protobuf", lambda: openapi_protobuf.encode(self._version_two_paths()))
+            body, digest = self._packed("v2 protobuf", lambda: openapi_protobuf.encode(self._version_two_document()))
             return _tagged(request, body, digest, {"content-type": openapi_protobuf.CONTENT_TYPES[1]})
         if not any(clause in _V2_TYPES for clause in accepted):
             raise ApiError(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/json")
         body, digest = self._kept("v2", self._version_two_document)
         return _tagged(request, body, digest, {})
-
-    def _version_two_paths(self) -> Object:
-        paths = self._local_paths(Collected("#/definitions/"))
-        for remote in self._documented():
-            paths.update(merging.paths_under(remote.openapi_v2 or {}, remote.group, remote.version))
-        return paths
 
     def _local_paths(self, collected: Collected) -> Object:
         paths: Object = {}

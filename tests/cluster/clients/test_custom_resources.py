@@ -116,6 +116,8 @@ def test_explain_knows_a_custom_resource(kubectl: Kubectl) -> None:
     shown = kubectl("explain", "widget.spec")
     assert "color\t<string> -required-" in shown and "the paint" in shown
     assert "ports\t<[]Object>" in kubectl("explain", "widget.spec", "--recursive")
+    old = kubectl("explain", "widget.spec", "--output", "plaintext-openapiv2")
+    assert "color\t<string> -required-" in old
 
 
 def test_values_are_defaulted_and_pruned(admin: Kubectl) -> None:

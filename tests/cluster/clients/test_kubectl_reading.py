@@ -124,6 +124,12 @@ def test_explain_shows_enums_required_fields_and_types(kubectl: Kubectl) -> None
     assert "targetCPUUtilizationPercentage" in old
 
 
+def test_explain_works_from_openapi_v2_as_well(kubectl: Kubectl) -> None:
+    shown = kubectl("explain", "pods.spec.containers", "--output", "plaintext-openapiv2")
+    assert "RESOURCE: containers <[]Object>" in shown
+    assert "livenessProbe\t<Object>" in shown and "name\t<string> -required-" in shown
+
+
 def test_api_resources_and_versions_match_discovery(kubectl: Kubectl) -> None:
     wide = kubectl("api-resources", "-o", "wide")
     head, *rows = wide.splitlines()

@@ -128,7 +128,7 @@ def test_stable_versions_come_before_beta_and_alpha() -> None:
     assert sorted(versions, key=version_priority) == ["v10", "v2", "v1", "v1beta2", "v1alpha1", "foo"]
 
 
-async def test_old_kubectl_gets_the_patch_parameters_in_protobuf(api: Caller) -> None:
+async def test_the_whole_of_openapi_v2_comes_in_protobuf_too(api: Caller) -> None:
     accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
     response = await api.raw("GET", "/openapi/v2", accept=accept)
     assert response.headers["content-type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -136,3 +136,4 @@ async def test_old_kubectl_gets_the_patch_parameters_in_protobuf(api: Caller) ->
     assert response.body.startswith(b"\x0a\x032.0")
     assert b"\x22\x0ffieldValidation" in response.body
     assert b'{"group":"apps","version":"v1","kind":"Deployment"}' in response.body
+    assert b"#/definitions/io.k8s.api.core.v1.PodSpec" in response.body

@@ -13,7 +13,7 @@ _DEFINITIONS: Final = "#/definitions/"
 
 def add(document: Object, other: Object, group: str, version: str) -> None:
     """Add the paths of one version of another server's document, and the definitions that they need."""
-    paths = paths_under(other, group, version)
+    paths = _paths_under(other, group, version)
     theirs, known = other.get("definitions") or {}, document["definitions"]
     names = {name: _free_name(name, theirs[name], known) for name in _needed(paths, theirs)}
     for name, free in names.items():
@@ -21,7 +21,7 @@ def add(document: Object, other: Object, group: str, version: str) -> None:
     document["paths"].update({path: _renamed(item, names) for path, item in paths.items()})
 
 
-def paths_under(other: Object, group: str, version: str) -> Object:
+def _paths_under(other: Object, group: str, version: str) -> Object:
     """The paths of one version alone."""
     return {path: item for path, item in (other.get("paths") or {}).items() if _is_under(path, group, version)}
 
