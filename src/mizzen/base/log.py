@@ -3,6 +3,7 @@
 `log = get("agent")`, then `log.info("container started", pod=ref, container=name)`.
 """
 
+import contextlib
 import sys
 import time
 from dataclasses import dataclass
@@ -47,8 +48,9 @@ class Logger:
         if _LEVELS[level] < _threshold:
             return
         line = {"time": round(time.time(), 3), "level": level, "component": self.component, "event": event, **fields}
-        sys.stderr.buffer.write(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
-        sys.stderr.buffer.flush()
+        with contextlib.suppress(OSError):  # a full disk, or a reader that is gone, costs lines and nothing else
+            sys.stderr.buffer.write(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
+            sys.stderr.buffer.flush()
 
 
 def get(component: str) -> Logger:

@@ -101,9 +101,13 @@ def _write(path: Path, document: dict[str, Any]) -> None:
     """Replace the file in one step, readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".kubeconfig-")
-    with os.fdopen(descriptor, "w") as file:
-        yaml.safe_dump(document, file, sort_keys=False)
-    Path(temporary).replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            yaml.safe_dump(document, file, sort_keys=False)
+        Path(temporary).replace(path)
+    except OSError:
+        Path(temporary).unlink()
+        raise
 
 
 def _encoded(text: str) -> str:

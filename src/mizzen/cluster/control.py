@@ -1,6 +1,7 @@
 """The control plane in one process: store, API server, controllers, scheduler and ingress, composed."""
 
 import asyncio
+import errno
 import functools
 import gc
 import random
@@ -31,6 +32,7 @@ from mizzen.cluster.config import ClusterConfig, ConfigError
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.signing import Authority
+from mizzen.machinery.errors import ApiError
 from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
 from mizzen.net.server import Listener
 from mizzen.net.tls import server_context, unverified_context
@@ -47,6 +49,7 @@ from mizzen.server.seams import Reader, Writer
 from mizzen.server.security import Security, Settings
 from mizzen.server.served import Served
 from mizzen.server.server import Server
+from mizzen.server.storage import is_full
 from mizzen.server.subresources.nodes import Nodes
 from mizzen.store.base import Store
 from mizzen.store.sqlite import SqliteStore
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
 
 _COLLECT_AFTER: Final = (20_000, 20, 50)
 """The collector's thresholds: requests leave hardly any cycles behind, so that it may come seldom."""
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
+"""On a full disk the server starts all the same: what is stored can be read, and room be made."""
 _SETTLED_SECONDS: Final = 1.0
 """How long after it is ready the server takes stock: the first clients come before."""
 ADMIN: Final = "kubernetes-admin"
@@ -225,10 +230,23 @@ class ControlPlane:
             client_ca=self._pki.ca().certificate.read_text(),
             front_proxy_ca=self._pki.front_proxy_ca().certificate.read_text(),
         )
-        await bootstrap.reconcile(facts, self.server.reader, self.server.writer)
+        try:
+            await bootstrap.reconcile(facts, self.server.reader, self.server.writer)
+        except ApiError as error:
+            if not is_full(error):
+                raise
+            _log.error("the cluster's own objects are not up to date", error=str(error))
 
     def _write_credentials(self, port: int) -> None:
         """The administrator's kubeconfig, and the certificates of the nodes of this machine."""
+        try:
+            self._issue_credentials(port)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            _log.error("credentials are not up to date", error=str(error))
+
+    def _issue_credentials(self, port: int) -> None:
         cluster = self._options.cluster
         admin = self._pki.client("admin", ADMIN, (MASTERS,))
         for number in range(1, cluster.nodes + 1):

@@ -134,6 +134,9 @@ class Connection(asyncio.Protocol):
             text = "the server does not allow this method on the requested resource"
             refusal = ApiError(405, "MethodNotAllowed", text).status()
             self._refuse(405, orjson.dumps(refusal).decode(), "application/json")
+        except httptools.HttpParserCallbackError as error:  # not the client's fault
+            _LOG.error("request failed", remote=self._remote, error=repr(error.__context__))
+            self._refuse(500, "Internal Server Error")
         except httptools.HttpParserError:
             self._refuse(400, "Bad Request")
 

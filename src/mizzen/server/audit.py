@@ -4,6 +4,8 @@ A request is noted when it is received, when a long answer starts, and when all 
 Ref: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
 
+import errno
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import IO, Any, Final
 
 import orjson
 
+from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
@@ -25,29 +28,51 @@ from mizzen.server.trail import Trail
 from mizzen.wire.message import Duplex, Request, Response
 
 AUDIT_ID: Final = "audit-id"
+_log = log.get("audit")
 
 
 class LogFile:
-    """Lines in a file that is put aside when it is full; the oldest are deleted."""
+    """Lines in a file that is put aside when it is full; the oldest are deleted.
+
+    A line that cannot be written, on a full disk, is lost: requests go on without it.
+    """
 
     def __init__(self, path: Path, most_bytes: int = 100 * 1024 * 1024, backups: int = 5) -> None:
         self._path = path
         self._most_bytes = most_bytes
         self._backups = backups
+        self._complains = True
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = path.open("ab")
-        self._size = self._file.tell()
+        self._open()
 
     def write(self, line: bytes) -> None:
         """Append one line."""
-        if self._size and self._size + len(line) > self._most_bytes:
-            self._rotate()
-        self._file.write(line)
-        self._file.flush()
-        self._size += len(line)
+        try:
+            if self._file.closed:
+                self._open()
+            if self._size and self._size + len(line) > self._most_bytes:
+                self._rotate()
+            self._append(line)
+            self._complains = True
+        except OSError as error:
+            if self._complains:
+                _log.warning("audit events are lost", file=str(self._path), error=str(error))
+            self._complains = False
 
     def close(self) -> None:
         self._file.close()
+
+    def _open(self) -> None:
+        self._file: IO[bytes] = self._path.open("ab", buffering=0)
+        self._size = self._file.tell()
+
+    def _append(self, line: bytes) -> None:
+        """A whole line or nothing. Raises OSError."""
+        written = self._file.write(line)
+        if written < len(line):
+            self._file.truncate(self._size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += written
 
     def _rotate(self) -> None:
         self._file.close()
@@ -57,8 +82,9 @@ class LogFile:
                 older.replace(self._path.with_name(f"{self._path.name}.{number + 1}"))
         if self._backups:
             self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-        self._file = self._path.open("wb")
-        self._size = 0
+        else:
+            self._path.unlink()
+        self._open()
 
 
 class AuditLog:

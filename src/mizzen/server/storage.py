@@ -1,6 +1,7 @@
 """Objects in and out of the store: encoded once, written with compare-and-set, seen in memory before it returns."""
 
 import asyncio
+from typing import Final
 
 import orjson
 
@@ -10,6 +11,8 @@ from mizzen.server.cacher import Cacher
 from mizzen.server.locks import KeyLocks
 from mizzen.server.watchcache import Entry, decode_entry
 from mizzen.store.base import Conflict, Store, StoreFull
+
+_FULL: Final = "the store is full, writes are refused"
 
 
 def object_key(kind: Kind, namespace: str, name: str) -> str:
@@ -87,7 +90,12 @@ class Storage:
 
 
 def _full(full: StoreFull) -> ApiError:
-    return Errors.internal(f"the store is full, writes are refused: {full}")
+    return Errors.internal(f"{_FULL}: {full}")
+
+
+def is_full(error: ApiError) -> bool:
+    """Whether a write was refused because there is no room for it."""
+    return _FULL in error.message
 
 
 def stored_form(kind: Kind, obj: Object) -> Object:

@@ -260,3 +260,10 @@ async def test_a_large_answer_waits_for_a_slow_reader(start: Start) -> None:
         received += len(chunk)
     assert received == 40_000_000
     writer.close()
+
+
+async def test_a_defect_of_the_server_is_not_called_a_bad_request(start: Start) -> None:
+    def broken(request: Request) -> Response:
+        raise RuntimeError("a defect")
+
+    assert (await _raw(await start(broken), b"GET / HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 500 ")

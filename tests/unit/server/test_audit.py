@@ -166,3 +166,19 @@ def test_a_full_file_is_put_aside_and_the_oldest_forgotten(tmp_path: Path) -> No
     file.close()
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert kept == {"audit.log": b"line 3....\n", "audit.log.1": b"line 2....\n", "audit.log.2": b"line 1....\n"}
+
+
+def test_lines_for_which_there_is_no_room_are_lost_and_told_of_once(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    path = tmp_path / "audit.log"
+    path.symlink_to("/dev/full")
+    file = LogFile(path)
+    for _ in range(3):
+        file.write(b"line\n")
+    file.close()
+    path.unlink()
+    file.write(b"room again\n")
+    file.close()
+    assert path.read_bytes() == b"room again\n"
+    assert capsysbinary.readouterr().err.count(b"audit events are lost") == 1
