@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mizzen.base.clock import SystemClock
+from mizzen.client import kubeconfig
 from mizzen.client.resources import NAMESPACES
-from mizzen.cluster import control
 from mizzen.cluster.config import ClusterConfig
 from mizzen.cluster.control import ControlPlane, Options
 from mizzen.store.base import StoreFull
@@ -40,6 +40,6 @@ async def test_the_server_starts_on_a_full_disk_and_can_be_read(
         raise OSError(28, "No space left on device")
 
     before = await namespaces(ControlPlane(options, SystemClock(), random.Random()))
-    monkeypatch.setattr(control.kubeconfig, "write", full)
+    monkeypatch.setattr(kubeconfig, "write", full)
     store = FullStore(tmp_path / "store.db")
     assert await namespaces(ControlPlane(options, SystemClock(), random.Random(), store)) == before
