@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mizzen.agent import admission, life, lifecycle, messages, podstatus, revival
+from mizzen.agent import admission, life, lifecycle, messages, podstatus, preemption, revival
 from mizzen.agent.carry import carry_out, sources_of
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
 from mizzen.agent.resources import node_limits, tier_limits
+from mizzen.agent.restarts import grace_of
 from mizzen.agent.runtime.base import ContainerSeen, Limits, Observed, RuntimeFailure
 from mizzen.agent.status import StatusWriter
 from mizzen.agent.volumes import teardown
@@ -30,6 +31,7 @@ from mizzen.machinery.errors import ApiError
 
 _log = log.get("agent")
 _DRIVERS_EVERY = 15.0
+_ROOM_EVERY = 0.05
 
 
 @dataclass(slots=True)
@@ -108,7 +110,32 @@ class Pods:  # shape: the one owner of all lives on the node
             slot.judged = pod
             self._spawn(slot, self._judge_again(uid, slot))
             return
+        if refusal is not None and refusal[0].startswith("OutOf") and admission.is_critical(pod):
+            self._make_room(uid, slot, pod)
+            return
         self.happen(uid, life.Rejected(*refusal) if refusal is not None else life.PodChanged(pod))
+
+    def _make_room(self, uid: str, slot: _Slot, pod: Pod) -> None:
+        """A critical pod is not rejected for want of room while others could go."""
+        others = self._others(uid)
+        short = preemption.lacking(pod, others, self._tools.resources.allocatable)
+        victims = preemption.victims(pod, others, short)
+        if victims is None:
+            self.happen(uid, life.Rejected("UnexpectedAdmissionError", f"Pod was rejected: {preemption.shown(short)}"))
+            return
+        for victim in victims:
+            self._tools.tell(victim, "Warning", preemption.REASON, preemption.MESSAGE)
+            event = life.Evicted(preemption.REASON, preemption.MESSAGE, grace_of(victim))
+            self.happen(victim.metadata.uid, event)
+        slot.judged = pod
+        self._spawn(slot, self._admit_after(uid, slot, [one.metadata.uid for one in victims]))
+
+    async def _admit_after(self, uid: str, slot: _Slot, victims: list[str]) -> None:
+        while any(one in self._slots and not self._slots[one].life.over for one in victims):
+            await self._tools.clock.sleep(_ROOM_EVERY)
+        pod, slot.judged = slot.judged, None
+        if pod is not None:
+            self.happen(uid, life.PodChanged(pod))
 
     async def _judge_again(self, uid: str, slot: _Slot) -> None:
         """The scheduler may have seen labels of the node that have not come here yet."""
@@ -258,20 +285,20 @@ class Pods:  # shape: the one owner of all lives on the node
             return "NodeShutdown", "Pod was rejected as the node is shutting down."
         if (refused := admission.pressure_refusal(pod, self.pressure)) is not None:
             return refused
-        others = [
-            slot.life.pod
-            for slot in self._slots.values()
-            if slot.life.pod.metadata.uid != pod.metadata.uid and not slot.life.over
-        ]
+        others = self._others(pod.metadata.uid)
         config = self._tools.config
         room = self._tools.resources.allocatable
         return admission.rejection(pod, others, room, self.labels, config.taints, config.unsafe_sysctls)
+
+    def _others(self, uid: str) -> list[Pod]:
+        """The pods beside one that take up room."""
+        return [slot.life.pod for other, slot in self._slots.items() if other != uid and not slot.life.over]
 
     def _resize_refused(self, pod: Pod, seen: Life) -> tuple[str, str]:
         """Why the resources that a pod asks for now cannot be had; a resize that makes it smaller always can."""
         if seen.over or not _is_resized(pod, seen):
             return "", ""
-        others = [slot.life.pod for uid, slot in self._slots.items() if uid != pod.metadata.uid and not slot.life.over]
+        others = self._others(pod.metadata.uid)
         refused = admission.resize_refusal(pod, others, self._tools.resources.allocatable)
         if refused not in {("", ""), seen.resize_refused}:
             self._tools.tell(pod, "Warning", f"Resize{refused[0]}", refused[1])

@@ -158,7 +158,7 @@ def _resize(life: Life) -> list[Claim]:
 
 def _disruption(life: Life) -> list[Claim]:
     """Ended by its node, not by its own doing."""
-    if life.ending is None or life.ending.reason not in {"Evicted", "Terminated"}:
+    if life.ending is None or life.ending.reason not in {"Evicted", "Terminated", "Preempting"}:
         return []
     return [("DisruptionTarget", True, "TerminationByKubelet", life.ending.message)]
 

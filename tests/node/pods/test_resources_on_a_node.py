@@ -145,3 +145,26 @@ async def test_a_rule_restarts_all_containers_of_the_pod_at_once(node: Node) -> 
     )
     assert seen["metadata"]["uid"] == pod["metadata"]["uid"]
     assert container(seen)["restartCount"] == 1 and container(seen)["lastState"]["terminated"]["exitCode"] == 42
+
+
+async def test_a_critical_pod_finds_room_where_others_must_go_for_it(crun_node: Node) -> None:
+    node = crun_node
+    assert node.running is not None
+    cores = node.running.tools.resources.allocatable["cpu"] // 10**9
+    await node.create("large", sized(f"{cores * 1000 - 500}m", "32Mi"))
+    await node.create("small", sized("100m", "32Mi"))
+    await node.running_pod("large")
+    await node.running_pod("small")
+    await node.create("refused", sized("600m", "32Mi"))
+    await node.until("refused", lambda pod: (pod.get("status") or {}).get("reason") == "OutOfcpu")
+    await node.create("vital", sized("600m", "32Mi"), priority=2_000_001_000)
+    await node.running_pod("vital")
+    ended = await node.until("large", phase("Failed"))
+    told = "Preempted in order to admit critical pod"
+    assert (ended["status"]["reason"], ended["status"]["message"]) == ("Preempting", told)
+    assert condition(ended, "DisruptionTarget")["reason"] == "TerminationByKubelet"
+    assert ("Preempting", told) in await node.events("large")
+    assert node.running.pods.find("default", "small").over == ""  # type: ignore[union-attr]
+    await node.create("endless", sized("900", "32Mi"), priority=2_000_001_000)
+    never = await node.until("endless", phase("Failed"))
+    assert never["status"]["reason"] == "UnexpectedAdmissionError"
