@@ -78,6 +78,8 @@ class _SandboxRecord(msgspec.Struct, frozen=True):
     cgroup: str
     created_at: float
     id_map: tuple[int, int] | None = None
+    is_made: bool = True
+    """Whether all of it is there; before that the record only keeps others from its ids."""
 
 
 class CrunRuntime:  # shape: the calls of the runtime seam
@@ -103,7 +105,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     async def open_sandbox(self, spec: SandboxSpec) -> Sandbox:
         home = self._root / "sandboxes" / spec.uid
         known = self._sandbox(spec.uid)
-        if known is not None and self._is_open(home, known.spec):
+        if known is not None and self._is_open(home, known):
             return self._as_sandbox(known)
         _clear(home)  # what an attempt that failed half-way, or a restart of the machine, has left
         group = self._cgroups.pod(spec.qos, spec.uid)
@@ -111,7 +113,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         try:
             home.mkdir(parents=True, exist_ok=True)
             if record.id_map is not None:
-                records.write(home / "record.json", record)  # nobody else may take these ids from now on
+                # Nobody else may take these ids from now on.
+                records.write(home / "record.json", msgspec.structs.replace(record, is_made=False))
             self._cgroups.make(group, spec.limits)
             # The UTS namespace is the pod's own unless the host's network shows the host's name.
             namespaces.make(
@@ -148,7 +151,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
 
     async def has_sandbox(self, sandbox: str) -> bool:
         record = self._sandbox(sandbox)
-        return record is not None and self._is_open(self._root / "sandboxes" / sandbox, record.spec)
+        return record is not None and self._is_open(self._root / "sandboxes" / sandbox, record)
 
     # Containers
 
@@ -284,7 +287,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         sandboxes = []
         for home in sorted((self._root / "sandboxes").iterdir()):
             record = self._sandbox(home.name)
-            if record is not None and self._is_open(home, record.spec):
+            if record is not None and self._is_open(home, record):
                 sandboxes.append(self._as_sandbox(record))
             elif record is not None:
                 # The machine restarted: the namespaces went, the directory stayed.
@@ -503,8 +506,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     def _sandbox(self, sandbox: str) -> _SandboxRecord | None:
         return records.read(self._root / "sandboxes" / sandbox / "record.json", _SandboxRecord)
 
-    def _is_open(self, home: Path, spec: SandboxSpec) -> bool:
-        if spec.shared_pid and not machine.is_running(records.read_pid(home / "init.pid")):
+    def _is_open(self, home: Path, record: _SandboxRecord) -> bool:
+        if not record.is_made:
+            return False
+        if record.spec.shared_pid and not machine.is_running(records.read_pid(home / "init.pid")):
             return False
         return namespaces.is_bound(home / "ns" / "uts")
 

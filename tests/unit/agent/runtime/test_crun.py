@@ -74,3 +74,18 @@ async def test_how_a_container_ended_that_vanished_with_its_monitor_is_unknown(
     container(tmp_path, 1 << 22, 1 << 22)
     (seen,) = (await runtime.observe()).containers
     assert (seen.state, seen.exit_code, seen.reason) == ("exited", 255, "Unknown")
+
+
+async def test_a_sandbox_whose_making_was_cut_short_is_not_open_although_its_namespaces_are_bound(
+    runtime: CrunRuntime, tmp_path: Path
+) -> None:
+    home = tmp_path / "sandboxes" / "u"
+    (home / "ns").mkdir(parents=True)
+    (home / "ns" / "uts").symlink_to("/proc/self/ns/uts")  # looks like a bound one
+    record = {"spec": {"uid": "u", "namespace": "d", "name": "p", "host_users": False}, "cgroup": "/mizzen/podu"}
+    record |= {"created_at": 1.0, "id_map": [65536, 65536]}
+    (home / "record.json").write_bytes(orjson.dumps(record))
+    assert await runtime.has_sandbox("u")
+    (home / "record.json").write_bytes(orjson.dumps({**record, "is_made": False}))
+    assert not await runtime.has_sandbox("u")
+    assert (await runtime.observe()).sandboxes == () and not home.exists()
