@@ -57,6 +57,8 @@ async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> H
             return None  # the end itself is seen by the runtime's watch
         case life.Resize(container, attempt, id):
             return await _resize(tools, seen, container, attempt, id)
+        case life.ResizePod(given):
+            return await _resize_pod(tools, seen, given)
         case life.Discard(id, name, attempt):
             with contextlib.suppress(RuntimeFailure):
                 await tools.runtime.remove(id)
@@ -290,6 +292,7 @@ async def _resize(tools: Equipment, seen: Life, container: Container, attempt: i
     limits = container_limits(pod, container, tools.resources.memory)
     whole = pod_limits(pod, tools.config.pod_pids)
     try:
+        await _check_usage(tools, seen, container, limits.memory, whole.memory, id)
         # Control groups refuse a child beyond its parent, so the pod's own bounds make way meanwhile.
         tools.runtime.limit_sandbox(pod.metadata.uid, replace(whole, cpu_quota=0, memory=0))
         await tools.runtime.update(id, limits)
@@ -298,6 +301,35 @@ async def _resize(tools: Equipment, seen: Life, container: Container, attempt: i
         given = seen.containers[container.name].resources
         return life.Resized(container.name, attempt, given, str(failure))
     return life.Resized(container.name, attempt, container.resources)
+
+
+async def _resize_pod(tools: Equipment, seen: Life, given: object) -> Happening:
+    pod = seen.pod
+    whole = pod_limits(pod, tools.config.pod_pids)
+    try:
+        await _check_usage(tools, seen, None, 0, whole.memory, "")
+        tools.runtime.limit_sandbox(pod.metadata.uid, whole)
+    except (RuntimeFailure, OSError) as failure:
+        return life.PodResized(given, str(failure))
+    return life.PodResized(pod.spec.resources)
+
+
+async def _check_usage(
+    tools: Equipment, seen: Life, container: Container | None, own: int, whole: int, id: str
+) -> None:
+    """Memory that is in use cannot be taken away. Raises RuntimeFailure."""
+    usage = await tools.runtime.stats()
+    used = {key: seen_of.working_set_bytes for key, seen_of in usage.items()}
+    problems = []
+    for what, limit, current in (
+        ("pod", whole, used.get(f"pod/{seen.pod.metadata.uid}", 0)),
+        (f'container "{container.name}"' if container is not None else "", own, used.get(id, 0)),
+    ):
+        if what and 0 < limit < current:
+            problems.append(f"attempting to set {what} memory limit ({limit}) below current usage ({current})")
+    if problems:
+        listed = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
+        raise RuntimeFailure("ResizeError", f"cannot decrease memory limits: {listed}")
 
 
 async def _close(tools: Equipment, pod: Pod, sandbox: str) -> Happening:

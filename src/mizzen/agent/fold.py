@@ -19,6 +19,7 @@ from mizzen.agent.life import (
     Life,
     PodChanged,
     PodRemoved,
+    PodResized,
     Probed,
     Pulled,
     PullFailed,
@@ -49,6 +50,7 @@ _PULL_DELAY_FIRST, _PULL_DELAY_LIMIT = 10.0, 300.0
 _SETUP_DELAY_FIRST, _SETUP_DELAY_LIMIT = 1.0, 120.0
 _CONFIG_RETRY = 5.0
 _SHOWN_AS_ERROR = 2.0
+_RESIZE_RETRY = 30.0
 _REJECTED = "Pod was rejected: "
 """What the status says before the reason; the event does not."""
 
@@ -73,8 +75,9 @@ def fold(life: Life, event: Happening, now: float) -> Folded:
             return replace(life, volumes="mounted", problem=("", ""), retry_at=0.0, retry_delay=0.0), ()
         case SandboxOpened(id, ips):
             return replace(
-                life, sandbox="open", sandbox_id=id, ips=ips, problem=("", ""), retry_at=0.0, retry_delay=0.0
-            ), ()
+                life, sandbox="open", sandbox_id=id, ips=ips, problem=("", ""), retry_at=0.0, retry_delay=0.0,
+                given=life.pod.spec.resources,
+            ), ()  # fmt: skip
         case SetupFailed(what, reason, message):
             return _setup_failed(life, what, reason, message, now)
         case SandboxLost():
@@ -89,6 +92,10 @@ def fold(life: Life, event: Happening, now: float) -> Folded:
             return _delayed(back, now), (Emit("Warning", "FailedKillPod", f"error killing pod: {message}"),)
         case ForgetDone(ok):
             return replace(life, forgotten=True) if ok else _delayed(replace(life, forgetting=False), now), ()
+        case PodResized(resources, failure):
+            at = now + _RESIZE_RETRY if failure else 0.0
+            changed = replace(life, resizing=False, given=resources, unresized=failure, resize_at=at)
+            return changed, _told_of_resize(changed, failure, life.unresized)
         case Tick():
             return life, ()
         case _:
@@ -108,9 +115,19 @@ def _container_event(
         return life, ()  # the answer to an earlier attempt
     changed, told = _container(life, one, spec, event, now)
     life = replace(life, containers={**life.containers, one.name: changed})
-    if isinstance(event, Resized) and not event.failure and not any(one.resizing for one in life.containers.values()):
-        told += (Emit("Normal", "ResizeCompleted", f"Pod resize completed: {amounts_of(life.pod)}"),)
+    if isinstance(event, Resized):
+        told += _told_of_resize(life, event.failure, one.unresized)
     return life, told
+
+
+def _told_of_resize(life: Life, failure: str, before: str) -> tuple[Instruction, ...]:
+    """The event about a resize that has failed, unless as before, or is complete."""
+    if failure:
+        text = f"Pod resize error: {amounts_of(life.pod, failure)}"
+        return (Emit("Warning", "ResizeError", text),) if failure != before else ()
+    if life.resizing or life.unresized or any(one.resizing or one.unresized for one in life.containers.values()):
+        return ()
+    return (Emit("Normal", "ResizeCompleted", f"Pod resize completed: {amounts_of(life.pod)}"),)
 
 
 def _container(
@@ -147,8 +164,8 @@ def _container(
         case Probed():
             return _probed(one, spec, event, now, life.pod)
         case Resized(_, _, resources, failure):
-            told = (Emit("Warning", "ResizeFailed", failure, one.name),) if failure else ()
-            return replace(one, resizing=False, resources=resources, unresized=failure), told
+            at = now + _RESIZE_RETRY if failure else 0.0
+            return replace(one, resizing=False, resources=resources, unresized=failure, resize_at=at), ()
         case _:
             assert_never(event)
 
@@ -166,6 +183,7 @@ def _changed(life: Life, pod: Pod, now: float) -> Life:
             known[spec.name] = _with_another_image(known[spec.name])
     if pod.metadata.generation != life.pod.metadata.generation:
         known = {name: replace(one, unresized="") if one.unresized else one for name, one in known.items()}
+        life = replace(life, unresized="")
     life = replace(life, pod=pod, containers=known)
     if pod.metadata.deletionTimestamp is None:
         return life

@@ -82,6 +82,8 @@ class ContainerLife:
     resizing: bool = False
     unresized: str = ""
     """Why the last attempt to give it new resources failed."""
+    resize_at: float = 0.0
+    """When that is tried again."""
     user: ProcessUser | None = None
     again: bool = False
     """It is restarted whatever its exit code: the node itself ends it for that."""
@@ -127,6 +129,12 @@ class Life:
     forgotten: bool = False
     resize_refused: tuple[str, str] = ("", "")
     """Reason (Deferred, Infeasible) and message of why the node does not give it the resources it asks for now."""
+    given: object = None
+    """The resources that the pod as a whole has been given."""
+    resizing: bool = False
+    unresized: str = ""
+    resize_at: float = 0.0
+    """As of a container: of what the pod as a whole shall have."""
     restarting_all: bool = False
     """Every container is being ended, so that the pod begins anew in the sandbox it has."""
 
@@ -262,6 +270,14 @@ class Resized:
 
 
 @dataclass(frozen=True, slots=True)
+class PodResized:
+    """The pod as a whole has other resources, or could not have them."""
+
+    resources: object
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxClosed:
     pass
 
@@ -291,8 +307,8 @@ class Tick:
 
 Happening = (
     PodChanged | PodRemoved | Rejected | Evicted | VolumesMounted | SandboxOpened | SetupFailed | SandboxLost | Pulled
-    | PullFailed | Started | StartFailed | HookDone | Exited | StopFailed | Probed | Resized | SandboxClosed
-    | VolumesUnmounted | CleanupFailed | ForgetDone | Tick
+    | PullFailed | Started | StartFailed | HookDone | Exited | StopFailed | Probed | Resized | PodResized
+    | SandboxClosed | VolumesUnmounted | CleanupFailed | ForgetDone | Tick
 )  # fmt: skip
 
 
@@ -346,6 +362,13 @@ class Resize:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizePod:
+    """Give the pod as a whole the resources that it asks for, in place of those it has been given."""
+
+    given: object
+
+
+@dataclass(frozen=True, slots=True)
 class Discard:
     """Remove a dead container that a newer attempt has replaced, and the logs of those before it."""
 
@@ -382,8 +405,8 @@ class Emit:
 
 
 Instruction = (
-    MountVolumes | OpenSandbox | Pull | Start | RunHook | Stop | Resize | Discard | CloseSandbox | UnmountVolumes
-    | Forget | Emit
+    MountVolumes | OpenSandbox | Pull | Start | RunHook | Stop | Resize | ResizePod | Discard | CloseSandbox
+    | UnmountVolumes | Forget | Emit
 )  # fmt: skip
 
 

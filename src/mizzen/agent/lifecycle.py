@@ -23,6 +23,7 @@ from mizzen.agent.life import (
     OpenSandbox,
     Pull,
     Resize,
+    ResizePod,
     RunHook,
     Start,
     Stop,
@@ -62,10 +63,12 @@ def step(life: Life, event: Happening, now: float) -> tuple[Life, tuple[Instruct
 
 def wakes_at(life: Life, now: float) -> float | None:
     """When the life wants a Tick although nothing happens; what was due before `now` has been dealt with."""
-    candidates = [life.retry_at]
+    candidates = [life.retry_at, life.resize_at if life.unresized else 0.0]
     for one in life.containers.values():
         if one.phase == "waiting":
             candidates += [one.retry_at, one.flip_at]
+        if one.phase == "running" and one.unresized:
+            candidates.append(one.resize_at)
         if one.stopping is not None and one.stopping.hook == "running":
             candidates.append(one.stopping.deadline)
     deadline = life.pod.spec.activeDeadlineSeconds
@@ -142,10 +145,26 @@ class _Planner:
             self.instructions.append(OpenSandbox())
         if self.life.sandbox != "open":
             return
+        self._resize_whole()
         self._drive_all(one for one in self._ordered() if one.role == "ephemeral")
         self._initialize()
         if self.life.initialized:
             self._drive_all(one for one in self._ordered() if one.role == "main")
+
+    def _resize_whole(self) -> None:
+        life = self.life
+        if life.resizing or life.given == life.pod.spec.resources or life.resize_refused[0]:
+            return
+        if life.unresized and self.now < life.resize_at:
+            return
+        self._announce_resize(life.unresized)
+        self.life = replace(self.life, resizing=True)
+        self.instructions.append(ResizePod(life.given))
+
+    def _announce_resize(self, failed_before: str) -> None:
+        under_way = self.life.resizing or any(one.resizing for one in self._ordered())
+        if not under_way and not failed_before:
+            self._emit("Normal", "ResizeStarted", f"Pod resize started: {amounts_of(self.life.pod)}")
 
     def _initialize(self) -> None:
         for one in [one for one in self._ordered() if one.role in {"init", "sidecar"}]:
@@ -225,13 +244,12 @@ class _Planner:
             return
         if spec is None or one.resizing or spec.resources == one.resources or one.role == "ephemeral":
             return
-        if self.life.resize_refused[0] or one.unresized:
+        if self.life.resize_refused[0] or (one.unresized and self.now < one.resize_at):
             return
         if needs_restart(spec, one.resources):
             self._stop_to_restart(one, f"Container {one.name} resize requires restart")
             return
-        if not any(other.resizing for other in self._ordered()):
-            self._emit("Normal", "ResizeStarted", f"Pod resize started: {amounts_of(self.life.pod)}")
+        self._announce_resize(one.unresized)
         self._put(replace(one, resizing=True))
         self.instructions.append(Resize(spec, one.attempt, one.id))
 

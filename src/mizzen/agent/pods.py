@@ -403,6 +403,8 @@ class Pods:  # shape: the one owner of all lives on the node
 
 
 def _is_resized(pod: Pod, seen: Life) -> bool:
+    if seen.sandbox == "open" and seen.given != pod.spec.resources:
+        return True
     running = [one for one in seen.containers.values() if one.phase == "running"]
     given = {one.name: one.resources for one in running}
     return any(one.name in given and one.resources != given[one.name] for one in life.all_containers(pod))
@@ -434,6 +436,8 @@ def _failed(instruction: Instruction, text: str) -> Happening | None:
             return life.StopFailed(name, attempt)
         case life.Resize(container, attempt, _):
             return life.Resized(container.name, attempt, container.resources, text)
+        case life.ResizePod(given):
+            return life.PodResized(given, text)
         case life.CloseSandbox():
             return life.CleanupFailed("sandbox", text)
         case life.UnmountVolumes():

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from mizzen.agent.life import ContainerLife, Life, Termination
-from mizzen.agent.resources import qos_class
-from mizzen.api.views.podspec import Container
+from mizzen.agent.resources import qos_class, shown_requests
+from mizzen.api.views.podspec import Container, Pod
 from mizzen.machinery import times
 
 OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
@@ -47,6 +47,8 @@ def status_of(life: Life, shown: Shown, previous: Mapping[str, Any] | None, now:
     if life.ending is not None and life.ending.rejected:
         return status
     status |= _addresses(life, shown, before)
+    if life.sandbox not in {"none", "opening"}:
+        status |= _amounts(life)
     for key, containers in (
         ("initContainerStatuses", pod.spec.initContainers or ()),
         ("containerStatuses", pod.spec.containers),
@@ -58,6 +60,31 @@ def status_of(life: Life, shown: Shown, previous: Mapping[str, Any] | None, now:
         if entries:
             status[key] = entries
     return status
+
+
+def _amounts(life: Life) -> dict[str, Any]:
+    """What the pod as a whole has been given, and what is set aside for it."""
+    pod = _as_given(life) if life.resize_refused[0] else life.pod
+    found: dict[str, Any] = {}
+    if allocated := shown_requests(pod):
+        found["allocatedResources"] = allocated
+    if life.given is not None:
+        found["resources"] = msgspec.to_builtins(life.given)
+    return found
+
+
+def _as_given(life: Life) -> Pod:
+    """The pod with the resources that it has, instead of those it asks for."""
+
+    def given(containers: tuple[Container, ...] | None) -> tuple[Container, ...] | None:
+        return containers and tuple(
+            msgspec.structs.replace(one, resources=life.containers[one.name].resources or one.resources)
+            for one in containers
+        )
+
+    spec = life.pod.spec
+    had = {"containers": given(spec.containers), "initContainers": given(spec.initContainers), "resources": life.given}
+    return msgspec.structs.replace(life.pod, spec=msgspec.structs.replace(spec, **had))
 
 
 def _addresses(life: Life, shown: Shown, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,10 +175,10 @@ def _resize(life: Life) -> list[Claim]:
     if reason:
         return [("PodResizePending", True, reason, message)]
     running = [one for one in life.containers.values() if one.phase == "running"]
-    failed = next((one.unresized for one in running if one.unresized), "")
+    failed = life.unresized or next((one.unresized for one in running if one.unresized), "")
     if failed:
         return [("PodResizeInProgress", True, "Error", failed)]
-    if any(one.resizing or (one.again and one.stopping is not None) for one in running):
+    if life.resizing or any(one.resizing or (one.again and one.stopping is not None) for one in running):
         return [("PodResizeInProgress", True, "", "")]
     return []
 
@@ -234,8 +261,11 @@ def _container_status(life: Life, one: ContainerLife, spec: Container, shown: Sh
     if one.phase == "running" and one.resources is not None:
         resources = msgspec.to_builtins(one.resources)
         entry["resources"] = resources
-        if resources.get("requests"):
-            entry["allocatedResources"] = resources["requests"]
+        allocated = resources
+        if not life.resize_refused[0] and spec.resources is not None:
+            allocated = msgspec.to_builtins(spec.resources)  # granted, even if not given yet
+        if allocated.get("requests"):
+            entry["allocatedResources"] = allocated["requests"]
     if has_run and one.user is not None:
         user = one.user
         entry["user"] = {"linux": {"uid": user.uid, "gid": user.gid, "supplementalGroups": list(user.groups)}}

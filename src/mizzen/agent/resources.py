@@ -60,6 +60,14 @@ def requested(pod: Pod) -> dict[str, int]:
     return total
 
 
+def shown_requests(pod: Pod) -> dict[str, str]:
+    """What a pod takes from its node, as quantities."""
+    return {
+        name: str(quantity.Quantity(nanos, quantity.Format.DECIMAL if name == "cpu" else quantity.Format.BINARY))
+        for name, nanos in requested(pod).items()
+    }
+
+
 def _requests(container: Container) -> dict[str, int]:
     asked = container.resources or Resources()
     merged = {**(asked.limits or {}), **(asked.requests or {})}

@@ -77,14 +77,15 @@ def needs_restart(spec: Container, before: object) -> bool:
     )
 
 
-def amounts_of(pod: Pod) -> str:
-    """The resources that the containers of a pod have by its specification, as events of a resize show them."""
-    shown: dict[str, Any] = {}
+def amounts_of(pod: Pod, failure: str = "") -> str:
+    """The resources that a pod and its containers have by its specification, as events of a resize show them."""
+    shown: dict[str, Any] = {} if pod.spec.resources is None else {"resources": msgspec.to_builtins(pod.spec.resources)}
     sidecars = [one for one in pod.spec.initContainers or () if one.restartPolicy == "Always"]
     for key, containers in (("initContainers", sidecars), ("containers", pod.spec.containers)):
         listed = [{"name": one.name, "resources": msgspec.to_builtins(one.resources or {})} for one in containers]
         shown |= {key: listed} if listed else {}
-    return msgspec.json.encode({**shown, "generation": pod.metadata.generation or 0}).decode()
+    shown["generation"] = pod.metadata.generation or 0
+    return msgspec.json.encode({**shown, "error": failure} if failure else shown).decode()
 
 
 def has_run_its_course(life: Life) -> bool:

@@ -113,6 +113,8 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
     life = replace(life, containers=containers, initialized=False)
     if sandbox is None:
         return _anew(life)
+    given = (pod.status or {}).get("resources")
+    life = replace(life, given=pod.spec.resources if given is None else msgspec.convert(given, Resources))
     # Readiness and start-up are probed again; a main container that has begun proves that initialization was over.
     begun = any(one.role == "main" and one.name in newest for one in containers.values())
     return replace(life, sandbox="open", sandbox_id=sandbox.id, ips=sandbox.ips, volumes="none", initialized=begun)

@@ -154,23 +154,62 @@ def test_changed_resources_are_given_in_place_unless_the_node_refuses_them() -> 
     assert told == (life.Emit("Normal", "ResizeCompleted", f'Pod resize completed: {amounts}"generation":2}}'),)
     refused, told = lifecycle.step(state, life.PodChanged(bigger, ("Deferred", "no room")), NOW)
     assert told == ()
-    conditions = {one["type"]: one for one in status_of(refused, SHOWN, {}, NOW)["conditions"]}
+    status = status_of(refused, SHOWN, {}, NOW)
+    conditions = {one["type"]: one for one in status["conditions"]}
     assert conditions["PodResizePending"]["reason"] == "Deferred"
+    assert status["allocatedResources"] == {"memory": "1Mi"}
     _, told = lifecycle.step(refused, life.PodChanged(bigger), NOW)
     assert told[-1] == life.Resize(bigger.spec.containers[0], 0, "id")
 
 
-def test_a_resize_that_failed_is_shown_and_not_tried_again_for_the_same_specification() -> None:
-    state, _ = led(a_pod(limited("1Mi")), *UP, life.Started("c", 0, "id", NOW))
+def test_a_resize_that_failed_is_shown_and_tried_again_after_a_while() -> None:
+    state, _ = led(a_pod(limited("2Mi")), *UP, life.Started("c", 0, "id", NOW))
     before = state.containers["c"].resources
-    state, _ = lifecycle.step(state, life.PodChanged(a_pod(limited("2Mi"))), NOW)
-    state, told = lifecycle.step(state, life.Resized("c", 0, before, "too small"), NOW)
-    assert [one for one in told if isinstance(one, life.Resize)] == []
-    conditions = {one["type"]: one for one in status_of(state, SHOWN, {}, NOW)["conditions"]}
-    assert (conditions["PodResizeInProgress"]["reason"], conditions["PodResizeInProgress"]["message"]) == (
-        "Error",
-        "too small",
-    )
+    state, _ = lifecycle.step(state, life.PodChanged(a_pod(limited("1Mi"))), NOW)
+    state, told = lifecycle.step(state, life.Resized("c", 0, before, "too much in use"), NOW)
+    amounts = '{"containers":[{"name":"c","resources":{"limits":{"memory":"1Mi"},"requests":{"memory":"1Mi"}}}],'
+    text = f'Pod resize error: {amounts}"generation":2,"error":"too much in use"}}'
+    assert told == (life.Emit("Warning", "ResizeError", text),)
+    status = status_of(state, SHOWN, {}, NOW)
+    conditions = {one["type"]: (one.get("reason"), one.get("message")) for one in status["conditions"]}
+    assert conditions["PodResizeInProgress"] == ("Error", "too much in use")
+    shown = status["containerStatuses"][0]
+    assert (shown["resources"]["requests"], shown["allocatedResources"]) == ({"memory": "2Mi"}, {"memory": "1Mi"})
+    assert lifecycle.wakes_at(state, NOW) == NOW + 30
+    state, told = lifecycle.step(state, life.Tick(), NOW + 30)
+    assert told == (life.Resize(limited("1Mi"), 0, "id"),)
+    state, told = lifecycle.step(state, life.Resized("c", 0, before, "too much in use"), NOW + 30)
+    assert told == ()
+    state, _ = lifecycle.step(state, life.Tick(), NOW + 60)
+    state, told = lifecycle.step(state, life.Resized("c", 0, limited("1Mi").resources), NOW + 60)
+    assert [one.reason for one in told if isinstance(one, life.Emit)] == ["ResizeCompleted"]
+
+
+def test_a_pod_as_a_whole_is_given_other_resources_in_place() -> None:
+    small, large = (Resources(requests={"cpu": amount}, limits={"cpu": amount}) for amount in ("100m", "200m"))
+    state, _ = led(a_pod(resources=small), *UP, life.Started("c", 0, "id", NOW))
+    status = status_of(state, SHOWN, {}, NOW)
+    assert status["resources"] == {"requests": {"cpu": "100m"}, "limits": {"cpu": "100m"}}
+    assert status["allocatedResources"] == {"cpu": "100m"}
+    state, told = lifecycle.step(state, life.PodChanged(a_pod(resources=large)), NOW)
+    assert told[1:] == (life.ResizePod(small),)
+    assert isinstance(told[0], life.Emit) and told[0].message.startswith('Pod resize started: {"resources":{"limits"')
+    status = status_of(state, SHOWN, {}, NOW)
+    assert any(one["type"] == "PodResizeInProgress" for one in status["conditions"])
+    assert (status["resources"]["requests"], status["allocatedResources"]) == ({"cpu": "100m"}, {"cpu": "200m"})
+    state, told = lifecycle.step(state, life.PodResized(large), NOW)
+    assert [one.reason for one in told if isinstance(one, life.Emit)] == ["ResizeCompleted"]
+    assert status_of(state, SHOWN, {}, NOW)["resources"]["requests"] == {"cpu": "200m"}
+    refused, told = lifecycle.step(state, life.PodChanged(a_pod(resources=small), ("Deferred", "no")), NOW)
+    assert told == () and status_of(refused, SHOWN, {}, NOW)["allocatedResources"] == {"cpu": "200m"}
+
+
+def test_a_pod_without_resources_of_its_own_is_allocated_what_its_containers_ask_for_together() -> None:
+    asked = Resources(requests={"cpu": "100m", "memory": "1Mi"})
+    containers = (Container(name="c", image="i", resources=asked), Container(name="d", image="i", resources=asked))
+    state, _ = led(a_pod(*containers), *UP)
+    status = status_of(state, SHOWN, {}, NOW)
+    assert status["allocatedResources"] == {"cpu": "200m", "memory": "2Mi"} and "resources" not in status
 
 
 def test_a_resource_whose_policy_says_so_is_changed_by_a_restart_without_back_off() -> None:
