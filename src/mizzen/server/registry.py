@@ -238,7 +238,7 @@ class Registry:
         if errors:
             name = obj["metadata"].get("name") or obj["metadata"].get("generateName") or ""
             raise Errors.invalid(kind.group, kind.kind, name, errors)
-        if kind.warn is not None:
+        if kind.warn is not None and not write.subresource:
             write.warnings += kind.warn(obj, old)
 
     async def delete(self, write: Write, options: DeleteOptions) -> Written:

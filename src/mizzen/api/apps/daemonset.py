@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, NONE, age, name
 from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.podspec import warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.podspec.spec import template_errors
 from mizzen.api.rules import workloads
@@ -127,6 +128,7 @@ DAEMON_SET = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warnings.of_workload,
     has_status=True,
     validate_status=validate_status,
     has_generation=True,

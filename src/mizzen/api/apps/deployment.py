@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Scale, Table
+from mizzen.api.podspec import warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.rules import workloads
 from mizzen.api.rules.equality import same
@@ -111,6 +112,7 @@ DEPLOYMENT = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warnings.of_named_workload("Pod names and hostnames"),
     revalidates_metadata=0,
     has_status=True,
     status_leaves=("labels",),

@@ -6,7 +6,7 @@ from mizzen.api import meta
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.core import persistentvolumeclaim
 from mizzen.api.kind import Column, Kind, Scale, Table
-from mizzen.api.podspec import annotations
+from mizzen.api.podspec import annotations, warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.rules import workloads
 from mizzen.api.rules.equality import same
@@ -81,6 +81,18 @@ def validate(stateful_set: Object, old: Object | None) -> Iterator[FieldError]:
     yield from _template_errors(spec)
     if old is not None:
         yield from _update_errors(spec, old["spec"])
+
+
+def warn(stateful_set: Object, old: Object | None) -> Iterator[str]:
+    yield from warnings.of_workload(stateful_set, old)
+    if warnings.is_same_generation(stateful_set, old):
+        return
+    spec = stateful_set["spec"]
+    for i, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+        yield from warnings.claim_warnings(f"spec.volumeClaimTemplates[{i}].spec", claim.get("spec") or {})
+    if (spec.get("revisionHistoryLimit") or 0) < 0:
+        detail = "a negative value retains all historical revisions; a value >= 0 is recommended"
+        yield f"spec.revisionHistoryLimit: {detail}"
 
 
 def _template_errors(spec: Object) -> Iterator[FieldError]:
@@ -160,6 +172,7 @@ STATEFUL_SET = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warn,
     revalidates_metadata=0,
     has_status=True,
     validate_status=validate_status,

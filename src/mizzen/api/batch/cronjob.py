@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from mizzen.api.batch import schedule
-from mizzen.api.batch.job_validation import job_spec_errors
+from mizzen.api.batch.job_validation import job_spec_errors, size_warnings
 from mizzen.api.columns import AGE, NAME, NONE, age, name, since
 from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.podspec import warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.rules import workloads
 from mizzen.machinery.errors import FieldError, Object, invalid, not_supported, required
@@ -73,6 +74,20 @@ def _schedule_errors(spec: Object, old: Object | None) -> Iterator[FieldError]:
         yield invalid("spec.timeZone", zone, f"unknown time zone {zone}")
 
 
+def warn(cron_job: Object, old: Object | None) -> Iterator[str]:
+    if old is None:
+        yield from warnings.name_warnings(cron_job, "Pod names and hostnames")
+    if warnings.is_same_generation(cron_job, old):
+        return
+    spec = cron_job["spec"]
+    inner = (spec.get("jobTemplate") or {}).get("spec") or {}
+    yield from size_warnings("spec.jobTemplate.spec", inner)
+    yield from warnings.of_template(inner.get("template"), "spec.jobTemplate.spec.template")
+    if "TZ" in (spec.get("schedule") or ""):
+        where = "https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/"
+        yield f"CRON_TZ or TZ used in spec.spec.schedule is not officially supported, see {where} for more details"
+
+
 def _row(cron_job: Object, now: float) -> list[object]:
     spec, status = cron_job["spec"], cron_job.get("status") or {}
     last = status.get("lastScheduleTime")
@@ -101,6 +116,7 @@ CRON_JOB = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warn,
     revalidates_metadata=0,
     has_status=True,
     has_generation=True,

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mizzen.api.batch import job_validation
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.podspec import warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.rules import workloads
 from mizzen.machinery import labels, names, times
@@ -61,6 +62,14 @@ def prepare(job: Object, old: Object | None) -> None:
     selector["matchLabels"] = {job_validation.UID_LABEL: uid, **(selector.get("matchLabels") or {})}
     if names.is_label_value(owner):  # else the template is refused, and its labels once are enough
         _default_labels(job, spec["template"])
+
+
+def warn(job: Object, old: Object | None) -> Iterator[str]:
+    if old is None:
+        yield from warnings.name_warnings(job, "Pod names and hostnames")
+    if not warnings.is_same_generation(job, old):
+        yield from job_validation.size_warnings("spec", job["spec"])
+    yield from warnings.of_workload(job, old)
 
 
 def validate(job: Object, old: Object | None) -> Iterator[FieldError]:
@@ -132,6 +141,7 @@ JOB = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warn,
     has_status=True,
     validate_status=validate_status,
     has_generation=True,

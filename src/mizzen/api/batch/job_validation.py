@@ -84,6 +84,16 @@ def _generated_errors(job: Object) -> Iterator[FieldError]:
         yield invalid("spec.selector", spec["selector"], "`selector` not auto-generated")
 
 
+def size_warnings(path: str, spec: Object) -> Iterator[str]:
+    """A Job of so many pods may forget which of them failed."""
+    is_indexed = spec.get("completionMode") == "Indexed"
+    if is_indexed and (spec.get("completions") or 0) > 100_000 and (spec.get("parallelism") or 0) > 10_000:
+        yield (
+            f"{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4"
+            ", Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        )
+
+
 def job_spec_errors(path: str, spec: Object) -> Iterator[FieldError]:
     """A Job's spec without its selector, as CronJobs have it too."""
     counts = ("parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from posixpath import normpath
 
 from mizzen.api.columns import AGE, NAME, UNSET, age, name
+from mizzen.api.core import storage_warnings
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import access_modes, fields, node_selector, volume_sources
 from mizzen.machinery import quantity
@@ -261,6 +262,7 @@ PERSISTENT_VOLUME = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=storage_warnings.of_volume,
     revalidates_metadata=2,
     compares_metadata=0,
     has_status=True,

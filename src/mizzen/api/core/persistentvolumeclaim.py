@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, UNSET, age, name
+from mizzen.api.core import storage_warnings
 from mizzen.api.core.persistentvolume import STORAGE_CLASS_ANNOTATION, phase_cell, storage_class
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import access_modes, fields, resources
@@ -207,6 +208,7 @@ PERSISTENT_VOLUME_CLAIM = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=storage_warnings.of_claim,
     revalidates_metadata=2,
     has_status=True,
     validate_status=validate_status,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.core import pod_table
 from mizzen.api.kind import Kind, Subresource
-from mizzen.api.podspec import annotations, containers, defaults, qos, status, update, volumes
+from mizzen.api.podspec import annotations, containers, defaults, qos, status, update, volumes, warnings
 from mizzen.api.podspec.spec import spec_errors
 from mizzen.machinery.errors import FieldError, Object, forbidden
 
@@ -117,25 +117,6 @@ def validate_status(pod: Object, old: Object | None) -> Iterator[FieldError]:
     return status.status_errors(pod, old)
 
 
-def warn(pod: Object, _old: Object | None) -> Iterator[str]:
-    """What is allowed and yet hardly meant."""
-    spec = pod["spec"]
-    if (seconds := spec.get("terminationGracePeriodSeconds")) is not None and seconds < 0:
-        yield "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
-    for i, volume in enumerate(spec.get("volumes") or ()):
-        if volume.get("gitRepo"):
-            yield f"spec.volumes[{i}].gitRepo: deprecated in v1.11"
-    for i, secret in enumerate(spec.get("imagePullSecrets") or ()):
-        if not secret.get("name"):
-            yield f'spec.imagePullSecrets[{i}].name: invalid empty name ""'
-    for field in ("initContainers", "containers"):
-        for i, container in enumerate(spec.get(field) or ()):
-            for name, amount in ((container.get("resources") or {}).get("limits") or {}).items():
-                if name in {"memory", "ephemeral-storage"} and amount.endswith("m"):
-                    at = f"spec.{field}[{i}].resources.limits[{name}]"
-                    yield f'{at}: fractional byte value "{amount}" is invalid, must be an integer'
-
-
 def graceful_seconds(pod: Object, asked: int | None) -> int:
     """How long a deleted pod has to end: nothing where nothing runs, else what was asked for or what it says itself."""
     spec, of_pod = pod["spec"], pod.get("status") or {}
@@ -178,7 +159,7 @@ POD = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
-    warn=warn,
+    warn=warnings.of_pod,
     has_status=True,
     status_leaves=("ownerReferences",),
     prepare_status=prepare_status,

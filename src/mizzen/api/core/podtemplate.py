@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import NAME, NONE, name
 from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.podspec import warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.podspec.spec import template_errors
 from mizzen.api.rules import workloads
@@ -16,6 +17,11 @@ def default(template: Object) -> None:
 
 def validate(template: Object, _old: Object | None) -> Iterator[FieldError]:
     return template_errors("template", template["template"])
+
+
+def warn(template: Object, old: Object | None) -> Iterator[str]:
+    if not warnings.is_same_generation(template, old):
+        yield from warnings.of_template(template.get("template"), "template")
 
 
 def _row(template: Object, _now: float) -> list[object]:
@@ -34,6 +40,7 @@ POD_TEMPLATE = Kind(
     singular="podtemplate",
     default=default,
     validate=validate,
+    warn=warn,
     revalidates_metadata=0,
     has_generation=True,
     returns_deleted=True,

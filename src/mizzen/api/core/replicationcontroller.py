@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import age, name
 from mizzen.api.kind import Kind, Scale, Table
+from mizzen.api.podspec import warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.podspec.spec import template_errors
 from mizzen.api.rules import workloads
@@ -84,6 +85,7 @@ REPLICATION_CONTROLLER = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warnings.of_named_workload("Pod names and hostnames"),
     has_status=True,
     validate_status=validate_status,
     has_generation=True,

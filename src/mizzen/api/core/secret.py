@@ -41,6 +41,17 @@ def validate(secret: Object, old: Object | None) -> Iterator[FieldError]:
     yield from _type_errors(secret, data)
 
 
+def warn(secret: Object, _old: Object | None) -> Iterator[str]:
+    """A certificate or key that is none is stored all the same."""
+    if secret.get("type") != "kubernetes.io/tls":
+        return
+    data = secret.get("data") or {}
+    for key, what in (("tls.crt", "certificate"), ("tls.key", "key")):
+        if b"-----BEGIN " not in b64decode(data.get(key) or ""):
+            yield f"tls: failed to find any PEM data in {what} input"
+            return
+
+
 def _type_errors(secret: Object, data: dict[str, str]) -> Iterator[FieldError]:
     match secret.get("type"):
         case "kubernetes.io/service-account-token":
@@ -88,6 +99,7 @@ SECRET = Kind(
     singular="secret",
     default=default,
     validate=validate,
+    warn=warn,
     table=TABLE,
     selectable={"type": lambda secret: secret.get("type") or ""},
 )

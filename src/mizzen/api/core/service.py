@@ -1,7 +1,7 @@
 """Service (core/v1): a permanent address in front of pods; what its spec means, defaults and columns."""
 
 from mizzen.api.columns import AGE, NAME, NONE, UNKNOWN, age, name
-from mizzen.api.core import service_update, service_validation
+from mizzen.api.core import service_update, service_validation, service_warnings
 from mizzen.api.kind import Column, Kind, Subresource, Table
 from mizzen.machinery import names
 from mizzen.machinery.errors import Object
@@ -112,6 +112,7 @@ SERVICE = Kind(
     default=default,
     prepare=service_update.prepare,
     validate=service_validation.validate,
+    warn=service_warnings.warn,
     has_status=True,
     validate_status=service_validation.validate_status,
     table=TABLE,

@@ -50,6 +50,12 @@ def validate(ingress: Object, old: Object | None) -> Iterator[FieldError]:
         yield from fields.subdomain("spec.ingressClassName", class_)
 
 
+def warn(ingress: Object, old: Object | None) -> Iterator[str]:
+    annotations = ingress["metadata"].get("annotations") or {}
+    if old is None and CLASS_ANNOTATION in annotations and ingress["spec"].get("ingressClassName") is None:
+        yield f"annotation \"{CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"
+
+
 def _host_errors(path: str, host: str) -> Iterator[FieldError]:
     """A name whose first label may be a star."""
     return fields.matches(path, host, names.wildcard_subdomain if "*" in host else names.dns1123_subdomain)
@@ -162,6 +168,7 @@ INGRESS = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warn,
     has_status=True,
     validate_status=validate_status,
     has_generation=True,

@@ -44,6 +44,17 @@ def validate(policy: Object, old: Object | None) -> Iterator[FieldError]:
             yield not_supported(f"spec.policyTypes[{i}]", type_, POLICY_TYPES)
 
 
+def warn(policy: Object, _old: Object | None) -> Iterator[str]:
+    for direction, peers in (("ingress", "from"), ("egress", "to")):
+        for i, rule in enumerate(policy["spec"].get(direction) or ()):
+            for j, peer in enumerate(rule.get(peers) or ()):
+                if block := peer.get("ipBlock"):
+                    path = f"spec.{direction}[{i}].{peers}[{j}].ipBlock"
+                    yield from addresses.block_warnings(f"{path}.cidr", block.get("cidr") or "")
+                    for k, exception in enumerate(block.get("except") or ()):
+                        yield from addresses.block_warnings(f"{path}.except[{k}]", exception)
+
+
 def _port_errors(path: str, entry: Object) -> Iterator[FieldError]:
     protocol, port, end = entry.get("protocol"), entry.get("port"), entry.get("endPort")
     if protocol is not None and protocol not in PROTOCOLS:
@@ -103,6 +114,7 @@ NETWORK_POLICY = Kind(
     short_names=("netpol",),
     default=default,
     validate=validate,
+    warn=warn,
     revalidates_metadata=0,
     has_generation=True,
     table=Table(

@@ -6,6 +6,7 @@ from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.podspec.scheduling import toleration_errors
 from mizzen.api.rules import fields, resources
+from mizzen.api.rules.node_labels import DEPRECATED
 from mizzen.machinery import labels, names
 from mizzen.machinery.errors import FieldError, Object, invalid
 
@@ -24,6 +25,12 @@ def validate(runtime: Object, old: Object | None) -> Iterator[FieldError]:
         yield invalid("handler", handler, fields.IMMUTABLE)
 
 
+def warn(runtime: Object, _old: Object | None) -> Iterator[str]:
+    for key in (runtime.get("scheduling") or {}).get("nodeSelector") or ():
+        if key in DEPRECATED:
+            yield f"scheduling.nodeSelector: {DEPRECATED[key]}"
+
+
 def _row(runtime: Object, now: float) -> list[object]:
     return [name(runtime), runtime.get("handler") or "", age(runtime, now)]
 
@@ -36,6 +43,7 @@ RUNTIME_CLASS = Kind(
     namespaced=False,
     singular="runtimeclass",
     validate=validate,
+    warn=warn,
     unconditional_update=False,
     table=Table(columns=(NAME, Column("Handler"), AGE), row=_row),
 )

@@ -54,6 +54,25 @@ def block(path: str, value: str, detail: str = _BLOCK) -> Iterator[FieldError]:
         yield invalid(path, value, detail)
 
 
+def warnings(path: str, value: str) -> Iterator[str]:
+    """What is told of an address that is not written as it should be."""
+    if ":" in value and (parsed := parse(value)) is not None and parsed.version == 6 and str(parsed) != value:
+        yield f'{path}: IPv6 address "{value}" should be in RFC 5952 canonical format ("{parsed}")'
+
+
+def block_warnings(path: str, value: str) -> Iterator[str]:
+    """What is told of a block that is not written as it should be, or could be meant as an address."""
+    parsed = parse_block(value)
+    base = parse(value.partition("/")[0])
+    if parsed is None or base is None:
+        return
+    if base != parsed.network_address:
+        one = f"{base}/{base.max_prefixlen}"
+        yield f'{path}: CIDR value "{value}" is ambiguous in this context (should be "{parsed}" or "{one}"?)'
+    elif parsed.version == 6 and str(parsed) != value:
+        yield f'{path}: IPv6 CIDR value "{value}" should be in RFC 5952 canonical format ("{parsed}")'
+
+
 def canonical(path: str, value: str) -> Iterator[FieldError]:
     """An address in the one form that the newer kinds accept (no leading zeros, lower case, shortest)."""
     parsed = parse(value)

@@ -102,6 +102,15 @@ def quantity_errors(path: str, name: str, amount: str) -> Iterator[FieldError]:
         yield invalid(path, amount, _NOT_WHOLE)
 
 
+def fraction_warnings(
+    path: str, amounts: Mapping[str, str] | None, of: Collection[str] = ("memory", "ephemeral-storage")
+) -> Iterator[str]:
+    """Amounts of bytes that are no whole number of them."""
+    for name in of if amounts else ():
+        if amounts and name in amounts and not quantity.parse(amounts[name]).is_whole:
+            yield f'{path}[{name}]: fractional byte value "{amounts[name]}" is invalid, must be an integer'
+
+
 def overhead_errors(path: str, overhead: Mapping[str, str]) -> Iterator[FieldError]:
     """What a runtime adds to a pod; the errors stand where those of limits would."""
     return requirement_errors(path, {"limits": overhead})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import fields, parameters
+from mizzen.api.rules.node_labels import DEPRECATED
 from mizzen.machinery.errors import FieldError, Object, duplicate, forbidden, not_supported, required
 
 DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
@@ -69,6 +70,14 @@ def _topology_errors(terms: list[Object]) -> Iterator[FieldError]:
             keys.add(key)
 
 
+def warn(class_: Object, _old: Object | None) -> Iterator[str]:
+    for i, term in enumerate(class_.get("allowedTopologies") or ()):
+        for j, expression in enumerate(term.get("matchLabelExpressions") or ()):
+            key = expression.get("key") or ""
+            if key in DEPRECATED:
+                yield f"allowedTopologies[{i}].matchLabelExpressions[{j}].key: {key} is {DEPRECATED[key]}"
+
+
 def is_default(class_: Object) -> bool:
     """Whether claims without a class get this one."""
     annotations = class_["metadata"].get("annotations") or {}
@@ -96,6 +105,7 @@ STORAGE_CLASS = Kind(
     short_names=("sc",),
     default=default,
     validate=validate,
+    warn=warn,
     returns_deleted=True,
     table=Table(
         columns=(
