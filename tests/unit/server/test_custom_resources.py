@@ -49,6 +49,44 @@ async def test_a_definition_is_served_at_once_and_established(api: Caller) -> No
     assert resources["resources"][0]["shortNames"] == ["kt"]
 
 
+async def test_a_name_that_is_taken_is_refused_until_it_is_free(api: Caller) -> None:
+    other = definition()
+    other["metadata"]["name"] = "birds.ex.test"
+    other["spec"]["names"] = {"plural": "birds", "kind": "Kite", "listKind": "BirdList", "shortNames": ["kt", "kites"]}
+    for content in (definition(), other):
+        assert (await api.call("POST", DEFINITIONS, content))[0] == 201
+    await settle()
+    _, refused = await api.call("GET", f"{DEFINITIONS}/birds.ex.test")
+    told = {one["type"]: (one["status"], one["reason"], one["message"]) for one in refused["status"]["conditions"]}
+    assert told == {
+        "NamesAccepted": ("False", "KindConflict", '"Kite" is already in use'),
+        "Established": ("False", "NotAccepted", "not all names are accepted"),
+    }
+    assert refused["status"]["acceptedNames"] == {"plural": "birds", "kind": "", "listKind": "BirdList"}
+    assert (await api.call("GET", "/apis/ex.test/v1/namespaces/default/birds"))[0] == 404
+    await api.call("DELETE", f"{DEFINITIONS}/kites.ex.test")
+    await settle()
+    _, free = await api.call("GET", f"{DEFINITIONS}/birds.ex.test")
+    assert free["status"]["acceptedNames"] == free["spec"]["names"]
+    assert (await api.call("GET", "/apis/ex.test/v1/namespaces/default/birds"))[0] == 200
+
+
+async def test_definitions_in_groups_of_kubernetes_tell_whether_they_are_approved(api: Caller) -> None:
+    key = "api-approved.kubernetes.io"
+    for group, annotation, status, reason in (
+        ("a.k8s.io", "https://example.test/1", "True", "ApprovedAnnotation"),
+        ("b.k8s.io", "unapproved, an experiment", "False", "UnapprovedAnnotation"),
+    ):
+        content = definition()
+        content["metadata"] = {"name": f"kites.{group}", "annotations": {key: annotation}}
+        content["spec"]["group"] = group
+        assert (await api.call("POST", DEFINITIONS, content))[0] == 201
+        await settle()
+        _, made = await api.call("GET", f"{DEFINITIONS}/kites.{group}")
+        told = {one["type"]: (one["status"], one["reason"]) for one in made["status"]["conditions"]}
+        assert told["KubernetesAPIApprovalPolicyConformant"] == (status, reason)
+
+
 async def test_defaults_and_validation_follow_the_schema(api: Caller) -> None:
     await api.call("POST", DEFINITIONS, definition())
     _, kite = await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {}})

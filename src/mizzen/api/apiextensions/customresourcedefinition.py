@@ -70,10 +70,15 @@ def _name_errors(definition: Object) -> Iterator[FieldError]:
         yield invalid("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
 
 
+def is_protected(group: str) -> bool:
+    """Whether a group belongs to the Kubernetes community."""
+    return any(group == own or group.endswith(f".{own}") for own in _PROTECTED)
+
+
 def _approval_errors(definition: Object, old: Object | None) -> Iterator[FieldError]:
     """Groups of the Kubernetes community carry a link to their approval."""
     group = definition["spec"].get("group") or ""
-    if not any(group == own or group.endswith(f".{own}") for own in _PROTECTED):
+    if not is_protected(group):
         return
     path = f"metadata.annotations[{APPROVAL}]"
     approval = (definition["metadata"].get("annotations") or {}).get(APPROVAL)

@@ -4,7 +4,7 @@ A definition is served as soon as memory knows it; its status is written a momen
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from mizzen.api.apiextensions.customresourcedefinition import CUSTOM_RESOURCE_DEFINITION
@@ -14,6 +14,7 @@ from mizzen.base.clock import Clock
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server.admission.webhooks.call import Caller
+from mizzen.server.crd import names
 from mizzen.server.crd.conversion import WebhookConverter
 from mizzen.server.crd.kinds import Stored, served_versions, stored_kind, stored_version
 from mizzen.server.deletion import DEFINITION_CLEANUP as CLEANUP
@@ -46,7 +47,8 @@ class Definitions:
         self._caller = caller
         self._served: dict[str, tuple[Served, ...]] = {}
         self._stored: dict[str, Stored] = {}
-        self._names: dict[tuple[str, str], str] = {}
+        self._names: names.Owners = {}
+        self._refused: set[str] = set()
         self._pending: dict[str, None] = {}
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -66,29 +68,30 @@ class Definitions:
             await asyncio.wait(tasks)
 
     def _changed(self, key: str, _old: Object | None, new: Object | None) -> None:
+        self._refused.discard(key)
         if new is None:
             self._withdraw(key)
             self._release(key)
+            self._look_again()
             return
-        problems = list(self._conflicts(key, new))
-        if not problems:
+        if names.conflicts(key, new, self._names):
+            self._refused.add(key)
+        else:
             self._accept(key, new)
             self._publish(key, new)
         self._pending[key] = None
         self._woken.set()
 
-    def _conflicts(self, key: str, definition: Object) -> Iterator[tuple[str, str]]:
-        """Names that another definition of the group has already: (reason, message)."""
-        for field, name in _names(definition):
-            owner = self._names.get((definition["spec"]["group"], f"{field} {name}"))
-            if owner is not None and owner != key:
-                reason = f"{field[0].upper()}{field[1:]}Conflict"
-                yield reason, f'"{name}" is already in use'
+    def _look_again(self) -> None:
+        """Names have become free: those who asked for them in vain may have them now."""
+        for key in sorted(self._refused):
+            if (definition := self._reader.get(CUSTOM_RESOURCE_DEFINITION, "", key)) is not None:
+                self._changed(key, definition, definition)
 
     def _accept(self, key: str, definition: Object) -> None:
         self._release(key)
-        for field, name in _names(definition):
-            self._names[definition["spec"]["group"], f"{field} {name}"] = key
+        for claim in names.claims(definition):
+            self._names[claim] = key
 
     def _release(self, key: str) -> None:
         self._names = {name: owner for name, owner in self._names.items() if owner != key}
@@ -152,9 +155,16 @@ class Definitions:
             if CLEANUP in (definition["metadata"].get("finalizers") or ()):
                 await self._clean_up(name, definition)
             return
-        problem = next(self._conflicts(name, definition), None)
+        taken = names.conflicts(name, definition, self._names)
+        approval = names.approval(definition)
         now = times.format(self._clock.now())
-        await self._write_status(name, lambda status, spec: _settled(status, spec, problem, now))
+
+        def settled(status: Object, spec: Object) -> None:
+            _settled(status, spec, taken, now)
+            if approval is not None:
+                _set_condition(status, names.CONFORMANT, *approval, now)
+
+        await self._write_status(name, settled)
         if CLEANUP not in (definition["metadata"].get("finalizers") or ()):
             await self._writer.modify(CUSTOM_RESOURCE_DEFINITION, "", name, _guard)
 
@@ -191,15 +201,6 @@ class Definitions:
                 raise
 
 
-def _names(definition: Object) -> Iterator[tuple[str, str]]:
-    """Names that are unique within a group; plural, singular and short names share one space."""
-    names = definition["spec"]["names"]
-    for name in {names["plural"], names.get("singular") or "", *(names.get("shortNames") or ())} - {""}:
-        yield "names", name
-    for name in {names["kind"], names.get("listKind") or ""} - {""}:
-        yield "kinds", name
-
-
 def _shapes(served: tuple[Served, ...]) -> list[tuple[object, ...]]:
     """What besides the schema makes a served version another one."""
     return [
@@ -222,13 +223,14 @@ def _shapes(served: tuple[Served, ...]) -> list[tuple[object, ...]]:
     ]
 
 
-def _settled(status: Object, spec: Object, problem: tuple[str, str] | None, now: str) -> None:
-    """Conditions and accepted names of a definition."""
+def _settled(status: Object, spec: Object, taken: dict[str, list[str]], now: str) -> None:
+    """Conditions and accepted names of a definition, some of whose names may be taken."""
+    status["acceptedNames"] = names.accepted(spec["names"], status.get("acceptedNames") or {}, taken)
+    problem = names.refusal(taken)
     if problem is None:
         _set_condition(status, "NamesAccepted", "True", ("NoConflicts", "no conflicts found"), now)
         text = "the initial names have been accepted"
         _set_condition(status, "Established", "True", ("InitialNamesAccepted", text), now)
-        status["acceptedNames"] = dict(spec["names"])
     else:
         _set_condition(status, "NamesAccepted", "False", problem, now)
         if not any(one.get("type") == "Established" for one in status.get("conditions") or ()):
