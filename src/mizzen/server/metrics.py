@@ -34,13 +34,13 @@ class Metrics:
     """Counts requests by verb, group, version, resource, subresource and scope."""
 
     def __init__(self) -> None:
-        self._totals: dict[tuple[_Labels, int], int] = {}
+        self._totals: dict[tuple[_Labels, str, int], int] = {}
         self._seconds: dict[_Labels, Histogram] = {}
         self._waiting = {"readOnly": 0, "mutating": 0}
         self.others: list[Callable[[], Iterable[str]]] = []
         """Lines that others add."""
 
-    def observe(self, _method: str, info: RequestInfo, status: int, seconds: float) -> None:
+    def observe(self, dry_run: str, info: RequestInfo, status: int, seconds: float) -> None:
         """Count one request."""
         labels = (info.verb, info.group, info.version, info.resource, info.subresource, _scope(info))
         histogram = self._seconds.get(labels)
@@ -49,7 +49,7 @@ class Metrics:
                 return
             histogram = self._seconds[labels] = Histogram(_BOUNDS)
         histogram.observe(seconds)
-        key = (labels, status)
+        key = (labels, "All" if dry_run == "All" else "", status)
         self._totals[key] = self._totals.get(key, 0) + 1
 
     def begin(self, info: RequestInfo) -> None:
@@ -72,8 +72,8 @@ class Metrics:
     def _requests(self) -> Iterator[str]:
         name, about = "apiserver_request_total", "Requests by what they asked for and how they were answered"
         yield from metrics.head(name, "counter", about)
-        for (labels, status), count in self._totals.items():
-            yield f'{name}{{{_shown(labels)},code="{status}"}} {count}'
+        for (labels, dry_run, status), count in self._totals.items():
+            yield f'{name}{{{_shown(labels)},dry_run="{dry_run}",code="{status}"}} {count}'
         waiting = ((metrics.labels({"request_kind": kind}), count) for kind, count in self._waiting.items())
         yield from metrics.family(
             "apiserver_current_inflight_requests", "gauge", "Requests that wait for their answer", waiting

@@ -4,8 +4,10 @@
 """
 
 import asyncio
+import itertools
 import time
 import traceback
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -15,6 +17,7 @@ from mizzen.machinery.errors import ApiError, Errors
 from mizzen.machinery.identity import MASTERS, Identity
 from mizzen.server import codec, media, requestinfo
 from mizzen.server import trail as trails
+from mizzen.server.audit import AUDIT_ID
 from mizzen.server.authz.chain import refused
 from mizzen.server.call import Call
 from mizzen.server.config import Config, Fairness
@@ -28,6 +31,8 @@ from mizzen.wire.message import Request, Response
 _log = log.get("server")
 _LASTING_VERBS: Final = frozenset({"watch", "proxy"})
 _LASTING: Final = frozenset({"exec", "attach", "portforward", "log", "proxy"})
+LONGEST_SECONDS: Final = 60.0
+"""What every request that does not last is given."""
 _PAGE_NOT_FOUND: Final = b"404 page not found\n"
 
 Answer = Response | Awaitable[Response]
@@ -37,8 +42,8 @@ Work = Callable[[Call], Answer]
 class Observer(Protocol):
     """Counts requests."""
 
-    def observe(self, method: str, info: RequestInfo, status: int, seconds: float) -> None:
-        """One was answered: method, what was asked, status, seconds."""
+    def observe(self, dry_run: str, info: RequestInfo, status: int, seconds: float) -> None:
+        """One was answered: whether it was a dry run, what was asked, status, seconds."""
 
     def begin(self, info: RequestInfo) -> None:
         """One waits for its answer."""
@@ -63,6 +68,9 @@ class Pipeline:
         self._observer = observer
         self._fairness = config.fairness
         self._auditor = config.auditor
+        self._start = str(uuid.uuid4())[:24]
+        """The beginning of the audit ids of this server; what follows is a request's number."""
+        self._requests = itertools.count()
         self._remotes = config.remotes.versions if config.remotes is not None else {}
 
     def dispatch(self, request: Request) -> Answer:
@@ -75,7 +83,7 @@ class Pipeline:
             user = self._identification.identify(request)
             if trail is not None and self._auditor is not None:
                 self._auditor.received(trail, request, info, user)
-            seconds = deadline(request, info) if request.query else None
+            seconds = deadline(request, info)
             answer = self._seated(request, info, user)
         except Exception as error:
             return self._finished(request, info, user, self._failed(request, error), started, trail)
@@ -188,28 +196,33 @@ class Pipeline:
         seconds = time.perf_counter() - started
         if self._fairness is not None and user is not None:
             response.headers.update(self._fairness.marks(info, user))
-        self._observer.observe(request.method, info, response.status, seconds)
+        dry_run = request.parameter("dryRun") if request.query else ""
+        self._observer.observe(dry_run, info, response.status, seconds)
         if log.is_shown("debug"):
             _log_access(request, user, response, seconds)
         if trail is not None and self._auditor is not None:
             self._auditor.answered(trail, request, info, user, response)
+        else:
+            response.headers[AUDIT_ID] = request.headers.get(AUDIT_ID) or f"{self._start}{next(self._requests):012x}"
         return response
 
 
 def deadline(request: Request, info: RequestInfo) -> float | None:
-    """The seconds that a client gives to a request that does not last; None: as long as it takes.
+    """The seconds in which a request that does not last is answered; None: it takes as long as it takes.
 
-    Raises ApiError 400.
+    A client may ask for less than the server gives, and not for more. Raises ApiError 400.
     """
-    text = request.parameter("timeout")
-    if not text or info.verb in _LASTING_VERBS or info.subresource in _LASTING:
+    if info.verb in _LASTING_VERBS or info.subresource in _LASTING:
         return None
+    text = request.parameter("timeout") if request.query else ""
+    if not text:
+        return LONGEST_SECONDS
     try:
         seconds = times.parse_duration(text)
     except ValueError:
         why = f'invalid timeout specified in the request URL - time: invalid duration "{text}"'
         raise Errors.bad_request(why) from None
-    return seconds if seconds > 0 else None
+    return min(seconds, LONGEST_SECONDS) if seconds > 0 else LONGEST_SECONDS
 
 
 async def _within(seconds: float, answer: Awaitable[Response]) -> Response:
@@ -218,7 +231,7 @@ async def _within(seconds: float, answer: Awaitable[Response]) -> Response:
         async with asyncio.timeout(seconds):
             return await answer
     except TimeoutError:
-        why = "request did not complete within the requested timeout - context deadline exceeded"
+        why = "request did not complete within requested timeout - context deadline exceeded"
         raise ApiError(504, "Timeout", f"Timeout: {why}") from None
 
 

@@ -2,14 +2,18 @@
 
 import asyncio
 import gzip
+from uuid import UUID
 
 import orjson
 from tests.unit.server.conftest import Caller
 
 from mizzen.base.clock import VirtualClock
+from mizzen.server import requestinfo
+from mizzen.server.pipeline import deadline
 from mizzen.server.routes import version_priority
 from mizzen.server.server import Server
 from mizzen.store.memory import MemoryStore
+from mizzen.wire.message import Request
 
 
 async def test_unknown_paths_and_resources_answer_as_kubernetes_does(api: Caller) -> None:
@@ -98,11 +102,35 @@ async def test_every_reference_of_every_openapi_document_leads_somewhere(api: Ca
             assert name in document["components"]["schemas"], (path, name)
 
 
+async def test_metrics_tell_dry_runs_apart(api: Caller) -> None:
+    await api.call("POST", "/api/v1/namespaces?dryRun=All", {"metadata": {"name": "n"}})
+    _, text = await api.call("GET", "/metrics")
+    labels = 'verb="POST",group="",version="v1",resource="namespaces",subresource="",scope="cluster"'
+    assert f'apiserver_request_total{{{labels},component="apiserver",dry_run="All",code="201"}} 1' in text
+
+
+async def test_every_answer_has_an_id_of_its_own_or_the_one_it_was_asked_with(api: Caller) -> None:
+    ids = [(await api.raw("GET", path)).headers["audit-id"] for path in ("/api/v1/pods", "/version", "/api/v1/no")]
+    assert len(set(map(UUID, ids))) == 3
+    assert (await api.raw("GET", "/version", audit_id="mine")).headers["audit-id"] == "mine"
+
+
+def test_a_request_that_does_not_last_is_given_a_minute_at_most() -> None:
+    def seconds(path: str, *query: tuple[str, str]) -> float | None:
+        request = Request("GET", path, query)
+        return deadline(request, requestinfo.parse(request))
+
+    pods = "/api/v1/namespaces/n/pods"
+    assert seconds(pods) == seconds(pods, ("timeout", "0s")) == seconds(pods, ("timeout", "5m")) == 60
+    assert seconds(pods, ("timeout", "5s")) == 5
+    assert seconds(pods, ("watch", "1")) is seconds(f"{pods}/p/log") is seconds(f"{pods}/p/exec") is None
+
+
 async def test_metrics_count_requests(api: Caller) -> None:
     await api.call("GET", "/api/v1/pods")
     _, text = await api.call("GET", "/metrics")
     labels = 'verb="LIST",group="",version="v1",resource="pods",subresource="",scope="cluster",component="apiserver"'
-    assert f'apiserver_request_total{{{labels},code="200"}} 1' in text
+    assert f'apiserver_request_total{{{labels},dry_run="",code="200"}} 1' in text
     for name in ("apiserver_request_duration_seconds", "apiserver_request_sli_duration_seconds"):
         assert f'{name}_bucket{{{labels},le="+Inf"}} 1' in text
     assert 'apiserver_current_inflight_requests{request_kind="mutating"} 0' in text
