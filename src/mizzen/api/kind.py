@@ -45,6 +45,8 @@ class Table:
     columns: tuple[Column, ...]
     row: Row
     conditions: Callable[[Object], Sequence[Object]] | None = None
+    order: Callable[[Object], Any] | None = None
+    """What the rows of a list are sorted by, where that is not the name."""
 
 
 @dataclass(frozen=True, slots=True)

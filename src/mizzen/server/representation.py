@@ -95,6 +95,9 @@ class Tabular(Lines):
     def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes | Sequence[bytes]:
         if not tails:
             return orjson.dumps(tables.render(self._shape, [], meta.as_object(), self._second))
+        order = self._shape.table.order if self._shape.table is not None else None
+        if order is not None:
+            tails = sorted(tails, key=lambda tail: order(self._decode(tail)))
         head = orjson.dumps(tables.head(self._shape, meta.as_object()))
         return head[:-1] + b',"rows":[', self.encoding.joined(b",", tails), b"]}"
 

@@ -172,6 +172,15 @@ async def test_a_list_as_a_table_has_columns_rows_and_metadata(api: Caller) -> N
     assert bare["rows"][0]["object"] is None
 
 
+async def test_flow_schemas_are_shown_in_the_order_in_which_they_match(api: Caller) -> None:
+    schemas = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas"
+    for name, precedence in (("a", 9), ("b", 8), ("c", 8)):
+        spec = {"matchingPrecedence": precedence, "priorityLevelConfiguration": {"name": "p"}}
+        assert (await api.call("POST", schemas, {"metadata": {"name": name}, "spec": spec}))[0] == 201
+    _, table = await api.call("GET", schemas, accept=TABLE)
+    assert [row["cells"][0] for row in table["rows"] if row["cells"][0] in "abc"] == ["b", "c", "a"]
+
+
 async def test_an_empty_metadata_list_has_null_items(api: Caller) -> None:
     _, listed = await api.call("GET", MAPS, accept=PARTIAL)
     assert (listed["kind"], listed["items"]) == ("PartialObjectMetadataList", None)

@@ -174,11 +174,12 @@ FLOW_SCHEMA = Kind(
         columns=(
             NAME,
             Column("PriorityLevel"),
-            Column("MatchingPrecedence", type="integer"),
+            Column("MatchingPrecedence"),
             Column("DistinguisherMethod"),
             AGE,
             Column("MissingPL"),
         ),
         row=_row,
+        order=lambda schema: (schema["spec"].get("matchingPrecedence") or 0, name(schema)),
     ),
 )

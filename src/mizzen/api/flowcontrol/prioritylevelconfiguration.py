@@ -118,12 +118,12 @@ def _queuing_errors(path: str, queuing: Object) -> Iterator[FieldError]:
 
 def _row(level: Object, now: float) -> list[object]:
     spec = level["spec"]
-    settings = spec.get("limited") or spec.get("exempt") or {}
-    queuing = ((spec.get("limited") or {}).get("limitResponse") or {}).get("queuing") or {}
+    limited = spec.get("limited") or {}
+    queuing = (limited.get("limitResponse") or {}).get("queuing") or {}
     return [
         name(level),
         spec.get("type", ""),
-        settings.get("nominalConcurrencyShares", NONE),
+        limited.get("nominalConcurrencyShares", NONE),
         *(queuing.get(field, NONE) for field in QUEUING),
         age(level, now),
     ]
@@ -147,10 +147,10 @@ PRIORITY_LEVEL_CONFIGURATION = Kind(
         columns=(
             NAME,
             Column("Type"),
-            Column("NominalConcurrencyShares", type="integer"),
-            Column("Queues", type="integer"),
-            Column("HandSize", type="integer"),
-            Column("QueueLengthLimit", type="integer"),
+            Column("NominalConcurrencyShares"),
+            Column("Queues"),
+            Column("HandSize"),
+            Column("QueueLengthLimit"),
             AGE,
         ),
         row=_row,

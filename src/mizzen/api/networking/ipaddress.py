@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mizzen.api.columns import AGE, NAME, NONE, age, name
+from mizzen.api.columns import NAME, NONE, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import addresses, fields
 from mizzen.machinery import names
@@ -53,7 +53,7 @@ IP_ADDRESS = Kind(
     check_name=check_name,
     validate=validate,
     table=Table(
-        columns=(NAME, Column("ParentRef"), AGE),
-        row=lambda address, now: [name(address), _parent(address), age(address, now)],
+        columns=(NAME, Column("ParentRef")),
+        row=lambda address, _now: [name(address), _parent(address)],
     ),
 )

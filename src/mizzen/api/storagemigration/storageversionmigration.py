@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mizzen.api.columns import AGE, NAME, age, name
+from mizzen.api.columns import NAME, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.rules import fields
 from mizzen.machinery.errors import FieldError, Object, required
@@ -46,7 +46,7 @@ STORAGE_VERSION_MIGRATION = Kind(
     validate=validate,
     has_status=True,
     table=Table(
-        columns=(NAME, Column("Resource"), AGE),
-        row=lambda migration, now: [name(migration), _resource(migration), age(migration, now)],
+        columns=(NAME, Column("Resource")),
+        row=lambda migration, _now: [name(migration), _resource(migration)],
     ),
 )

@@ -93,6 +93,8 @@ def test_columns_of_flow_control() -> None:
         8,
         50,
     ]
+    exempt = cells(LEVEL, {"spec": {"type": "Exempt"}})
+    assert (exempt["NominalConcurrencyShares"], exempt["Queues"]) == ("<none>", "<none>")
     missing = {"status": {"conditions": [{"type": "Dangling", "status": "True"}]}}
     assert cells(FLOW_SCHEMA, schema() | missing)["MissingPL"] == "True"
 
