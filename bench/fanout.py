@@ -10,6 +10,7 @@ import multiprocessing
 import time
 from multiprocessing.queues import Queue
 
+import aiofastnet
 import uvloop
 
 import objects
@@ -96,7 +97,9 @@ async def _watch(port: int, count: int, results: "Queue[list[int]]", ready, ende
     loop, tls = asyncio.get_running_loop(), process.unverified()
     transports = []
     for _ in range(count):
-        transport, _protocol = await loop.create_connection(lambda: Watcher(histogram), "127.0.0.1", port, ssl=tls)
+        transport, _protocol = await aiofastnet.create_connection(
+            loop, lambda: Watcher(histogram), "127.0.0.1", port, ssl=tls
+        )
         transports.append(transport)
     await asyncio.sleep(0.5)
     ready.release()

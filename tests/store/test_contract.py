@@ -169,7 +169,7 @@ async def test_a_full_store_refuses_writes_and_still_reads(tmp_path: Path) -> No
     await store.close()
 
 
-@pytest.mark.parametrize("count", [1, 2, 63, 64, 65, 200])
+@pytest.mark.parametrize("count", [1, 2, 24, 25, 63, 64, 65, 200])
 async def test_a_group_of_any_size_is_there_in_order_after_a_restart(tmp_path: Path, count: int) -> None:
     store = SqliteStore(tmp_path / "store.db")
     written = await asyncio.gather(*(store.put(f"k{i:03}", str(i).encode()) for i in range(count)))

@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import ssl
+import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine
@@ -62,6 +63,8 @@ _COLLECT_AFTER: Final = (20_000, 20, 50)
 """The collector's thresholds: requests leave hardly any cycles behind, so that it may come seldom."""
 _NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 """On a full disk the server starts all the same: what is stored can be read, and room be made."""
+SWITCH_SECONDS: Final = 0.0005
+"""How long a busy event loop may keep the interpreter from the thread that commits: every write waits for that."""
 _SETTLED_SECONDS: Final = 1.0
 """How long after it is ready the server takes stock: the first clients come before."""
 ADMIN: Final = "kubernetes-admin"
@@ -88,6 +91,7 @@ class Options:
 def serve(options: Options) -> None:
     """Run the control plane until SIGTERM or SIGINT; should a part of it crash, it starts anew with a clean slate."""
     began = time.monotonic()
+    sys.setswitchinterval(SWITCH_SECONDS)
     if uvloop.run(_serve(options)):
         start_anew(time.monotonic() - began)
 

@@ -5,6 +5,7 @@ import random
 import signal
 import socket
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from mizzen.client.client import Client
 from mizzen.client.informer import follow, synced
 from mizzen.client.resources import DEPLOYMENTS, NODES, PODS
 from mizzen.cluster.config import ClusterConfig
-from mizzen.cluster.control import ControlPlane, Options
+from mizzen.cluster.control import SWITCH_SECONDS, ControlPlane, Options
 from mizzen.cluster.simulation import Settings
 from mizzen.cluster.stages import Stage
 from mizzen.machinery.errors import ApiError, Object
@@ -46,6 +47,7 @@ class Trial:
 
 def run(trial: Trial, report: Callable[[dict[str, Any]], None]) -> None:
     """Run a trial until its report, or with `stay` until SIGINT or SIGTERM."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     uvloop.run(_run(trial, report))
 
 

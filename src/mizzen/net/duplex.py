@@ -18,6 +18,11 @@ class Flow:
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
 
+    @property
+    def blocked(self) -> bool:
+        """Whether `writable` would wait or raise."""
+        return self._waiter is not None or self._ended
+
     def pause(self) -> None:
         if self._waiter is None and not self._ended:
             self._waiter = asyncio.get_running_loop().create_future()

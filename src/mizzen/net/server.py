@@ -306,7 +306,8 @@ class Connection(asyncio.Protocol):
                     return
                 if chunk:
                     self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-                    await self._flow.writable()
+                    if self._flow.blocked:
+                        await self._flow.writable()
             self._transport.write(b"0\r\n\r\n")
             if not keep:
                 self._transport.close()

@@ -12,8 +12,8 @@ from typing import Final
 _SHORTEST_SECONDS: Final = 0.001
 _LONGEST_SECONDS: Final = 0.05
 _SECONDS_PER_LISTENER: Final = 0.00005
-GROUP: Final = 50
-"""Listeners that are woken before anybody else has a turn: a millisecond of work."""
+GROUP: Final = 16
+"""Listeners that are woken before anybody else has a turn: little work, since a write takes several turns."""
 
 
 class Bell:

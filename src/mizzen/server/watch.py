@@ -4,8 +4,9 @@ A watcher is a cursor into the cache's history: it holds no queue, and one that 
 resume by revision. Events without selectors are encoded once for all watchers.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from mizzen.api.kind import Converter
@@ -19,6 +20,8 @@ from mizzen.server.watchcache import Entry, Event, Expired, WatchCache, at_revis
 BOOKMARK_SECONDS: Final = 60.0
 _CHUNK_EVENTS: Final = 500
 """Events in one piece of an answer, so that a long replay leaves room for other clients."""
+_CHUNKS_KEPT: Final = 16
+"""Pieces that are kept until the next event, for watchers who are at the same place."""
 
 
 @dataclass(slots=True)
@@ -45,38 +48,20 @@ class Watch:
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The lines of the answer, several at a time."""
-        seen = self.revision()
-        if self.after is None:
-            position = self.cache.end
-            entries = list(self.cache.current().range(self.namespace))
-            if self.converter is not None:
-                await self.converter.prepare((entry.version, entry.tail) for entry in entries)
-            for chunk in self._initial(entries):
-                yield chunk
-            if self.initial_end:
-                yield self._bookmark(seen, initial_end=True)
-        else:
-            try:
-                position = self.cache.position(self.after)
-            except Expired as expired:
-                yield self._too_old(self.after, expired.oldest)
-                return
-        async for chunk in self._follow(position):
+        position, beginning = await self._begin()
+        for chunk in beginning:
             yield chunk
-
-    async def _follow(self, position: int) -> AsyncIterator[bytes]:
+        if position is None:
+            return
+        alike = self._is_one_of_many()
         deadline = self.deadlines.start(self.timeout, BOOKMARK_SECONDS if self.bookmarks else 0)
         try:
             while not self.bell.closed:
-                try:
-                    events = self.cache.since(position)[:_CHUNK_EVENTS]
-                except Expired:
-                    return
-                if events:
-                    position += len(events)
-                    if self.converter is not None:
-                        await self.converter.prepare(_stored(events))
-                    chunk = self._encode(events)
+                if position < self.cache.end:
+                    try:
+                        position, chunk = self._shared(position) if alike else await self._own(position)
+                    except Expired:
+                        return
                     if chunk:
                         yield chunk
                     continue
@@ -94,11 +79,49 @@ class Watch:
         finally:
             deadline.cancel()
 
+    async def _begin(self) -> tuple[int | None, Iterable[bytes]]:
+        """Where to follow the events from (None: it ends), and what comes first."""
+        if self.after is not None:
+            try:
+                return self.cache.position(self.after), ()
+            except Expired as expired:
+                return None, (self._too_old(self.after, expired.oldest),)
+        seen, position = self.revision(), self.cache.end
+        entries = list(self.cache.current().range(self.namespace))
+        if self.converter is not None:
+            await self.converter.prepare((entry.version, entry.tail) for entry in entries)
+        ended = (self._bookmark(seen, initial_end=True),) if self.initial_end else ()
+        return position, chain(self._initial(entries), ended)
+
     def _initial(self, entries: Sequence[Entry]) -> Iterator[bytes]:
         event = self.representation.event
         matching = [entry for entry in entries if self.selection.matches(entry)]
         for start in range(0, len(matching), _CHUNK_EVENTS):
             yield b"".join(event("ADDED", entry.tail) for entry in matching[start : start + _CHUNK_EVENTS])
+
+    def _is_one_of_many(self) -> bool:
+        """Whether from here on it gets what everybody gets who watches the same namespace in the same form."""
+        plain = self.selection.everything and self.representation.shares_lines and self.converter is None
+        return plain and (self.after or 0) <= self.revision()
+
+    def _shared(self, position: int) -> tuple[int, bytes]:
+        """Where to go on after the next events, and their lines, put together once for many. Raises Expired."""
+        chunks, following = self.cache.chunks, (position, self.namespace, self.representation.binary)
+        known = chunks.get(following)
+        if known is None:
+            events = self.cache.since(position)[:_CHUNK_EVENTS]
+            known = position + len(events), self._encode(events)
+            if len(chunks) >= _CHUNKS_KEPT:
+                chunks.clear()
+            chunks[following] = known
+        return known
+
+    async def _own(self, position: int) -> tuple[int, bytes]:
+        """The same for this watcher alone. Raises Expired."""
+        events = self.cache.since(position)[:_CHUNK_EVENTS]
+        if self.converter is not None:
+            await self.converter.prepare(_stored(events))
+        return position + len(events), self._encode(events)
 
     def _encode(self, events: Sequence[Event]) -> bytes:
         """The lines of those events that concern this watcher."""

@@ -170,6 +170,8 @@ class WatchCache:
         """History is complete after this revision."""
         self.changed = 0
         """The revision of the latest change."""
+        self.chunks: dict[tuple[int, str, bool], tuple[int, bytes]] = {}
+        """Encoded events that follow a position, up to another, until there are more: for many who watch the same."""
         self._events: list[Event] = []
         self._first = 0
         self._kept_bytes = 0
@@ -230,6 +232,7 @@ class WatchCache:
 
     def _remember(self, event: Event) -> None:
         self.changed = event.revision
+        self.chunks.clear()
         self._events.append(event)
         if event.previous is not None:
             self._kept_bytes += len(event.previous.tail)

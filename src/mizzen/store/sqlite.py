@@ -25,6 +25,10 @@ HISTORY: Final = 1_000
 """How many replaced records stay on disk; older ones are removed with later writes, a few at a time."""
 _ROWS: Final = 64
 """Rows of one INSERT."""
+_ALONE: Final = 24
+"""Batches of so many rows have a statement of just their length."""
+_REMOVED_AT_ONCE: Final = 64
+"""Replaced records past the limit that wait for each other, so that few writes carry a removal."""
 _REMOVE: Final = "DELETE FROM record WHERE revision IN (SELECT value FROM json_each(?))"
 WATCHER_LIMIT: Final = 10_000
 """How many changes wait in memory for a slow watcher; past it, the watcher reads them from the disk."""
@@ -234,11 +238,15 @@ class SqliteStore:
             loop.call_soon_threadsafe(self._committed, batch, removed, failure)
 
     def _replaced_beyond(self, batch: Sequence[_Write]) -> Sequence[tuple[int, int]]:
-        """The oldest replaced records, as many as this batch adds past the limit."""
-        surplus = len(self._replaced) + len(batch) - HISTORY
-        return [self._replaced[i] for i in range(min(surplus, len(self._replaced)))] if surplus > 0 else []
+        """The oldest replaced records, as many as there are past the limit, once it is worth a statement."""
+        surplus = min(len(self._replaced) + len(batch) - HISTORY, len(self._replaced))
+        return [self._replaced[i] for i in range(surplus)] if surplus >= _REMOVED_AT_ONCE else []
 
     def _commit(self, batch: Sequence[_Write], removed: Sequence[tuple[int, int]]) -> None:
+        if not removed and len(batch) <= _ALONE:
+            # One statement is a transaction of its own, and hands the interpreter's lock over once.
+            self._writer.execute(_insert(len(batch)), [value for write in batch for value in _row(write)])
+            return
         with _transaction(self._writer):
             for start, count in _chunks(len(batch)):
                 rows = batch[start : start + count]
@@ -345,7 +353,8 @@ def _chunks(count: int) -> Iterator[tuple[int, int]]:
     """
     start = 0
     while start < count:
-        length = min(_ROWS, 1 << ((count - start).bit_length() - 1))
+        rest = count - start
+        length = rest if rest <= _ALONE else min(_ROWS, 1 << (rest.bit_length() - 1))
         yield start, length
         start += length
 

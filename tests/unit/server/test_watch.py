@@ -1,0 +1,75 @@
+"""Watchers of the same: what they share is what each would have been sent alone."""
+
+import asyncio
+import dataclasses
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.api.core.configmap import CONFIG_MAP
+from mizzen.base.clock import VirtualClock
+from mizzen.server.bell import Bell
+from mizzen.server.deadlines import Deadlines
+from mizzen.server.selection import EVERYTHING, Selection
+from mizzen.server.served import Served
+from mizzen.server.watch import Watch
+from mizzen.server.watchcache import WatchCache, index
+
+SERVED = Served(CONFIG_MAP)
+ALONE = Selection((lambda _entry: True,))
+"""Selects everything too, but by looking."""
+STEPS = st.lists(st.one_of(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), st.integers(1, 3)), max_size=30)
+BEGINNINGS = st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.integers(1, 8)), min_size=1, max_size=5)
+
+
+@given(STEPS, BEGINNINGS)
+def test_watchers_who_share_chunks_see_what_they_would_see_alone(
+    steps: list[tuple[str, int] | int], beginnings: list[tuple[str, int]]
+) -> None:
+    asyncio.run(_compare(steps, beginnings))
+
+
+async def _compare(steps: list[tuple[str, int] | int], beginnings: list[tuple[str, int]]) -> None:
+    """Watchers begin around the fifth revision. Steps are turns for them, or writes: a namespace and the number of an
+    object, which is deleted when it is there.
+    """
+    clock = VirtualClock()
+    cache, bell, deadlines = WatchCache("configmaps"), Bell(), Deadlines(clock)
+    revision = 0
+
+    def write(namespace: str, number: int) -> None:
+        nonlocal revision
+        revision += 1
+        key = f"{namespace}/{number}"
+        data = orjson.dumps({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": str(number)}})
+        cache.apply(key, None if key in cache.entries else index(key, data, revision, {}), revision)
+        bell.ring()
+
+    def watch(selection: Selection, namespace: str, after: int) -> Watch:
+        whole = SERVED.whole
+        return Watch(
+            cache, bell, deadlines, lambda: revision, "ConfigMap", "v1", namespace, selection, whole, 600.0, after
+        )
+
+    for number in range(5):
+        write("ab"[number % 2], number)
+    together = [watch(EVERYTHING, namespace, after) for namespace, after in beginnings]
+    alone = [dataclasses.replace(one, selection=ALONE) for one in together]
+    sent: list[bytearray] = [bytearray() for _ in (*together, *alone)]
+    tasks = [asyncio.ensure_future(_collect(one, into)) for one, into in zip((*together, *alone), sent, strict=True)]
+    for step in steps:
+        if isinstance(step, int):
+            for _ in range(step):
+                await asyncio.sleep(0)
+            continue
+        write(*step)
+    await asyncio.sleep(0)
+    await clock.advance(600)
+    await asyncio.gather(*tasks)
+    assert sent[: len(together)] == sent[len(together) :]
+
+
+async def _collect(watch: Watch, into: bytearray) -> None:
+    async for chunk in watch.stream():
+        into += chunk
