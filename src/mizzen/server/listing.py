@@ -3,6 +3,7 @@
 import base64
 import binascii
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,7 @@ from mizzen.machinery.errors import ApiError, Errors
 from mizzen.server.options import ListOptions, too_large_revision
 from mizzen.server.selection import Selection
 from mizzen.server.served import ListMeta
-from mizzen.server.watchcache import Entry, Expired, Snapshot, WatchCache
+from mizzen.server.watchcache import Entry, Expired, Slice, Snapshot, WatchCache
 
 _TOKEN_VERSION: Final = "meta.k8s.io/v1"
 TOKEN_SECONDS: Final = 300
@@ -79,26 +80,30 @@ def _bad_token(why: str) -> ApiError:
 
 def page(
     cache: WatchCache, now: int, seconds: float, namespace: str, selection: Selection, options: ListOptions
-) -> tuple[list[Entry], ListMeta]:
-    """The entries of one list answer. `now` is the revision memory shows, `seconds` the time. Raises ApiError."""
+) -> tuple[Slice, ListMeta]:
+    """What one list answer shows. `now` is the revision memory shows, `seconds` the time. Raises ApiError."""
     snapshot, revision, after = _state(cache, now, seconds, namespace, options)
     name = selection.name
     if name and namespace and not after:
         entry = snapshot.entries.get(f"{namespace}/{name}")
-        return [entry] if entry and selection.matches(entry) else [], ListMeta(revision)
+        return _slice([entry] if entry and selection.matches(entry) else []), ListMeta(revision)
     start, end = snapshot.bounds(namespace, after)
-    entries, keys = snapshot.entries, snapshot.keys
     limit = 0 if options.revision == 0 and not options.token else max(0, options.limit)
     if selection.everything:
         stop = min(end, start + limit) if limit else end
-        found = [entries[key] for key in keys[start:stop]]
+        found = snapshot.slice(start, stop)
     else:
-        stop, found = _matching(snapshot, start, end, selection, limit)
+        stop, matching = _matching(snapshot, start, end, selection, limit)
+        found = _slice(matching)
     if stop == end:
         return found, ListMeta(revision)
     listed = Token.decode(options.token).listed if options.token else 0
-    token = Token(revision, _start(keys[stop - 1], namespace), listed or int(seconds))
+    token = Token(revision, _start(snapshot.keys[stop - 1], namespace), listed or int(seconds))
     return found, ListMeta(revision, token.encode(), end - stop if selection.everything else 0)
+
+
+def _slice(entries: Sequence[Entry]) -> Slice:
+    return Slice(entries, [entry.tail for entry in entries])
 
 
 def _matching(snapshot: Snapshot, start: int, end: int, selection: Selection, limit: int) -> tuple[int, list[Entry]]:

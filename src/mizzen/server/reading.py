@@ -69,16 +69,16 @@ class Reading:
         cache = self._cacher.cache(call.kind.storage)
         selected = self._selection(call, asked)
         now = self._clock.now()
-        entries, meta = listing.page(cache, self._cacher.revision, now, self._namespace(call), selected, asked)
+        found, meta = listing.page(cache, self._cacher.revision, now, self._namespace(call), selected, asked)
         shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
-        tails = [entry.tail for entry in entries]
+        tails = found.tails
 
         def render() -> Response:
             return codec.respond(request, shown.many(tails, meta), call.media)
 
         encoding = shown.encoding if len(tails) > AT_ONCE else None
         if call.kind.converter is not None:
-            return _converted(call.kind.converter, entries, render)
+            return _converted(call.kind.converter, found.entries, render)
         return render() if encoding is None else _encoded(encoding, tails, render)
 
     def watch(self, call: Call) -> Response:

@@ -27,7 +27,7 @@ class RecentLists:
         if len(tails) >= _FROM:
             for known in self._known:
                 # Unchanged tails are the same objects, so that comparing them is comparing pointers.
-                if known[0] == form and known[1] == tails:
+                if known[0] == form and (known[1] is tails or known[1] == tails):
                     return known[2]
         return None
 

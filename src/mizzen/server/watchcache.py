@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -26,6 +26,7 @@ LINES_KEPT: Final = 512
 """Latest events whose encoded line is kept for the next watcher."""
 _DECODED_LIMIT: Final = 256
 _SNAPSHOT_LIMIT: Final = 4
+_SLICES_KEPT: Final = 16
 
 _METADATA: Final = b'"metadata":{'
 _VERSION: Final = b'"metadata":{"resourceVersion":"'
@@ -177,6 +178,7 @@ class WatchCache:
         self._kept_bytes = 0
         self._decoded: OrderedDict[str, tuple[int, Object]] = OrderedDict()
         self._snapshots: OrderedDict[int, Snapshot] = OrderedDict()
+        self._current: Snapshot | None = None
 
     @property
     def end(self) -> int:
@@ -188,10 +190,11 @@ class WatchCache:
         self.entries = {entry.key: entry for entry in entries}
         self.keys = list(self.entries)
         self.floor = self.changed = revision
+        self._current = None
 
     def reindex(self, getters: FieldGetters, kind: str, api_version: str) -> None:
         """Select by other fields from now on; the history is forgotten, watchers resume by listing."""
-        self.getters = getters
+        self.getters, self._current = getters, None
         for key, entry in self.entries.items():
             obj = decode_entry(entry, kind, api_version)
             fields = tuple(intern(getter(obj)) for getter in getters.values())
@@ -213,6 +216,7 @@ class WatchCache:
                 self.entries[key] = msgspec.structs.replace(entry, tail=tail, fields=fields)
         self._decoded.clear()
         self._snapshots.clear()
+        self._current = None
 
     def apply(self, key: str, entry: Entry | None, revision: int) -> Event | None:
         """Fold one change in and answer its event; None when it deletes what was not there."""
@@ -233,6 +237,7 @@ class WatchCache:
     def _remember(self, event: Event) -> None:
         self.changed = event.revision
         self.chunks.clear()
+        self._current = None
         self._events.append(event)
         if event.previous is not None:
             self._kept_bytes += len(event.previous.tail)
@@ -268,7 +273,9 @@ class WatchCache:
 
     def current(self) -> "Snapshot":
         """The state now; valid until the next change."""
-        return Snapshot(self.entries, self.keys)
+        if self._current is None:
+            self._current = Snapshot(self.entries, self.keys)
+        return self._current
 
     def at(self, revision: int) -> "Snapshot":
         """The state as of a revision. Raises Expired."""
@@ -306,14 +313,33 @@ class WatchCache:
         return obj
 
 
+class Slice(NamedTuple):
+    """What a list shows: entries, and their tails."""
+
+    entries: Sequence[Entry]
+    tails: Sequence[bytes]
+
+
 class Snapshot:
     """Objects of one resource at one revision, in key order."""
 
-    __slots__ = ("entries", "keys")
+    __slots__ = ("_slices", "entries", "keys")
 
     def __init__(self, entries: Mapping[str, Entry], keys: Sequence[str]) -> None:
         self.entries = entries
         self.keys = keys
+        self._slices: dict[tuple[int, int], Slice] = {}
+
+    def slice(self, start: int, end: int) -> Slice:
+        """What lies between two positions of `keys`; clients that start together ask for the same."""
+        known = self._slices.get((start, end))
+        if known is None:
+            entries = [self.entries[key] for key in self.keys[start:end]]
+            known = Slice(entries, [entry.tail for entry in entries])
+            if len(self._slices) >= _SLICES_KEPT:
+                self._slices.clear()
+            self._slices[start, end] = known
+        return known
 
     def bounds(self, namespace: str, after: str = "") -> tuple[int, int]:
         """The slice of `keys` of one namespace (all: empty), of it what follows a key."""

@@ -152,15 +152,14 @@ class Writing:
         cache = self._cacher.cache(kind.storage)
         selected = selection.parse(listed.labels, listed.fields, call.served, cache)
         namespace = call.info.namespace if kind.namespaced else ""
-        entries, meta = listing.page(cache, self._cacher.revision, self._clock.now(), namespace, selected, listed)
+        found, meta = listing.page(cache, self._cacher.revision, self._clock.now(), namespace, selected, listed)
         if kind.converter is not None:
-            await kind.converter.prepare((entry.version, entry.tail) for entry in entries)
-        tails = [entry.tail for entry in entries]
-        for tail in tails:
+            await kind.converter.prepare((entry.version, entry.tail) for entry in found.entries)
+        for tail in found.tails:
             await self._delete_listed(call, tail, asked)
         shown = representation.choose(call.request, call.served, call.media, self._clock.now, listing=True)
         headers = codec.warning_headers(call.warnings)
-        return codec.respond(call.request, shown.many(tails, meta), call.media, 200, headers)
+        return codec.respond(call.request, shown.many(found.tails, meta), call.media, 200, headers)
 
     async def _delete_listed(self, call: Call, tail: bytes, asked: DeleteOptions) -> None:
         meta = call.served.decode(tail)["metadata"]

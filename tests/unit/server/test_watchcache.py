@@ -124,3 +124,19 @@ def test_objects_with_the_same_labels_share_one_dict() -> None:
     first, second = entry("a/x", "red", 1), entry("a/y", "red", 2)
     assert first.labels is second.labels
     assert (first.namespace, first.name) == ("a", "x")
+
+
+def test_a_slice_is_kept_until_something_changes_and_never_shows_what_was() -> None:
+    cache = WatchCache("configmaps")
+    cache.apply("a/x", entry("a/x", "red", 1), 1)
+    first = cache.current().slice(0, 1)
+    assert cache.current().slice(0, 1) is first
+    cache.apply("a/x", entry("a/x", "red", 2), 2)
+    assert [entry.revision for entry in cache.current().slice(0, 1).entries] == [2]
+    assert cache.current().slice(0, 1).tails == [cache.entries["a/x"].tail]
+    cache.apply("a/y", entry("a/y", "red", 3), 3)
+    assert len(cache.current().slice(0, 2).tails) == 2
+    cache.apply("a/x", None, 4)
+    assert [entry.key for entry in cache.current().slice(0, 2).entries] == ["a/y"]
+    cache.settle(lambda obj: obj.update(seen=True), "")
+    assert b"seen" in cache.current().slice(0, 1).tails[0]
