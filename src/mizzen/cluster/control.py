@@ -112,7 +112,7 @@ async def _serve(options: Options) -> bool:
     try:
         port = await plane.start()
         _log.info("ready", port=port)
-        loop.call_later(_SETTLED_SECONDS, _settle)
+        loop.call_later(_SETTLED_SECONDS, settle)
         plane.on_crash(stopped.set)
         await stopped.wait()
     finally:
@@ -120,7 +120,7 @@ async def _serve(options: Options) -> bool:
     return plane.crashed and not signals
 
 
-def _settle() -> None:
+def settle() -> None:
     """Keep the garbage collector from what lives until the end; until now it may have been off."""
     gc.collect()
     gc.freeze()

@@ -22,7 +22,7 @@ from mizzen.client.client import Client
 from mizzen.client.informer import follow, synced
 from mizzen.client.resources import DEPLOYMENTS, NODES, PODS
 from mizzen.cluster.config import ClusterConfig
-from mizzen.cluster.control import SWITCH_SECONDS, ControlPlane, Options
+from mizzen.cluster.control import SWITCH_SECONDS, ControlPlane, Options, settle
 from mizzen.cluster.simulation import Settings
 from mizzen.cluster.stages import Stage
 from mizzen.machinery.errors import ApiError, Object
@@ -64,6 +64,7 @@ async def _run(trial: Trial, report: Callable[[dict[str, Any]], None]) -> None:
     plane = ControlPlane(options, SystemClock(), random.Random())
     began = time.perf_counter()
     await plane.start()
+    settle()
     working = asyncio.create_task(_measured(plane, trial, began))
     ending = asyncio.create_task(stopped.wait())
     try:
