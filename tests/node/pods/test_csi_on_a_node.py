@@ -166,7 +166,7 @@ async def test_a_volume_is_staged_once_and_published_for_each_pod_that_uses_it(d
     await driver.provide("disk", csi={"volumeAttributes": {"kind": "fast"}, "fsType": "ext4"}, mountOptions=["noatime"])
     group = {"securityContext": {"fsGroup": 1234}}
     for name in ("one", "two"):
-        script = f"stat -c %g /v; echo {name} >> /v/seen; sleep 1000"
+        script = f"echo {name} >> /v/seen; stat -c %g /v; sleep 1000"
         await driver.node.create(name, {"script": script, "volumeMounts": MOUNT}, volumes=claimed("disk"), **group)
         await driver.node.logged(await driver.node.running_pod(name), "1234")
     assert (driver.store / "handle-of-disk" / "seen").read_text() == "one\ntwo\n"
