@@ -1,8 +1,10 @@
-"""`make up`: start the cluster, deploy the demo, and say where it is. `python tools/demo.py up`.
+"""`make up`: start the cluster, deploy the demo, and say where it is. `python tools/demo.py up [--name NAME]`.
 
-Images come from their public registry where one can be reached; else they are built here, once, from Debian packages.
+`images` only sees to it that the demo's images are there, `deploy` only deploys it. Images come from their public
+registry where one can be reached; else they are built here, once, from Debian packages.
 """
 
+import argparse
 import base64
 import datetime
 import json
@@ -12,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 
@@ -19,7 +22,6 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "examples" / "notes"
 MIZZEN = str(ROOT / ".venv" / "bin" / "mizzen")
 KUBECTL = str(ROOT / ".cache" / "clients" / "v37" / "kubectl")
-CONTEXT = "mizzen"
 HOST = "notes.localhost"
 IMAGES = {"docker.io/library/python:3.11-slim": "web", "docker.io/library/postgres:15": "database"}
 
@@ -27,14 +29,22 @@ _started = time.monotonic()
 
 
 def main() -> int:
-    """Bring everything up; answers the exit status."""
-    if subprocess.run([MIZZEN, "up", "--nodes", "2"], check=False).returncode:
+    """Do what was asked for; answers the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("step", choices=["up", "images", "deploy"])
+    parser.add_argument("--name", default="mizzen", help="the cluster, which kubectl's context is named after")
+    asked = parser.parse_args()
+    cluster = [MIZZEN, "up", "--name", asked.name, "--nodes", "2"]
+    if asked.step == "up" and subprocess.run(cluster, check=False).returncode:
         return 1
-    provide_images()
-    say("deploying the demo application")
-    apply_demo()
-    wait_for_demo()
-    print_what_to_try(*ports())
+    if asked.step != "deploy":
+        provide_images()
+    if asked.step != "images":
+        say("deploying the demo application")
+        kubectl = Kubectl(asked.name)
+        apply_demo(kubectl)
+        wait_for_demo(kubectl)
+        print_what_to_try(asked.name)
     return 0
 
 
@@ -43,10 +53,16 @@ def say(step: str) -> None:
     print(f"[{time.monotonic() - _started:5.1f} s] {step}", file=sys.stderr, flush=True)
 
 
-def kubectl(*arguments: str, stdin: str | None = None) -> str:
-    """Run kubectl on the demo's cluster. Raises CalledProcessError."""
-    command = [KUBECTL, "--context", CONTEXT, *arguments]
-    return subprocess.run(command, input=stdin, check=True, text=True, stdout=subprocess.PIPE).stdout
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl on the demo's cluster."""
+
+    cluster: str
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str:
+        """What it printed. Raises CalledProcessError."""
+        command = [KUBECTL, "--context", self.cluster, *arguments]
+        return subprocess.run(command, input=stdin, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 def provide_images() -> None:
@@ -72,7 +88,7 @@ def registry_answers() -> bool:
     return True
 
 
-def apply_demo() -> None:
+def apply_demo(kubectl: Kubectl) -> None:
     """Apply the manifests, with the program as a ConfigMap and a certificate for the demo's name."""
     kubectl("apply", "-f", str(DEMO / "manifests" / "10-namespace.yaml"))
     program = kubectl(
@@ -124,12 +140,12 @@ def certificate_secret() -> dict[str, object]:
     }
 
 
-def wait_for_demo(seconds: float = 180.0) -> None:
+def wait_for_demo(kubectl: Kubectl, seconds: float = 180.0) -> None:
     """Return when the page answers by its name. Raises SystemExit with what was still missing."""
     deadline = time.monotonic() + seconds
     said = ""
     while True:
-        waiting = waiting_for()
+        waiting = waiting_for(kubectl)
         if not waiting:
             return
         if waiting != said:
@@ -140,7 +156,7 @@ def wait_for_demo(seconds: float = 180.0) -> None:
         time.sleep(0.3)
 
 
-def waiting_for() -> str:
+def waiting_for(kubectl: Kubectl) -> str:
     """What the demo still lacks; empty when the page answers."""
     pods = json.loads(kubectl("get", "pods", "--namespace", "notes", "-o", "json"))["items"]
     ready = [
@@ -150,7 +166,7 @@ def waiting_for() -> str:
     ]
     if len(ready) < 4:
         return f"{4 - len(ready)} of 4 pods"
-    return "" if page_answers(ports()[1]) else f"https://{HOST}"
+    return "" if page_answers(https_port(kubectl.cluster)) else f"https://{HOST}"
 
 
 def page_answers(port: int) -> bool:
@@ -164,21 +180,21 @@ def page_answers(port: int) -> bool:
         return False
 
 
-def ports() -> tuple[int, int]:
-    """The HTTP and HTTPS ports of the ingress on this machine."""
-    state = json.loads(
-        subprocess.run([MIZZEN, "status", "-o", "json"], check=False, text=True, stdout=subprocess.PIPE).stdout
-    )
-    return state["ingress"]["http"], state["ingress"]["https"]
+def https_port(cluster: str) -> int:
+    """The port of the ingress on this machine."""
+    command = [MIZZEN, "status", "--name", cluster, "-o", "json"]
+    state = json.loads(subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE).stdout)
+    return int(state["ingress"]["https"])
 
 
-def print_what_to_try(http: int, https: int) -> None:
+def print_what_to_try(cluster: str) -> None:
     """The end of `make up`."""
+    https = https_port(cluster)
     suffix = "" if https == 443 else f":{https}"
     took = time.monotonic() - _started
     print(f"""
 The demo answers at  https://{HOST}{suffix}/   (its certificate is self-signed; took {took:.0f} s)
-kubectl's context is {CONTEXT}
+kubectl's context is {cluster}
 
 Three things to try:
   kubectl get pods -A -o wide                                  # who runs where
