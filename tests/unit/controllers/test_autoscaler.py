@@ -106,6 +106,7 @@ def test_without_metrics_it_stays_and_says_why() -> None:
     assert size(made) is None
     metric, note = made.notes
     assert metric.reason == "FailedGetResourceMetric"
+    assert "unable to fetch metrics from resource metrics API: " in metric.message
     assert note.reason == "FailedComputeMetricsReplicas"
 
 

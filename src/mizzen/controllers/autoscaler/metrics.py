@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import msgspec
 
@@ -123,10 +124,15 @@ def _named(metric: MetricSpec, wish: Wish) -> Wish:
     )
 
 
+_API: Final = {"Resource": "resource", "ContainerResource": "resource", "External": "external"}
+"""Which of the three APIs answers for a type of metric; for others it is the custom one."""
+
+
 def _wish(view: View, metric: MetricSpec) -> Wish:
     answer = view.answers.get(question(view.autoscaler, metric))
     if answer is None or answer.status != 200:
-        return Wish(0, {}, f"unable to fetch metrics: {answer.body if answer is not None else 'no answer'}")
+        said = answer.body if answer is not None else "no answer"
+        return Wish(0, {}, f"unable to fetch metrics from {_API.get(metric.type, 'custom')} metrics API: {said}")
     match metric.type:
         case "Resource" | "ContainerResource":
             return _resource_wish(view, metric, answer.body)
