@@ -6,6 +6,8 @@
 import contextlib
 import sys
 import time
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,6 +53,17 @@ class Logger:
         with contextlib.suppress(OSError):  # a full disk, or a reader that is gone, costs lines and nothing else
             sys.stderr.buffer.write(orjson.dumps(line, default=str, option=orjson.OPT_APPEND_NEWLINE))
             sys.stderr.buffer.flush()
+
+
+def unhandled(_loop: object, context: Mapping[str, Any]) -> None:
+    """What an event loop has to say of what nobody handles, in a line; a client that leaves early is no news."""
+    message, error = str(context.get("message", "")), context.get("exception")
+    head = message.partition("\n")[0]
+    if "handshake" in head:
+        get("loop").debug(head, error=repr(error))
+        return
+    trace = "".join(traceback.format_exception(error)[-8:]) if isinstance(error, BaseException) else ""
+    get("loop").error(head, error=repr(error), trace=trace)
 
 
 def get(component: str) -> Logger:

@@ -37,6 +37,7 @@ from mizzen.machinery.errors import ApiError
 from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
 from mizzen.net.server import Listener
 from mizzen.net.tls import server_context, unverified_context
+from mizzen.net.transports import allow_many_files
 from mizzen.server import encryption
 from mizzen.server.aggregation.aggregator import Aggregator
 from mizzen.server.aggregation.remote import FrontProxy
@@ -92,6 +93,7 @@ def serve(options: Options) -> None:
     """Run the control plane until SIGTERM or SIGINT; should a part of it crash, it starts anew with a clean slate."""
     began = time.monotonic()
     sys.setswitchinterval(SWITCH_SECONDS)
+    allow_many_files()
     if uvloop.run(_serve(options)):
         start_anew(time.monotonic() - began)
 
@@ -100,6 +102,7 @@ async def _serve(options: Options) -> bool:
     """Serve until a signal comes or a component crashes; tells whether to start anew."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(log.unhandled)
     signals: list[int] = []
 
     def end(number: int) -> None:

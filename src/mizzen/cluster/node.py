@@ -55,6 +55,7 @@ from mizzen.machinery.errors import ApiError
 from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.server import Listener
 from mizzen.net.tls import client_context, server_context
+from mizzen.net.transports import allow_many_files
 from mizzen.proxy import shell as proxy
 
 _MACHINE_NET: Final = "MIZZEN_MACHINE_NET"
@@ -91,6 +92,7 @@ class Options:
 def run(options: Options) -> None:
     """Run the node until SIGTERM or SIGINT; its containers keep running. Should a part crash, it starts anew."""
     machine_net = _machine_network()
+    allow_many_files()
     _enter(options)
     began = time.monotonic()
     daemon = _own_containerd(options)
@@ -160,6 +162,7 @@ def _enter(options: Options) -> None:
 async def _run(options: Options, dial: Dial | None, tending: Coroutine[None, None, None] | None) -> None:
     task = asyncio.current_task()
     assert task is not None
+    asyncio.get_running_loop().set_exception_handler(log.unhandled)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     clock, rng = SystemClock(), random.Random()

@@ -29,6 +29,11 @@ MAX_BODY: Final = 8 * 1024 * 1024
 MAX_HEADERS: Final = 64 * 1024
 REFUSAL_SECONDS: Final = 2.0
 SLICE: Final = 256 * 1024
+SWEEP_SECONDS: Final = 15.0
+IDLE_SWEEPS: Final = 7
+"""A connection may be kept for another request for so many sweeps, 90 seconds or a little more."""
+REQUEST_SWEEPS: Final = 5
+"""A request that has begun must be there, body and all, within so many, a minute or a little more."""
 
 _LOG = log.get("net")
 _REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* \S+ HTTP/1\.[01]\r\n")
@@ -41,6 +46,8 @@ class Listener:
     def __init__(self, dispatch: Dispatch) -> None:
         self._dispatch = dispatch
         self._server: asyncio.Server | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self.sweeps = 0
         self.connections: set[Connection] = set()
 
     async def listen(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
@@ -61,11 +68,21 @@ class Listener:
         """Let clients in from now on."""
         if self._server is not None:
             await self._server.start_serving()
+            self._sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self.sweep)
+
+    def sweep(self) -> None:
+        """Close connections on which no request comes, or comes to its end, for long."""
+        self.sweeps += 1
+        for connection in tuple(self.connections):
+            connection.close_if_left()
+        self._sweep = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self.sweep)
 
     async def close(self) -> None:
         """Stop accepting and end every connection."""
         if self._server is not None:
             self._server.close()
+        if self._sweep is not None:
+            self._sweep.cancel()
         for connection in tuple(self.connections):
             connection.abort()
         await asyncio.sleep(0)
@@ -89,6 +106,8 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
+        self._since = self._listener.sweeps
+        self._begun = False
         self._url = b""
         self._headers: dict[str, str] = {}
         self._header_bytes = 0
@@ -155,6 +174,10 @@ class Connection(asyncio.Protocol):
 
     # --- httptools
 
+    def on_message_begin(self) -> None:
+        self._since = self._listener.sweeps
+        self._begun = True
+
     def on_url(self, url: bytes) -> None:
         self._url += url
 
@@ -208,6 +231,17 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """End the connection now."""
         self._transport.abort()
+
+    def close_if_left(self) -> None:
+        """End a connection whose client does not go on; one that waits for an answer stays."""
+        if self._task is not None or self._duplex is not None or self._waiting:
+            self._since = self._listener.sweeps
+            return
+        silent = self._listener.sweeps - self._since
+        if self._begun and silent >= REQUEST_SWEEPS:
+            self._refuse(408, "Request Timeout")
+        elif not self._begun and silent >= IDLE_SWEEPS:
+            self._transport.close()
 
     def _refuse(self, status: int, text: str, media: str = "text/plain") -> None:
         """Answer a request that cannot be read, and drop what is still on its way, so that the answer is seen."""

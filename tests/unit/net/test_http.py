@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from mizzen.net.client import Endpoint, SocketTransport
-from mizzen.net.server import Listener
+from mizzen.net.server import IDLE_SWEEPS, REQUEST_SWEEPS, Listener
 from mizzen.wire.message import Duplex, Request, Response
 
 Start = Callable[[Callable[[Request], Response | Awaitable[Response]]], Awaitable[int]]
@@ -266,4 +266,47 @@ async def test_a_defect_of_the_server_is_not_called_a_bad_request(start: Start) 
     def broken(request: Request) -> Response:
         raise RuntimeError("a defect")
 
-    assert (await _raw(await start(broken), b"GET / HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 500 ")
+    reader, writer = await asyncio.open_connection("127.0.0.1", await start(broken))
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 500 ")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "sweeps", "answer"),
+    [(b"", IDLE_SWEEPS, b""), (b"GET / HTTP/1.1\r\nx-slow: ", REQUEST_SWEEPS, b"HTTP/1.1 408 ")],
+)
+async def test_connections_on_which_no_request_comes_to_its_end_are_closed(
+    sent: bytes, sweeps: int, answer: bytes
+) -> None:
+    listener = Listener(_echo)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await listener.listen("127.0.0.1", 0, None))
+    writer.write(b"GET /first HTTP/1.1\r\n\r\n" + sent)
+    await reader.readuntil(b"/first [] b''")
+    for _ in range(sweeps - 1):
+        listener.sweep()
+    assert not reader.at_eof()
+    listener.sweep()
+    assert (await asyncio.wait_for(reader.read(1000), 5)).startswith(answer)
+    writer.close()
+    await listener.close()
+
+
+async def test_a_connection_that_waits_for_its_answer_is_left_alone_however_long_that_takes() -> None:
+    asked, done = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        asked.set()
+        await done.wait()
+        return Response(200)
+
+    listener = Listener(slow)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await listener.listen("127.0.0.1", 0, None))
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    await asked.wait()
+    for _ in range(2 * IDLE_SWEEPS):
+        listener.sweep()
+    done.set()
+    assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+    await listener.close()
