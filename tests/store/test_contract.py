@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mizzen.store.base import Change, Compacted, Conflict, Store, StoreFull
+from mizzen.store.base import Change, Compacted, Conflict, Damaged, Store, StoreFull, Unusable
 from mizzen.store.memory import MemoryStore
 from mizzen.store.sqlite import SqliteStore
 
@@ -194,9 +194,28 @@ async def test_history_on_disk_stays_bounded_under_updates(tmp_path: Path) -> No
 
 async def test_a_second_process_cannot_open_the_same_store(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db")
-    with pytest.raises(BlockingIOError):
+    with pytest.raises(Unusable, match="another process has"):
         SqliteStore(tmp_path / "store.db")
     await store.close()
+
+
+def test_a_store_that_cannot_be_opened_says_so(tmp_path: Path) -> None:
+    (tmp_path / "store.db").mkdir()
+    with pytest.raises(Unusable, match="cannot be opened"):
+        SqliteStore(tmp_path / "store.db")
+
+
+@pytest.mark.parametrize("start", [0, 4096])
+async def test_a_damaged_store_says_so(tmp_path: Path, start: int) -> None:
+    path = tmp_path / "store.db"
+    store = SqliteStore(path)
+    for number in range(50):
+        await store.put(f"k{number}", b"x" * 1000)
+    await store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:start] + b"\xa5" * (len(whole) - start))
+    with pytest.raises(Damaged, match="is damaged"):
+        SqliteStore(path)
 
 
 async def test_a_backup_taken_during_writes_opens_as_a_store(tmp_path: Path) -> None:

@@ -46,12 +46,12 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user's ends with a sentence and status 1, never a traceback."""
+    """Run the command line; a mistake of the user's, or a full disk, ends with a sentence, never a traceback."""
     try:
         cli(prog_name="mizzen")
     except ConfigError as error:
         click.echo(f"mizzen: {error}", err=True)
         sys.exit(1)
-    except (ConnectionError, PermissionError) as error:
+    except OSError as error:
         click.echo(f"mizzen: {error}", err=True)
         sys.exit(1)

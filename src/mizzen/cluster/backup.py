@@ -1,17 +1,20 @@
 """A cluster in one file, written while it runs, and back again: the store, the keys, and what it is made of."""
 
+import contextlib
 import io
 import os
 import shutil
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from mizzen.cluster import processes
 from mizzen.cluster.config import ConfigError
 from mizzen.store import sqlite
+from mizzen.store.base import StoreFull, Unusable
 
 STORE: Final = "store.db"
 _KEPT: Final = ("cluster.json", "encryption.key", "encryption.yaml", "pki")
@@ -25,7 +28,7 @@ def backup(data_dir: Path, target: Path) -> int:
         raise ConfigError(f"there is no cluster in {data_dir}")
     if target.exists():
         raise ConfigError(f"{target} exists already")
-    with tempfile.TemporaryDirectory(dir=data_dir) as scratch:
+    with tempfile.TemporaryDirectory(dir=data_dir) as scratch, _or_nothing(target):
         copied = Path(scratch) / STORE
         sqlite.copy(data_dir / STORE, copied)
         written = io.FileIO(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
@@ -50,6 +53,16 @@ def restore(source: Path, data_dir: Path) -> Path | None:
             found.rename(data_dir / found.name)
     sqlite.forget_history(data_dir / STORE, _REVISION_GAP)
     return aside
+
+
+@contextlib.contextmanager
+def _or_nothing(target: Path) -> Iterator[None]:
+    """Leave no half of a backup behind. Raises ConfigError."""
+    try:
+        yield
+    except (OSError, Unusable, StoreFull) as error:
+        target.unlink(missing_ok=True)
+        raise ConfigError(f"no backup could be made: {error}") from error
 
 
 def _unpack(source: Path, target: Path) -> None:

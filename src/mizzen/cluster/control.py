@@ -53,7 +53,7 @@ from mizzen.server.served import Served
 from mizzen.server.server import Server
 from mizzen.server.storage import is_full
 from mizzen.server.subresources.nodes import Nodes
-from mizzen.store.base import Store
+from mizzen.store.base import Damaged, Store, StoreFull, Unusable
 from mizzen.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -94,7 +94,13 @@ def serve(options: Options) -> None:
     began = time.monotonic()
     sys.setswitchinterval(SWITCH_SECONDS)
     allow_many_files()
-    if uvloop.run(_serve(options)):
+    try:
+        crashed = uvloop.run(_serve(options))
+    except Damaged as error:
+        raise ConfigError(f"{error}; a backup is put back by: mizzen restore FILE") from error
+    except (Unusable, StoreFull) as error:
+        raise ConfigError(str(error)) from error
+    if crashed:
         start_anew(time.monotonic() - began)
 
 

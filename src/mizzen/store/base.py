@@ -24,6 +24,14 @@ class StoreFull(Exception):
     """The quota is used up or the disk is full: writes are refused, reads go on."""
 
 
+class Unusable(Exception):
+    """The store cannot be opened or read; the text says why."""
+
+
+class Damaged(Unusable):
+    """What is on the disk is not what was written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """A key, its bytes and the revision that wrote them."""

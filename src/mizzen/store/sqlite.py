@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import apsw
 
-from mizzen.store.base import Change, Compacted, Conflict, Page, StoreFull, Value
+from mizzen.store.base import Change, Compacted, Conflict, Damaged, Page, StoreFull, Unusable, Value
 
 HISTORY: Final = 1_000
 """How many replaced records stay on disk; older ones are removed with later writes, a few at a time."""
@@ -63,13 +63,29 @@ class _Watcher:
 
 
 class SqliteStore:
-    """A store in one file. Opened by one process at a time; raises BlockingIOError when another one holds it."""
+    """A store in one file. Opened by one process at a time; raises Unusable when another one holds it."""
 
     def __init__(self, path: Path, *, max_bytes: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = path.with_suffix(".lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unusable(f"another process has the store {path}") from None
         self._path = path
+        with _undamaged(path):
+            self._open(path, max_bytes)
+        self._assigned = self._revision
+        self._pending: dict[str, Change] = {}
+        self._batch: list[_Write] = []
+        self._busy = False
+        self._jobs: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
+        self._watchers: set[_Watcher] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def _open(self, path: Path, max_bytes: int) -> None:
         self._writer = _connect(path)
         for statement in filter(str.strip, _SCHEMA.split(";")):
             self._writer.execute(statement)
@@ -80,15 +96,7 @@ class SqliteStore:
         self._compacted: int = next((row[0] for row in self._reader.execute("SELECT value FROM meta")), 0)
         self._index, self._replaced = _load(self._reader)
         newest: int = _one(self._reader, "SELECT coalesce(max(revision), 0) FROM record")
-        self._revision = self._assigned = max(newest, self._compacted)
-        self._pending: dict[str, Change] = {}
-        self._batch: list[_Write] = []
-        self._busy = False
-        self._jobs: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
-        self._watchers: set[_Watcher] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._closed = False
+        self._revision = max(newest, self._compacted)
 
     @property
     def revision(self) -> int:
@@ -114,7 +122,8 @@ class SqliteStore:
             ) ORDER BY key LIMIT ?"""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else chr(0x10FFFF)
         limits = limit + 1 if limit else -1
-        rows: Any = self._reader.execute(sql, (after, prefix, end, revision, revision, limits)).fetchall()
+        with _undamaged(self._path):
+            rows: Any = self._reader.execute(sql, (after, prefix, end, revision, revision, limits)).fetchall()
         more = bool(limit) and len(rows) > limit
         return Page(tuple(Value(*row) for row in (rows[:limit] if more else rows)), revision, more)
 
@@ -330,11 +339,12 @@ def copy(path: Path, target: Path) -> None:
     """Write a consistent copy of a store's file, also of one that another process has open. Raises FileExistsError."""
     if target.exists():
         raise FileExistsError(target)
-    source, copied = _connect(path), apsw.Connection(str(target))
-    with copied.backup("main", source, "main") as job:
-        job.step()
-    source.close()
-    copied.close()
+    with _undamaged(path):
+        source, copied = _connect(path), apsw.Connection(str(target))
+        with copied.backup("main", source, "main") as job:
+            job.step()
+        source.close()
+        copied.close()
 
 
 def forget_history(path: Path, gap: int) -> None:
@@ -368,6 +378,19 @@ def _row(write: _Write) -> tuple[int, str, bytes, bool, int]:
     change = write.change
     put = change.type == "PUT"
     return change.revision, change.key, change.data, put, write.replaced
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """Raises Damaged for what SQLite finds broken in the file, else Unusable, or StoreFull."""
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise Damaged(f"the store {path} is damaged: {error}") from error
+    except (apsw.IOError, apsw.CantOpenError) as error:
+        raise Unusable(f"the store {path} cannot be opened: {error}; is the disk full?") from error
+    except apsw.FullError as error:
+        raise StoreFull(str(error)) from error
 
 
 @contextmanager

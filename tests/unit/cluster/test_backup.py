@@ -63,3 +63,12 @@ async def test_what_is_no_backup_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "c" / "store.db").exists()
     with pytest.raises(ConfigError, match="there is no cluster"):
         backups.backup(tmp_path / "void", tmp_path / "b")
+
+
+async def test_no_half_of_a_backup_is_left_of_a_damaged_store(tmp_path: Path) -> None:
+    store = await cluster(tmp_path / "c")
+    await store.close()
+    (tmp_path / "c" / "store.db").write_bytes(b"\xa5" * 8192)
+    with pytest.raises(ConfigError, match="is damaged"):
+        backups.backup(tmp_path / "c", tmp_path / "b")
+    assert not (tmp_path / "b").exists()
