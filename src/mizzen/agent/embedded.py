@@ -57,8 +57,22 @@ async def purge(
 
     Containers have `grace` seconds to end by themselves; `runtime` is the embedded one unless given.
     """
-    if not config.root.exists():
-        return
+    if config.root.exists():
+        await _end_all(config, network, grace, runtime)
+        await asyncio.to_thread(teardown.remove, config.root)
+
+
+async def halt(
+    config: AgentConfig, network: PodNetwork | None, *, grace: float = 0.0, runtime: Runtime | None = None
+) -> None:
+    """As `purge`, but what pods have written stays for their next containers, as when a machine goes off."""
+    if config.root.exists():
+        await _end_all(config, network, grace, runtime)
+        kept = (config.kubelet / "pods", config.logs / "pods")
+        await asyncio.to_thread(teardown.remove_all_but, config.root, kept)
+
+
+async def _end_all(config: AgentConfig, network: PodNetwork | None, grace: float, runtime: Runtime | None) -> None:
     runtime = runtime or runtime_of(config, images_of(config))
     seen = await runtime.observe()
     if grace:
@@ -73,7 +87,6 @@ async def purge(
         await runtime.close_sandbox(uid)
     await runtime.close()
     await _remove_groups(groups_of(config), config.cgroup_parent)
-    await asyncio.to_thread(teardown.remove, config.root)
 
 
 async def _remove_groups(groups: Groups, parent: str) -> None:

@@ -5,6 +5,7 @@ One slot per pod. Whatever happens to a pod goes through `happen`, so its life n
 
 import asyncio
 import contextlib
+import shutil
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -171,6 +172,9 @@ class Pods:  # shape: the one owner of all lives on the node
                 await asyncio.to_thread(teardown.remove, tools.pod_home(uid))
             except (OSError, ApiError, ConnectionError) as error:
                 _log.warning("orphan not removed yet", uid=uid, error=str(error))
+        for logs in (tools.config.logs / "pods").glob("*"):
+            if logs.name.rpartition("_")[2] not in known:
+                await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
         self._observed = Observed()
 
     def exited(self, seen: ContainerSeen) -> None:

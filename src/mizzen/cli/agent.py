@@ -44,6 +44,9 @@ from mizzen.cluster.config import RuntimeName
     "--purge", is_flag=True, help="Instead of running: end all containers of this node and remove what they use."
 )
 @click.option(
+    "--halt", is_flag=True, help="Instead of running: end all containers of this node, and keep what they have written."
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
 def agent(  # shape: one parameter for each option
@@ -64,6 +67,7 @@ def agent(  # shape: one parameter for each option
     port: int,
     settings: Path | None,
     purge: bool,
+    halt: bool,
     log_level: str,
 ) -> None:
     """Run one node in the foreground: its containers, network, service addresses and DNS.
@@ -98,5 +102,7 @@ def agent(  # shape: one parameter for each option
     )
     if purge:
         node.purge(options)
+    elif halt:
+        node.halt(options)
     else:
         node.run(options)

@@ -174,11 +174,9 @@ def stop(config: ClusterConfig, say: Say) -> None:
         processes.stop(path)
     if config.runtime != "simulated":
         say("ending the containers")
-        purges = [
-            subprocess.Popen(_purge(config, n)) for n in range(1, config.nodes + 1) if config.node_dir(n).exists()
-        ]
-        for purge in purges:
-            purge.wait()
+        halts = [subprocess.Popen(_halt(config, n)) for n in range(1, config.nodes + 1) if config.node_dir(n).exists()]
+        for halt in halts:
+            halt.wait()
     say("ending the control plane")
     processes.stop(_record(config, "server"), seconds=20)
     if config.runtime != "simulated":
@@ -333,8 +331,8 @@ def _agent(config: ClusterConfig, number: int) -> list[str]:
     return [*_mizzen(), "agent", *(str(part) for pair in values.items() for part in pair)]
 
 
-def _purge(config: ClusterConfig, number: int) -> list[str]:
-    return [*_agent(config, number), "--purge"]
+def _halt(config: ClusterConfig, number: int) -> list[str]:
+    return [*_agent(config, number), "--halt"]
 
 
 def _mizzen() -> list[str]:

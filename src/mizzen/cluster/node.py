@@ -18,7 +18,7 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import uvloop
 import yaml
@@ -33,7 +33,7 @@ from mizzen.agent.kubeletconfig import configured
 from mizzen.agent.machinery import machinery
 from mizzen.agent.network import routes
 from mizzen.agent.network.nodes import add_local_address, prepare_node
-from mizzen.agent.network.routed import RoutedNetwork
+from mizzen.agent.network.routed import PodNetwork, RoutedNetwork
 from mizzen.agent.runtime import cninone, namespaces, syscalls
 from mizzen.agent.runtime.base import Runtime, RuntimeFailure
 from mizzen.api.views.core import Node
@@ -64,6 +64,15 @@ PURGE_GRACE: Final = 10.0
 _CNI: Final = cninone.Places(Path("/etc/cni/net.d"), Path("/opt/cni/bin"), Path("/run/mizzen/cni"))
 """Where CRI runtimes look for a pod network by default; the one found there is used."""
 _log = log.get("node")
+
+
+class Way(Protocol):
+    """How much of a node is ended."""
+
+    async def __call__(
+        self, config: AgentConfig, network: PodNetwork | None, *, grace: float, runtime: Runtime
+    ) -> None:
+        """End the containers, and remove what shall not stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +130,23 @@ def _machine_network() -> int:
 
 
 def purge(options: Options) -> None:
-    """End every container of the node and remove what it has on the machine; volumes stay."""
+    """End every container of the node and remove what it has on the machine; volumes of claims stay."""
+    _end(options, embedded.purge)
+
+
+def halt(options: Options) -> None:
+    """End every container of the node; what pods have written stays."""
+    _end(options, embedded.halt)
+
+
+def _end(options: Options, way: Way) -> None:
     machine_net = _machine_network()
     _enter(options)
     daemon = _own_containerd(options)
     if daemon is not None:
         containerd.start(daemon, machine_net)
     try:
-        uvloop.run(_purge(options))
+        uvloop.run(_ended(options, way))
     finally:
         if daemon is not None:
             containerd.stop(daemon)
@@ -206,14 +224,14 @@ async def _run(options: Options, dial: Dial | None, tending: Coroutine[None, Non
             group.create_task(tending, name="containerd")
 
 
-async def _purge(options: Options) -> None:
+async def _ended(options: Options, way: Way) -> None:
     network = None
     if options.pod_cidr:  # else its links go with its namespaces
         own = ipaddress.IPv4Address(options.address)
         network = RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(options.pod_cidr), own)
     config = _agent_config(options, options.address or "127.0.0.1")
     runtime, _ = await _runtime(options, config, None)
-    await embedded.purge(config, network, grace=PURGE_GRACE, runtime=runtime)
+    await way(config, network, grace=PURGE_GRACE, runtime=runtime)
 
 
 def _agent_config(options: Options, address: str) -> AgentConfig:

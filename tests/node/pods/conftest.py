@@ -250,12 +250,12 @@ class Node:
         lines = (directory / container / f"{attempt}.log").read_bytes().splitlines(keepends=True)
         return b"".join(one.text for line in lines if (one := parse_line(line)) is not None).decode()
 
-    async def logged(self, pod: Object, text: str, container: str = "c") -> str:
+    async def logged(self, pod: Object, text: str, container: str = "c", attempt: int = 0) -> str:
         """The log, as soon as it holds a text."""
         async with asyncio.timeout(10):
             while True:
                 with contextlib.suppress(FileNotFoundError):
-                    if text in (seen := self.log(pod, container)):
+                    if text in (seen := self.log(pod, container, attempt)):
                         return seen
                 await asyncio.sleep(0.01)
 

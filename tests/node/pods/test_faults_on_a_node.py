@@ -18,6 +18,7 @@ from tests.node.pods.conftest import (
     waiting,
 )
 
+from mizzen.agent import embedded
 from mizzen.agent.images import store as stores
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.runtime.crun import CrunRuntime
@@ -81,6 +82,33 @@ async def test_after_a_restart_of_the_machine_pods_begin_again_and_count_on(crun
     after = await node.until("always", lambda pod: is_ready(pod) and container(pod)["restartCount"] == 1)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert container(after)["containerID"] != container(before)["containerID"]
+
+
+async def test_what_pods_have_written_outlives_a_halt_of_their_node_and_nothing_else_does(crun_node: Node) -> None:
+    node = crun_node
+    mounts = [{"name": "scratch", "mountPath": "/s"}, {"name": "quick", "mountPath": "/q"}]
+    volumes = [{"name": "scratch", "emptyDir": {}}, {"name": "quick", "emptyDir": {"medium": "Memory"}}]
+    script = "ls /s /q; touch /s/kept /q/gone; echo listed; exec sleep 1000"
+    await node.create("writer", {"script": script, "volumeMounts": mounts}, volumes=volumes)
+    gone = await node.create("removed", {"script": "echo begun; exec sleep 1000"})
+    await node.running_pod("removed")
+    await node.logged(await node.running_pod("writer"), "listed")
+    await node.stop()
+    runtime, _ = await node.machinery()
+    await embedded.halt(node.config, node.network, runtime=runtime)
+    left = {str(path.relative_to(node.config.root)) for path in node.config.root.glob("*/*")}
+    assert left == {"kubelet/pods", "logs/pods"}
+    await node.client.delete(PODS, "removed", "default", grace_seconds=0)
+    await node.start()
+    again = await node.until("writer", lambda pod: container(pod).get("restartCount") == 1 and container(pod)["ready"])
+    assert container(again)["lastState"]["terminated"]["reason"] == "ContainerStatusUnknown"
+    assert "gone" not in await node.logged(again, "listed", attempt=1)
+    assert "kept" in node.log(again, attempt=1)
+    assert node.running is not None
+    asked = Request("GET", "/containerLogs/default/writer/c", (("previous", "true"),))
+    assert (await node.running.handle(asked)).status == 200
+    names = [path.name for path in (*node.config.logs.glob("pods/*"), *node.config.kubelet.glob("pods/*"))]
+    assert not any(gone["metadata"]["uid"] in name for name in names)
 
 
 async def test_a_pod_whose_shared_process_namespace_ended_begins_anew(crun_node: Node) -> None:

@@ -33,3 +33,14 @@ def test_removing_a_pods_directory_spares_what_was_mounted_in_it(tmp_path: Path)
     if failure:
         raise failure[0]
     assert (volume / "deep" / "file").read_text() == "precious"
+
+
+def test_everything_goes_but_what_is_kept_and_what_leads_there(tmp_path: Path) -> None:
+    for name in ("a/kept/deep/file", "a/other/file", "b/file", "a/kept-not/file"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "kept")
+    teardown.remove_all_but(tmp_path, (tmp_path / "a" / "kept", tmp_path / "absent"))
+    assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {
+        "a", "a/kept", "a/kept/deep", "a/kept/deep/file",
+    }  # fmt: skip

@@ -6,6 +6,7 @@ What is mounted there belongs to others: it is unmounted first, and as long as i
 import errno
 import re
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from mizzen.agent.runtime import syscalls
@@ -40,3 +41,21 @@ def remove(directory: Path) -> None:
         return
     unmount_below(directory)
     shutil.rmtree(directory)
+
+
+def remove_all_but(directory: Path, kept: Collection[Path]) -> None:
+    """The same for everything but some directories below, which lose their mounts only. Raises OSError."""
+    unmount_below(directory)
+    _remove_all_but(directory, kept)
+
+
+def _remove_all_but(directory: Path, kept: Collection[Path]) -> None:
+    for entry in directory.iterdir():
+        if entry in kept:
+            continue
+        if any(one.is_relative_to(entry) for one in kept):
+            _remove_all_but(entry, kept)
+        elif entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
