@@ -261,7 +261,8 @@ def _started(
         ready=spec is None or (spec.readinessProbe is None and spec.startupProbe is None),
     )  # fmt: skip
     if one.early is not None:
-        return _exited(running, replace(one.early, id=id, started_at=at)), told
+        # The answer to the start may be older news than the end.
+        return _exited(running, replace(one.early, id=id, started_at=min(at, one.early.finished_at))), told
     if hook is not None and spec is not None:
         told += (RunHook(spec, one.attempt, id, "postStart"),)
     return running, told

@@ -123,7 +123,10 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
 def termination(one: ContainerSeen) -> Termination:
     """How a container has ended, as far as its runtime can tell."""
     reason = "OOMKilled" if one.oom_killed else "Completed" if one.exit_code == 0 else one.reason or "Error"
-    return Termination(one.id, one.exit_code, reason, one.message, one.started_at, one.finished_at)
+    if one.state != "exited":  # as good as ended: nothing of it can be reached without its sandbox
+        return Termination(one.id, 137, "Error", "the pod's sandbox is gone", one.started_at, one.started_at)
+    began = min(one.started_at, one.finished_at)  # the runtime may have noted the start later than the end
+    return Termination(one.id, one.exit_code, reason, one.message, began, one.finished_at)
 
 
 def _spec_image(pod: Pod, name: str) -> str:

@@ -109,6 +109,21 @@ def test_the_runtime_may_say_itself_that_it_does_not_know_how_a_container_ended(
     assert shown(state)["state"]["terminated"]["reason"] == "Unknown"
 
 
+def test_no_container_ends_before_it_began() -> None:
+    quick = ContainerSeen("x", "u", "c", 0, "i", "sha256:1", "exited", started_at=NOW + 1, finished_at=NOW)
+    assert revival.termination(quick).started_at == NOW
+    running = ContainerSeen("x", "u", "c", 0, "i", "sha256:1", "running", started_at=NOW)
+    left = revival.revive(a_pod("Never", c=RUNNING), None, (running,), NOW).containers["c"].ended
+    assert left is not None and (left.code, left.started_at) == (137, NOW)
+    fresh = msgspec.structs.replace(a_pod("Never", c=RUNNING), status=None)
+    state, _ = up(revival.begin(fresh, NOW))
+    early = Termination("", 0, "Completed", "", NOW, NOW)
+    for event in (life.Pulled("c", "sha256:1"), life.Exited("c", 0, early), life.Started("c", 0, "x", NOW + 1)):
+        state, _ = lifecycle.step(state, event, NOW + 1)
+    ended = state.containers["c"].ended
+    assert ended is not None and (ended.started_at, ended.finished_at) == (NOW, NOW)
+
+
 def test_a_container_that_could_not_be_run_has_an_id_and_started_never() -> None:
     state, _ = up(revival.begin(msgspec.structs.replace(a_pod("Never", c=RUNNING), status=None), NOW))
     for event in (life.Pulled("c", "sha256:1"), life.StartFailed("c", 0, "RunContainerError", "no such file", "x")):

@@ -50,8 +50,11 @@ def container(root: Path, pid: int, monitor: int) -> str:
 @pytest.fixture
 def monitor(tmp_path: Path) -> Iterator[int]:
     """A process that could be the container's monitor by its command line."""
-    argv = [sys.executable, "-c", "import sys; sys.stdin.read()", container_id(str(tmp_path), SPEC)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+    script = "import sys; print(flush=True); sys.stdin.read()"
+    argv = [sys.executable, "-c", script, container_id(str(tmp_path), SPEC)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has its own command line by now
         yield process.pid
         assert process.stdin is not None
         process.stdin.close()
