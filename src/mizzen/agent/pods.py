@@ -33,6 +33,8 @@ from mizzen.machinery.errors import ApiError
 _log = log.get("agent")
 _DRIVERS_EVERY = 15.0
 _ROOM_EVERY = 0.05
+_WEIGH_EVERY = 1.0
+"""Seconds: of many pods at once only the first is weighed at once, and the others when the node looks around."""
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Pods:  # shape: the one owner of all lives on the node
         self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
         self.shutting_down = False
         self._weights: tuple[Limits, dict[str, Limits]] | None = None
+        self._weighed_at = -_WEIGH_EVERY
         self.pressure: tuple[str, ...] = ()
         """The conditions of the node that keep pods away."""
 
@@ -245,6 +248,7 @@ class Pods:  # shape: the one owner of all lives on the node
     def weigh(self) -> None:
         """Bound all pods together, and give those of each class the shares that they ask for."""
         tools = self._tools
+        self._weighed_at = tools.clock.monotonic()
         whole = node_limits(tools.resources.unreserved) if tools.config.enforces else Limits(cpu_shares=1024)
         tiers = tier_limits(slot.life.pod for slot in self._slots.values() if not slot.life.over)
         if (whole, tiers) == self._weights:
@@ -328,7 +332,10 @@ class Pods:  # shape: the one owner of all lives on the node
     async def _carry(self, uid: str, seen: Life, instruction: Instruction) -> None:
         if isinstance(instruction, life.Forget) and instruction.delete:
             await self.statuses.flush(uid)
-        if isinstance(instruction, life.OpenSandbox):
+        if (
+            isinstance(instruction, life.OpenSandbox)
+            and self._tools.clock.monotonic() - self._weighed_at > _WEIGH_EVERY
+        ):
             self.weigh()
         try:
             event = await carry_out(self._tools, seen, instruction)
