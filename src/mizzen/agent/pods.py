@@ -18,7 +18,7 @@ from mizzen.agent.life import Happening, Instruction, Life, Termination
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
 from mizzen.agent.resources import node_limits, tier_limits
-from mizzen.agent.restarts import grace_of
+from mizzen.agent.restarts import amounts_of, grace_of
 from mizzen.agent.runtime.base import ContainerSeen, Limits, Observed, RuntimeFailure
 from mizzen.agent.status import StatusWriter
 from mizzen.agent.volumes import teardown
@@ -309,7 +309,8 @@ class Pods:  # shape: the one owner of all lives on the node
         others = self._others(pod.metadata.uid)
         refused = admission.resize_refusal(pod, others, self._tools.resources.allocatable)
         if refused not in {("", ""), seen.resize_refused}:
-            self._tools.tell(pod, "Warning", f"Resize{refused[0]}", refused[1])
+            text = f"Pod resize {refused[0]}: {amounts_of(pod, refused[1])}"
+            self._tools.tell(pod, "Warning", f"Resize{refused[0]}", text)
         return refused
 
     def _try_deferred(self) -> None:

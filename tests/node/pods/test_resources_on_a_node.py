@@ -61,6 +61,9 @@ async def test_a_resize_waits_for_room_or_is_refused_for_ever(node: Node) -> Non
     assert (
         "Node didn't have enough capacity: cpu, requested: 1000000" in condition(refused, "PodResizePending")["message"]
     )
+    asked = '{"containers":[{"name":"c","resources":{"limits":{"cpu":"1k","memory":"32Mi"}'
+    told = dict(await node.events("small"))["ResizeInfeasible"]
+    assert told.startswith(f"Pod resize Infeasible: {asked}") and '"error":"Node didn\'t have enough capacity' in told
     await resize(node, "small", "900m", "32Mi")
     await node.until("small", lambda pod: condition(pod, "PodResizePending").get("reason") == "Deferred")
     await node.delete("big", grace=0)
