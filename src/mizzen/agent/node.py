@@ -60,8 +60,10 @@ def allocatable_of(config: AgentConfig, capacity: Mapping[str, str]) -> dict[str
         bound = config.thresholds.hard.get(signal)
         if bound is not None and name in found:
             found[name] = quantity.subtract(found[name], str(bound.of(quantity.in_bytes(capacity[name]))))
-            found[name] = max(found[name], "0", key=quantity.in_bytes)
-    return found
+    for name in [name for name in capacity if name.startswith("hugepages-") and "memory" in found]:
+        found["memory"] = quantity.subtract(found["memory"], capacity[name])  # what is in huge pages is nobody else's
+    short = [name for name, amount in found.items() if quantity.parse(amount).nanos < 0]
+    return {**found, **dict.fromkeys(short, "0")}
 
 
 def unreserved_of(config: AgentConfig, capacity: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ from mizzen.agent.logs import LogOptions, read_log
 from mizzen.agent.network import counters
 from mizzen.agent.pods import Pods
 from mizzen.agent.runtime.base import Usage
-from mizzen.agent.stats import Machine, Rates, Readings, add_volumes, resource_metrics, summary
+from mizzen.agent.stats import Machine, Rates, Readings, add_volumes, only_cpu_and_memory, resource_metrics, summary
 from mizzen.agent.volumes.usage import of_file_system
 from mizzen.machinery import times
 from mizzen.wire.message import Handle, Request, Response
@@ -49,8 +49,11 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
         if path in {"/pods", "/runningpods"}:
             return _json(_pods(pods, only_running=path == "/runningpods"))
         if path == "/stats/summary":
-            seen = Readings(await stats(), _machine(tools), await disks.of(pods))
+            brief = request.parameter("only_cpu_and_memory") == "true"
+            seen = Readings(await stats(), _machine(tools), {} if brief else await disks.of(pods))
             body = summary(tools.config.node_name, pods, seen, rates, tools.clock.now())
+            if brief:
+                return _json(only_cpu_and_memory(body))
             add_volumes(body, {life.pod.metadata.uid: await tools.volumes.usage(life.pod) for life in pods})
             return _json(body)
         if path == "/metrics/resource":

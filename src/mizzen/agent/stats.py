@@ -97,6 +97,16 @@ def _together(lives: Iterable[Life], usage: Mapping[str, Usage]) -> Usage:
     )
 
 
+def only_cpu_and_memory(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A summary without everything else, for those who ask often."""
+    node = {key: body["node"][key] for key in ("nodeName", "systemContainers", "startTime", "cpu", "memory")}
+    pods = []
+    for pod in body["pods"]:
+        containers = [{key: one[key] for key in ("name", "startTime", "cpu", "memory")} for one in pod["containers"]]
+        pods.append({**{key: pod[key] for key in ("podRef", "startTime", "cpu", "memory")}, "containers": containers})
+    return {"node": node, "pods": pods}
+
+
 def add_volumes(body: dict[str, Any], volumes: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Add to a summary how full the volumes are, by the uid of their pods."""
     for pod in body["pods"]:

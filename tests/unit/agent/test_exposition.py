@@ -9,7 +9,7 @@ from mizzen.agent.machineinfo import Pressure
 from mizzen.agent.network import counters
 from mizzen.agent.network.routed import link_name
 from mizzen.agent.runtime.base import Usage
-from mizzen.agent.stats import Machine, Rates, Readings, summary
+from mizzen.agent.stats import Machine, Rates, Readings, only_cpu_and_memory, summary
 from mizzen.api.views.podspec import Container, Pod, PodMeta, PodSpec, Resources
 
 MACHINE = Machine(Pressure(1, 2, 3, 4, 5, 6, 7), Usage(cpu_seconds=10.0), 0.0, memory=1 << 30)
@@ -99,3 +99,7 @@ def test_the_summary_says_what_pods_use_of_the_disk() -> None:
     assert body["node"]["runtime"]["imageFs"]["usedBytes"] == 11
     assert body["node"]["swap"]["swapAvailableBytes"] == 70
     assert [one["name"] for one in body["node"]["systemContainers"]] == ["kubelet", "pods"]
+    brief = only_cpu_and_memory(body)
+    assert set(brief["pods"][0]) == {"podRef", "startTime", "cpu", "memory", "containers"}
+    assert set(brief["pods"][0]["containers"][0]) == {"name", "startTime", "cpu", "memory"}
+    assert "fs" not in brief["node"] and brief["node"]["memory"] == body["node"]["memory"]

@@ -98,3 +98,5 @@ def test_pods_are_promised_neither_what_is_reserved_nor_what_must_stay_free() ->
     }
     assert node.unreserved_of(config, capacity)["memory"] == "7Gi"
     assert node.allocatable_of(PLAIN, {"memory": "10Mi"}) == {"memory": "0"}
+    pages = node.allocatable_of(PLAIN, {"memory": "1Gi", "hugepages-2Mi": "512Mi", "hugepages-1Gi": "0"})
+    assert pages == {"memory": "412Mi", "hugepages-2Mi": "512Mi", "hugepages-1Gi": "0"}
