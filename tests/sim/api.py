@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from mizzen.api.kinds import KINDS
 from mizzen.client.client import Resource
 from mizzen.client.resources import BUILT_IN
 from mizzen.machinery import times
@@ -24,6 +25,12 @@ Key = tuple[str, str]
 _KINDS: dict[Where, tuple[str, str]] = {(r.group, r.plural): kind for kind, r in BUILT_IN.items()}
 _KINDS["", "events"] = ("v1", "Event")
 _NAMESPACED = {(r.group, r.plural): r.namespaced for r in BUILT_IN.values()}
+_STATUS_RULES = {
+    (kind.group, kind.plural): kind.validate_status
+    for kind in KINDS
+    if kind.group in ("apps", "batch") and kind.validate_status is not None
+}
+"""What controllers write is what the real server would take."""
 _WITHOUT_GENERATION = {("", "nodes"), ("", "services"), ("", "configmaps"), ("", "secrets"), ("", "endpoints")}
 
 
@@ -210,6 +217,9 @@ class FakeApi:
     def _write(self, target: _Target, old: Object, new: Object) -> Object:
         if target.subresource == "status":
             new = {**old, "metadata": new["metadata"], "status": new.get("status", {})}
+            rules = _STATUS_RULES.get(target.where)
+            refused = list(rules(new, old)) if rules is not None else []
+            assert not refused, [str(error) for error in refused]
         elif "status" in old:
             new = {**new, "status": old["status"]}
         meta = new["metadata"] = {**new["metadata"]}

@@ -66,8 +66,12 @@ def _finish(world: World) -> None:
     for one in world.all(JOBS):
         if not _is_done(one) and world.rng.random() < 0.6:
             kind = world.rng.choice(("Complete", "Complete", "Failed"))
-            change = {"status": {"conditions": [{"type": kind, "status": "True"}]}}
-            world.api.patch(JOBS, "d", one["metadata"]["name"], change, "status")
+            reason = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[kind]
+            status = {"conditions": [{"type": type_, "status": "True"} for type_ in (kind, reason)]}
+            status["startTime"] = one["metadata"]["creationTimestamp"]
+            if kind == "Complete":
+                status["completionTime"] = status["startTime"]
+            world.api.patch(JOBS, "d", one["metadata"]["name"], {"status": status}, "status")
 
 
 def test_a_job_gives_up_after_its_limit_and_goes_after_its_time(seeds: range) -> None:

@@ -6,7 +6,7 @@ Ref: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -41,6 +41,8 @@ _PHRASES = {
     Cause.TYPE_INVALID: "Invalid value",
     Cause.INTERNAL: "Internal error",
 }
+OMITTED: Final = object()
+"""The value of an error that does not show the value."""
 _WITHOUT_VALUE = {Cause.REQUIRED, Cause.FORBIDDEN, Cause.TOO_LONG, Cause.TOO_MANY, Cause.INTERNAL}
 
 
@@ -64,7 +66,8 @@ class FieldError:
     def message(self) -> str:
         """The cause's text without the path, as it stands in `details.causes[].message`."""
         phrase = _PHRASES[self.cause]
-        if self.cause not in _WITHOUT_VALUE or (self.cause is Cause.TOO_MANY and self.value is not None):
+        shows = self.cause not in _WITHOUT_VALUE or (self.cause is Cause.TOO_MANY and self.value is not None)
+        if shows and self.value is not OMITTED:
             phrase = f"{phrase}: {_shown(self.value)}"
         return f"{phrase}: {self.detail}" if self.detail else phrase
 

@@ -43,6 +43,7 @@ NEWER = {
     "Pod: container restart policy Always on an ordinary container": "allowed since container restart rules",
     "Pod: procMount unknown": "checked since procMount is on by default",
     "CronJob: zone in the schedule": "refused since 1.29, as documented",
+    "table of jobs": "an end needs its reason (SuccessCriteriaMet, FailureTarget) since 1.31",
     "table of hpas v1": "targets tell what they are of since 1.31",
     "table of hpas v2": "targets tell what they are of since 1.31",
 }

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from mizzen.api.batch import job_validation
+from mizzen.api.batch import job_status, job_validation
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
 from mizzen.api.podspec import warnings
 from mizzen.api.podspec.defaults import default_template
 from mizzen.api.rules import workloads
 from mizzen.machinery import labels, names, times
-from mizzen.machinery.errors import FieldError, Object, duplicate, invalid
+from mizzen.machinery.errors import FieldError, Object
 
 _NO_LIMIT = 2147483647
 
@@ -82,20 +82,6 @@ def validate(job: Object, old: Object | None) -> Iterator[FieldError]:
         yield from job_validation.update_errors(job["spec"], old["spec"], old.get("status") or {})
 
 
-def validate_status(job: Object, _old: Object | None) -> Iterator[FieldError]:
-    status = job.get("status") or {}
-    yield from workloads.not_negative("status", status, "active", "succeeded", "failed", "ready", "terminating")
-    uncounted, seen = status.get("uncountedTerminatedPods") or {}, set()
-    for field in ("succeeded", "failed"):
-        for i, uid in enumerate(uncounted.get(field) or ()):
-            path = f"status.uncountedTerminatedPods.{field}[{i}]"
-            if not uid:
-                yield invalid(path, uid, "must not be empty")
-            elif uid in seen:
-                yield duplicate(path, uid)
-            seen.add(uid)
-
-
 def _row(job: Object, now: float) -> list[object]:
     spec, status = job["spec"], job.get("status") or {}
     succeeded, parallelism = status.get("succeeded") or 0, spec.get("parallelism") or 0
@@ -143,7 +129,7 @@ JOB = Kind(
     validate=validate,
     warn=warn,
     has_status=True,
-    validate_status=validate_status,
+    validate_status=job_status.errors,
     has_generation=True,
     default_propagation="Orphan",
     keeps_dependents=(

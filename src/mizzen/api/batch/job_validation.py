@@ -243,7 +243,7 @@ def _success_rule_errors(path: str, rule: Object, completions: int) -> Iterator[
     if indexes is not None:
         if len(indexes.encode()) > _MAX_INDEX_TEXT:
             yield too_long(f"{path}.succeededIndexes", _MAX_INDEX_TEXT)
-        problem, total = _count_indexes(indexes, completions)
+        problem, total = count_indexes(indexes, completions)
         if problem:
             yield invalid(f"{path}.succeededIndexes", indexes, f"error parsing succeededIndexes: {problem}")
         limits["the number of indexes in the specified succeededIndexes field"] = total
@@ -255,7 +255,7 @@ def _success_rule_errors(path: str, rule: Object, completions: int) -> Iterator[
             yield invalid(f"{path}.succeededCount", count, f"must be less than or equal to {limit} ({what})")
 
 
-def _count_indexes(text: str, completions: int) -> tuple[str, int]:
+def count_indexes(text: str, completions: int) -> tuple[str, int]:
     """What is wrong with a list like `0,2-4`, and how many indexes it names."""
     total, last = 0, -1
     for part in text.split(",") if text else ():

@@ -28,6 +28,82 @@ def _errors(job: Object, old: Object | None = None) -> list[str]:
     return [error.path for error in JOB.validate(job, old)]
 
 
+STARTED, ENDED = "2026-01-01T00:00:00Z", "2026-01-01T00:05:00Z"
+
+
+def _status_errors(status: Object, before: Object | None = None, **spec: Any) -> list[str]:
+    """The paths of what is wrong with a status, each without its `status.`."""
+    assert JOB.validate_status
+    old = {**_job(**spec), "status": before or {}}
+    return [
+        error.path.removeprefix("status.") for error in JOB.validate_status({**_job(**spec), "status": status}, old)
+    ]
+
+
+def _is(*types: str) -> list[Object]:
+    return [{"type": type_, "status": "True"} for type_ in types]
+
+
+COMPLETE = {
+    "conditions": _is("SuccessCriteriaMet", "Complete"),
+    "startTime": STARTED,
+    "completionTime": ENDED,
+    "succeeded": 1,
+}
+FAILED = {"conditions": _is("FailureTarget", "Failed"), "startTime": STARTED, "failed": 1}
+RUNNING = {"startTime": STARTED, "active": 1}
+
+
+def test_jobs_may_end_in_both_ways() -> None:
+    assert (_status_errors(COMPLETE, RUNNING), _status_errors(FAILED, RUNNING)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("status", "paths"),
+    [
+        (COMPLETE | {"conditions": _is("Complete")}, ["conditions"]),
+        (FAILED | {"conditions": _is("Failed")}, ["conditions"]),
+        (COMPLETE | {"conditions": _is("SuccessCriteriaMet", "Complete", "FailureTarget")}, ["conditions"] * 2),
+        (COMPLETE | {"completionTime": None}, ["completionTime"]),
+        (FAILED | {"completionTime": ENDED}, ["completionTime"]),
+        (COMPLETE | {"startTime": "2026-01-02T00:00:00Z"}, ["completionTime", "startTime"]),
+        (COMPLETE | {"startTime": None}, ["startTime", "startTime"]),
+        (COMPLETE | {"active": 1}, ["active"]),
+        (COMPLETE | {"terminating": 1}, ["terminating"]),
+        (COMPLETE | {"uncountedTerminatedPods": {"failed": ["u"]}}, ["uncountedTerminatedPods"]),
+        (RUNNING | {"ready": 2}, ["ready"]),
+        (RUNNING | {"completedIndexes": "0"}, ["completedIndexes"]),
+        (RUNNING | {"failedIndexes": ""}, ["failedIndexes"]),
+    ],
+)
+def test_an_end_has_a_reason_a_start_and_no_pods_left(status: Object, paths: list[str]) -> None:
+    assert _status_errors(status, RUNNING) == paths
+
+
+def test_what_is_over_stays_over() -> None:
+    assert _status_errors(RUNNING, FAILED) == ["conditions", "conditions", "failed"]
+    assert _status_errors(COMPLETE | {"completionTime": "2026-01-01T00:06:00Z"}, COMPLETE) == ["completionTime"]
+    assert _status_errors(COMPLETE | {"succeeded": 0}, COMPLETE) == ["succeeded"]
+    assert _status_errors({}, RUNNING, suspend=True) == []
+
+
+def test_a_status_from_before_the_rules_may_still_be_written() -> None:
+    old = {"conditions": _is("Complete"), "active": 1}
+    assert _status_errors(old | {"succeeded": 1}, old) == []
+
+
+def test_indexes_fail_or_succeed_and_are_those_of_the_job() -> None:
+    spec = {**INDEXED, "backoffLimitPerIndex": 1}
+    assert _status_errors(RUNNING | {"completedIndexes": "0,2-3", "failedIndexes": "1"}, RUNNING, **spec) == []
+    assert _status_errors(RUNNING | {"completedIndexes": "0-2", "failedIndexes": "2"}, RUNNING, **spec) == [
+        "failedIndexes"
+    ]
+    assert _status_errors(RUNNING | {"completedIndexes": "7", "failedIndexes": "2,1"}, RUNNING, **spec) == [
+        "completedIndexes",
+        "failedIndexes",
+    ]
+
+
 def test_a_job_selects_its_pods_by_its_uid() -> None:
     job = _job()
     assert job["spec"]["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": "u-1"}}
