@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from mizzen.machinery.errors import Object
 from mizzen.machinery.schema import definitions, descriptions, registry
-from mizzen.server import openapi_custom
+from mizzen.server import openapi_custom, openapi_enums
 from mizzen.server.served import Served
 
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -79,6 +79,8 @@ class Collected:
                 made["properties"] = {
                     key: self._node(inner, about.get(key, "")) for key, inner in source["properties"].items()
                 }
+                for key, words in openapi_enums.of(name).items():
+                    openapi_enums.put(made["properties"][key], words)
         return {"description": prose[0], **made} if prose[0] else made
 
     def _special(self, name: str) -> Object | None:

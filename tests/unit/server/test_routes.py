@@ -5,10 +5,12 @@ import gzip
 from uuid import UUID
 
 import orjson
+import pytest
 from tests.unit.server.conftest import Caller
 
 from mizzen.base.clock import VirtualClock
-from mizzen.server import requestinfo
+from mizzen.machinery.schema import definitions
+from mizzen.server import openapi_enums, requestinfo
 from mizzen.server.pipeline import deadline
 from mizzen.server.routes import version_priority
 from mizzen.server.server import Server
@@ -100,6 +102,23 @@ async def test_every_reference_of_every_openapi_document_leads_somewhere(api: Ca
         text = orjson.dumps(document["components"]["schemas"]).decode()
         for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
             assert name in document["components"]["schemas"], (path, name)
+
+
+@pytest.mark.parametrize(("definition", "field"), openapi_enums.named())
+def test_every_field_with_words_is_a_text_or_a_list_of_texts(definition: str, field: str) -> None:
+    node = definitions()[definition]["properties"][field]
+    assert "string" in {node["type"], node.get("items", {}).get("type")}
+
+
+async def test_both_versions_of_openapi_tell_the_words_of_fields(api: Caller) -> None:
+    _, second = await api.call("GET", "/openapi/v2")
+    _, third = await api.call("GET", "/openapi/v3/api/v1")
+    for schemas in (second["definitions"], third["components"]["schemas"]):
+        policy = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["restartPolicy"]
+        assert policy["enum"] == ["Always", "Never", "OnFailure"]
+        assert policy["description"].endswith('Possible enum values:\n - `"Always"`\n - `"Never"`\n - `"OnFailure"`')
+        modes = schemas["io.k8s.api.core.v1.PersistentVolumeSpec"]["properties"]["accessModes"]
+        assert modes["items"]["enum"][0] == "ReadOnlyMany"
 
 
 async def test_metrics_tell_dry_runs_apart(api: Caller) -> None:
