@@ -116,6 +116,13 @@ def test_an_undeclared_field_is_refused_with_its_path():
         apply(None, {**tile(), "shape": "x"}, writer("alpha"), CONFIG_MAP)
 
 
+def test_a_field_of_another_type_is_refused_with_what_was_expected():
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"priority": "high"}}
+    wanted = r"\(/p; /v1, Kind=Pod\): \.spec\.priority: expected numeric \(int or float\), got string"
+    with pytest.raises(ApiError, match=wanted):
+        apply(None, body, writer("alpha"), POD)
+
+
 def kiln(*containers: dict, **spec) -> dict:
     template = {"metadata": {"labels": {"app": "kiln"}}, "spec": {"containers": list(containers)}}
     return {

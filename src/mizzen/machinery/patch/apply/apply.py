@@ -4,7 +4,7 @@ import orjson
 
 from mizzen.machinery import decode
 from mizzen.machinery.errors import ApiError, Errors, Object
-from mizzen.machinery.patch.apply import combine, lastapplied, sets, walk
+from mizzen.machinery.patch.apply import combine, lastapplied, sets, typed, walk
 from mizzen.machinery.patch.apply.entries import (
     APPLY,
     UPDATE,
@@ -94,21 +94,22 @@ def check(applied: Object, schema: Schema) -> None:
     try:
         _, problems = decode.normalise_strictly(orjson.loads(orjson.dumps(applied)), schema)
     except decode.DecodeError as error:
-        raise Errors.bad_request(f"{_untyped(applied)}: {error}") from None
+        raise _untyped(applied, typed.told(applied, schema) or str(error)) from None
     if problems:
         path = problems[0].removeprefix('unknown field "').removesuffix('"')
-        raise Errors.bad_request(f"{_untyped(applied)}: .{path}: field not declared in schema")
+        raise _untyped(applied, typed.told(applied, schema) or f".{path}: field not declared in schema")
     try:
         combine.check_lists(applied, schema)
     except ApiError as error:
-        raise Errors.bad_request(f"{_untyped(applied)}: {error.message}") from None
+        raise _untyped(applied, typed.told(applied, schema) or error.message) from None
 
 
-def _untyped(applied: Object) -> str:
+def _untyped(applied: Object, why: str) -> ApiError:
     metadata = applied.get("metadata") or {}
     name = f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
     group, _, version = applied.get("apiVersion", "").rpartition("/")
-    return f"failed to create typed patch object ({name}; {group}/{version}, Kind={applied.get('kind', '')})"
+    kind = f"{group}/{version}, Kind={applied.get('kind', '')}"
+    return Errors.bad_request(f"failed to create typed patch object ({name}; {kind}): {why}")
 
 
 def _refuse_conflicts(entries: Entries, changed: Fields) -> None:
