@@ -121,7 +121,7 @@ def _usage_errors(usages: list[str]) -> Iterator[FieldError]:
     for i, usage in enumerate(usages):
         if usage not in USAGES:
             yield not_supported(f"spec.usages[{i}]", usage, USAGES)
-        elif usage in usages[:i]:
+        if usage in usages[:i]:
             yield duplicate(f"spec.usages[{i}]", usage)
 
 
@@ -158,10 +158,10 @@ def _condition_errors(request: Object) -> Iterator[FieldError]:
         if not status:
             yield required(f"{path}.status")
         elif type_ in LASTING and status != "True":
-            yield invalid(f"{path}.status", status, 'Approved, Denied and Failed conditions must be "True"')
+            yield not_supported(f"{path}.status", status, ("True",))
         elif status not in {"True", "False", "Unknown"}:
             yield not_supported(f"{path}.status", status, ("False", "True", "Unknown"))
-        if type_ in DECISIONS and type_ not in seen and any(other in DECISIONS for other in seen):
+        if type_ in DECISIONS and any(other in DECISIONS and other != type_ for other in seen):
             yield invalid(f"{path}.type", type_, "Approved and Denied conditions are mutually exclusive")
         seen.append(type_)
 

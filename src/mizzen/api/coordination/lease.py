@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
+from mizzen.api.rules import fields
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported
 
 _STRATEGY = "OldestEmulationVersion"
@@ -20,10 +21,18 @@ def validate(lease: Object, _old: Object | None) -> Iterator[FieldError]:
     if (transitions := spec.get("leaseTransitions")) is not None and transitions < 0:
         yield invalid("spec.leaseTransitions", transitions, "must be greater than or equal to 0")
     strategy = spec.get("strategy")
-    if strategy is not None and "/" not in strategy and strategy != _STRATEGY:
-        yield not_supported("spec.strategy", strategy, (_STRATEGY,))
+    if strategy is not None:
+        yield from _strategy_errors("spec.strategy.strategy", strategy)
     if spec.get("preferredHolder") and not strategy:
-        yield forbidden("spec.preferredHolder", "may only be specified when `strategy` is defined")
+        yield forbidden("spec.preferredHolder", "may only be specified if `strategy` is defined")
+
+
+def _strategy_errors(path: str, strategy: str) -> Iterator[FieldError]:
+    """One that is known, or one with a domain; the path has the field twice, as clients know it."""
+    if "/" in strategy:
+        yield from fields.qualified_name(path, strategy)
+    elif strategy != _STRATEGY:
+        yield not_supported(path, strategy, (_STRATEGY,))
 
 
 def _row(lease: Object, now: float) -> list[object]:

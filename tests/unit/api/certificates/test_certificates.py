@@ -46,6 +46,11 @@ def test_usages_and_signers_are_known_forms() -> None:
         ("spec.usages[0]", "NotSupported"),
         ("spec.usages[2]", "Duplicate"),
     }
+    assert causes(KIND, request(usages=["flying", "flying"])) == {
+        ("spec.usages[0]", "NotSupported"),
+        ("spec.usages[1]", "NotSupported"),
+        ("spec.usages[1]", "Duplicate"),
+    }
     assert causes(KIND, request(signerName="kubernetes.io/legacy-unknown")) == {("spec.signerName", "Invalid")}
 
 
@@ -79,7 +84,13 @@ def test_a_decision_is_final_and_single() -> None:
         ("status.conditions[1].type", "Invalid")
     }
     assert found(csr.validate_approval(with_conditions({"type": "Denied", "status": "False"}), with_conditions())) == {
-        ("status.conditions[0].status", "Invalid")
+        ("status.conditions[0].status", "NotSupported")
+    }
+    thrice = with_conditions(APPROVED, DENIED, APPROVED)
+    assert found(csr.validate_approval(thrice, old)) == {
+        ("status.conditions[1].type", "Invalid"),
+        ("status.conditions[2].type", "Invalid"),
+        ("status.conditions[2].type", "Duplicate"),
     }
 
 
