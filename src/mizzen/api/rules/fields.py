@@ -1,5 +1,6 @@
 """Checks of one field against a rule about text: names, labels, choices. Each yields the field's errors."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ from mizzen.machinery import names
 from mizzen.machinery.errors import FieldError, invalid, not_supported, required
 from mizzen.machinery.labels import validate_labels
 
+_url_path = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+").fullmatch
 IMMUTABLE = "field is immutable"
 
 
@@ -74,5 +76,5 @@ def domain_prefixed_path(path: str, value: str) -> Iterator[FieldError]:
         return
     for complaint in names.dns1123_subdomain(domain):
         yield invalid(path, domain, complaint)
-    if any(mark.isspace() or not mark.isprintable() or mark in '"<>\\^`{|}' for mark in rest):
+    if not _url_path(rest):
         yield invalid(path, rest, "a valid path must be made of the characters that URLs allow")

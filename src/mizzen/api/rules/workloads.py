@@ -10,7 +10,6 @@ from mizzen.machinery import intstr, labels, names
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, not_supported, required
 
 _NO_MATCH = "`selector` does not match template `labels`"
-_OPERATORS = frozenset(("In", "NotIn", "Exists", "DoesNotExist"))
 
 CONTAINERS = Column("Containers", priority=1)
 IMAGES = Column("Images", priority=1)
@@ -71,14 +70,8 @@ def selector_errors(path: str, selector: Object | None, kind: str) -> Iterator[F
 
 
 def is_readable(selector: Object | None) -> bool:
-    """Whether the selector can be evaluated at all."""
-    expressions = (selector or {}).get("matchExpressions") or ()
-    return all(
-        one.get("operator") in _OPERATORS
-        and not names.qualified_name(one.get("key") or "")
-        and bool(one.get("values")) == (one["operator"] in {"In", "NotIn"})
-        for one in expressions
-    )
+    """Whether the selector can be evaluated at all: nothing is wrong with any of its keys, operators and values."""
+    return not any(True for _ in labels.validate_selector(selector, ""))
 
 
 def match_errors(path: str, selector: Object | None, template: Object) -> Iterator[FieldError]:

@@ -48,6 +48,14 @@ def test_more_cannot_be_ready_than_there_are() -> None:
     assert [error.path for error in DEPLOYMENT.validate_status({"status": status}, None)] == ["status.readyReplicas"]
 
 
+def test_a_selector_that_cannot_be_evaluated_is_blamed_and_not_the_template() -> None:
+    broken = {"matchLabels": {"app": "a b"}}
+    where = ["spec.selector.matchLabels", "spec.selector"]
+    assert _errors(DEPLOYMENT, _made(DEPLOYMENT, selector=broken)) == where
+    assert _errors(STATEFUL_SET, _made(STATEFUL_SET, selector=broken)) == where
+    assert _errors(DAEMON_SET, _made(DAEMON_SET, selector=broken)) == where[:1]
+
+
 @pytest.mark.parametrize("kind", [DEPLOYMENT, DAEMON_SET, STATEFUL_SET])
 def test_the_count_of_names_that_were_taken_never_shrinks(kind: Kind) -> None:
     assert kind.validate_status

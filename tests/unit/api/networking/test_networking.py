@@ -123,6 +123,16 @@ def test_every_exception_of_a_block_is_judged() -> None:
     assert causes(NETWORK_POLICY, content) == {(f"{where}.except[0]", "Invalid"), (f"{where}.except[2]", "Invalid")}
 
 
+def test_the_controller_of_a_class_is_a_domain_and_a_path() -> None:
+    for controller, wanted in (
+        ("acme.test/a/b~(c)", set()),
+        ("acme.test/a@b", {("spec.controller", "Invalid")}),
+        ("acme.test/ä", {("spec.controller", "Invalid")}),
+        ("Acme/a", {("spec.controller", "Invalid")}),
+    ):
+        assert causes(INGRESS_CLASS, {"spec": {"controller": controller}}) == wanted
+
+
 def test_the_controller_of_a_class_stays_and_stays_well_formed() -> None:
     old = written(INGRESS_CLASS, {"spec": {"controller": "acme.test/a"}})
     assert causes(INGRESS_CLASS, {"spec": {"controller": "acme.test/b"}}, old) == {("spec.controller", "Invalid")}
