@@ -20,12 +20,15 @@ from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
 from mizzen.wire.message import Duplex, Request, Response
 
 IDLE_CONNECTIONS: Final = 16
-"""Idle connections kept for each transport; more are closed after use."""
+"""Idle connections kept for each transport; more are closed after use, and made only for calls that had to wait."""
+PATIENCE_SECONDS: Final = 0.1
+"""How long a call waits for one of so many to come back before another is made for it."""
 DIALS_AT_ONCE: Final = 2
 """Connections being made at once: whoever finds so many under way waits for one of them, or for one that comes back.
 
 A greeting costs both sides more than most calls do; a burst of calls is served sooner by the few than by many.
 """
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,10 @@ class Endpoint:
 
 
 class SocketTransport:
-    """Keeps connections open between calls; a call on a connection that had died in the pool is sent again.
+    """Keeps connections open between calls; a read on a connection that had died in the pool is sent again.
 
     A connection that comes back goes to whoever waits longest; should none come, connections are made one after another
-    for as many calls as there are.
+    for as many calls as there are, but past those that are worth keeping only once patience has run out.
     """
 
     def __init__(self, endpoint: Endpoint, *, connect_seconds: float = 10.0) -> None:
@@ -67,6 +70,7 @@ class SocketTransport:
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self._dialing = 0
+        self._calling = 0
         self._waiting: deque[asyncio.Future[_Connection | None]] = deque()
 
     async def call(self, request: Request) -> Response:
@@ -81,14 +85,17 @@ class SocketTransport:
         bodiless = request.method == "HEAD"
         while True:
             connection, fresh = await self._connection()
+            self._calling += 1
             try:
                 response = await connection.exchange(self._encoded(request), whole=whole, bodiless=bodiless)
             except BaseException as error:
                 self._give(None)  # the connection is lost to whoever waits
-                # A kept connection may have been closed by the server meanwhile; nothing was answered.
-                if isinstance(error, ConnectionError) and not fresh:
+                # A kept connection may have been closed by the server meanwhile; nothing was answered, but done maybe.
+                if isinstance(error, ConnectionError) and not fresh and request.method in _REPEATABLE:
                     continue
                 raise
+            finally:
+                self._calling -= 1
             if response.stream is None:
                 self._release(connection)
             else:
@@ -111,14 +118,18 @@ class SocketTransport:
         self._idle.clear()
 
     async def _connection(self) -> tuple["_Connection", bool]:
+        patient_until = 0.0
         while True:
             while self._idle:
                 connection = self._idle.pop()
                 if connection.usable:
                     return connection, False
-            if self._dialing < DIALS_AT_ONCE:
+            now = asyncio.get_running_loop().time()
+            patient_until = patient_until or now + PATIENCE_SECONDS
+            wait = patient_until - now if self._calling + self._dialing >= IDLE_CONNECTIONS else 0.0
+            if wait <= 0 and self._dialing < DIALS_AT_ONCE:
                 return await self._dial(), True
-            kept = await self._turn()
+            kept = await self._turn(wait)
             if kept is not None and kept.usable:
                 return kept, False
 
@@ -137,10 +148,12 @@ class SocketTransport:
             self._give(None)
         return connection
 
-    async def _turn(self) -> "_Connection | None":
-        """A connection that has come back, or nothing: then one may be made."""
-        waiter: asyncio.Future[_Connection | None] = asyncio.get_running_loop().create_future()
+    async def _turn(self, patience: float) -> "_Connection | None":
+        """A connection that has come back, or nothing, also after this time (0: any): then one may be made."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[_Connection | None] = loop.create_future()
         self._waiting.append(waiter)
+        bell = loop.call_later(patience, _end_of_patience, waiter) if patience > 0 else None
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -148,6 +161,9 @@ class SocketTransport:
                 given = waiter.result()
                 self._give(None) if given is None else self._release(given)
             raise
+        finally:
+            if bell is not None:
+                bell.cancel()
 
     def _give(self, connection: "_Connection | None") -> bool:
         """Hand something to whoever waits longest; False when nobody does."""
@@ -206,6 +222,11 @@ class SocketTransport:
         return "".join(lines).encode("latin-1", "replace") + body
 
 
+def _end_of_patience(waiter: "asyncio.Future[_Connection | None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 def _is_stream(request: Request) -> bool:
     return any(name in ("watch", "follow") and value not in ("", "0", "false") for name, value in request.query)
 
@@ -226,7 +247,7 @@ class _Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._chunks: list[bytes] = []
         self._size = 0
-        self._complete = False
+        self._complete = self._keeps = False
         self._head: asyncio.Future[None] | None = None
         self._more = asyncio.Event()
 
@@ -253,7 +274,7 @@ class _Connection(asyncio.Protocol):
                 return Response(status, headers)
             if whole or status != 200:
                 body = b"".join([chunk async for chunk in self._body()])
-                self._busy = not self._parser.should_keep_alive()
+                self._busy = not self._keeps
                 return Response(status, headers, body)
         except BaseException:
             self.close()
@@ -380,4 +401,5 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.get_status_code() >= 200:
             self._complete = True
+            self._keeps = self._parser.should_keep_alive()  # the parser forgets it when this returns
             self._more.set()

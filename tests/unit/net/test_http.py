@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from mizzen.net.client import Endpoint, SocketTransport
-from mizzen.net.server import IDLE_SWEEPS, REQUEST_SWEEPS, Listener
+from mizzen.net.client import IDLE_CONNECTIONS, Endpoint, SocketTransport
+from mizzen.net.server import IDLE_SWEEPS, REQUEST_SWEEPS, Connection, Listener
 from mizzen.wire.message import Duplex, Request, Response
 
 Start = Callable[[Callable[[Request], Response | Awaitable[Response]]], Awaitable[int]]
@@ -53,16 +53,19 @@ async def test_method_path_query_headers_and_body_arrive(start: Start) -> None:
     await transport.close()
 
 
-async def test_one_connection_serves_many_requests(start: Start) -> None:
-    seen: set[str] = set()
-    listener = Listener(lambda request: Response(200, {}, str(len(listener.connections)).encode()))
-    port = await listener.listen("127.0.0.1", 0, None)
-    transport = _transport(port)
+@pytest.mark.parametrize("answer", [b"", b"body"])
+async def test_one_connection_serves_many_requests(start: Start, answer: bytes) -> None:
+    served: set[Connection] = set()
+
+    def note(request: Request) -> Response:
+        served.update(listener.connections)
+        return Response(200, {}, answer)
+
+    listener = Listener(note)
+    transport = _transport(await listener.listen("127.0.0.1", 0, None))
     for _ in range(5):
-        body = (await transport.call(Request("GET", "/"))).body
-        assert isinstance(body, bytes)
-        seen.add(body.decode())
-    assert seen == {"1"}
+        assert (await transport.call(Request("GET", "/"))).body == answer
+    assert len(served) == 1
     await transport.close()
     await listener.close()
 
@@ -82,6 +85,24 @@ async def test_a_burst_of_calls_shares_few_connections(start: Start) -> None:
     answers = await asyncio.gather(*(transport.call(Request("GET", f"/{number}")) for number in range(200)))
     assert [answer.body for answer in answers] == [f"/{number}".encode() for number in range(200)]
     assert most < 40
+    await transport.close()
+    await listener.close()
+
+
+async def test_slow_answers_to_a_burst_make_no_more_connections_than_are_kept(start: Start) -> None:
+    greeted: set[Connection] = set()
+
+    async def slow(request: Request) -> Response:
+        greeted.update(listener.connections)
+        for _ in range(30):
+            await asyncio.sleep(0)
+        return Response(200)
+
+    listener = Listener(slow)
+    transport = _transport(await listener.listen("127.0.0.1", 0, None))
+    for _ in range(3):
+        await asyncio.gather(*(transport.call(Request("GET", "/")) for _ in range(100)))
+    assert len(greeted) <= IDLE_CONNECTIONS
     await transport.close()
     await listener.close()
 
@@ -220,6 +241,28 @@ async def test_a_connection_that_died_in_the_pool_is_replaced(start: Start) -> N
     for connection in tuple(listener.connections):
         connection.abort()
     assert (await transport.call(Request("GET", "/again"))).status == 200
+    await transport.close()
+    await listener.close()
+
+
+async def test_a_write_whose_answer_is_lost_is_not_sent_again(start: Start) -> None:
+    written = 0
+
+    def lose(request: Request) -> Response:
+        nonlocal written
+        if request.method == "POST":
+            written += 1
+            for connection in tuple(listener.connections):
+                connection.abort()
+        return Response(200)
+
+    listener = Listener(lose)
+    transport = _transport(await listener.listen("127.0.0.1", 0, None))
+    await transport.call(Request("GET", "/"))
+    with pytest.raises(ConnectionError):
+        await transport.call(Request("POST", "/"))
+    assert written == 1
+    assert (await transport.call(Request("GET", "/"))).status == 200
     await transport.close()
     await listener.close()
 
