@@ -9,7 +9,7 @@ def test_a_settled_server_collects_garbage_but_not_what_it_started_with() -> Non
     thresholds = gc.get_threshold()
     gc.disable()
     try:
-        control._settle()
+        control.settle()
         assert gc.isenabled()
         assert gc.get_freeze_count() > 10_000
     finally:
