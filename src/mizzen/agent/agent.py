@@ -11,6 +11,10 @@ from typing import Any, Literal
 
 from mizzen.agent import loglinks, machineinfo, node, serve
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.devices.claims import ClaimDrivers
+from mizzen.agent.devices.plugins import DevicePlugins
+from mizzen.agent.devices.registration import Registration
+from mizzen.agent.devices.shell import Devices
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.eviction import Guard
 from mizzen.agent.images.imagevolumes import PulledVolumes
@@ -20,7 +24,7 @@ from mizzen.agent.logrotation import rotate_logs
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.node import Health, NodeReporter
 from mizzen.agent.objects import Objects
-from mizzen.agent.plugins import Plugins
+from mizzen.agent.plugins import PluginKind, Plugins
 from mizzen.agent.pods import Pods
 from mizzen.agent.podsource import follow_node, follow_pods
 from mizzen.agent.runtime.base import Runtime
@@ -90,6 +94,8 @@ class Agent:
         self._directory = KubeletDir(config.kubelet, config.logs)
         self._drivers = Drivers(client, clock, config.node_name)
         self._driver_volumes = CsiVolumes(client, clock, self._drivers, self._directory, self._report)
+        self._device_plugins = DevicePlugins(self._directory, clock, self._report)
+        self._claim_drivers = ClaimDrivers(client, self._directory)
         pulled = PulledVolumes(images.mountable(), self._objects, clock, self._tell_of_pod)
         self.tools = Equipment(
             config=config,
@@ -99,6 +105,7 @@ class Agent:
             network=network,
             images=images,
             volumes=Volumes(self._directory, client, self._objects, pulled, self._driver_volumes, clock),
+            devices=Devices(self._device_plugins, self._claim_drivers),
             objects=self._objects,
             events=self._events,
             resources=node.resources_of(config),
@@ -137,11 +144,7 @@ class Agent:
             group.create_task(self.pods.statuses.run(), name="statuses")
             group.create_task(self.pods.tend(), name="tokens")
             group.create_task(self.pods.tend_drivers(), name="driver volumes")
-            await self._drivers.announce()
-            plugins = Plugins(self._directory, {"CSIPlugin": self._drivers})
-            group.create_task(self._drivers.follow_limits(), name="driver limits")
-            await plugins.look()  # drivers that went on running are needed for what pods left behind
-            group.create_task(plugins.run(), name="plugins")
+            await self._start_plugins(group)
             group.create_task(self._guard.run(), name="guard")
             group.create_task(rotate_logs(self.tools, self.pods), name="logs")
             group.create_task(
@@ -164,11 +167,25 @@ class Agent:
             if ready is not None:
                 ready(self)
 
+    async def _start_plugins(self, group: asyncio.TaskGroup) -> None:
+        """Use the plugins that there are, and follow their coming and going."""
+        await self._drivers.announce()
+        kinds: dict[str, PluginKind] = {
+            "CSIPlugin": self._drivers, "DRAPlugin": self._claim_drivers, "DevicePlugin": self._device_plugins,
+        }  # fmt: skip
+        plugins = Plugins(self._directory, kinds)
+        registration = Registration(self._directory, self._device_plugins.announced)
+        group.create_task(registration.run(), name="device plugins")
+        group.create_task(self._drivers.follow_limits(), name="driver limits")
+        await plugins.look()  # drivers that went on running are needed for what pods left behind
+        group.create_task(plugins.run(), name="plugins")
+
     async def close(self) -> None:
         """Let go of everything but the containers."""
         await self.pods.close()
         self._objects.close()
         await self._drivers.close()
+        await self.tools.devices.close()
         self._directory.close()
         await self._runtime.close()
 
@@ -203,7 +220,7 @@ class Agent:
         now = self._clock.now()
         return node.status_of(
             self.config, self._info, images, health=health, before=before, hostname=self.tools.hostname, now=now,
-            in_use=self._driver_volumes.in_use(),
+            in_use=self._driver_volumes.in_use(), devices=self._device_plugins.amounts(),
         )  # fmt: skip
 
     def _tell_of_pod(self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:

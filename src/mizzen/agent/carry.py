@@ -13,6 +13,7 @@ from typing import Literal, assert_never
 from mizzen.agent import actions, life, loglinks, sandboxes
 from mizzen.agent.actions import Target, Verdict
 from mizzen.agent.containers import Ground, container_spec
+from mizzen.agent.devices.preparation import ClaimFailure
 from mizzen.agent.env import ConfigFailure, Sources, environment, references, subpath_of
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.images import keyring, policy
@@ -98,6 +99,7 @@ async def _mount(tools: Equipment, seen: Life) -> Happening:
 async def _open(tools: Equipment, pod: Pod) -> Happening:
     uid = pod.metadata.uid
     try:
+        await tools.devices.prepare(pod)
         handler = await _handler(tools, pod)
         spec = sandboxes.sandbox_spec(pod, tools.config, tools.pod_logs(pod), tools.hostname)
         spec = replace(spec, handler=handler)
@@ -111,6 +113,9 @@ async def _open(tools: Equipment, pod: Pod) -> Happening:
         partial = tools.pod_home(uid) / "ips.partial"
         partial.write_text(" ".join(ips))
         partial.rename(tools.pod_home(uid) / "ips")  # last: it says that the sandbox is complete
+    except ClaimFailure as error:
+        text = f"Failed to prepare dynamic resources: {error}"
+        return life.SetupFailed("sandbox", "FailedPrepareDynamicResources", text)
     except (RuntimeFailure, OSError, ValueError, LookupError, *_API_TROUBLE) as error:
         text = f"Failed to create pod sandbox: {error}"
         return life.SetupFailed("sandbox", "FailedCreatePodSandBox", text)
@@ -207,6 +212,7 @@ async def _ground(tools: Equipment, seen: Life, container: Container, attempt: i
         message_file=message,
         node_memory=tools.resources.memory,
         seccomp_root=_seccomp_root(tools),
+        granted=await tools.devices.granted(pod, container),
     )
 
 
@@ -344,6 +350,7 @@ async def _close(tools: Equipment, pod: Pod, sandbox: str) -> Happening:
 
 async def _unmount(tools: Equipment, pod: Pod) -> Happening:
     try:
+        await tools.devices.release(pod.metadata.uid)
         await tools.volumes.unmount(pod.metadata.uid)
     except (OSError, *_API_TROUBLE) as error:
         return life.CleanupFailed("volumes", str(error))
@@ -362,6 +369,7 @@ async def _forget(tools: Equipment, pod: Pod, *, delete: bool) -> bool:
         except (ConnectionError, TimeoutError):
             return False
     try:
+        await tools.devices.release(meta.uid)
         await tools.volumes.unmount(meta.uid)  # of a pod that ended while no agent was there
         await asyncio.to_thread(teardown.remove, tools.pod_home(meta.uid))
         await asyncio.to_thread(teardown.remove, tools.pod_logs(pod))

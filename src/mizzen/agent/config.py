@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mizzen.agent.runtime import cdi
 from mizzen.agent.thresholds import Thresholds
 
 
@@ -38,6 +39,7 @@ class AgentConfig:
     provider_id: str = ""
     runtime_handlers: tuple[str, ...] = ()
     seccomp_root: Path = Path("/var/lib/kubelet/seccomp")
+    cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES
     static_pods: Path | None = None
     log_size: int = 10 << 20
     log_files: int = 5

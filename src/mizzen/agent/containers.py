@@ -1,8 +1,9 @@
 """From a container of a pod to what the runtime runs: a pure translation, given environment and mount sources."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from mizzen.agent.devices.ledger import Granted
 from mizzen.agent.env import expand
 from mizzen.agent.resources import container_limits
 from mizzen.agent.runtime.base import ContainerSpec, Device, Mount, Security
@@ -26,6 +27,7 @@ class Ground:
     node_memory: int
     seccomp_root: Path
     hosts_managed: bool = True
+    granted: Granted = field(default_factory=Granted)
 
 
 def container_spec(pod: Pod, container: Container, attempt: int, image_id: str, ground: Ground) -> ContainerSpec:
@@ -42,17 +44,19 @@ def container_spec(pod: Pod, container: Container, attempt: int, image_id: str, 
         log_path=ground.log_path,
         command=tuple(expand(one, variables) for one in container.command or ()),
         args=tuple(expand(one, variables) for one in container.args or ()),
-        env=ground.env,
+        env=(*ground.granted.env, *ground.env),
         cwd=container.workingDir or "",
         tty=bool(container.tty),
         stdin=bool(container.stdin),
         stdin_once=bool(container.stdinOnce),
         mounts=_mounts(container, ground),
-        devices=ground.devices,
+        devices=(*ground.devices, *ground.granted.devices),
         limits=container_limits(pod, container, ground.node_memory),
         security=security_of(pod, container, ground.seccomp_root),
         stop_signal=(container.lifecycle.stopSignal or "") if container.lifecycle is not None else "",
         target=container.targetContainerName or "",
+        annotations=ground.granted.annotations,
+        cdi_devices=ground.granted.cdi,
     )
 
 
@@ -77,6 +81,7 @@ def _mounts(container: Container, ground: Ground) -> tuple[Mount, ...]:
     message_path = container.terminationMessagePath or DEFAULT_MESSAGE_PATH
     if message_path not in taken:
         mounts.append(Mount(str(ground.message_file), message_path))
+    mounts += [one for one in ground.granted.mounts if one.target not in taken]
     return tuple(mounts)
 
 

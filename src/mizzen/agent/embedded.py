@@ -38,7 +38,7 @@ def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:
     groups, programs = groups_of(config), machine.find_programs()
     if isinstance(groups, Ungrouped):
         programs = replace(programs, flags=("--cgroup-manager=disabled",))
-    return CrunRuntime(config.root, images.store, groups, programs)
+    return CrunRuntime(config.root, images.store, groups, programs, config.cdi_directories)
 
 
 def groups_of(config: AgentConfig) -> Groups:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.devices.shell import Devices
 from mizzen.agent.images.policy import Images
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.objects import Objects
@@ -40,6 +41,7 @@ class Equipment:
     network: PodNetwork
     images: Images
     volumes: Volumes
+    devices: Devices
     objects: Objects
     events: Recorder
     resources: Resources

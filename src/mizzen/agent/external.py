@@ -12,7 +12,7 @@ from mizzen.agent.runtime.crirpc import CriChannel
 async def connect(config: AgentConfig, dial: Dial | None = None) -> tuple[CriRuntime, CriImages]:
     """The CRI runtime that the configuration names. Raises RuntimeFailure."""
     channel = CriChannel(config.cri_socket)
-    runtime = await CriRuntime.connect(channel, cgroups.find(config.cgroup_parent), dial)
+    runtime = await CriRuntime.connect(channel, cgroups.find(config.cgroup_parent), dial, config.cdi_directories)
     images = CriImages(channel, embedded.images_of(config, dial))
     await images.start()
     return runtime, images

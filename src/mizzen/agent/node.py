@@ -141,13 +141,14 @@ def _pressure(kind: str, holds: bool, reasons: tuple[str, str], noun: str) -> tu
 def status_of(
     config: AgentConfig, info: Mapping[str, str], images: Iterable[Listed], *, health: Health,
     before: Iterable[Mapping[str, Any]], hostname: str, now: float, in_use: Sequence[str] = (),
+    devices: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> dict[str, Any]:  # fmt: skip
-    """The whole status of the node."""
+    """The whole status of the node; `devices` are capacity and allocatable of the resources that its plugins offer."""
     capacity = capacity_of(config)
     largest = sorted(images, key=lambda one: -one.size)[:_IMAGES_SHOWN]
     return {
-        "capacity": capacity,
-        "allocatable": allocatable_of(config, capacity),
+        "capacity": {**capacity, **devices[0]},
+        "allocatable": {**allocatable_of(config, capacity), **devices[1]},
         "conditions": conditions(health, before, now),
         "addresses": [
             *({"type": "InternalIP", "address": ip} for ip in config.node_ips),

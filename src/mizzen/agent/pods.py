@@ -46,7 +46,7 @@ class _Slot:
     timer: "asyncio.Task[None] | None" = None
     timer_at: float = 0.0
     judged: Pod | None = None
-    """The pod as it was last seen, while it is asked whether the node has other labels by now."""
+    """The pod as it was last seen, while it is judged: are the node's labels others by now, can it have its devices."""
 
 
 class Pods:  # shape: the one owner of all lives on the node
@@ -110,9 +110,10 @@ class Pods:  # shape: the one owner of all lives on the node
         begun = self._begin(pod, now)
         slot = self._slots[uid] = _Slot(begun, pod.status or {})
         refusal = self._refusal(pod, begun)
-        if refusal is not None and refusal[0] == "NodeAffinity":
+        may_fit = refusal is not None and refusal[0] == "NodeAffinity"
+        if may_fit or (refusal is None and self._is_new(pod, begun) and self._tools.devices.concern(pod)):
             slot.judged = pod
-            self._spawn(slot, self._judge_again(uid, slot))
+            self._spawn(slot, self._judge(uid, slot, pod))
             return
         if refusal is not None and refusal[0].startswith("OutOf") and admission.is_critical(pod):
             self._make_room(uid, slot, pod)
@@ -137,19 +138,26 @@ class Pods:  # shape: the one owner of all lives on the node
     async def _admit_after(self, uid: str, slot: _Slot, victims: list[str]) -> None:
         while any(one in self._slots and not self._slots[one].life.over for one in victims):
             await self._tools.clock.sleep(_ROOM_EVERY)
-        pod, slot.judged = slot.judged, None
-        if pod is not None:
-            self.happen(uid, life.PodChanged(pod))
+        await self._settle(uid, slot, None)
 
-    async def _judge_again(self, uid: str, slot: _Slot) -> None:
-        """The scheduler may have seen labels of the node that have not come here yet."""
-        name = self._tools.config.node_name
-        with contextlib.suppress(ApiError, ConnectionError, TimeoutError):
-            found = await self._tools.client.get(NODES, name, view=dict)
-            self.labels = found["metadata"].get("labels") or {}
-        pod, slot.judged = slot.judged, None
-        if pod is not None:
+    async def _judge(self, uid: str, slot: _Slot, pod: Pod) -> None:
+        """The scheduler may have seen labels of the node that have not come here yet; and devices must be asked for."""
+        refusal = self._refusal(pod, slot.life)
+        if refusal is not None:
+            with contextlib.suppress(ApiError, ConnectionError, TimeoutError):
+                found = await self._tools.client.get(NODES, self._tools.config.node_name, view=dict)
+                self.labels = found["metadata"].get("labels") or {}
             refusal = self._refusal(pod, slot.life)
+        await self._settle(uid, slot, refusal)
+
+    async def _settle(self, uid: str, slot: _Slot, refusal: tuple[str, str] | None) -> None:
+        """Admit a pod that was judged, with its devices, or reject it."""
+        if refusal is None and slot.judged is not None:
+            refusal = await self._tools.devices.admit(slot.judged)
+        pod, slot.judged = slot.judged, None
+        if self._slots.get(uid) is not slot:  # it went meanwhile
+            await self._tools.devices.release(uid)
+        elif pod is not None:
             self.happen(uid, life.Rejected(*refusal) if refusal is not None else life.PodChanged(pod))
 
     def gone(self, uid: str) -> None:
@@ -164,6 +172,7 @@ class Pods:  # shape: the one owner of all lives on the node
         uids = {one.uid for one in self._observed.sandboxes} | {one.pod_uid for one in self._observed.containers}
         pods = tools.config.kubelet / "pods"
         uids |= {path.name for path in pods.iterdir()} if pods.exists() else set()
+        uids |= tools.devices.holders()
         for uid in sorted(uids - known):
             _log.info("orphan removed", uid=uid)
             for container in [one for one in self._observed.containers if one.pod_uid == uid]:
@@ -171,6 +180,7 @@ class Pods:  # shape: the one owner of all lives on the node
             await tools.network.detach(uid)
             await tools.runtime.close_sandbox(uid)
             try:
+                await tools.devices.release(uid)
                 await tools.volumes.unmount(uid)
                 await asyncio.to_thread(teardown.remove, tools.pod_home(uid))
             except (OSError, ApiError, ConnectionError) as error:
@@ -284,11 +294,15 @@ class Pods:  # shape: the one owner of all lives on the node
         named = [replace(one, message=self._termination(pod, one).message) for one in containers]
         return revival.revive(pod, sandbox, named, now)
 
-    def _refusal(self, pod: Pod, begun: Life) -> tuple[str, str] | None:
+    def _is_new(self, pod: Pod, begun: Life) -> bool:
+        """Whether a pod is still to be admitted."""
         if begun.over or begun.sandbox == "open" or pod.metadata.deletionTimestamp is not None:
+            return False
+        return not (pod.status or {}).get("startTime")
+
+    def _refusal(self, pod: Pod, begun: Life) -> tuple[str, str] | None:
+        if not self._is_new(pod, begun):
             return None
-        if (pod.status or {}).get("startTime"):
-            return None  # it was admitted before
         if self.shutting_down:
             return "NodeShutdown", "Pod was rejected as the node is shutting down."
         if (refused := admission.pressure_refusal(pod, self.pressure)) is not None:

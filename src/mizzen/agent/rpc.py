@@ -1,5 +1,6 @@
 """gRPC calls over a unix socket, bytes in and bytes out: runtimes and plugins are spoken to this way."""
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,9 +27,32 @@ class Channel:
         self.socket = socket
         self._channel: grpc.aio.Channel | None = None
 
-    async def call(self, method: str, request: bytes, *, patience: float) -> bytes:
-        """The answer to a call such as `/csi.v1.Node/NodeGetInfo`. Raises Refused."""
+    async def call(self, method: str, request: bytes, *, patience: float, insist: bool = False) -> bytes:
+        """The answer to a call such as `/csi.v1.Node/NodeGetInfo`; `insist` waits for a peer that is not there yet.
+
+        Raises Refused.
+        """
         import grpc  # lazily: it costs 10 MB, and many nodes need none of it
+
+        invoke = self._connection().unary_unary(method, _same, _same)
+        try:
+            return bytes(await invoke(request, timeout=patience, wait_for_ready=insist))
+        except grpc.aio.AioRpcError as error:
+            raise Refused(error.code().name, error.details() or error.code().name) from error
+
+    async def stream(self, method: str, request: bytes) -> AsyncIterator[bytes]:
+        """The answers to a call that has many. Raises Refused, also when the peer goes."""
+        import grpc
+
+        invoke = self._connection().unary_stream(method, _same, _same)
+        try:
+            async for one in invoke(request):
+                yield bytes(one)
+        except grpc.aio.AioRpcError as error:
+            raise Refused(error.code().name, error.details() or error.code().name) from error
+
+    def _connection(self) -> "grpc.aio.Channel":
+        import grpc
 
         if self._channel is None:
             options = (
@@ -38,11 +62,7 @@ class Channel:
                 ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),  # else up to two minutes after it is back
             )
             self._channel = grpc.aio.insecure_channel(f"unix:{self.socket}", options=options)
-        invoke = self._channel.unary_unary(method, _same, _same)
-        try:
-            return bytes(await invoke(request, timeout=patience))
-        except grpc.aio.AioRpcError as error:
-            raise Refused(error.code().name, error.details() or error.code().name) from error
+        return self._channel
 
     async def close(self) -> None:
         """Let go of the connection."""

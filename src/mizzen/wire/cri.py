@@ -40,7 +40,9 @@ CreateContainerRequest: pod_sandbox_id 1 string, config 2 ContainerConfig, sandb
 CreateContainerResponse: container_id 1 string
 ContainerConfig: metadata 1 ContainerMetadata, image 2 ImageSpec, command 3 *string, args 4 *string, \
   working_dir 5 string, envs 6 *KeyValue, mounts 7 *Mount, devices 8 *Device, labels 9 map, annotations 10 map, \
-  log_path 11 string, stdin 12 int, stdin_once 13 int, tty 14 int, linux 15 LinuxContainerConfig
+  log_path 11 string, stdin 12 int, stdin_once 13 int, tty 14 int, linux 15 LinuxContainerConfig, \
+  cdi_devices 17 *CDIDevice
+CDIDevice: name 1 string
 ContainerMetadata: name 1 string, attempt 2 int
 ImageSpec: image 1 string
 KeyValue: key 1 string, value 2 string

@@ -127,6 +127,10 @@ class ContainerSpec:
     stop_signal: str = ""
     target: str = ""
     """Name of the container whose process namespace is joined (ephemeral containers)."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """For the runtime alone."""
+    cdi_devices: tuple[str, ...] = ()
+    """Devices that the machine's CDI files describe, such as `vendor.com/gpu=0`."""
 
 
 State = Literal["created", "running", "exited"]

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from mizzen.agent.http import Dial
-from mizzen.agent.runtime import criconfig, cristreams, oci_config, signals, spawn
+from mizzen.agent.runtime import cdi, criconfig, cristreams, oci_config, signals, spawn
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
@@ -49,11 +49,19 @@ Message = dict[str, Any]
 class CriRuntime:  # shape: the calls of the runtime seam
     """A runtime at the other end of a socket; see `Runtime` for what its calls promise."""
 
-    def __init__(self, channel: CriChannel, cgroups: Cgroups, version: tuple[str, str], dial: Dial | None) -> None:
+    def __init__(
+        self,
+        channel: CriChannel,
+        cgroups: Cgroups,
+        version: tuple[str, str],
+        dial: Dial | None,
+        cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES,
+    ) -> None:
         self.name, self.version = version
         self._channel = channel
         self._cgroups = cgroups
         self._dial = dial
+        self._cdi_directories = cdi_directories
         self._node = cgroups.parent.strip("/")
         self._specs: dict[str, SandboxSpec] = {}
         self._ended: asyncio.Queue[ContainerSeen] = asyncio.Queue()
@@ -62,7 +70,13 @@ class CriRuntime:  # shape: the calls of the runtime seam
         self._errands: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def connect(cls, channel: CriChannel, cgroups: Cgroups, dial: Dial | None = None) -> "CriRuntime":
+    async def connect(
+        cls,
+        channel: CriChannel,
+        cgroups: Cgroups,
+        dial: Dial | None = None,
+        cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES,
+    ) -> "CriRuntime":
         """The runtime behind a socket; `dial` reaches its streaming server. Raises RuntimeFailure."""
         for attempt in range(_GREETINGS, -1, -1):
             try:
@@ -74,7 +88,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
                     continue
                 await channel.close()
                 raise RuntimeFailure("RuntimeUnavailable", f"no CRI v1 runtime at {channel.socket}: {error}") from error
-        return cls(channel, cgroups, (said["runtime_name"], said["runtime_version"]), dial)
+        return cls(channel, cgroups, (said["runtime_name"], said["runtime_version"]), dial, cdi_directories)
 
     # Sandboxes
 
@@ -141,6 +155,8 @@ class CriRuntime:  # shape: the calls of the runtime seam
             if name == spec.target and one["state"] == cri.RUNNING:
                 target = one["id"]
         await self._refuse_root(spec)
+        if spec.cdi_devices and not criconfig.knows_cdi(self.name, self.version):
+            spec = cdi.with_edits(spec, cdi.edits(spec.cdi_devices, cdi.found(self._cdi_directories)))
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
         created = await self._channel.call(
             "CreateContainer",

@@ -23,6 +23,7 @@ _ATTEMPT = "io.kubernetes.container.restartCount"
 _OWN_LABELS = frozenset({NODE_LABEL, POD_UID, _POD_NAME, _POD_NAMESPACE})
 _encode = msgspec.json.Encoder().encode
 Message = dict[str, Any]
+_CDI_SINCE = 2
 
 
 def sandbox(spec: SandboxSpec, node: str, cgroup: str, attempt: int) -> Message:
@@ -102,6 +103,7 @@ def container(spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, t
             {"container_path": one.target, "host_path": one.source, "permissions": one.permissions}
             for one in spec.devices
         ],
+        "cdi_devices": [{"name": name} for name in spec.cdi_devices],
         "labels": {
             NODE_LABEL: node,
             POD_UID: spec.pod_uid,
@@ -109,13 +111,23 @@ def container(spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, t
             _POD_NAMESPACE: spec.pod_namespace,
             CONTAINER_NAME: spec.name,
         },
-        "annotations": {_ATTEMPT: str(spec.attempt), **({STOP_SIGNAL: spec.stop_signal} if spec.stop_signal else {})},
+        "annotations": {
+            **spec.annotations,
+            _ATTEMPT: str(spec.attempt),
+            **({STOP_SIGNAL: spec.stop_signal} if spec.stop_signal else {}),
+        },
         "log_path": str(PurePath(spec.log_path).relative_to(shared.log_directory)),
         "stdin": spec.stdin,
         "stdin_once": spec.stdin_once,
         "tty": spec.tty,
         "linux": {"resources": resources(spec.limits), "security_context": _security(spec.security, options)},
     }
+
+
+def knows_cdi(name: str, version: str) -> bool:
+    """Whether a runtime makes the edits of CDI devices itself: containerd does so from 2.0 on unless told otherwise."""
+    major = version.lstrip("v").partition(".")[0]
+    return name != "containerd" or (major.isdigit() and int(major) >= _CDI_SINCE)
 
 
 def resources(limits: Limits) -> Message:

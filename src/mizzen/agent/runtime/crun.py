@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
-from mizzen.agent.runtime import conmon, machine, mapped, namespaces, oci_config, records, spawn, syscalls, users
+from mizzen.agent.runtime import cdi, conmon, machine, mapped, namespaces, oci_config, records, spawn, syscalls, users
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
@@ -87,12 +87,20 @@ class CrunRuntime:  # shape: the calls of the runtime seam
 
     name = "mizzen"
 
-    def __init__(self, root: Path, images: Unpacked, cgroups: Groups, programs: machine.Programs) -> None:
+    def __init__(
+        self,
+        root: Path,
+        images: Unpacked,
+        cgroups: Groups,
+        programs: machine.Programs,
+        cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES,
+    ) -> None:
         self.version = programs.version
         self._root = root
         self._images = images
         self._cgroups = cgroups
         self._programs = programs
+        self._cdi_directories = cdi_directories
         for directory in ("containers", "sandboxes", "exits", "state"):
             (root / directory).mkdir(parents=True, exist_ok=True)
         self._monitor = conmon.Monitor(programs, root / "state", root / "exits")
@@ -355,6 +363,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         config = oci_config.config(
             spec, shared.spec, image, user=user, place=place, seccomp=machine.seccomp_profile(spec.security.seccomp)
         )
+        if spec.cdi_devices:
+            config = cdi.applied(config, cdi.edits(spec.cdi_devices, cdi.found(self._cdi_directories)), machine.device)
         if not config["process"]["args"]:
             raise RuntimeFailure("CreateContainerError", "no command specified")
         stop = number(spec.stop_signal or image.get("StopSignal") or "")

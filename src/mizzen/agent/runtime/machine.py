@@ -49,7 +49,7 @@ def find_programs() -> Programs:
 def place(group: str, namespaces: Mapping[str, str], shm: str, spec: ContainerSpec) -> Place:
     """The machine's side of a container's configuration."""
     devices = {device.source for device in spec.devices}
-    nodes = {path: _device(path) for path in devices}
+    nodes = {path: device(path) for path in devices}
     if spec.security.privileged:
         nodes |= host_devices()
     return Place(
@@ -98,7 +98,7 @@ def host_devices() -> dict[str, tuple[str, int, int]]:
         for name in names:
             path = f"{directory}/{name}"
             with contextlib.suppress(RuntimeFailure):
-                found[path] = _device(path)
+                found[path] = device(path)
     for own in (
         "/dev/console",
         "/dev/tty",
@@ -113,7 +113,8 @@ def host_devices() -> dict[str, tuple[str, int, int]]:
     return found
 
 
-def _device(path: str) -> tuple[str, int, int]:
+def device(path: str) -> tuple[str, int, int]:
+    """What a device node is: `c` or `b`, major, minor. Raises RuntimeFailure."""
     try:
         seen = Path(path).lstat()
     except OSError as error:

@@ -177,6 +177,7 @@ def config(  # shape: one document, written down in its own order
         **({"hostname": sandbox.hostname} if place.namespaces.get("uts", "-") == "" else {}),
         "mounts": _system_mounts(spec, place) + [_bind(mount) for mount in _ordered(spec.mounts)],
         "annotations": {
+            **spec.annotations,
             "io.kubernetes.cri.container-name": spec.name,
             "io.kubernetes.cri.sandbox-namespace": spec.pod_namespace,
             "io.kubernetes.cri.sandbox-name": spec.pod_name,

@@ -419,6 +419,7 @@ class PodSpec(_View, frozen=True, kw_only=True, omit_defaults=True):
     initContainers: tuple[Container, ...] | None = None
     ephemeralContainers: tuple[Container, ...] | None = None
     volumes: tuple[Volume, ...] | None = None
+    resourceClaims: tuple[dict[str, Any], ...] | None = None
     restartPolicy: str | None = None
     terminationGracePeriodSeconds: int | None = None
     activeDeadlineSeconds: int | None = None

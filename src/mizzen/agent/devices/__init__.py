@@ -1,0 +1,1 @@
+"""Devices that containers get from plugins of the node: device plugins, and drivers of dynamic resources."""

@@ -1,0 +1,47 @@
+"""The devices of the node's pods, whoever they come from."""
+
+from dataclasses import replace
+
+from mizzen.agent.devices.claims import ClaimDrivers
+from mizzen.agent.devices.ledger import Granted
+from mizzen.agent.devices.plugins import DevicePlugins
+from mizzen.api.views.podspec import Container, Pod
+
+
+class Devices:
+    """What a pod's life needs of device plugins and drivers of dynamic resources."""
+
+    def __init__(self, plugins: DevicePlugins, claims: ClaimDrivers) -> None:
+        self._plugins = plugins
+        self._claims = claims
+
+    def concern(self, pod: Pod) -> bool:
+        """Whether `admit` has anything to do for a pod."""
+        return self._plugins.concern(pod)
+
+    async def admit(self, pod: Pod) -> tuple[str, str] | None:
+        """Give a new pod the devices of plugins; answers reason and message when it cannot have them."""
+        return await self._plugins.admit(pod)
+
+    async def prepare(self, pod: Pod) -> None:
+        """Have the claims of a pod made ready. Raises ClaimFailure."""
+        await self._claims.prepare(pod)
+
+    async def granted(self, pod: Pod, container: Container) -> Granted:
+        """What a container that is about to start gets. Raises DeviceFailure."""
+        found = await self._plugins.prepared(pod, container)
+        return replace(found, cdi=(*found.cdi, *self._claims.cdi_devices(pod, container)))
+
+    async def release(self, uid: str) -> None:
+        """A pod needs its devices no more; may be repeated. Raises OSError."""
+        await self._claims.release(uid)
+        self._plugins.release(uid)
+
+    def holders(self) -> set[str]:
+        """The uids of the pods that have devices."""
+        return self._plugins.holders() | self._claims.holders()
+
+    async def close(self) -> None:
+        """Let go of plugins and drivers."""
+        await self._plugins.close()
+        await self._claims.close()
