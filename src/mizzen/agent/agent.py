@@ -91,10 +91,10 @@ class Agent:
         cache = Cache()
         self._services = cache.of(SERVICES, Service)
         self._events = Recorder(client, clock, random.Random(), "kubelet", hostname)
-        self._directory = KubeletDir(config.kubelet, config.logs)
+        self._directory = KubeletDir(config.kubelet, config.logs, config.cdi)
         self._drivers = Drivers(client, clock, config.node_name)
         self._driver_volumes = CsiVolumes(client, clock, self._drivers, self._directory, self._report)
-        self._device_plugins = DevicePlugins(self._directory, clock, self._report)
+        self._device_plugins = DevicePlugins(self._directory, clock, self._devices_changed)
         self._claim_drivers = ClaimDrivers(client, self._directory)
         pulled = PulledVolumes(images.mountable(), self._objects, clock, self._tell_of_pod)
         self.tools = Equipment(
@@ -225,6 +225,11 @@ class Agent:
 
     def _tell_of_pod(self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         self.tools.tell(pod, kind, reason, message)
+
+    async def _devices_changed(self) -> None:
+        for uid in self._device_plugins.holders():
+            self.pods.statuses.mark(uid)
+        await self.reporter.report()
 
     async def _report(self) -> None:
         await self.reporter.report()

@@ -59,6 +59,11 @@ class AgentConfig:
         return self.root / "kubelet"
 
     @property
+    def cdi(self) -> Path | None:
+        """What pods know as /var/run/cdi; None with a runtime of its own, which reads its machine's."""
+        return None if self.runtime == "cri" else self.root / "cdi"
+
+    @property
     def logs(self) -> Path:
         """What pods know as /var/log."""
         return self.root / "logs"

@@ -38,7 +38,8 @@ def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:
     groups, programs = groups_of(config), machine.find_programs()
     if isinstance(groups, Ungrouped):
         programs = replace(programs, flags=("--cgroup-manager=disabled",))
-    return CrunRuntime(config.root, images.store, groups, programs, config.cdi_directories)
+    directories = (*config.cdi_directories, *((config.cdi,) if config.cdi is not None else ()))
+    return CrunRuntime(config.root, images.store, groups, programs, directories)
 
 
 def groups_of(config: AgentConfig) -> Groups:

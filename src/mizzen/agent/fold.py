@@ -49,6 +49,8 @@ Folded = tuple[Life, tuple[Instruction, ...]]
 _PULL_DELAY_FIRST, _PULL_DELAY_LIMIT = 10.0, 300.0
 _SETUP_DELAY_FIRST, _SETUP_DELAY_LIMIT = 1.0, 120.0
 _CONFIG_RETRY = 5.0
+_DRIVER_DELAY_LIMIT = 10.0
+"""Drivers of devices come up late, and tell nobody."""
 _SHOWN_AS_ERROR = 2.0
 _RESIZE_RETRY = 30.0
 _REJECTED = "Pod was rejected: "
@@ -207,11 +209,12 @@ def _with_another_image(one: ContainerLife) -> ContainerLife:
 
 def _setup_failed(life: Life, what: str, reason: str, message: str, now: float) -> Folded:
     back = replace(life, volumes="none") if what == "volumes" else replace(life, sandbox="none")
-    return _delayed(replace(back, problem=(reason, message)), now), (Emit("Warning", reason, message),)
+    limit = _DRIVER_DELAY_LIMIT if reason == "FailedPrepareDynamicResources" else _SETUP_DELAY_LIMIT
+    return _delayed(replace(back, problem=(reason, message)), now, limit), (Emit("Warning", reason, message),)
 
 
-def _delayed(life: Life, now: float) -> Life:
-    delay = min(_SETUP_DELAY_LIMIT, life.retry_delay * 2) if life.retry_delay else _SETUP_DELAY_FIRST
+def _delayed(life: Life, now: float, limit: float = _SETUP_DELAY_LIMIT) -> Life:
+    delay = min(limit, life.retry_delay * 2) if life.retry_delay else _SETUP_DELAY_FIRST
     return replace(life, retry_delay=delay, retry_at=now + delay)
 
 

@@ -14,15 +14,20 @@ from mizzen.agent.volumes import teardown
 WELL_KNOWN = "/var/lib/kubelet"
 _LOGS = re.compile(r"/var/log(/(pods|containers)(/.*)?)?")
 """What of /var/log is the node's own; the rest is its machine's."""
+_CDI = re.compile(r"(/var)?/run/cdi(/.*)?")
 _PARTS = ("pods", "plugins", "plugins_registry", "device-plugins")
 
 
 class KubeletDir:
-    """The directory `root`, and the names that files below it have in pods; `logs` holds those of containers."""
+    """The directory `root`, and the names that files below it have in pods; `logs` holds those of containers.
 
-    def __init__(self, root: Path, logs: Path | None = None) -> None:
+    `cdi` is what pods know as /var/run/cdi.
+    """
+
+    def __init__(self, root: Path, logs: Path | None = None, cdi: Path | None = None) -> None:
         self.root = root
         self._logs = logs
+        self._cdi = cdi
         self._fd = -1
 
     def prepare(self) -> None:
@@ -32,6 +37,8 @@ class KubeletDir:
         if self._logs is not None:
             for part in ("pods", "containers"):
                 (self._logs / part).mkdir(parents=True, exist_ok=True)
+        if self._cdi is not None:
+            self._cdi.mkdir(parents=True, exist_ok=True)
         if not teardown.is_mounted(self.root):
             syscalls.mount(str(self.root), str(self.root), "", syscalls.MS_BIND | syscalls.MS_REC)
             # Shared with its own copies alone: what it covers, which may be shared too, is no business of theirs.
@@ -43,6 +50,8 @@ class KubeletDir:
         clean = os.path.normpath(path)
         if self._logs is not None and _LOGS.fullmatch(clean):
             return self._logs / os.path.relpath(clean, "/var/log")
+        if self._cdi is not None and _CDI.fullmatch(clean):
+            return self._cdi / os.path.relpath(clean.removeprefix("/var"), "/run/cdi")
         inside = clean.removeprefix(WELL_KNOWN)
         if clean != WELL_KNOWN and not (clean.startswith(WELL_KNOWN) and inside.startswith("/")):
             return Path(path)

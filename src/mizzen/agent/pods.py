@@ -58,10 +58,12 @@ class Pods:  # shape: the one owner of all lives on the node
         """The node's labels, as far as is known."""
         self._slots: dict[str, _Slot] = {}
         self._observed = Observed()
-        self._shown = Shown(tools.config.node_ips, tools.runtime.name, tools.images.shown_id)
+        self._shown = Shown(tools.config.node_ips, tools.runtime.name, tools.images.shown_id, tools.devices.health)
         self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
         self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
         self.shutting_down = False
+        self._has_seen_all = False
+        """Whether what belongs to no pod that is known belongs to none at all."""
         self._weights: tuple[Limits, dict[str, Limits]] | None = None
         self._weighed_at = -_WEIGH_EVERY
         self.pressure: tuple[str, ...] = ()
@@ -189,6 +191,7 @@ class Pods:  # shape: the one owner of all lives on the node
             if logs.name.rpartition("_")[2] not in known:
                 await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
         self._observed = Observed()
+        self._has_seen_all = True
 
     def exited(self, seen: ContainerSeen) -> None:
         """The runtime reports the end of a container."""
@@ -217,6 +220,8 @@ class Pods:  # shape: the one owner of all lives on the node
         """Look after the volumes of storage drivers, until cancelled."""
         while True:
             await self._tools.clock.sleep(_DRIVERS_EVERY)
+            if self._has_seen_all:
+                await self.release_devices()
             for slot in list(self._slots.values()):
                 if slot.life.volumes != "mounted":
                     continue
@@ -224,6 +229,14 @@ class Pods:  # shape: the one owner of all lives on the node
                     await self._tools.volumes.tend(slot.life.pod)
                 except (VolumeFailure, OSError, ApiError, ConnectionError, TimeoutError) as error:
                     self._tools.tell(slot.life.pod, "Warning", "FailedMount", str(error))
+
+    async def release_devices(self) -> None:
+        """Have undone what was prepared for pods that are gone, whose drivers were away then."""
+        for uid in self._tools.devices.holders() - self._slots.keys():
+            try:
+                await self._tools.devices.release(uid)
+            except OSError as error:
+                _log.debug("devices not released yet", uid=uid, error=str(error))
 
     def happen(self, uid: str, event: Happening) -> None:
         """Take in an event, decide, and set the instructions going."""

@@ -27,6 +27,8 @@ class Shown:
     runtime: str
     image_id: Callable[[str, str], str] = lambda image, _: image
     """(image id, name in the specification) → `repository@digest`."""
+    devices: Callable[[Pod, Container], list[dict[str, Any]]] = lambda _pod, _container: []
+    """The devices that a container has, by resource."""
 
 
 def status_of(life: Life, shown: Shown, previous: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
@@ -269,6 +271,8 @@ def _container_status(life: Life, one: ContainerLife, spec: Container, shown: Sh
     if has_run and one.user is not None:
         user = one.user
         entry["user"] = {"linux": {"uid": user.uid, "gid": user.gid, "supplementalGroups": list(user.groups)}}
+    if one.role == "main" and (devices := shown.devices(life.pod, spec)):
+        entry["allocatedResourcesStatus"] = devices
     mounts = [_mount(mount) for mount in spec.volumeMounts or ()]
     if mounts:
         entry["volumeMounts"] = mounts

@@ -1,8 +1,8 @@
 """Small real drivers of devices, run in a pod: `devicedriver.py device|dra STORE`, with the node's sockets mounted.
 
 `device` is a device plugin for `test.io/null`: its devices are the lines of `STORE/devices`, one that ends in `!` is
-ill. `dra` is the driver `null.test.io` of dynamic resources, with its CDI files in `STORE/cdi`. Both write each call to
-`STORE/calls`, a line each, and fail with what `STORE/fail` says.
+ill. `dra` is the driver `null.test.io` of dynamic resources, with its CDI files in `/cdi`. Both write each call to
+`STORE/calls`, a line each, and one that `STORE/fail` begins with fails with the rest.
 """
 
 import asyncio
@@ -41,7 +41,8 @@ class Store:
             request = schema.decode(asked, data)
             with (self.root / "calls").open("ab") as calls:
                 calls.write(orjson.dumps([call.__name__, request]) + b"\n")
-            if failure := self.read("fail"):
+            failing, _, failure = self.read("fail").partition(" ")
+            if failing == call.__name__:
                 await context.abort(grpc.StatusCode.INTERNAL, failure)
             return bytes(schema.encode(answered, call(request)))
 
@@ -128,7 +129,7 @@ class ClaimDriver:
                 ],
             }
             devices = [{"name": one["uid"], "containerEdits": edits}]
-            path = self.store.root / "cdi" / f"{one['uid']}.json"
+            path = Path(f"/cdi/{one['uid']}.json")
             path.write_bytes(orjson.dumps({"cdiVersion": "0.6.0", "kind": KIND, "devices": devices}))
             device = {"pool_name": "p", "device_name": "d", "cdi_device_ids": [f"{KIND}={one['uid']}"]}
             claims.append({"key": one["uid"], "value": {"devices": [device]}})
@@ -136,7 +137,7 @@ class ClaimDriver:
 
     def NodeUnprepareResources(self, request: Object) -> Object:
         for one in request["claims"]:
-            (self.store.root / "cdi" / f"{one['uid']}.json").unlink(missing_ok=True)
+            Path(f"/cdi/{one['uid']}.json").unlink(missing_ok=True)
         return {"claims": [{"key": one["uid"], "value": {}} for one in request["claims"]]}
 
     async def serve(self) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 import pytest
 from tests.node.pods import devicedriver
-from tests.node.pods.conftest import Node, eventually, is_ready, phase
+from tests.node.pods.conftest import Node, container, eventually, is_ready, phase
 from tests.node.pods.devicedriver import DRIVER, RESOURCE
 
-from mizzen.client.resources import NODES, RESOURCE_CLAIMS
+from mizzen.client.resources import NODES, PODS, RESOURCE_CLAIMS
 
 CODE = Path(__file__).parents[3]
 ONE = {"limits": {RESOURCE: "1"}}
@@ -25,15 +25,17 @@ class Driver:
     def __init__(self, node: Node, store: Path) -> None:
         self.node = node
         self.store = store
-        for part in ("shared", "cdi"):
-            (store / part).mkdir(parents=True)
+        self.cdi = node.config.cdi or store / "cdi"
+        for part in (store / "shared", store / "cdi"):
+            part.mkdir(parents=True)
         (store / "shared" / "file").write_text("shared\n")
 
     async def run(self, kind: str) -> None:
         """Create the pod, with the mounts that drivers have."""
         paths = {"usr": "/usr", "lib": "/lib", "lib64": "/lib64", "code": str(CODE), "store": str(self.store)}
+        paths["cdi"] = str(self.cdi) if self.node.config.runtime == "cri" else "/var/run/cdi"
         paths["plugins"] = "/var/lib/kubelet/device-plugins"
-        mounts = [{"name": name, "mountPath": path} for name, path in paths.items()]
+        mounts = [{"name": name, "mountPath": path if name != "cdi" else "/cdi"} for name, path in paths.items()]
         mounts += [{"name": "registry", "mountPath": "/registration"}, {"name": "own", "mountPath": "/own"}]
         one = {
             "name": "c",
@@ -104,7 +106,7 @@ async def driver(node: Node, tmp_path: Path) -> Driver:
     """A driver that is not started yet, on a node that reads its CDI files, with each of the runtimes."""
     made = Driver(node, tmp_path / "store")
     await node.stop()
-    node.config = replace(node.config, cdi_directories=(made.store / "cdi",))
+    node.config = replace(node.config, cdi_directories=(made.store / "cdi",))  # of all, a CRI runtime's machine
     await node.start()
     return made
 
@@ -118,6 +120,10 @@ async def test_a_container_has_its_device_for_itself_whoever_starts_the_agent_an
     await node.create("one", {"script": SHOW, "resources": ONE})
     assert (await node.logged(await node.running_pod("one"), "node")).split() == ["got", "b", "shared", "node"]
     assert driver.calls("PreStartContainer") == [{"devices_ids": ["b"]}]
+    driver.tell("devices", "a b! ill!")
+    shown = [{"name": RESOURCE, "resources": [{"resourceID": "b", "health": "Unhealthy"}]}]
+    await node.until("one", lambda pod: container(pod).get("allocatedResourcesStatus") == shown)
+    driver.tell("devices", "a b ill!")
     await restarted(driver)
     await driver.offers("3", "2")
     await node.create("two", {"script": SHOW, "resources": ONE})
@@ -137,7 +143,7 @@ async def test_a_container_has_its_device_for_itself_whoever_starts_the_agent_an
 
 async def test_claims_are_prepared_before_containers_start_and_undone_with_the_last_pod(driver: Driver) -> None:
     node = driver.node
-    driver.tell("fail", "not yet")
+    driver.tell("fail", "GetInfo not yet")
     await driver.run("dra")
     asks = {"resourceClaims": [{"name": "mine", "resourceClaimName": "ours"}]}
     one = {"script": SHOW, "resources": {"claims": [{"name": "mine", "request": "r"}]}}
@@ -161,4 +167,25 @@ async def test_claims_are_prepared_before_containers_start_and_undone_with_the_l
     assert not driver.calls("NodeUnprepareResources")
     await node.delete("two")
     assert driver.calls("NodeUnprepareResources") == [prepared]
-    assert not list((driver.store / "cdi").iterdir())
+    assert not list(driver.cdi.iterdir())
+
+
+async def test_claims_of_pods_that_went_while_no_agent_ran_are_undone_once_the_driver_can(
+    crun_node: Node, tmp_path: Path
+) -> None:
+    node, driver = crun_node, Driver(crun_node, tmp_path / "store")
+    await driver.run("dra")
+    asks = {"resourceClaims": [{"name": "mine", "resourceClaimName": "ours"}]}
+    one = {"script": SHOW, "resources": {"claims": [{"name": "mine"}]}}
+    await driver.claim("ours", await node.create("one", one, **asks))
+    await node.logged(await node.until("one", is_ready, 40), "node")
+    driver.tell("fail", "NodeUnprepareResources busy")
+    await node.stop()
+    await node.client.delete(PODS, "one", "default", grace_seconds=0)
+    await node.start()
+    driver.tell("fail", "")
+    assert node.running is not None
+    await node.running.pods.release_devices()
+    assert len(driver.calls("NodeUnprepareResources")) == 2
+    assert not list(driver.cdi.iterdir())
+    assert not node.running.tools.devices.holders()

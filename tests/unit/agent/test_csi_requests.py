@@ -43,6 +43,15 @@ def test_each_node_has_the_logs_of_its_own_containers(path: str, place: str) -> 
     assert KubeletDir(Path("/n/kubelet"), Path("/n/logs")).on_node(path) == Path(place)
 
 
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [("/var/run/cdi", "/n/cdi"), ("/run/cdi/x.json", "/n/cdi/x.json"), ("/var/run/cdis", "/var/run/cdis")],
+)
+def test_each_node_has_the_cdi_files_of_its_own_drivers(path: str, place: str) -> None:
+    assert KubeletDir(Path("/n/kubelet"), cdi=Path("/n/cdi")).on_node(path) == Path(place)
+    assert KubeletDir(Path("/n/kubelet")).on_node(path) == Path(path)
+
+
 def test_a_file_of_the_node_has_its_well_known_name_in_pods() -> None:
     assert KubeletDir(Path("/n/kubelet")).for_pods(Path("/n/kubelet/pods/u")) == "/var/lib/kubelet/pods/u"
 

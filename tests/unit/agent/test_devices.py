@@ -174,3 +174,15 @@ def test_a_container_gets_the_devices_of_the_requests_that_it_names() -> None:
     assert given({"name": "ours", "request": "two"}) == ("t.io/gpu=2", "t.io/all=x")
     with pytest.raises(DeviceFailure, match="p-mine-x in namespace default is not prepared"):
         given({"name": "mine"})
+
+
+def test_a_container_shows_the_devices_of_its_claims() -> None:
+    devices = (PreparedDevice("p", "d1", ("one",), ("t.io/gpu=1",)), PreparedDevice("p", "d2", ("two",)))
+    record = Record("c1", "shared", "default", ("u1",), {"gpu.test.io": devices}, Prepared=True)
+    one = pod(resourceClaims=CLAIMED, status=MADE)
+    claims = [{"name": "ours", "request": "one"}, {"name": "ours"}, {"name": "mine"}]
+    container = msgspec.convert({"name": "c", "resources": {"claims": claims}}, Container)
+    first, second = ({"resourceID": id, "health": "Unknown"} for id in ("t.io/gpu=1", "gpu.test.io/p/d2"))
+    assert preparation.health(one, container, {record.key: record}) == [
+        {"name": "claim:ours/one", "resources": [first]}, {"name": "claim:ours", "resources": [first, second]},
+    ]  # fmt: skip

@@ -398,3 +398,20 @@ def test_a_container_that_ended_without_having_started_is_created_again_under_th
     assert (again.containers["c"].phase, again.containers["c"].attempt) == ("waiting", 0)
     ran = ContainerSeen("id", "u", "c", 0, "i", "sha256:1", "exited", started_at=NOW, exit_code=137)
     assert revival.revive(a_pod(), sandbox, (ran,), NOW).containers["c"].phase == "exited"
+
+
+def test_a_driver_of_devices_that_is_missing_is_looked_for_every_ten_seconds() -> None:
+    failures = {
+        reason: [life.SetupFailed("sandbox", reason, "away")] * 9
+        for reason in ("FailedPrepareDynamicResources", "FailedCreatePodSandBox")
+    }
+    waits = {reason: led(a_pod(), UP[0], *events)[0].retry_at - NOW for reason, events in failures.items()}
+    assert waits == {"FailedPrepareDynamicResources": 10, "FailedCreatePodSandBox": 120}
+
+
+def test_a_container_shows_its_devices() -> None:
+    devices = [{"name": "test.io/gpu", "resources": [{"resourceID": "a", "health": "Healthy"}]}]
+    state, _ = led(a_pod(), *UP)
+    shown = status_of(state, replace(SHOWN, devices=lambda _pod, _container: devices), None, NOW)
+    assert shown["containerStatuses"][0]["allocatedResourcesStatus"] == devices
+    assert "allocatedResourcesStatus" not in status_of(state, SHOWN, None, NOW)["containerStatuses"][0]

@@ -16,7 +16,7 @@ from mizzen.api.views.podspec import Container, Pod
 from mizzen.base import log
 from mizzen.client.client import Client
 from mizzen.client.resources import RESOURCE_CLAIMS
-from mizzen.machinery.errors import ApiError
+from mizzen.machinery.errors import ApiError, Object
 from mizzen.wire import dra
 from mizzen.wire.protobuf import Message
 
@@ -75,6 +75,10 @@ class ClaimDrivers:
     def cdi_devices(self, pod: Pod, container: Container) -> tuple[str, ...]:
         """The CDI devices that a container gets. Raises DeviceFailure."""
         return preparation.cdi_devices(pod, container, self._records)
+
+    def health(self, pod: Pod, container: Container) -> list[Object]:
+        """The claims of a container, as its status shows them."""
+        return preparation.health(pod, container, self._records)
 
     async def release(self, uid: str) -> None:
         """Have undone what was prepared for a pod alone; may be repeated. Raises OSError."""

@@ -126,6 +126,12 @@ def choice(pod: Pod, asked: tuple[str, int], offers: Mapping[str, Offer], assign
     return Choice(fixed, free, size)
 
 
+def health(offer: Offer, devices: Iterable[str]) -> list[Message]:
+    """Devices as a container's status shows them."""
+    known = dict.fromkeys(offer.healthy, "Healthy") | dict.fromkeys(offer.unhealthy, "Unhealthy")
+    return [{"resourceID": one, "health": known.get(one, "Unknown")} for one in devices]
+
+
 def granted(answers: Iterable[Message]) -> Granted:
     """What several plugins' answers come to: of two that name a variable or a path in the container, the first."""
     env: dict[str, str] = {}

@@ -47,12 +47,13 @@ class DevicePlugins:
         self._changed = changed
         self._plugins: dict[str, _Plugin] = {}
         self._assigned, known = checkpoint.read(self._home)
-        self._offers = {resource: Offer(lost_at=float("-inf")) for resource in known}
+        self.offers = {resource: Offer(lost_at=float("-inf")) for resource in known}
+        """What each resource's plugin has, or had."""
         self._giving = asyncio.Lock()
 
     def amounts(self) -> tuple[dict[str, str], dict[str, str]]:
         """Capacity and allocatable of the node by resource."""
-        return ledger.amounts(self._offers, self._clock.monotonic())
+        return ledger.amounts(self.offers, self._clock.monotonic())
 
     async def register(self, name: str, socket: str, versions: Sequence[str]) -> None:
         if deviceplugin.VERSION not in versions:
@@ -80,15 +81,11 @@ class DevicePlugins:
         await self._drop(name)
         await self._lose(name)
 
-    def concern(self, pod: Pod) -> bool:
-        """Whether a pod asks for devices of plugins."""
-        return any(True for _ in ledger.wanted(pod, self._offers))
-
     async def admit(self, pod: Pod) -> tuple[str, str] | None:
         """Give a new pod its devices; answers reason and message when it cannot have them. May be repeated."""
         async with self._giving:
             try:
-                for container, resource, count in ledger.wanted(pod, self._offers):
+                for container, resource, count in ledger.wanted(pod, self.offers):
                     await self._give(pod, container.name, resource, count)
             except (DeviceFailure, Refused, OSError, ValueError) as error:
                 self.release(pod.metadata.uid)
@@ -111,6 +108,14 @@ class DevicePlugins:
         on_node = tuple(replace(one, source=str(self._directory.on_node(one.source))) for one in found.mounts)
         return replace(found, mounts=on_node)
 
+    def health(self, uid: str, container: str) -> list[Message]:
+        """The devices of a container, as its status shows them."""
+        return [
+            {"name": one.resource, "resources": ledger.health(self.offers.get(one.resource, Offer()), one.devices)}
+            for one in self._assigned
+            if (one.pod, one.container) == (uid, container)
+        ]
+
     def release(self, uid: str) -> None:
         """A pod has its devices no more. Raises OSError."""
         kept = [one for one in self._assigned if one.pod != uid]
@@ -131,7 +136,7 @@ class DevicePlugins:
         uid = pod.metadata.uid
         if any((one.pod, one.container, one.resource) == (uid, container, resource) for one in self._assigned):
             return  # before the agent was started anew
-        choice = ledger.choice(pod, (resource, count), self._offers, self._assigned)
+        choice = ledger.choice(pod, (resource, count), self.offers, self._assigned)
         if (plugin := self._plugins.get(resource)) is None:
             raise DeviceFailure(f"unknown Device Plugin {resource}")
         preferred: Sequence[str] = ()
@@ -175,14 +180,14 @@ class DevicePlugins:
         self._plugins[name] = replace(known, options=merged)
 
     async def _lose(self, name: str) -> None:
-        offer = self._offers.get(name, Offer())
+        offer = self.offers.get(name, Offer())
         if offer.lost_at is None:
             await self._take(name, offer.lost(self._clock.monotonic()))
 
     async def _take(self, name: str, offer: Offer) -> None:
-        if self._offers.get(name) == offer:
+        if self.offers.get(name) == offer:
             return
-        self._offers[name] = offer
+        self.offers[name] = offer
         self._note()
         try:
             await self._changed()
@@ -196,5 +201,5 @@ class DevicePlugins:
             await plugin.channel.close()
 
     def _note(self) -> None:
-        registered = {resource: offer.healthy | offer.unhealthy for resource, offer in self._offers.items()}
+        registered = {resource: offer.healthy | offer.unhealthy for resource, offer in self.offers.items()}
         checkpoint.write(self._home, self._assigned, registered)

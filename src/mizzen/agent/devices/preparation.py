@@ -3,7 +3,7 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -153,8 +153,42 @@ def cdi_devices(pod: Pod, container: Container, records: Mapping[tuple[str, str]
         record = records.get((pod.metadata.namespace, claim))
         if record is None or not record.Prepared:
             raise DeviceFailure(f"ResourceClaim {claim} in namespace {pod.metadata.namespace} is not prepared")
-        for devices in record.DriverState.values():
-            for one in devices:
-                if not request or not one.RequestNames or request in {name.split("/")[0] for name in one.RequestNames}:
-                    found |= dict.fromkeys(one.CDIDeviceIDs)
+        for _, one in _devices_for(record, request):
+            found |= dict.fromkeys(one.CDIDeviceIDs)
     return tuple(found)
+
+
+def _devices_for(record: Record, request: str) -> Iterator[tuple[str, PreparedDevice]]:
+    """The devices of a request, or all of them, each with its driver."""
+    for driver, devices in record.DriverState.items():
+        for one in devices:
+            names = {_base(name) for name in one.RequestNames}
+            if not request or not names or _base(request) in names:
+                yield driver, one
+
+
+def _base(request: str) -> str:
+    """The request that a subrequest is of."""
+    return request.partition("/")[0]
+
+
+def health(pod: Pod, container: Container, records: Mapping[tuple[str, str], Record]) -> list[Object]:
+    """A container's claims as its status shows them; how their devices are, their drivers do not tell."""
+    try:
+        names = claims_of(pod)
+    except ClaimFailure:
+        return []
+    shown = []
+    for asked in (container.resources or Resources()).claims or ():
+        request = asked.get("request") or ""
+        record = records.get((pod.metadata.namespace, names.get(asked["name"], "")))
+        if record is None:
+            continue
+        ids = dict.fromkeys(
+            next(iter(one.CDIDeviceIDs), f"{driver}/{one.PoolName}/{one.DeviceName}")
+            for driver, one in _devices_for(record, request)
+        )
+        name = f"claim:{asked['name']}" + (f"/{request}" if request else "")
+        if ids:
+            shown.append({"name": name, "resources": [{"resourceID": id, "health": "Unknown"} for id in ids]})
+    return shown

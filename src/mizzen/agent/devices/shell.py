@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+from mizzen.agent.devices import ledger
 from mizzen.agent.devices.claims import ClaimDrivers
 from mizzen.agent.devices.ledger import Granted
 from mizzen.agent.devices.plugins import DevicePlugins
 from mizzen.api.views.podspec import Container, Pod
+from mizzen.machinery.errors import Object
 
 
 class Devices:
@@ -17,7 +19,7 @@ class Devices:
 
     def concern(self, pod: Pod) -> bool:
         """Whether `admit` has anything to do for a pod."""
-        return self._plugins.concern(pod)
+        return any(True for _ in ledger.wanted(pod, self._plugins.offers))
 
     async def admit(self, pod: Pod) -> tuple[str, str] | None:
         """Give a new pod the devices of plugins; answers reason and message when it cannot have them."""
@@ -31,6 +33,10 @@ class Devices:
         """What a container that is about to start gets. Raises DeviceFailure."""
         found = await self._plugins.prepared(pod, container)
         return replace(found, cdi=(*found.cdi, *self._claims.cdi_devices(pod, container)))
+
+    def health(self, pod: Pod, container: Container) -> list[Object]:
+        """What a container has, and how that is, as its status shows it."""
+        return [*self._plugins.health(pod.metadata.uid, container.name), *self._claims.health(pod, container)]
 
     async def release(self, uid: str) -> None:
         """A pod needs its devices no more; may be repeated. Raises OSError."""
