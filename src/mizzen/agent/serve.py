@@ -171,7 +171,8 @@ def _process(tools: Equipment) -> Usage:
     ticks, pages = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
     started = tools.clock.now() - uptime + int(fields[19]) / ticks
     cpu = used.ru_utime + used.ru_stime
-    return Usage(cpu_seconds=cpu, rss_bytes=int(fields[21]) * pages, started_at=started)
+    rss = int(fields[21]) * pages
+    return Usage(cpu_seconds=cpu, memory_bytes=rss, working_set_bytes=rss, rss_bytes=rss, started_at=started)
 
 
 def _files(root: Path, path: str) -> Response:

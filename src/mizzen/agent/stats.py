@@ -53,7 +53,7 @@ def summary(node: str, lives: Iterable[Life], seen: Readings, rates: "Rates", no
     speed = {key: rates.of(key, used.cpu_seconds, now) for key, used in every.items()}
     systems = [
         {
-            "name": name, "startTime": times.format(machine.started_at),
+            "name": name, "startTime": times.format(every[key].started_at or machine.started_at),
             "cpu": _cpu(every[key], stamp, speed[key]), "memory": _memory(every[key], stamp),
         }
         for name, key in (("kubelet", _AGENT), ("pods", _PODS))

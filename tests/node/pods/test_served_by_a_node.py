@@ -57,6 +57,8 @@ async def test_statistics_show_what_pods_use(node: Node) -> None:
     assert pod["containers"][0]["memory"]["workingSetBytes"] > 0
     assert pod["containers"][0]["logs"]["usedBytes"] > 0 and pod["ephemeral-storage"]["usedBytes"] > 0
     assert summary["node"]["memory"]["availableBytes"] > 0
+    systems = {one["name"]: one["memory"]["workingSetBytes"] for one in summary["node"]["systemContainers"]}
+    assert systems["kubelet"] > 1 << 20 and systems["pods"] > 0
     text = (await ask(node, "/metrics/resource"))[1].decode()
     assert 'container_memory_working_set_bytes{container="c",namespace="default",pod="busy"}' in text
     shown = (await ask(node, "/metrics/cadvisor"))[1].decode()
