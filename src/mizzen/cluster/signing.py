@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _SHORTEST: Final = 600
 _BACKDATED: Final = 300.0
+_PLAIN: Final = frozenset(
+    {"digital signature", "signing", "content commitment", "key encipherment", "data encipherment", "key agreement"}
+)
 _EXTENDED: Final = {
     "any": "ANY_EXTENDED_KEY_USAGE",
     "server auth": "SERVER_AUTH",
@@ -53,9 +56,11 @@ class Authority:
             .not_valid_before(start)
             .not_valid_after(min(end, issuer.not_valid_after_utc))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(usages), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
         )
+        usage = _usage(usages)
+        if usage is not None:
+            builder = builder.add_extension(usage, critical=True)
         extended = _extended(usages)
         if extended is not None:
             builder = builder.add_extension(extended, critical=False)
@@ -67,10 +72,13 @@ class Authority:
         return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def _usage(usages: Iterable[str]) -> "x509.KeyUsage":
+def _usage(usages: Iterable[str]) -> "x509.KeyUsage | None":
+    """None for a request that names no use of the key itself: without a single one the extension would be invalid."""
     from cryptography import x509
 
-    wanted = set(usages)
+    wanted = set(usages) & _PLAIN
+    if not wanted:
+        return None
     return x509.KeyUsage(
         digital_signature=bool(wanted & {"digital signature", "signing"}),
         content_commitment="content commitment" in wanted,

@@ -67,14 +67,21 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
                 continue
 
 
-@pytest.mark.parametrize(("usage", "accepted"), [("client auth", True), ("server auth", False)])
-def test_what_is_signed_to_serve_is_no_client(tmp_path: Path, usage: str, accepted: bool) -> None:
+@pytest.mark.parametrize(
+    ("usages", "accepted"),
+    [
+        (("digital signature", "client auth"), True),
+        (("client auth",), True),
+        (("digital signature", "server auth"), False),
+    ],
+)
+def test_what_is_signed_to_serve_is_no_client(tmp_path: Path, usages: tuple[str, ...], accepted: bool) -> None:
     now = datetime.now(UTC).timestamp()
     pki = Pki(tmp_path, now)
     serving = pki.serving()
     key = ec.generate_private_key(ec.SECP256R1())
     certificate, private = tmp_path / "own.crt", tmp_path / "own.key"
-    certificate.write_bytes(Authority(pki.ca(), lambda: now).sign(request(key), ("digital signature", usage), 3600))
+    certificate.write_bytes(Authority(pki.ca(), lambda: now).sign(request(key), usages, 3600))
     private.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
