@@ -5,8 +5,10 @@ import contextlib
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import pytest
 from tests.node.pods.conftest import (
     Node,
     assert_nothing_left,
@@ -20,7 +22,7 @@ from tests.node.pods.conftest import (
 
 from mizzen.agent import embedded
 from mizzen.agent.images import store as stores
-from mizzen.agent.runtime import syscalls
+from mizzen.agent.runtime import crun, syscalls
 from mizzen.agent.runtime.crun import CrunRuntime
 from mizzen.agent.volumes import teardown
 from mizzen.client.client import Transport
@@ -122,6 +124,22 @@ async def test_a_pod_whose_shared_process_namespace_ended_begins_anew(crun_node:
     assert any(reason == "SandboxChanged" for reason, _ in await node.events("shared"))
 
 
+async def test_a_container_whose_monitor_is_killed_begins_anew_and_its_pod_can_be_deleted(
+    crun_node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = crun_node
+    monkeypatch.setattr(crun, "MONITORS_EVERY", 0.1)
+    await node.stop()
+    await node.start()
+    await node.create("orphaned", {"script": "exec sleep 1000"})
+    before = await node.running_pod("orphaned")
+    kill_monitor(node, before)
+    after = await node.until("orphaned", lambda pod: is_ready(pod) and container(pod)["restartCount"] == 1)
+    assert container(after)["lastState"]["terminated"]["exitCode"] == 137
+    kill_monitor(node, after)
+    await node.delete("orphaned")
+
+
 async def test_a_container_that_was_only_created_counts_as_neither_running_nor_ended(crun_node: Node) -> None:
     node = crun_node
     await node.create("halved", {"script": "echo began; exec sleep 1000"})
@@ -151,6 +169,12 @@ async def test_a_container_that_was_only_created_counts_as_neither_running_nor_e
     after = await node.client.get(PODS, "halved", "default", view=dict)
     assert container(after)["restartCount"] == 0
     await node.logged(pod, "began")
+
+
+def kill_monitor(node: Node, pod: Any) -> None:
+    """Kill the monitor of a pod's container."""
+    id = container(pod)["containerID"].rpartition("/")[2]
+    os.kill(int((node.config.root / "containers" / id / "conmon.pid").read_text()), signal.SIGKILL)
 
 
 async def unplugged(node: Node) -> None:

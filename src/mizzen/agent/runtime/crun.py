@@ -42,6 +42,7 @@ from mizzen.base import log
 
 _log = log.get("runtime")
 _KILL_PATIENCE = 10.0
+MONITORS_EVERY = 5.0
 _IDS = 1 << 16
 """How many ids a pod with a user namespace has."""
 
@@ -334,13 +335,39 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         return found
 
     async def watch(self) -> AsyncIterator[ContainerSeen]:
-        async for container in self._exits.names():
-            if container in self._removing:
-                continue  # nobody waits for the end of what is removed
-            seen = self._seen(container)
-            # The name may have waited while the container was removed, and even created anew.
-            if seen is not None and seen.state == "exited":
-                yield seen
+        minding = asyncio.create_task(self._mind_monitors(), name="monitors")
+        try:
+            async for container in self._exits.names():
+                if container in self._removing:
+                    continue  # nobody waits for the end of what is removed
+                seen = self._seen(container)
+                # The name may have waited while the container was removed, and even created anew.
+                if seen is not None and seen.state == "exited":
+                    yield seen
+        finally:
+            minding.cancel()
+
+    async def _mind_monitors(self) -> None:
+        """End containers whose monitor was killed: nobody reads their output, nor would hear of their end."""
+        while True:
+            for home in list((self._root / "containers").iterdir()):
+                record = self._container(home.name)
+                if record is None or home.name in self._removing or not (home / "started").exists():
+                    continue
+                # In this order: a monitor tells of the end before it goes itself.
+                if not conmon.is_watching(home) and not (self._root / "exits" / home.name).exists():
+                    await self._end_unwatched(home, record)
+            await asyncio.sleep(MONITORS_EVERY)
+
+    async def _end_unwatched(self, home: Path, record: _ContainerRecord) -> None:
+        if self._is_alive(home.name, record):
+            _log.warning("monitor of a container is gone, ending it", container=home.name)
+            self._signal(home, home.name, record, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                await machine.gone(records.read_pid(home / "pid"))
+        is_there = self._container(home.name) is not None and home.name not in self._removing
+        if is_there and not self._is_alive(home.name, record):
+            records.write_exit(self._root / "exits" / home.name, 128 + signal.SIGKILL)
 
     async def close(self) -> None:
         self._exits.close()

@@ -17,6 +17,13 @@ def exit_code(path: Path) -> tuple[int, float]:
         return 255, time.time()
 
 
+def write_exit(path: Path, code: int) -> None:
+    """Tell of a container's end as its monitor would."""
+    partial = path.with_name(f".{path.name}")
+    partial.write_text(str(code))
+    partial.rename(path)
+
+
 def read_pid(path: Path) -> int:
     try:
         return int(path.read_text())
