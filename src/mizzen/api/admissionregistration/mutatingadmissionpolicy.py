@@ -31,11 +31,12 @@ def validate(policy: Object, old: Object | None) -> Iterator[FieldError]:
     if not mutations:
         yield required("spec.mutations", "mutations must contain at least one item")
     for i, mutation in enumerate(mutations):
-        yield from _mutation_errors(f"spec.mutations[{i}]", mutation, policies.variables(spec))
+        yield from _mutation_errors(f"spec.mutations[{i}]", mutation, spec)
     yield from fields.one_of("spec.reinvocationPolicy", spec.get("reinvocationPolicy"), REINVOCATION)
 
 
-def _mutation_errors(path: str, mutation: Object, known: tuple[str, ...]) -> Iterator[FieldError]:
+def _mutation_errors(path: str, mutation: Object, spec: Object) -> Iterator[FieldError]:
+    known, declared = policies.variables(spec), policies.declared(spec)
     type_ = mutation.get("patchType") or ""
     if not type_:
         yield required(f"{path}.patchType")
@@ -48,7 +49,8 @@ def _mutation_errors(path: str, mutation: Object, known: tuple[str, ...]) -> Ite
         if other == type_ and given is None:
             yield required(f"{path}.{field}", f"must be specified when patchType is {type_}")
         elif other == type_ and given is not None:
-            yield from expressions.errors(f"{path}.{field}.expression", given.get("expression"), known, "dyn")
+            expression = given.get("expression")
+            yield from expressions.errors(f"{path}.{field}.expression", expression, known, "dyn", declared=declared)
         elif given is not None:
             yield invalid(f"{path}.{field}", given, f"must not be specified when patchType is {type_}")
 

@@ -28,6 +28,11 @@ def default_constraints(constraints: Object | None) -> None:
         matching.default_rules(constraints.get(field))
 
 
+def declared(spec: Object) -> tuple[str, ...]:
+    """The variables that a policy declares, as members of `variables`."""
+    return tuple(entry.get("name") or "" for entry in spec.get("variables") or ())
+
+
 def variables(spec: Object) -> tuple[str, ...]:
     """What the expressions of a policy may speak of."""
     return (*VARIABLES, "params") if spec.get("paramKind") is not None else VARIABLES
@@ -99,7 +104,8 @@ def _variable_errors(entries: list[Object] | tuple[()], known: tuple[str, ...]) 
             yield required(f"{path}.name", "name is not specified")
         elif not _identifier(name) or name in _RESERVED:
             yield invalid(f"{path}.name", name, "name is not a valid CEL identifier")
-        yield from expressions.errors(f"{path}.expression", entry.get("expression"), known, "dyn")
+        before = [one.get("name") or "" for one in entries[:i]]
+        yield from expressions.errors(f"{path}.expression", entry.get("expression"), known, "dyn", declared=before)
 
 
 def binding_errors(spec: Object) -> Iterator[FieldError]:

@@ -30,13 +30,12 @@ def prepare(policy: Object, old: Object | None) -> None:
 def validate(policy: Object, old: Object | None) -> Iterator[FieldError]:
     spec = policy.get("spec") or {}
     yield from policies.spec_errors(spec)
-    known = policies.variables(spec)
     validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or ()
     if not validations and not annotations:
         for field in ("validations", "auditAnnotations"):
             yield required(f"spec.{field}", "validations or auditAnnotations must contain at least one item")
     for i, validation in enumerate(validations):
-        yield from _validation_errors(f"spec.validations[{i}]", validation, known)
+        yield from _validation_errors(f"spec.validations[{i}]", validation, spec)
     if len(annotations) > ANNOTATION_LIMIT:
         yield invalid(
             "spec.auditAnnotations", len(annotations), f"must not have more than {ANNOTATION_LIMIT} auditAnnotations"
@@ -51,19 +50,21 @@ def validate(policy: Object, old: Object | None) -> Iterator[FieldError]:
         if key in keys:
             yield duplicate(f"{path}.key", key)
         keys.append(key)
-        yield from _annotation_errors(f"{path}.valueExpression", annotation.get("valueExpression") or "", known)
+        yield from _annotation_errors(f"{path}.valueExpression", annotation.get("valueExpression") or "", spec)
 
 
-def _annotation_errors(path: str, expression: str, known: tuple[str, ...]) -> Iterator[FieldError]:
+def _annotation_errors(path: str, expression: str, spec: Object) -> Iterator[FieldError]:
     """What is noted is a text, or null for nothing."""
     if len(expression.strip().encode()) > EXPRESSION_LIMIT:
         yield required(path, f"must not exceed {EXPRESSION_LIMIT} bytes in length")
     else:
-        yield from expressions.errors(path, expression, known, "string", "null")
+        known, declared = policies.variables(spec), policies.declared(spec)
+        yield from expressions.errors(path, expression, known, "string", "null", declared=declared)
 
 
-def _validation_errors(path: str, validation: Object, known: tuple[str, ...]) -> Iterator[FieldError]:
-    yield from expressions.errors(f"{path}.expression", validation.get("expression"), known)
+def _validation_errors(path: str, validation: Object, spec: Object) -> Iterator[FieldError]:
+    known, declared = policies.variables(spec), policies.declared(spec)
+    yield from expressions.errors(f"{path}.expression", validation.get("expression"), known, declared=declared)
     message, spoken = validation.get("message") or "", validation.get("messageExpression") or ""
     if message and not message.strip():
         yield invalid(f"{path}.message", message, "message must be non-empty if specified")
@@ -73,7 +74,7 @@ def _validation_errors(path: str, validation: Object, known: tuple[str, ...]) ->
         yield invalid(f"{path}.messageExpression", spoken, "must be non-empty if specified")
     elif spoken:
         calm = tuple(name for name in known if name != "authorizer")
-        yield from expressions.errors(f"{path}.messageExpression", spoken, calm, "string")
+        yield from expressions.errors(f"{path}.messageExpression", spoken, calm, "string", declared=declared)
     reason = validation.get("reason")
     if reason is not None and reason not in REASONS:
         yield not_supported(f"{path}.reason", reason, REASONS)

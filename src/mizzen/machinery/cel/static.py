@@ -22,8 +22,17 @@ Scope = Mapping[str, Schema]
 
 def undefined_fields(rule: str, self_schema: Schema) -> list[str]:
     """Names of fields that the rule uses and the schema does not have."""
-    text = _strings.sub('""', rule)
-    return list(dict.fromkeys(_undefined(text, {"self": self_schema, "oldSelf": self_schema})))
+    return undefined(rule, {"self": self_schema, "oldSelf": self_schema})
+
+
+def undefined(expression: str, scope: Scope) -> list[str]:
+    """Names of fields that an expression uses of variables and that their schemas do not have."""
+    return list(dict.fromkeys(_undefined(_strings.sub('""', expression), scope)))
+
+
+def members(*names: str, **typed: Schema) -> Schema:
+    """The schema of a variable that has these members, the first ones of any form."""
+    return Schema(Form.STRUCT, properties={**{name: Schema(Form.ANY) for name in names}, **typed})
 
 
 def _undefined(text: str, scope: Scope) -> Iterator[str]:

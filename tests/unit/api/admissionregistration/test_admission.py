@@ -146,6 +146,22 @@ def test_what_a_policy_may_not_say(given: dict[str, Any], cause: tuple[str, str]
     assert causes(VALIDATING_ADMISSION_POLICY, policy(**given)) == {(f"spec.{cause[0]}", cause[1])}
 
 
+def test_expressions_know_what_a_request_has_and_what_was_declared_before_them() -> None:
+    first, second = {"name": "a", "expression": "1"}, {"name": "b", "expression": "variables.a + 1"}
+    asks = [{"expression": "variables.b > 1 && request.userInfo.username != 'x' && request.kind.kind != ''"}]
+    assert causes(VALIDATING_ADMISSION_POLICY, policy(variables=[first, second], validations=asks)) == set()
+    assert causes(VALIDATING_ADMISSION_POLICY, policy(variables=[second, first], validations=asks)) == {
+        ("spec.variables[0].expression", "Invalid")
+    }
+    for expression in ("variables.c > 1", "request.userInfo.name == 'x'", "request.mood == 'good'"):
+        unknown = policy(variables=[first], validations=[{"expression": expression}])
+        assert causes(VALIDATING_ADMISSION_POLICY, unknown) == {("spec.validations[0].expression", "Invalid")}
+    condition = {"matchConditions": [{"name": "c", "expression": "request.mood == 'good'"}]}
+    assert causes(VALIDATING_WEBHOOK_CONFIGURATION, hooks(**condition)) == {
+        ("webhooks[0].matchConditions[0].expression", "Invalid")
+    }
+
+
 def test_audit_annotations_are_texts_or_nothing() -> None:
     for expression in ("'a' + 'b'", "null", "object.metadata.name"):
         noted = {"auditAnnotations": [{"key": "k", "valueExpression": expression}]}
