@@ -368,7 +368,8 @@ def test_a_log_that_is_not_there_tells_why(kubectl: Kubectl) -> None:
     kubectl.apply(pod("box", container("c", "sleep 3600")) + "---" + pod("waits", "{name: c, image: no.such.test/x:1}"))
     kubectl.ready("box")
     assert "previous terminated container" in kubectl.run("logs", "box", "--previous").stderr
-    eventually(lambda: "is waiting to start" in kubectl.run("logs", "waits").stderr)
+    missing = 'container "c" in pod "waits" is waiting to start: trying and failing to pull image'
+    eventually(lambda: missing in kubectl.run("logs", "waits").stderr)
 
 
 # -- debug

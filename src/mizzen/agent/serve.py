@@ -118,9 +118,12 @@ def _waiting_reason(pods: Pods, life: Life, container: str) -> str:
     keys = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
     entries = {entry["name"]: entry for key in keys for entry in status.get(key) or ()}
     state = entries.get(container, {}).get("state") or {}
-    waiting = state.get("waiting") or {}
-    message = waiting.get("message")
-    return message or waiting.get("reason") or "ContainerCreating"
+    reason = (state.get("waiting") or {}).get("reason") or "ContainerCreating"
+    return _PULLING.get(reason, reason)
+
+
+_PULLING = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
+"""What is said of a container whose image is missing, by its reason for waiting."""
 
 
 def log_options(request: Request, now: float) -> LogOptions:

@@ -1,7 +1,7 @@
 """What the node answers: logs, statistics, commands, attachments."""
 
 import orjson
-from tests.node.pods.conftest import Node, container, eventually, phase
+from tests.node.pods.conftest import Node, container, eventually, phase, waiting
 
 from mizzen.client.resources import PODS
 from mizzen.wire.message import Request, Response
@@ -31,6 +31,13 @@ async def test_logs_can_be_cut_followed_and_stamped(node: Node) -> None:
     assert (await ask(node, "/containerLogs/default/nobody/c"))[0] == 404
     status, text = await ask(node, "/containerLogs/default/talker/c", previous="true")
     assert (status, text) == (400, b'previous terminated container "c" in pod "talker" not found')
+
+
+async def test_a_log_that_is_not_there_yet_tells_what_its_container_waits_for(node: Node) -> None:
+    await node.create("absent", {"name": "c", "image": "no.such.test/x:1", "imagePullPolicy": "Never"})
+    await node.until("absent", waiting("ErrImageNeverPull"))
+    text = b'container "c" in pod "absent" is waiting to start: ErrImageNeverPull'
+    assert await ask(node, "/containerLogs/default/absent/c") == (400, text)
 
 
 async def test_the_log_before_a_restart_is_kept(node: Node) -> None:
