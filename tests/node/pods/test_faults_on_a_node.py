@@ -137,7 +137,9 @@ async def test_a_container_whose_monitor_is_killed_begins_anew_and_its_pod_can_b
     after = await node.until("orphaned", lambda pod: is_ready(pod) and container(pod)["restartCount"] == 1)
     assert container(after)["lastState"]["terminated"]["exitCode"] == 137
     kill_monitor(node, after)
-    await node.delete("orphaned")
+    monkeypatch.setattr(crun, "MONITORS_EVERY", 1000.0)
+    async with asyncio.timeout(8):
+        await node.delete("orphaned", grace=0)
 
 
 async def test_a_container_that_was_only_created_counts_as_neither_running_nor_ended(crun_node: Node) -> None:

@@ -219,7 +219,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             if await self._exits.wait(container, grace):
                 return
         self._signal(home, container, record, signal.SIGKILL)
-        if not await self._exits.wait(container, _KILL_PATIENCE):
+        if not conmon.is_watching(home):
+            await self._end_unwatched(home, record)  # nobody else would tell of its end
+        elif not await self._exits.wait(container, _KILL_PATIENCE):
             raise RuntimeFailure("KillContainerError", f"container {container} does not end")
 
     async def remove(self, container: str) -> None:
