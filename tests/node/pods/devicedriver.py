@@ -68,7 +68,10 @@ class DevicePlugin:
         given = {
             "envs": {"DEVICES": ",".join(one["devices_ids"])},
             "mounts": [{"host_path": str(self.store.root / "shared"), "container_path": "/shared", "read_only": 1}],
-            "devices": [{"host_path": "/dev/null", "container_path": "/dev/mine", "permissions": "rw"}],
+            "devices": [
+                {"host_path": "/dev/null", "container_path": "/dev/mine", "permissions": "rw"},
+                {"host_path": str(self.store.root / "nodes"), "container_path": "/dev/many", "permissions": "rw"},
+            ],
         }
         return {"container_responses": [given]}
 

@@ -1,5 +1,7 @@
 """Devices of a plugin, and claims of a driver of dynamic resources, which run in pods as their DaemonSets would."""
 
+import os
+import stat
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +30,8 @@ class Driver:
         self.cdi = node.config.cdi or store / "cdi"
         for part in (store / "shared", store / "cdi"):
             part.mkdir(parents=True)
+        (store / "nodes").mkdir()
+        os.mknod(store / "nodes" / "one", stat.S_IFCHR | 0o666, os.makedev(1, 3))
         (store / "shared" / "file").write_text("shared\n")
 
     async def run(self, kind: str) -> None:
@@ -120,6 +124,7 @@ async def test_a_container_has_its_device_for_itself_whoever_starts_the_agent_an
     await node.create("one", {"script": SHOW, "resources": ONE})
     assert (await node.logged(await node.running_pod("one"), "node")).split() == ["got", "b", "shared", "node"]
     assert driver.calls("PreStartContainer") == [{"devices_ids": ["b"]}]
+    assert await node.run("one", "sh", "-c", "test -c /dev/many/one && echo node") == "node\n"
     driver.tell("devices", "a b! ill!")
     shown = [{"name": RESOURCE, "resources": [{"resourceID": "b", "health": "Unhealthy"}]}]
     await node.until("one", lambda pod: container(pod).get("allocatedResourcesStatus") == shown)

@@ -384,6 +384,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         self, home: Path, container: str, shared: _SandboxRecord, spec: ContainerSpec, image: Mapping[str, Any]
     ) -> tuple[_ContainerRecord, dict[str, Any]]:
         group = f"{shared.cgroup}/{container}"
+        spec = replace(spec, devices=machine.nodes_of(spec.devices))
         label = f"pod: {spec.pod_name}_{spec.pod_namespace}({spec.pod_uid}), container: {spec.name}"
         user = users.resolve(str(home / "rootfs"), image.get("User") or "", spec.security, label)
         paths = self._namespaces(shared, spec)

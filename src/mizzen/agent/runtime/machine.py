@@ -8,15 +8,15 @@ import resource
 import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from mizzen.agent.runtime import spawn, syscalls
-from mizzen.agent.runtime.base import ContainerSpec, RuntimeFailure
+from mizzen.agent.runtime.base import ContainerSpec, Device, RuntimeFailure
 from mizzen.agent.runtime.namespaces import in_thread, in_user_namespace
 from mizzen.agent.runtime.oci_config import CAPABILITIES, Place
 
@@ -88,6 +88,21 @@ def _oom_floor() -> int:
     if "CAP_SYS_RESOURCE" in own_capabilities() and not in_user_namespace():
         return -1000
     return int(Path("/proc/self/oom_score_adj").read_text())
+
+
+def nodes_of(devices: Iterable[Device]) -> tuple[Device, ...]:
+    """The device nodes themselves, where a link to one was named, or a directory of them."""
+    found = []
+    for one in devices:
+        root = Path(one.source).resolve()
+        if not root.is_dir():
+            found.append(replace(one, source=str(root)))
+            continue
+        for path in sorted(root.rglob("*")):
+            if path.is_char_device() or path.is_block_device():
+                target = f"{one.target.rstrip('/')}/{path.relative_to(root)}"
+                found.append(replace(one, source=str(path.resolve()), target=target))
+    return tuple(found)
 
 
 def host_devices() -> dict[str, tuple[str, int, int]]:
