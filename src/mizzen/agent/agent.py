@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from mizzen.agent import loglinks, machineinfo, node, serve
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.devices.account import Account
 from mizzen.agent.devices.claims import ClaimDrivers
 from mizzen.agent.devices.plugins import DevicePlugins
 from mizzen.agent.devices.registration import Registration
@@ -176,6 +177,8 @@ class Agent:
         plugins = Plugins(self._directory, kinds)
         registration = Registration(self._directory, self._device_plugins.announced)
         group.create_task(registration.run(), name="device plugins")
+        account = Account(self._directory, self.tools.devices, self._active_pods)
+        group.create_task(account.run(), name="account of devices")
         group.create_task(self._drivers.follow_limits(), name="driver limits")
         await plugins.look()  # drivers that went on running are needed for what pods left behind
         group.create_task(plugins.run(), name="plugins")
@@ -225,6 +228,9 @@ class Agent:
 
     def _tell_of_pod(self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         self.tools.tell(pod, kind, reason, message)
+
+    def _active_pods(self) -> list[Pod]:
+        return [one.pod for one in self.pods if not one.over]
 
     async def _devices_changed(self) -> None:
         for uid in self._device_plugins.holders():

@@ -15,7 +15,7 @@ WELL_KNOWN = "/var/lib/kubelet"
 _LOGS = re.compile(r"/var/log(/(pods|containers)(/.*)?)?")
 """What of /var/log is the node's own; the rest is its machine's."""
 _CDI = re.compile(r"(/var)?/run/cdi(/.*)?")
-_PARTS = ("pods", "plugins", "plugins_registry", "device-plugins")
+_PARTS = ("pods", "plugins", "plugins_registry", "device-plugins", "pod-resources")
 
 
 class KubeletDir:

@@ -13,7 +13,9 @@ from tests.node.pods import devicedriver
 from tests.node.pods.conftest import Node, container, eventually, is_ready, phase
 from tests.node.pods.devicedriver import DRIVER, RESOURCE
 
+from mizzen.agent.rpc import Channel
 from mizzen.client.resources import NODES, PODS, RESOURCE_CLAIMS
+from mizzen.wire import podresources
 
 CODE = Path(__file__).parents[3]
 ONE = {"limits": {RESOURCE: "1"}}
@@ -105,6 +107,23 @@ async def restarted(driver: Driver) -> None:
     await driver.node.start()
 
 
+async def accounted(node: Node, name: str) -> Object:
+    """What the first container of a pod has, by the node's account."""
+    channel = Channel(str(node.config.kubelet / "pod-resources" / "kubelet.sock"))
+    request = podresources.encode("GetPodResourcesRequest", {"pod_name": name, "pod_namespace": "default"})
+    try:
+        answer = await channel.call(podresources.GET, request, patience=10)
+        listed = podresources.decode(
+            "ListPodResourcesResponse", await channel.call(podresources.LIST, b"", patience=10)
+        )
+    finally:
+        await channel.close()
+    found = podresources.decode("GetPodResourcesResponse", answer)["pod_resources"]
+    assert found in listed["pod_resources"]
+    one: Object = found["containers"][0]
+    return one
+
+
 @pytest.fixture
 async def driver(node: Node, tmp_path: Path) -> Driver:
     """A driver that is not started yet, on a node that reads its CDI files, with each of the runtimes."""
@@ -123,6 +142,8 @@ async def test_a_container_has_its_device_for_itself_whoever_starts_the_agent_an
     await node.client.patch(NODES, "node-1", {"status": {"capacity": {"other.io/x": "4"}}}, subresource="status")
     await node.create("one", {"script": SHOW, "resources": ONE})
     assert (await node.logged(await node.running_pod("one"), "node")).split() == ["got", "b", "shared", "node"]
+    devices = [{"resource_name": RESOURCE, "device_ids": ["b"]}]
+    assert (await accounted(node, "one"))["devices"] == devices
     assert driver.calls("PreStartContainer") == [{"devices_ids": ["b"]}]
     assert await node.run("one", "sh", "-c", "test -c /dev/many/one && echo node") == "node\n"
     driver.tell("devices", "a b! ill!")
@@ -166,6 +187,8 @@ async def test_claims_are_prepared_before_containers_start_and_undone_with_the_l
         text = await node.logged(await node.until(name, is_ready, 40), "node")
         assert text.split() == ["got", "ours", "shared", "node"]
     (prepared,) = driver.calls("NodePrepareResources")
+    (claim,) = (await accounted(node, "one"))["dynamic_resources"]
+    assert (claim["claim_name"], claim["claim_resources"][0]["driver_name"]) == ("ours", DRIVER)
     assert [claim["name"] for claim in prepared["claims"]] == ["ours"]
     await restarted(driver)
     await node.delete("one")

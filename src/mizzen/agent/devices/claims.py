@@ -80,6 +80,10 @@ class ClaimDrivers:
         """The claims of a container, as its status shows them."""
         return preparation.health(pod, container, self._records)
 
+    def account(self, pod: Pod, container: Container) -> list[Message]:
+        """The claims of a container, for those who ask the node."""
+        return preparation.account(pod, container, self._records)
+
     async def release(self, uid: str) -> None:
         """Have undone what was prepared for a pod alone; may be repeated. Raises OSError."""
         if uid not in self.holders():

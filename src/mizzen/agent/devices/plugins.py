@@ -46,7 +46,7 @@ class DevicePlugins:
         self._clock = clock
         self._changed = changed
         self._plugins: dict[str, _Plugin] = {}
-        self._assigned, known = checkpoint.read(self._home)
+        self.assigned, known = checkpoint.read(self._home)
         self.offers = {resource: Offer(lost_at=float("-inf")) for resource in known}
         """What each resource's plugin has, or had."""
         self._giving = asyncio.Lock()
@@ -95,7 +95,7 @@ class DevicePlugins:
     async def prepared(self, pod: Pod, container: Container) -> Granted:
         """What a container that is about to start gets of its devices. Raises DeviceFailure."""
         uid = pod.metadata.uid
-        own = [one for one in self._assigned if (one.pod, one.container) == (uid, container.name)]
+        own = [one for one in self.assigned if (one.pod, one.container) == (uid, container.name)]
         for one in own:
             plugin = self._plugins.get(one.resource)
             if plugin is None or not plugin.options["pre_start_required"]:
@@ -112,20 +112,20 @@ class DevicePlugins:
         """The devices of a container, as its status shows them."""
         return [
             {"name": one.resource, "resources": ledger.health(self.offers.get(one.resource, Offer()), one.devices)}
-            for one in self._assigned
+            for one in self.assigned
             if (one.pod, one.container) == (uid, container)
         ]
 
     def release(self, uid: str) -> None:
         """A pod has its devices no more. Raises OSError."""
-        kept = [one for one in self._assigned if one.pod != uid]
-        if len(kept) != len(self._assigned):
-            self._assigned = kept
+        kept = [one for one in self.assigned if one.pod != uid]
+        if len(kept) != len(self.assigned):
+            self.assigned = kept
             self._note()
 
     def holders(self) -> set[str]:
         """The uids of the pods that have devices."""
-        return {one.pod for one in self._assigned}
+        return {one.pod for one in self.assigned}
 
     async def close(self) -> None:
         """Let go of all plugins."""
@@ -134,9 +134,9 @@ class DevicePlugins:
 
     async def _give(self, pod: Pod, container: str, resource: str, count: int) -> None:
         uid = pod.metadata.uid
-        if any((one.pod, one.container, one.resource) == (uid, container, resource) for one in self._assigned):
+        if any((one.pod, one.container, one.resource) == (uid, container, resource) for one in self.assigned):
             return  # before the agent was started anew
-        choice = ledger.choice(pod, (resource, count), self.offers, self._assigned)
+        choice = ledger.choice(pod, (resource, count), self.offers, self.assigned)
         if (plugin := self._plugins.get(resource)) is None:
             raise DeviceFailure(f"unknown Device Plugin {resource}")
         preferred: Sequence[str] = ()
@@ -152,7 +152,7 @@ class DevicePlugins:
         if not answer["container_responses"]:
             raise DeviceFailure(f"no containers return in allocation response for {resource}")
         given = deviceplugin.encode("ContainerAllocateResponse", answer["container_responses"][0])
-        self._assigned = [*self._assigned, Assignment(uid, container, resource, devices, given)]
+        self.assigned = [*self.assigned, Assignment(uid, container, resource, devices, given)]
         self._note()
 
     async def _follow(self, name: str, channel: Channel) -> None:
@@ -202,4 +202,4 @@ class DevicePlugins:
 
     def _note(self) -> None:
         registered = {resource: offer.healthy | offer.unhealthy for resource, offer in self.offers.items()}
-        checkpoint.write(self._home, self._assigned, registered)
+        checkpoint.write(self._home, self.assigned, registered)

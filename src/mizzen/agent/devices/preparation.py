@@ -192,3 +192,27 @@ def health(pod: Pod, container: Container, records: Mapping[tuple[str, str], Rec
         if ids:
             shown.append({"name": name, "resources": [{"resourceID": id, "health": "Unknown"} for id in ids]})
     return shown
+
+
+def account(pod: Pod, container: Container, records: Mapping[tuple[str, str], Record]) -> list[Message]:
+    """A container's claims as the node accounts for them."""
+    try:
+        names = claims_of(pod)
+    except ClaimFailure:
+        return []
+    shown = []
+    for asked in (container.resources or Resources()).claims or ():
+        record = records.get((pod.metadata.namespace, names.get(asked["name"], "")))
+        if record is None:
+            continue
+        resources = [
+            {
+                "cdi_devices": [{"name": name} for name in one.CDIDeviceIDs],
+                "driver_name": driver, "pool_name": one.PoolName, "device_name": one.DeviceName,
+            }
+            for driver, one in _devices_for(record, asked.get("request") or "")
+        ]  # fmt: skip
+        shown.append(
+            {"claim_name": record.ClaimName, "claim_namespace": record.Namespace, "claim_resources": resources}
+        )
+    return shown

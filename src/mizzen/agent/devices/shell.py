@@ -8,6 +8,7 @@ from mizzen.agent.devices.ledger import Granted
 from mizzen.agent.devices.plugins import DevicePlugins
 from mizzen.api.views.podspec import Container, Pod
 from mizzen.machinery.errors import Object
+from mizzen.wire.protobuf import Message
 
 
 class Devices:
@@ -37,6 +38,20 @@ class Devices:
     def health(self, pod: Pod, container: Container) -> list[Object]:
         """What a container has, and how that is, as its status shows it."""
         return [*self._plugins.health(pod.metadata.uid, container.name), *self._claims.health(pod, container)]
+
+    def healthy(self) -> dict[str, frozenset[str]]:
+        """The devices that plugins can give, by resource."""
+        return {name: offer.healthy for name, offer in self._plugins.offers.items()}
+
+    def account(self, pod: Pod, container: Container) -> Message:
+        """What a container has, for those who ask the node."""
+        uid = pod.metadata.uid
+        devices = [
+            {"resource_name": one.resource, "device_ids": one.devices}
+            for one in self._plugins.assigned
+            if (one.pod, one.container) == (uid, container.name)
+        ]
+        return {"devices": devices, "dynamic_resources": self._claims.account(pod, container)}
 
     async def release(self, uid: str) -> None:
         """A pod needs its devices no more; may be repeated. Raises OSError."""
