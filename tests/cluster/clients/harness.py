@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -104,8 +105,17 @@ class Server:
         return [_event(line) for line in self.lines[since:]]
 
     def requests(self, since: int = 0) -> list[dict[str, Any]]:
-        """The requests that clients made."""
-        return [one for one in self.events(since) if one["event"] == "request"]
+        """The requests that clients made until now."""
+        mark = f"mark={len(self.lines)}-{time.monotonic_ns()}"  # the log is read behind the server's back
+        self.request("GET", f"/livez?{mark}")
+        query = mark.split("=")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            seen = [one for one in self.events(since) if one["event"] == "request"]
+            if query in [pair for one in seen[-20:] for pair in one["query"]]:
+                return [one for one in seen if query not in one["query"]]
+            time.sleep(0.01)
+        raise Failed("the server's log does not come")
 
     def complaints(self, since: int = 0) -> list[str]:
         """Errors of the server's own: failures it logged, and answers that blame itself."""
