@@ -1,11 +1,13 @@
 """The official Python client: typed, dynamic, watching, applying, paging."""
 
 from functools import partial
+from queue import Queue
 from typing import Any
 
 import pytest
 from kubernetes import client, config, dynamic, watch
 from kubernetes.client.exceptions import ApiException
+from kubernetes.informer import SharedInformer
 from tests.cluster.clients.harness import Server
 
 
@@ -124,6 +126,26 @@ def test_a_watch_goes_on_from_a_list_once_its_version_expired(restarted: tuple[S
         else:
             core.delete_namespaced_config_map("c", "default")
     assert seen == [("ADDED", "c"), ("DELETED", "c")]
+
+
+def test_the_informer_keeps_its_cache_current(core: client.CoreV1Api, namespace: str) -> None:
+    core.create_namespaced_config_map(namespace, configmap("before"))
+    seen: Queue[tuple[str, str]] = Queue()
+    followed = SharedInformer(core.list_namespaced_config_map, namespace, label_selector="app=web")
+    for event in ("ADDED", "MODIFIED", "DELETED"):
+        followed.add_event_handler(event, lambda one, event=event: seen.put((event, one.metadata.name)))
+    followed.start()
+    try:
+        assert seen.get(timeout=20) == ("ADDED", "before")
+        core.create_namespaced_config_map(namespace, configmap("a"))
+        assert seen.get(timeout=20) == ("ADDED", "a")
+        core.patch_namespaced_config_map("a", namespace, {"data": {"x": "1"}})
+        assert seen.get(timeout=20) == ("MODIFIED", "a")
+        core.patch_namespaced_config_map("before", namespace, {"metadata": {"labels": None}})
+        assert seen.get(timeout=20) == ("DELETED", "before")
+        assert [(one.metadata.name, one.data) for one in followed.cache.list()] == [("a", {"x": "1"})]
+    finally:
+        followed.stop()
 
 
 def test_the_dynamic_client_discovers_applies_and_patches(api: client.ApiClient, namespace: str) -> None:
