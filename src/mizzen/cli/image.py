@@ -170,10 +170,8 @@ def list_(output: str, images_dir: Path) -> None:
 @_store_option
 def rm(name: str, images_dir: Path) -> None:
     """Forget a name (or id) of an image; with its last name goes the image, unless a container uses it."""
-    from mizzen.agent.images.reference import parse
-
     store = _store(images_dir)
-    wanted = name if name.startswith("sha256:") else str(parse(name))
+    wanted = _complete(store, name)
     found = store.find(wanted)
     if found is None:
         raise ConfigError(f"there is no image {name!r} here")
@@ -186,6 +184,21 @@ def rm(name: str, images_dir: Path) -> None:
         raise ConfigError(f"the image {name!r} is in use")
     asyncio.run(store.remove(found.id))
     click.echo(f"removed {name}")
+
+
+def _complete(store: Any, name: str) -> str:
+    """A complete name, or the whole id for one as `ls` prints it. Raises ConfigError for what can be neither."""
+    from mizzen.agent.images.reference import parse
+
+    if name.startswith("sha256:"):
+        return name
+    for one in store.images():
+        if name == _short(one.id):
+            return str(one.id)
+    try:
+        return str(parse(name))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _store(directory: Path) -> Any:

@@ -1,0 +1,36 @@
+"""`mizzen image` on a store of its own."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.node.pods import images
+
+from mizzen.cli.image import image
+from mizzen.cluster.config import ConfigError
+
+
+def run(store: Path, verb: str, *arguments: str) -> Result:
+    return CliRunner().invoke(image, [verb, "--images-dir", str(store), *arguments])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with one image, `docker.io/library/a:1`."""
+    archive = tmp_path / "a.tar"
+    images.docker_archive(archive, "a:1", [images.layer({"x": b"x"})])
+    assert run(tmp_path / "images", "import", str(archive)).exit_code == 0
+    return tmp_path / "images"
+
+
+def test_an_image_goes_by_the_id_that_is_listed(store: Path) -> None:
+    name, shown, *_ = run(store, "ls").output.split()
+    assert (name, len(shown)) == ("docker.io/library/a:1", 12)
+    assert run(store, "rm", shown).output == f"removed {shown}\n"
+    assert run(store, "ls").output == ""
+
+
+def test_what_names_no_image_is_told_in_a_sentence(store: Path) -> None:
+    for name, why in (("b:1", "there is no image 'b:1' here"), ("A b", "invalid reference format")):
+        error = run(store, "rm", name).exception
+        assert isinstance(error, ConfigError) and why in str(error)
