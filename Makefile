@@ -11,7 +11,7 @@ SYSTEM_TEST := $(SYSTEM) docker-registry:docker-registry containerd:containerd n
 
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup up down clean test check unit sim cluster node kubectl parity bench lock system system-test clients
+.PHONY: help setup up down clean test check unit sim cluster node kubectl parity bench lock system system-test system-bench clients
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -64,7 +64,10 @@ unit sim cluster node kubectl parity: setup system-test ## one layer of tests
 	@$(BIN)/python tools/clients.py requirements/kubectl.txt requirements/clients.txt
 	@$(BIN)/python tools/layers.py $@
 
-bench: setup system clients ## every benchmark, each prints ratios
+system-bench: system
+	@tools/system.sh wrk:wrk busybox:busybox-static
+
+bench: setup system-bench clients ## every benchmark, each prints ratios
 	@for one in bench/*.py; do echo "== $$one"; $(BIN)/python $$one || exit 1; done
 
 lock: ## compile the requirements again
