@@ -172,18 +172,25 @@ def _base(request: str) -> str:
     return request.partition("/")[0]
 
 
-def health(pod: Pod, container: Container, records: Mapping[tuple[str, str], Record]) -> list[Object]:
-    """A container's claims as its status shows them; how their devices are, their drivers do not tell."""
+def _prepared(
+    pod: Pod, container: Container, records: Mapping[tuple[str, str], Record]
+) -> Iterator[tuple[Mapping[str, str], Record]]:
+    """What a container asks of the pod's claims, each with the record of a claim that is prepared."""
     try:
         names = claims_of(pod)
     except ClaimFailure:
-        return []
-    shown = []
+        return
     for asked in (container.resources or Resources()).claims or ():
-        request = asked.get("request") or ""
         record = records.get((pod.metadata.namespace, names.get(asked["name"], "")))
-        if record is None:
-            continue
+        if record is not None:
+            yield asked, record
+
+
+def health(pod: Pod, container: Container, records: Mapping[tuple[str, str], Record]) -> list[Object]:
+    """A container's claims as its status shows them; how their devices are, their drivers do not tell."""
+    shown = []
+    for asked, record in _prepared(pod, container, records):
+        request = asked.get("request") or ""
         ids = dict.fromkeys(
             next(iter(one.CDIDeviceIDs), f"{driver}/{one.PoolName}/{one.DeviceName}")
             for driver, one in _devices_for(record, request)
@@ -196,15 +203,8 @@ def health(pod: Pod, container: Container, records: Mapping[tuple[str, str], Rec
 
 def account(pod: Pod, container: Container, records: Mapping[tuple[str, str], Record]) -> list[Message]:
     """A container's claims as the node accounts for them."""
-    try:
-        names = claims_of(pod)
-    except ClaimFailure:
-        return []
     shown = []
-    for asked in (container.resources or Resources()).claims or ():
-        record = records.get((pod.metadata.namespace, names.get(asked["name"], "")))
-        if record is None:
-            continue
+    for asked, record in _prepared(pod, container, records):
         resources = [
             {
                 "cdi_devices": [{"name": name} for name in one.CDIDeviceIDs],
