@@ -13,6 +13,7 @@ from mizzen.server.media import negotiate, not_acceptable
 from mizzen.server.reading import Reading
 from mizzen.server.registry import create_options
 from mizzen.server.routes import resource_not_found, subresource_verbs
+from mizzen.server.seams import Admission
 from mizzen.server.served import Served, encode_tail
 from mizzen.server.writing import Writing
 from mizzen.wire.message import Response
@@ -94,13 +95,7 @@ class Work:
         """Ask admission before anybody is connected to a pod, a Service or a node. Raises ApiError."""
         info = call.info
         write = Write(call.served, info.namespace, info.name, call.user, info.subresource, warnings=call.warnings)
-        admitted = admission("CONNECT", write, connecting.options(call), None, {})
-        try:
-            await self._chain.mutate(admitted)
-            await self._chain.validate(admitted)
-        except ApiError as error:
-            error.warnings = tuple(call.warnings)
-            raise
+        await self._admit(call, admission("CONNECT", write, connecting.options(call), None, {}))
         answer = connect(call)
         return await answer if isinstance(answer, Awaitable) else answer
 
@@ -117,13 +112,17 @@ class Work:
         name = info.name or obj["metadata"].get("name") or ""
         write = Write(call.served, info.namespace, name, call.user, info.subresource, asked, call.warnings)
         admitted = admission("CREATE", write, obj, None, create_options(asked))
+        await self._admit(call, admitted)
+        return admitted.object or obj
+
+    async def _admit(self, call: Call, admitted: Admission) -> None:
+        """Let admission change and judge it; a refusal tells what was warned of until then. Raises ApiError."""
         try:
             await self._chain.mutate(admitted)
             await self._chain.validate(admitted)
         except ApiError as error:
             error.warnings = tuple(call.warnings)
             raise
-        return admitted.object or obj
 
     async def _virtual(self, call: Call, review: Review) -> Response:
         if call.info.verb != "create":
