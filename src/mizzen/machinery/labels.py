@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -307,21 +307,23 @@ def validate_selector(selector: Mapping[str, Any] | None, path: str) -> Iterator
 
 def _validate_expression(expression: Mapping[str, Any], path: str) -> Iterator[FieldError]:
     operator, values = expression.get("operator") or "", expression.get("values") or ()
-    match operator:
-        case "In" | "NotIn":
-            if not values:
-                yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-        case "Exists" | "DoesNotExist":
-            if values:
-                yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
-        case _:
-            yield invalid(f"{path}.operator", operator, "not a valid selector operator")
+    yield from presence_errors(path, operator, values)
+    if operator not in {"In", "NotIn", "Exists", "DoesNotExist"}:
+        yield invalid(f"{path}.operator", operator, "not a valid selector operator")
     key = expression.get("key") or ""
     for problem in names.qualified_name(key):
         yield invalid(f"{path}.key", key, problem)
     for position, value in enumerate(values):
         for problem in names.label_value(value):
             yield invalid(f"{path}.values[{position}]", value, problem)
+
+
+def presence_errors(path: str, operator: str, values: Sequence[Any]) -> Iterator[FieldError]:
+    """Whether a requirement has values where its operator wants some, and none where it wants none."""
+    if operator in {"In", "NotIn"} and not values:
+        yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+    if operator in {"Exists", "DoesNotExist"} and values:
+        yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
 
 
 def validate_labels(labels: Labels | None, path: str) -> Iterator[FieldError]:

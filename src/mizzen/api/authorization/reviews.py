@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from mizzen.api.rules import fields
-from mizzen.machinery import names
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
+from mizzen.machinery import labels, names
+from mizzen.machinery.errors import FieldError, Object, invalid, required
 
 
 def default(review: Object) -> None:
@@ -53,13 +53,7 @@ def _selector_errors(path: str, selector: Object) -> Iterator[FieldError]:
 def _requirement_errors(path: str, requirement: Object, *, of_labels: bool) -> Iterator[FieldError]:
     """Operators that nobody knows yet are let through: they narrow what is asked, and are left out of account."""
     key, values = requirement.get("key") or "", requirement.get("values") or []
-    match requirement.get("operator") or "":
-        case "In" | "NotIn":
-            if not values:
-                yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-        case "Exists" | "DoesNotExist":
-            if values:
-                yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+    yield from labels.presence_errors(path, requirement.get("operator") or "", values)
     if of_labels:
         yield from fields.qualified_name(f"{path}.key", key)
         for i, value in enumerate(values):

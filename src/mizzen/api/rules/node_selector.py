@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from mizzen.api.rules import fields
-from mizzen.machinery import names
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
+from mizzen.machinery import labels, names
+from mizzen.machinery.errors import FieldError, Object, invalid, required
 
 
 def errors(path: str, selector: Object) -> Iterator[FieldError]:
@@ -33,19 +33,15 @@ def wish_errors(path: str, term: Object) -> Iterator[FieldError]:
 
 
 def _expression_errors(path: str, requirement: Object) -> Iterator[FieldError]:
-    values = requirement.get("values") or ()
-    match requirement.get("operator"):
-        case "In" | "NotIn":
-            if not values:
-                yield required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'")
-        case "Exists" | "DoesNotExist":
-            if values:
-                yield forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'")
+    operator, values = requirement.get("operator") or "", requirement.get("values") or ()
+    match operator:
+        case "In" | "NotIn" | "Exists" | "DoesNotExist":
+            yield from labels.presence_errors(path, operator, values)
         case "Gt" | "Lt":
             if len(values) != 1:
                 yield required(f"{path}.values", "must be specified single value when `operator` is 'Lt' or 'Gt'")
-        case operator:
-            yield invalid(f"{path}.operator", operator or "", "not a valid selector operator")
+        case _:
+            yield invalid(f"{path}.operator", operator, "not a valid selector operator")
     yield from fields.qualified_name(f"{path}.key", requirement.get("key") or "")
 
 
