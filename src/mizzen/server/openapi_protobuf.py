@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import orjson
 
 from mizzen.machinery.errors import Object
+from mizzen.machinery.protobuf import varint
 
 CONTENT_TYPES: Final = (
     "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
@@ -60,15 +61,15 @@ def _anys(number: int, values: Iterable[Any]) -> bytes:
 
 
 def _boolean(number: int, value: bool) -> bytes:
-    return _varint(number << 3) + _varint(int(value))
+    return varint.tag(number, varint.VARINT) + varint.write(int(value))
 
 
 def _count(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+    return varint.tag(number, varint.VARINT) + varint.write(value)
 
 
 def _double(number: int, value: float) -> bytes:
-    return _varint(number << 3 | 1) + struct.pack("<d", value)
+    return varint.tag(number, varint.FIXED64) + struct.pack("<d", value)
 
 
 def _schema(number: int, source: Object) -> bytes:
@@ -138,16 +139,7 @@ def _info(number: int, source: Object) -> bytes:
 
 def _message(number: int, payload: bytes) -> bytes:
     """A length-delimited field."""
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return varint.tag(number, varint.BYTES) + varint.sized(payload)
 
 
 _SCHEMA: Final[_Table] = {

@@ -9,6 +9,8 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from mizzen.machinery.protobuf import varint
+
 Message = dict[str, Any]
 _ENTRY: Final = "Entry"
 
@@ -69,10 +71,10 @@ class Schema:
 
     def _append(self, out: bytearray, number: int, kind: str, value: Any) -> None:
         if kind == "int":
-            out += _varint(number << 3) + _varint(int(value) & 0xFFFF_FFFF_FFFF_FFFF)
+            out += varint.tag(number, varint.VARINT) + varint.write(int(value))
             return
         data = value.encode() if kind == "string" else self.encode(kind, value)
-        out += _varint(number << 3 | 2) + _varint(len(data)) + data
+        out += varint.tag(number, varint.BYTES) + varint.sized(data)
 
     def _one(self, kind: str, value: int | bytes) -> Any:
         if kind == "int":
@@ -92,15 +94,6 @@ def _parsed(table: str) -> dict[str, dict[str, tuple[int, bool, str]]]:
         fields = (one.split() for one in rest.split(",") if one.strip())
         messages[name] = {field: (int(number), kind[0] == "*", kind.lstrip("*")) for field, number, kind in fields}
     return messages
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _bytes(value: int | bytes) -> bytes:
