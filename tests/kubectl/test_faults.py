@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -131,3 +132,17 @@ def test_a_node_whose_machine_goes_off_ends_its_pods_in_order_first(cluster: Clu
         settings.unlink()
         eventually(lambda: not Path(f"/proc/{cluster.pid(node)}").exists())
         cluster.mizzen("up")
+
+
+def test_a_cluster_that_is_down_can_be_ended_once_more_in_silence(tmp_path: Path) -> None:
+    where = ("--name", "twice", "--data-dir", str(tmp_path / "twice"))
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "kubeconfig")}
+
+    def mizzen(*arguments: str) -> str:
+        command = [sys.executable, "-m", "mizzen", *arguments, *where]
+        done = subprocess.run(command, text=True, capture_output=True, timeout=60, check=True, env=environment)
+        return done.stderr
+
+    mizzen("up", "--nodes", "1")
+    mizzen("down")
+    assert "mizzen:" not in mizzen("down", "--delete-data")

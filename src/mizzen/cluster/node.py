@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -141,6 +141,9 @@ def halt(options: Options) -> None:
 
 def _end(options: Options, way: Way) -> None:
     machine_net = _machine_network()
+    if options.netns is not None and not options.netns.exists():
+        syscalls.unshare(syscalls.CLONE_NEWNET)  # the node's network is gone: an empty one stands for it
+        options = replace(options, netns=None)
     _enter(options)
     daemon = _own_containerd(options)
     if daemon is not None:
