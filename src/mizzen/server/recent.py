@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from isal import isal_zlib
+
 AT_ONCE: Final = 100
 """Objects that are encoded before other clients have a turn: some milliseconds of work."""
 _FROM: Final = 50
@@ -14,21 +16,31 @@ _ONE_BYTES: Final = 8 << 20
 _ALL_BYTES: Final = 32 << 20
 
 
+@dataclass(slots=True, eq=False)
+class _List:
+    """Joined objects, how they were encoded, what tails they were made of, and, once asked for, the same deflated."""
+
+    form: Hashable
+    tails: Sequence[bytes]
+    made: bytes
+    deflated: bytes = b""
+
+
 class RecentLists:
     """Joined objects by how they were encoded and the tails that they were made of; the oldest go first."""
 
     def __init__(self, limit: int = _ALL_BYTES) -> None:
         self._limit = limit
         self._size = 0
-        self._known: deque[tuple[Hashable, Sequence[bytes], bytes]] = deque()
+        self._known: deque[_List] = deque()
 
     def find(self, form: Hashable, tails: Sequence[bytes]) -> bytes | None:
         """The list of these tails in a form, when it is known."""
         if len(tails) >= _FROM:
             for known in self._known:
                 # Unchanged tails are the same objects, so that comparing them is comparing pointers.
-                if known[0] == form and (known[1] is tails or known[1] == tails):
-                    return known[2]
+                if known.form == form and (known.tails is tails or known.tails == tails):
+                    return known.made
         return None
 
     def get(self, form: Hashable, tails: Sequence[bytes], make: Callable[[], bytes]) -> bytes:
@@ -38,11 +50,31 @@ class RecentLists:
             return found
         made = make()
         if len(tails) >= _FROM and len(made) <= _ONE_BYTES:
-            self._known.append((form, tails, made))
-            self._size += len(made)
-            while self._size > self._limit:
-                self._size -= len(self._known.popleft()[2])
+            self._known.append(_List(form, tails, made))
+            self._grow(len(made))
         return made
+
+    def deflated(self, made: bytes) -> bytes:
+        """Bytes deflated up to a byte's end, so that more can follow; those of a list that is kept are kept with it."""
+        known = next((one for one in self._known if one.made is made), None)
+        if known is None:
+            return _deflate(made)
+        if not known.deflated:
+            known.deflated = _deflate(made)
+            self._grow(len(known.deflated))
+        return known.deflated
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        while self._size > self._limit:
+            oldest = self._known.popleft()
+            self._size -= len(oldest.made) + len(oldest.deflated)
+
+
+def _deflate(made: bytes) -> bytes:
+    """Blocks of DEFLATE, none of them the last, that end with a byte. Ref: RFC 1951."""
+    machine = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -isal_zlib.MAX_WBITS)
+    return machine.compress(made) + machine.flush(isal_zlib.Z_FULL_FLUSH)
 
 
 RECENT: Final = RecentLists()

@@ -1,8 +1,14 @@
 """Long lists that are encoded one by one: others have their turn, and who asks for the same shares the work."""
 
 import asyncio
+import gzip
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.server.codec import compressed
 from mizzen.server.recent import AT_ONCE, RECENT, Encoding, RecentLists
+from mizzen.wire.message import Request, Response
 
 TAILS = [b"%d" % number for number in range(3 * AT_ONCE)]
 
@@ -62,3 +68,20 @@ def test_the_oldest_lists_are_forgotten_and_short_ones_never_kept() -> None:
     lists.get("d", TAILS, lambda: b"x" * 1_000)
     assert [form for form in ("a", "b", "c", "d") if lists.find(form, TAILS)] == ["b", "c", "d"]
     assert RECENT.find("short", TAILS[:3]) is None
+
+
+def test_a_list_that_is_kept_is_deflated_once_and_counts_with_what_it_became() -> None:
+    lists = RecentLists(limit=30_000)
+    kept = lists.get("kept", TAILS, lambda: bytes(range(250)) * 100)
+    assert lists.deflated(kept) is lists.deflated(kept)
+    assert lists.deflated(b"x" * 5_000) is not lists.deflated(b"x" * 5_000)
+    lists.get("next", TAILS, lambda: b"x" * 4_900)
+    assert lists.find("kept", TAILS) is None
+
+
+@given(st.lists(st.tuples(st.binary(max_size=50), st.integers(0, 5_000)), min_size=1))
+def test_a_compressed_answer_is_one_gzip_file_of_its_pieces(drawn: list[tuple[bytes, int]]) -> None:
+    pieces = [piece * times for piece, times in drawn] + [b"x" * (128 << 10)]
+    packed = compressed(Request("GET", "/", headers={"accept-encoding": "gzip"}), Response(200, {}, pieces))
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(b"".join(packed.body)) == b"".join(pieces)  # type: ignore[arg-type]
