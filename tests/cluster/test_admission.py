@@ -84,3 +84,29 @@ async def test_a_mutating_policy_merges_into_a_custom_resource_by_its_schema(api
     status, made = await api.call("POST", "/apis/ex.test/v1/namespaces/default/kites", kite)
     assert (status, made["metadata"]["labels"]) == (201, {"z": "1", "a": "b"})
     assert made["spec"]["marks"] == [{"k": "old"}, {"k": "new"}]
+
+
+async def test_a_policy_knows_custom_resources_as_parameters_and_in_all_their_versions(api: Api) -> None:
+    keep = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    versions = [{"name": name, "served": True, "storage": name == "v1", "schema": keep} for name in ("v1", "v2")]
+    definition = {"group": "ex.test", "names": {"plural": "limits", "kind": "Limit"}, "scope": "Namespaced"}
+    body = {"metadata": {"name": "limits.ex.test"}, "spec": {**definition, "versions": versions}}
+    await api.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", body)
+    limits = "/apis/ex.test/v2/namespaces/default/limits"
+    await asyncio.sleep(0)
+    assert (await api.call("POST", limits, _limit("most", 3)))[0] == 201
+    validations = [{"expression": "object.most <= params.most", "messageExpression": "'in ' + object.apiVersion"}]
+    spec = {"paramKind": {"apiVersion": "ex.test/v1", "kind": "Limit"}, "validations": validations}
+    policy = {"metadata": {"name": "p"}, "spec": {**spec, "matchConstraints": _rules("ex.test", "limits")}}
+    assert (await api.call("POST", f"{REGISTRATION}/validatingadmissionpolicies", policy))[0] == 201
+    parameter = {"name": "most", "namespace": "default", "parameterNotFoundAction": "Deny"}
+    bound = {"policyName": "p", "validationActions": ["Deny"], "paramRef": parameter}
+    path = f"{REGISTRATION}/validatingadmissionpolicybindings"
+    await api.call("POST", path, {"metadata": {"name": "b"}, "spec": bound})
+    assert (await api.call("POST", limits, _limit("less", 3)))[0] == 201
+    status, answer = await api.call("POST", limits, _limit("more", 4))
+    assert (status, answer["message"].rpartition(": ")[2]) == (422, "in ex.test/v1")
+
+
+def _limit(name: str, most: int) -> dict[str, Any]:
+    return {"apiVersion": "ex.test/v2", "kind": "Limit", "metadata": {"name": name}, "most": most}

@@ -1,10 +1,11 @@
 """The server's Reader and Writer over plain dictionaries, for tests of what reads and writes inside the server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
 from mizzen.api.kind import Kind
+from mizzen.api.kinds import KINDS
 from mizzen.machinery.errors import Errors, Object
 
 Changed = Callable[[str, Object | None, Object | None], None]
@@ -31,6 +32,9 @@ class FakeReader:
         self._subscribers.setdefault(kind.storage, []).append(changed)
         for key, obj in list(self._objects.get(kind.storage, {}).items()):
             changed(key, None, obj)
+
+    def kinds(self) -> Sequence[Kind]:
+        return KINDS
 
     def put(self, kind: Kind, obj: Object) -> Object:
         metadata = obj["metadata"]

@@ -47,15 +47,25 @@ class Routes:
         self._groups: dict[str, dict[str, dict[str, Served]]] = {}
         self.generation = 0
         """Grows with every change, so that documents derived from the routes know when they are stale."""
+        self.known: tuple[Kind, ...] = ()
+        """The kinds alone."""
         for kind in kinds:
-            self.add(Served(kind))
+            self._add(Served(kind))
+        self._changed()
 
     def add(self, served: Served) -> None:
         """Serve a kind, or serve it anew."""
+        self._add(served)
+        self._changed()
+
+    def _add(self, served: Served) -> None:
         kind = served.kind
         self._served[kind.group, kind.version, kind.plural] = served
         self._groups.setdefault(kind.group, {}).setdefault(kind.version, {})[kind.plural] = served
+
+    def _changed(self) -> None:
         self.generation += 1
+        self.known = tuple(served.kind for served in self._served.values())
 
     def remove(self, kind: Kind) -> None:
         """Serve a kind no longer."""
@@ -67,7 +77,7 @@ class Routes:
             del versions[kind.version]
         if not versions:
             del self._groups[kind.group]
-        self.generation += 1
+        self._changed()
 
     def find(self, group: str, version: str, plural: str) -> Served | None:
         """The kind served under a name."""

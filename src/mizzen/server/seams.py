@@ -4,7 +4,7 @@ The pipeline and the registry call these; `authn/`, `authz/` and `admission/` im
 memory, so most calls are synchronous; a plugin that must wait (a webhook) answers an awaitable.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -111,6 +111,9 @@ class Reader(Protocol):
 
     def subscribe(self, kind: Kind, changed: Callable[[str, Object | None, Object | None], None]) -> None:
         """Call `changed(key, old, new)` after every change, first for everything there is; old or new may be None."""
+
+    def kinds(self) -> Sequence[Kind]:
+        """All kinds that are served now, those of definitions too; the same sequence until they change."""
 
 
 class Writer(Protocol):

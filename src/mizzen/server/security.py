@@ -10,11 +10,10 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from mizzen.api.kinds import KINDS
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import Identity
-from mizzen.server.admission.matching import Context, Kinds
+from mizzen.server.admission.matching import Context
 from mizzen.server.admission.plugins import complete
 from mizzen.server.admission.webhooks.call import HttpCaller
 from mizzen.server.allocators.ipaddresses import IpAddresses
@@ -74,8 +73,6 @@ class Security:
 
     def __init__(self, settings: Settings, reader: Reader, writer: Writer, clock: Clock, rng: Random) -> None:
         self.reader = reader
-        self.kinds: Kinds = lambda: KINDS
-        """All kinds served, for policies and webhooks; replace it before `config` when there are custom resources."""
         self.writer = writer
         self._settings = settings
         self._clock = clock
@@ -90,7 +87,7 @@ class Security:
 
     def admission(self) -> Sequence[AdmissionPlugin]:
         """All plugins, in order."""
-        context = Context(self.reader, self.authorizer, self.kinds)
+        context = Context(self.reader, self.authorizer)
         plugins = complete(context, self.writer, HttpCaller(self.reader))
         return (RbacEscalation(self.rbac, self.authorizer), *plugins)
 

@@ -1,6 +1,6 @@
 """The API server, composed: memory over a store, the registry over memory, the pipeline over everything."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from mizzen.api.kind import Kind
 from mizzen.base.clock import Clock
@@ -50,6 +50,7 @@ class Server:
         self.writer = RegistryWriter()
         config = compose(self.reader, self.writer)
         self.routes = Routes(config.kinds)
+        self.reader.bind(self.routes)
         self.handlers = config.handlers
         self._deadlines = Deadlines(clock)
         storage = Storage(store, self.cacher)
@@ -136,8 +137,18 @@ class Server:
 class CacheReader:
     """Reads for other parts of the server."""
 
+    _routes: Routes
+
     def __init__(self, cacher: Cacher) -> None:
         self._cacher = cacher
+
+    def bind(self, routes: Routes) -> None:
+        """Know what is served from these; admission plugins hold the reader before there are any."""
+        self._routes = routes
+
+    def kinds(self) -> Sequence[Kind]:
+        """All kinds that are served now; the same sequence until they change."""
+        return self._routes.known
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The stored object; shared, never to be changed."""

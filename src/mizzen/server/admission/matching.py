@@ -4,7 +4,6 @@ Ref: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admissio
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from mizzen.api.core.namespace import NAMESPACE
@@ -22,24 +21,41 @@ from mizzen.server.seams import Admission, Attributes, Authorizer, Reader
 REGISTRATION: Final = "admissionregistration.k8s.io"
 REVIEWS: Final = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 """Groups of questions, which policies and quotas do not concern."""
-Kinds = Callable[[], Iterable[Kind]]
-"""All kinds that are served now, those of CRDs too."""
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
     """What matching reads beside the request itself."""
 
-    reader: Reader
-    authorizer: Authorizer
-    kinds: Kinds
+    def __init__(self, reader: Reader, authorizer: Authorizer) -> None:
+        self.reader = reader
+        self.authorizer = authorizer
+        self._kinds: Sequence[Kind] = ()
+        self._named: dict[tuple[str, str], Kind] = {}
+        self._stored: dict[str, list[Kind]] = {}
 
     def namespace(self, admission: Admission) -> Object | None:
         """The namespace of the request's object; None outside of namespaces."""
         return self.reader.get(NAMESPACE, "", admission.namespace) if admission.namespace else None
 
     def find_kind(self, api_version: str, kind: str) -> Kind | None:
-        return next((known for known in self.kinds() if (known.api_version, known.kind) == (api_version, kind)), None)
+        """The kind of this name that is served."""
+        self._index()
+        return self._named.get((api_version, kind))
+
+    def relatives(self, kind: Kind) -> Iterable[Kind]:
+        """Kinds that are the same objects in other groups or versions."""
+        self._index()
+        own = kind.group, kind.version
+        return (known for known in self._stored.get(kind.storage, ()) if (known.group, known.version) != own)
+
+    def _index(self) -> None:
+        kinds = self.reader.kinds()
+        if kinds is self._kinds:
+            return
+        self._kinds, self._stored = kinds, {}
+        self._named = {(kind.api_version, kind.kind): kind for kind in reversed(kinds)}
+        for kind in kinds:
+            self._stored.setdefault(kind.storage, []).append(kind)
 
 
 def matched_kind(context: Context, admission: Admission, holder: Object) -> Kind | None:
@@ -55,8 +71,8 @@ def matched_kind(context: Context, admission: Admission, holder: Object) -> Kind
     if holder.get("matchPolicy", "Equivalent") != "Equivalent":
         return None
     for rule in rules:
-        for kind in context.kinds():
-            if kind.storage == admission.kind.storage and kind != admission.kind and _names(rule, admission, kind):
+        for kind in context.relatives(admission.kind):
+            if _names(rule, admission, kind):
                 return kind
     return None
 

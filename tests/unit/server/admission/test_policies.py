@@ -10,7 +10,6 @@ from mizzen.api.admissionregistration.validatingadmissionpolicybinding import VA
 from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.core.secret import SECRET
-from mizzen.api.kinds import KINDS
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import MASTERS, Identity
 from mizzen.server.admission.matching import Context
@@ -41,14 +40,14 @@ def _validates(spec: Object, binding: Object | None = None, admission: Admission
     for kind, obj in extra:
         reader.put(kind, obj)
     admission = admission or _create()
-    ValidatingAdmissionPolicy(Context(reader, Superusers(), lambda: KINDS)).validate(admission)
+    ValidatingAdmissionPolicy(Context(reader, Superusers())).validate(admission)
     return admission
 
 
 def _mutates(spec: Object, admission: Admission | None = None) -> Admission:
     reader = _reader((MUTATING_ADMISSION_POLICY, MUTATING_ADMISSION_POLICY_BINDING), spec)
     admission = admission or _create()
-    MutatingAdmissionPolicy(Context(reader, Superusers(), lambda: KINDS)).mutate(admission)
+    MutatingAdmissionPolicy(Context(reader, Superusers())).mutate(admission)
     return admission
 
 

@@ -66,7 +66,7 @@ def _context(kind: Kind, *configurations: tuple[str, list[Object]]) -> Context:
     reader = FakeReader((NAMESPACE, made("shop", labels={"env": "prod"})))
     for name, hooks in configurations:
         reader.put(kind, made(name, webhooks=hooks))
-    return Context(reader, Superusers(), lambda: KINDS)
+    return Context(reader, Superusers())
 
 
 def _create(**content: object) -> Admission:
