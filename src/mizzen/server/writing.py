@@ -1,7 +1,8 @@
 """POST, PUT, PATCH and DELETE of every kind: the body is read here, the registry does the rest."""
 
+import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from mizzen.base.clock import Clock
 from mizzen.machinery import decode
@@ -18,6 +19,8 @@ from mizzen.server.options import DeleteOptions, WriteOptions
 from mizzen.server.registry import Registry, Written
 from mizzen.wire.message import Response
 
+DELETED_AT_ONCE: Final = 32
+"""Objects of a collection that are deleted together: the store commits them in one transaction."""
 MayCreate = Callable[[Call], bool]
 """Whether the user of an update that would create may create."""
 
@@ -155,8 +158,12 @@ class Writing:
         found, meta = listing.page(cache, self._cacher.revision, self._clock.now(), namespace, selected, listed)
         if kind.converter is not None:
             await kind.converter.prepare((entry.version, entry.tail) for entry in found.entries)
-        for tail in found.tails:
-            await self._delete_listed(call, tail, asked)
+        for start in range(0, len(found.tails), DELETED_AT_ONCE):
+            together = found.tails[start : start + DELETED_AT_ONCE]
+            deleting = (self._delete_listed(call, tail, asked) for tail in together)
+            for outcome in await asyncio.gather(*deleting, return_exceptions=True):
+                if outcome is not None:
+                    raise outcome
         shown = representation.choose(call.request, call.served, call.media, self._clock.now, listing=True)
         headers = codec.warning_headers(call.warnings)
         return codec.respond(call.request, shown.many(found.tails, meta), call.media, 200, headers)

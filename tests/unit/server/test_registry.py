@@ -1,6 +1,13 @@
 """Creates, changes and deletes, as a client sees them."""
 
+import asyncio
+
 from tests.unit.server.conftest import Caller
+
+from mizzen.base.clock import VirtualClock
+from mizzen.server.server import Server
+from mizzen.server.writing import DELETED_AT_ONCE
+from mizzen.store.memory import MemoryStore
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 MERGE = "application/merge-patch+json"
@@ -194,9 +201,36 @@ async def test_delete_collection_takes_what_the_selector_chooses(api: Caller) ->
     assert [one["metadata"]["name"] for one in left["items"]] == ["b"]
 
 
-async def test_writers_of_one_object_take_turns(api: Caller) -> None:
-    import asyncio
+class _Counting(MemoryStore):
+    """Remembers how many objects were being deleted when it was asked to delete one more."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._deleting = 0
+        self.together: list[int] = []
+
+    async def delete(self, key: str, *, expect: int | None = None) -> int:
+        self._deleting += 1
+        self.together.append(self._deleting)
+        await asyncio.sleep(0)
+        self._deleting -= 1
+        return await super().delete(key, expect=expect)
+
+
+async def test_the_objects_of_a_collection_are_deleted_together_but_not_too_many_at_once() -> None:
+    store, clock = _Counting(), VirtualClock()
+    api = Caller(Server(store, clock), clock)
+    await api.server.start()
+    for number in range(DELETED_AT_ONCE + 3):
+        await api.call("POST", MAPS, config_map(f"m{number}"))
+    status, gone = await api.call("DELETE", MAPS)
+    assert (status, len(gone["items"])) == (200, DELETED_AT_ONCE + 3)
+    assert store.together == [*range(1, DELETED_AT_ONCE + 1), 1, 2, 3]
+    assert (await api.call("GET", MAPS))[1]["items"] == []
+    await api.server.close()
+
+
+async def test_writers_of_one_object_take_turns(api: Caller) -> None:
     await api.call("POST", MAPS, config_map("a"))
     patches = [
         api.call("PATCH", f"{MAPS}/a", {"data": {f"k{n}": "1"}}, "application/merge-patch+json") for n in range(20)
