@@ -58,7 +58,7 @@ class Cacher:
         if known is None:
             known = self._caches[storage] = WatchCache(storage)
             known.floor = known.changed = self._base
-            self._bells[storage] = Bell()
+            self._bells[storage] = Bell(known)
         return known
 
     def bell(self, storage: str) -> Bell:
@@ -71,6 +71,7 @@ class Cacher:
         cache = self.cache(storage)
         if list(cache.getters) != list(getters):
             cache.reindex(getters, kind, api_version)
+            self._bells[storage].ring()
 
     def subscribe(self, storage: str, changed: Callable[[Event], None]) -> None:
         """Call `changed` with an event for everything there is (once it is read), then with every event to come."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from mizzen.api.kind import Converter
 from mizzen.machinery.errors import Errors
-from mizzen.server.bell import Bell
+from mizzen.server.bell import EVERYTHING, NAMESPACE, Bell, Topic
 from mizzen.server.deadlines import Deadlines
 from mizzen.server.representation import Representation
 from mizzen.server.selection import Selection
@@ -70,12 +70,12 @@ class Watch:
                 if deadline.take_tick():
                     yield self._bookmark(self.revision())
                     continue
-                listener = self.bell.listen()
-                deadline.listener = listener
+                listener = self.bell.listen(self._topic())
+                deadline.listener = listener.woken
                 try:
-                    await listener
+                    await listener.woken
                 finally:
-                    self.bell.leave(listener)
+                    position = max(position, self.bell.leave(listener))
         finally:
             deadline.cancel()
 
@@ -98,6 +98,12 @@ class Watch:
         matching = [entry for entry in entries if self.selection.matches(entry)]
         for start in range(0, len(matching), _CHUNK_EVENTS):
             yield b"".join(event("ADDED", entry.tail) for entry in matching[start : start + _CHUNK_EVENTS])
+
+    def _topic(self) -> Topic:
+        """What it must be woken for; of what else happens meanwhile it wants to know nothing."""
+        if self.selection.topic is not None:
+            return self.selection.topic
+        return (NAMESPACE, self.namespace) if self.namespace else EVERYTHING
 
     def _is_one_of_many(self) -> bool:
         """Whether from here on it gets what everybody gets who watches the same namespace in the same form."""

@@ -200,7 +200,7 @@ class WatchCache:
             fields = tuple(intern(getter(obj)) for getter in getters.values())
             self.entries[key] = msgspec.structs.replace(entry, fields=fields)
         self.floor = self.changed
-        self._first += len(self._events)
+        self._first = self.end + 1
         self._events = []
 
     def settle(self, coerce: Callable[[Object], None], version: str) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.base.clock import VirtualClock
-from mizzen.server.bell import Bell
+from mizzen.server.bell import EVERYTHING as EVERYTHING_CHANGES
+from mizzen.server.bell import NAME, Bell
 from mizzen.server.deadlines import Deadlines
 from mizzen.server.selection import EVERYTHING, Selection
 from mizzen.server.served import Served
@@ -17,14 +18,16 @@ from mizzen.server.watch import Watch
 from mizzen.server.watchcache import WatchCache, index
 
 SERVED = Served(CONFIG_MAP)
-ALONE = Selection((lambda _entry: True,))
-"""Selects everything too, but by looking."""
+ALONE = Selection((lambda _entry: True,), topic=EVERYTHING_CHANGES)
+"""Selects everything too, but by looking at every change."""
+NAMED = Selection((lambda entry: entry.name == "1",), topic=(NAME, "1"))
+LOOKING = Selection((lambda entry: entry.name == "1",), topic=EVERYTHING_CHANGES)
 STEPS = st.lists(st.one_of(st.tuples(st.sampled_from("ab"), st.integers(0, 3)), st.integers(1, 3)), max_size=30)
 BEGINNINGS = st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.integers(1, 8)), min_size=1, max_size=5)
 
 
 @given(STEPS, BEGINNINGS)
-def test_watchers_who_share_chunks_see_what_they_would_see_alone(
+def test_watchers_who_share_chunks_or_are_woken_for_a_topic_see_what_they_would_see_alone(
     steps: list[tuple[str, int] | int], beginnings: list[tuple[str, int]]
 ) -> None:
     asyncio.run(_compare(steps, beginnings))
@@ -35,8 +38,8 @@ async def _compare(steps: list[tuple[str, int] | int], beginnings: list[tuple[st
     object, which is deleted when it is there.
     """
     clock = VirtualClock()
-    cache, bell, deadlines = WatchCache("configmaps"), Bell(), Deadlines(clock)
-    revision = 0
+    cache, deadlines = WatchCache("configmaps"), Deadlines(clock)
+    bell, revision = Bell(cache), 0
 
     def write(namespace: str, number: int) -> None:
         nonlocal revision
@@ -56,6 +59,8 @@ async def _compare(steps: list[tuple[str, int] | int], beginnings: list[tuple[st
         write("ab"[number % 2], number)
     together = [watch(EVERYTHING, namespace, after) for namespace, after in beginnings]
     alone = [dataclasses.replace(one, selection=ALONE) for one in together]
+    alone += [dataclasses.replace(one, selection=LOOKING) for one in together]
+    together += [dataclasses.replace(one, selection=NAMED) for one in together]
     sent: list[bytearray] = [bytearray() for _ in (*together, *alone)]
     tasks = [asyncio.ensure_future(_collect(one, into)) for one, into in zip((*together, *alone), sent, strict=True)]
     for step in steps:
