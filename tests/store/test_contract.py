@@ -1,6 +1,7 @@
 """What every store promises, judged on the memory model and on SQLite alike."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -167,6 +168,91 @@ async def test_a_full_store_refuses_writes_and_still_reads(tmp_path: Path) -> No
     assert len((await store.list("")).values) == written
     assert store.revision == written
     await store.close()
+
+
+async def fill(store: Store) -> int:
+    """Create until it is full; answers how many there are."""
+    written = 0
+    with pytest.raises(StoreFull):
+        for written in range(1000):
+            await store.put(f"k{written:04}", b"x" * 3_000, expect=0)
+    return written
+
+
+async def test_a_full_store_still_takes_updates_that_do_not_grow_and_deletes(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.db", max_bytes=1_000_000)
+    count = await fill(store)
+    for turn in range(20):  # as leases and statuses are written
+        await asyncio.gather(*(store.put(f"k{i:04}", str(turn).encode() * 3_000) for i in range(10)))
+    with pytest.raises(StoreFull):
+        await store.put("one more", b"1", expect=0)
+    for i in range(count):
+        await store.delete(f"k{i:04}")
+    assert (await store.list("")).values == ()
+    await store.close()
+
+
+async def test_deletes_make_room_for_what_is_created_next(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.db", max_bytes=1_000_000)
+    count = await fill(store)
+    for i in range(count):
+        await store.delete(f"k{i:04}")
+    assert await fill(store) > count / 2
+    await store.close()
+
+
+async def test_what_grows_leaves_a_full_store_room_for_deletes(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.db", max_bytes=1_000_000)
+    count = await fill(store)
+    with pytest.raises(StoreFull):
+        for i in range(count):
+            await store.put(f"k{i:04}", b"x" * 30_000)
+    for i in range(count):
+        await store.delete(f"k{i:04}")
+    await store.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_a_full_store_has_taken_is_there_and_what_it_has_refused_is_not(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    store = SqliteStore(tmp_path / "store.db", max_bytes=600_000)
+    await store.put("end", b"0")
+    there: dict[str, bytes] = {}
+
+    async def write(key: str, data: bytes) -> None:
+        try:
+            if data:
+                await store.put(key, data, expect=None if key in there else 0)
+                there[key] = data
+            elif key in there:
+                await store.delete(key)
+                del there[key]
+        except StoreFull:
+            pass
+
+    for _ in range(60):
+        keys = rng.sample([f"k{i:03}" for i in range(300)], 20)
+        data = [rng.choice((b"", rng.randbytes(rng.choice((10, 1_000, 6_000))))) for _ in keys]
+        before = store.revision
+        watching = asyncio.create_task(_until(store, before))
+        await asyncio.gather(*map(write, keys, data))
+        await store.put("end", b"1")
+        shown = {change.key: change.data for change in await watching}
+        assert all(there.get(key, b"") == value for key, value in shown.items() if key != "end")
+        assert {value.key: value.data for value in (await store.list("k")).values} == there
+    await store.close()
+    opened = SqliteStore(tmp_path / "store.db", max_bytes=600_000)
+    assert {value.key: value.data for value in (await opened.list("k")).values} == there
+    await opened.close()
+
+
+async def _until(store: Store, after: int) -> list[Change]:
+    seen: list[Change] = []
+    async for batch in store.watch("", after=after):
+        seen += batch
+        if batch[-1].key == "end":
+            break
+    return seen
 
 
 @pytest.mark.parametrize("count", [1, 2, 24, 25, 63, 64, 65, 200])

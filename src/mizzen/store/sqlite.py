@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from typing import Any, Final
 import apsw
 
 from mizzen.store.base import Change, Compacted, Conflict, Damaged, Page, StoreFull, Unusable, Value
+from mizzen.store.room import Room
 
 HISTORY: Final = 1_000
 """How many replaced records stay on disk; older ones are removed with later writes, a few at a time."""
@@ -43,7 +44,7 @@ CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) 
 """
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Write:
     """One write that waits for its transaction; `replaced` is the revision it takes the place of, 0 for none."""
 
@@ -89,9 +90,7 @@ class SqliteStore:
         self._writer = _connect(path)
         for statement in filter(str.strip, _SCHEMA.split(";")):
             self._writer.execute(statement)
-        if max_bytes:
-            page = self._writer.pragma("page_size")
-            self._writer.pragma("max_page_count", max(64, max_bytes // page))
+        self._room = Room(self._writer, path, max_bytes)
         self._reader = _connect(path)
         self._compacted: int = next((row[0] for row in self._reader.execute("SELECT value FROM meta")), 0)
         self._index, self._replaced = _load(self._reader)
@@ -212,6 +211,11 @@ class SqliteStore:
             raise RuntimeError("the store is closed")
         loop = self._loop or self._start()
         write = _Write(change, replaced, loop.create_future())
+        self._enqueue(write)
+        return await write.done
+
+    def _enqueue(self, write: _Write) -> None:
+        change = write.change
         if change.type == "PUT":
             self._index[change.key] = change.revision
         else:
@@ -220,8 +224,7 @@ class SqliteStore:
         self._batch.append(write)
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._submit)
-        return await write.done
+            asyncio.get_running_loop().call_soon(self._submit)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         self._loop = asyncio.get_running_loop()
@@ -230,7 +233,9 @@ class SqliteStore:
         return self._loop
 
     def _submit(self) -> None:
-        batch, self._batch = self._batch, []
+        """Hand on what waits: all of it, or one at a time while each may fail for want of room."""
+        count = 1 if self._room.spent else len(self._batch)
+        batch, self._batch = self._batch[:count], self._batch[count:]
         self._jobs.put(batch)
 
     def _commit_batches(self) -> None:
@@ -241,15 +246,51 @@ class SqliteStore:
             failure: Exception | None = None
             removed = self._replaced_beyond(batch)
             try:
-                self._commit(batch, removed)
+                self._commit_in_room(batch, removed)
+            except apsw.FullError as error:
+                failure = StoreFull(str(error)) if self._room.spent else error
+                removed = self._make_room()
             except (apsw.Error, OSError) as error:
-                failure = error
+                failure, removed = error, ()
             loop.call_soon_threadsafe(self._committed, batch, removed, failure)
 
     def _replaced_beyond(self, batch: Sequence[_Write]) -> Sequence[tuple[int, int]]:
         """The oldest replaced records, as many as there are past the limit, once it is worth a statement."""
+        if self._room.spent:
+            return [self._replaced[i] for i in range(min(len(self._replaced), _REMOVED_AT_ONCE))]
         surplus = min(len(self._replaced) + len(batch) - HISTORY, len(self._replaced))
         return [self._replaced[i] for i in range(surplus)] if surplus >= _REMOVED_AT_ONCE else []
+
+    def _commit_in_room(self, batch: Sequence[_Write], removed: Sequence[tuple[int, int]]) -> None:
+        """Commit, with more room if need be. Raises apsw.FullError when there is none for this batch."""
+        size = sum(len(write.change.data) for write in batch)
+        if self._room.spent and not self._is_spared(batch[0]) and not self._room.restore(size):
+            raise apsw.FullError("no space left")
+        try:
+            self._commit(batch, removed)
+        except apsw.FullError:
+            if self._room.spent or not self._room.grow(size):
+                raise
+            try:
+                self._commit(batch, removed)
+            finally:
+                self._room.settle()
+
+    def _is_spared(self, write: _Write) -> bool:
+        """Whether a write may use what is kept for a full disk."""
+        change = write.change
+        return change.type == "DELETE" or (write.replaced > 0 and self._room.has_for_update(len(change.data)))
+
+    def _make_room(self) -> Sequence[tuple[int, int]]:
+        """The disk is full: use what was kept, and give up some history; answers which records are gone."""
+        try:
+            self._room.release()
+            removed = self._replaced_beyond(())
+            with _transaction(self._writer):
+                self._remove(removed)
+        except apsw.Error:
+            return ()
+        return removed
 
     def _commit(self, batch: Sequence[_Write], removed: Sequence[tuple[int, int]]) -> None:
         if not removed and len(batch) <= _ALONE:
@@ -257,22 +298,25 @@ class SqliteStore:
             self._writer.execute(_insert(len(batch)), [value for write in batch for value in _row(write)])
             return
         with _transaction(self._writer):
+            self._remove(removed)
             for start, count in _chunks(len(batch)):
                 rows = batch[start : start + count]
                 values = [value for w in rows for value in _row(w)]
                 self._writer.execute(_insert(count), values)
-            if removed:
-                self._writer.execute(_REMOVE, (str([old for old, _ in removed]),))
-                self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('compacted', ?)", (removed[-1][1],))
+
+    def _remove(self, removed: Sequence[tuple[int, int]]) -> None:
+        if removed:
+            self._writer.execute(_REMOVE, (str([old for old, _ in removed]),))
+            self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('compacted', ?)", (removed[-1][1],))
 
     def _committed(
         self, batch: Sequence[_Write], removed: Sequence[tuple[int, int]], failure: Exception | None
     ) -> None:
+        for _ in removed:
+            self._compacted = self._replaced.popleft()[1]
         if failure is not None:
             self._take_back(batch, failure)
             return
-        for _ in removed:
-            self._compacted = self._replaced.popleft()[1]
         for write in batch:
             self._settle(write)
         self._revision = batch[-1].change.revision
@@ -308,7 +352,10 @@ class SqliteStore:
         watcher.woken.set()
 
     def _take_back(self, batch: Sequence[_Write], failure: Exception) -> None:
-        """The transaction failed: nothing of it, nor of what was decided on top of it, has happened."""
+        """The transaction failed: nothing of it, nor of what was decided on top of it, has happened.
+
+        For want of room, what still can be is tried again, each by itself; a StoreFull is the answer to one such.
+        """
         undone, self._batch = [*batch, *self._batch], []
         for write in reversed(undone):
             if write.replaced:
@@ -317,10 +364,13 @@ class SqliteStore:
                 self._index.pop(write.change.key, None)
         self._pending.clear()
         self._assigned, self._busy = self._revision, False
-        full = isinstance(failure, apsw.FullError)
+        again = isinstance(failure, (apsw.FullError, StoreFull))
+        refused = batch if isinstance(failure, StoreFull) else ()
         for write in undone:
-            if not write.done.done():
-                write.done.set_exception(StoreFull(str(failure)) if full else OSError(str(failure)))
+            if again and write not in refused and self._index.get(write.change.key, 0) == write.replaced:
+                self._enqueue(replace(write, change=replace(write.change, revision=self._next())))
+            elif not write.done.done():
+                write.done.set_exception(StoreFull(str(failure)) if again else OSError(str(failure)))
 
     def _from_disk(self, prefix: str, after: int) -> tuple[Change, ...]:
         if after < self._compacted:
