@@ -80,6 +80,7 @@ def agent(  # shape: one parameter for each option
     """
     from mizzen.base import log
     from mizzen.cluster import node  # lazily: other verbs need none of it
+    from mizzen.cluster.supervision import Supervised
 
     log.set_level(log_level)
     options = node.Options(
@@ -105,4 +106,5 @@ def agent(  # shape: one parameter for each option
     elif halt:
         node.halt(options)
     else:
+        Supervised().introduce()
         node.run(options)

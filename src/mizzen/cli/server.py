@@ -59,9 +59,12 @@ def server(
     """
     gc.disable()  # until it serves: what is read in at the start stays
     from mizzen.base import log
-    from mizzen.cluster import control  # lazily: other verbs need none of it
+    from mizzen.cluster.supervision import Supervised
 
     log.set_level(log_level)
+    Supervised().introduce()
+    from mizzen.cluster import control  # lazily: other verbs need none of it
+
     directory = data_dir.resolve()
     cluster = configs.load(directory) or configs.ClusterConfig(name=configs.DEFAULT_NAME, data_dir=directory, nodes=0)
     options = control.Options(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from mizzen.cluster import processes
+from mizzen.cluster import supervision
 from mizzen.cluster.config import ConfigError
 from mizzen.store import sqlite
 from mizzen.store.base import StoreFull, Unusable
@@ -42,7 +42,7 @@ def backup(data_dir: Path, target: Path) -> int:
 
 def restore(source: Path, data_dir: Path) -> Path | None:
     """Put the cluster of a backup into a directory; answers where what was there is kept. Raises ConfigError."""
-    if processes.running(data_dir / "run" / "server.json") is not None:
+    if supervision.runs(data_dir / "run" / "server.json"):
         raise ConfigError("the cluster runs; end it first: mizzen down")
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=data_dir) as scratch:

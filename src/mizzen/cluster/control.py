@@ -5,7 +5,6 @@ import errno
 import functools
 import gc
 import random
-import signal
 import socket
 import ssl
 import sys
@@ -33,6 +32,7 @@ from mizzen.cluster.config import ClusterConfig, ConfigError
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.signing import Authority
+from mizzen.cluster.supervision import Supervised
 from mizzen.machinery.errors import ApiError
 from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
 from mizzen.net.server import Listener
@@ -94,29 +94,24 @@ def serve(options: Options) -> None:
     began = time.monotonic()
     sys.setswitchinterval(SWITCH_SECONDS)
     allow_many_files()
+    supervised = Supervised()
     try:
-        crashed = uvloop.run(_serve(options))
+        crashed = uvloop.run(_serve(options, supervised))
     except Damaged as error:
         raise ConfigError(f"{error}; a backup is put back by: mizzen restore FILE") from error
     except (Unusable, StoreFull) as error:
         raise ConfigError(str(error)) from error
+    supervised.leave()
     if crashed:
         start_anew(time.monotonic() - began)
 
 
-async def _serve(options: Options) -> bool:
+async def _serve(options: Options, supervised: Supervised) -> bool:
     """Serve until a signal comes or a component crashes; tells whether to start anew."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log.unhandled)
-    signals: list[int] = []
-
-    def end(number: int) -> None:
-        signals.append(number)
-        stopped.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end, number)
+    supervised.listen(stopped.set)
     plane = ControlPlane(options, SystemClock(), random.Random())
     try:
         port = await plane.start()
@@ -126,7 +121,7 @@ async def _serve(options: Options) -> bool:
         await stopped.wait()
     finally:
         await plane.close()
-    return plane.crashed and not signals
+    return plane.crashed and not supervised.signal
 
 
 def settle() -> None:

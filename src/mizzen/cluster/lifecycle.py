@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ import orjson
 
 from mizzen.client import kubeconfig
 from mizzen.cluster import config as configs
-from mizzen.cluster import containerd, networks, processes
+from mizzen.cluster import containerd, networks, processes, supervision
 from mizzen.cluster.config import ClusterConfig, ConfigError, RuntimeName
 from mizzen.cluster.rootless import enter
 from mizzen.ingress import envoy
@@ -58,6 +58,8 @@ class State:
     server_ready: bool
     agents: dict[str, int]
     nodes: dict[str, bool]
+    restarts: dict[str, int] = field(default_factory=dict)
+    """How often the server and the agents were started again, those that were."""
     shortages: tuple[str, ...] = ()
     """Why nodes take no pods although they run: they are short of something."""
 
@@ -73,9 +75,18 @@ class State:
             "server": self.config.api_url,
             "healthy": self.healthy,
             "ingress": {"http": self.config.http_port, "https": self.config.https_port},
-            "controlPlane": {"pid": self.server_pid, "ready": self.server_ready},
+            "controlPlane": {
+                "pid": self.server_pid,
+                "ready": self.server_ready,
+                "restarts": self.restarts.get("server", 0),
+            },
             "nodes": [
-                {"name": name, "agentPid": pid, "ready": self.nodes.get(name, False)}
+                {
+                    "name": name,
+                    "agentPid": pid,
+                    "ready": self.nodes.get(name, False),
+                    "restarts": self.restarts.get(name, 0),
+                }
                 for name, pid in self.agents.items()
             ],
             "shortages": list(self.shortages),
@@ -83,15 +94,20 @@ class State:
 
     def text(self) -> str:
         """The state as a few lines, for people."""
-        shown = f"pid {self.server_pid}" if self.server_pid else "not running"
+        shown = self._shown("server", self.server_pid)
         lines = [
             f"cluster {self.config.name} at {self.config.api_url}, data in {self.config.data_dir}",
             f"  control plane  {'ready' if self.server_ready else 'not ready':10} {shown}",
         ]
         for name, pid in self.agents.items():
             ready = "Ready" if self.nodes.get(name) else "NotReady"
-            lines.append(f"  node {name:10} {ready:10} {f'pid {pid}' if pid else 'not running'}")
+            lines.append(f"  node {name:10} {ready:10} {self._shown(name, pid)}")
         return "\n".join([*lines, *(f"  {one}" for one in self.shortages)])
+
+    def _shown(self, name: str, pid: int) -> str:
+        count = self.restarts.get(name, 0)
+        often = f", started again {count} time{'s' if count > 1 else ''}" if count else ""
+        return f"pid {pid}{often}" if pid else "not running"
 
 
 def alone(data_dir: Path, say: Say) -> AbstractContextManager[None]:
@@ -105,7 +121,7 @@ def prepare(name: str, data_dir: Path, wishes: Wishes) -> ClusterConfig:
     config = found or ClusterConfig(name=name, data_dir=data_dir)
     if found and name not in (found.name, configs.DEFAULT_NAME):
         raise ConfigError(f"{data_dir} holds the cluster {found.name!r}, not {name!r}")
-    running = processes.running(_record(config, "server")) is not None
+    running = supervision.runs(_record(config, "server"))
     if wishes.runtime and found and wishes.runtime != found.runtime:
         raise ConfigError(f"the cluster {name!r} runs with {found.runtime}; a new one can use {wishes.runtime}")
     if running and wishes.api_port not in (None, config.api_port):
@@ -135,12 +151,12 @@ def start(config: ClusterConfig, say: Say) -> None:
         say("connecting the nodes")
         networks.create(config)
     record = _record(config, "server")
-    if processes.running(record) is None:
+    if not supervision.runs(record):
         say("starting the control plane")
         bind = ["127.0.0.1"] + ([config.gateway] if config.runtime != "simulated" else [])
         flags = [part for address in bind for part in ("--bind", address)]
         argv = [*_mizzen(), "server", "--data-dir", str(config.data_dir), "--port", str(config.api_port), *flags]
-        processes.spawn(argv, record=record, log=_log(config, "server"))
+        supervision.start(argv, record=record, log=_log(config, "server"))
     _wait_for_server(config, say)
     if config.runtime != "simulated":
         for number in range(1, config.nodes + 1):
@@ -157,7 +173,7 @@ def wait_until_ready(config: ClusterConfig, seconds: float, say: Say) -> None:
         if not waiting:
             return
         say(f"waiting for node {', '.join(waiting)}")
-        if processes.running(_record(config, "server")) is None:
+        if not supervision.is_supervised(_record(config, "server")):
             raise ConfigError(f"the control plane has ended; look into {_log(config, 'server')}")
         if time.monotonic() > deadline:
             log = _log(config, waiting[0] if config.runtime != "simulated" else "server")
@@ -167,18 +183,19 @@ def wait_until_ready(config: ClusterConfig, seconds: float, say: Say) -> None:
 
 def stop(config: ClusterConfig, say: Say) -> None:
     """End everything of the cluster on this machine; data stays."""
-    records = sorted((config.data_dir / "run").glob("*.json"))
-    agents = [path for path in records if path.stem != "server"]
+    run = config.data_dir / "run"
+    names = {path.name for path in (*run.glob("*.json"), *run.glob("supervisors/*.json"))}
+    agents = [run / name for name in sorted(names) if name != "server.json"]
     for path in agents:
         say(f"ending the agent of {path.stem}")
-        processes.stop(path)
+        supervision.stop(path)
     if config.runtime != "simulated":
         say("ending the containers")
         halts = [subprocess.Popen(_halt(config, n)) for n in range(1, config.nodes + 1) if config.node_dir(n).exists()]
         for halt in halts:
             halt.wait()
     say("ending the control plane")
-    processes.stop(_record(config, "server"), seconds=20)
+    supervision.stop(_record(config, "server"), seconds=20)
     if config.runtime != "simulated":
         networks.delete(config)
     kubeconfig.remove(kubeconfig.default_path(), config.name)
@@ -198,12 +215,14 @@ def observe(config: ClusterConfig) -> State:
     names = [config.node_name(number) for number in range(1, config.nodes + 1)]
     records = {name: processes.running(_record(config, name)) for name in names}
     ready = _request(config, "/readyz") is not None
+    found = {"server": server, **records}
     return State(
         config=config,
         server_pid=server.pid if server else 0,
         server_ready=ready,
         agents={name: record.pid if record else 0 for name, record in records.items()},
         nodes=_nodes(config) if ready else {},
+        restarts={name: record.restarts for name, record in found.items() if record and record.restarts},
         shortages=shortages(config) if ready else (),
     )
 
@@ -304,9 +323,9 @@ def _is_free(port: int) -> bool:
 def _start_agent(config: ClusterConfig, number: int, say: Say) -> None:
     name = config.node_name(number)
     record = _record(config, name)
-    if processes.running(record) is None:
+    if not supervision.runs(record):
         say(f"starting node {name}")
-        processes.spawn(_agent(config, number), record=record, log=_log(config, name))
+        supervision.start(_agent(config, number), record=record, log=_log(config, name))
 
 
 def _agent(config: ClusterConfig, number: int) -> list[str]:
@@ -344,7 +363,7 @@ def _wait_for_server(config: ClusterConfig, say: Say, seconds: float = 30.0) -> 
     say("waiting for the API server")
     deadline = time.monotonic() + seconds
     while _request(config, "/readyz") is None:
-        if processes.running(_record(config, "server")) is None:
+        if not supervision.is_supervised(_record(config, "server")):
             raise ConfigError(f"the control plane has ended; look into {_log(config, 'server')}")
         if time.monotonic() > deadline:
             raise ConfigError(f"the API server is not ready after {seconds:g} s; look into {_log(config, 'server')}")
@@ -372,7 +391,8 @@ def _is_ready(node: dict[str, Any]) -> bool:
 def _started_at(config: ClusterConfig, name: str) -> str:
     """When a node's agent was started here, as the API writes times; nothing for agents elsewhere."""
     record = _record(config, name)
-    return times.format_micro(record.stat().st_mtime) if record.exists() else ""
+    written = [one.stat().st_mtime for one in (record, supervision.supervisor_of(record)) if one.exists()]
+    return times.format_micro(max(written)) if written else ""
 
 
 def _request(config: ClusterConfig, path: str) -> bytes | None:

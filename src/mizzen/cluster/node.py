@@ -49,6 +49,7 @@ from mizzen.cluster.pki import Pki
 from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.rootless import outside
 from mizzen.cluster.rootless.enter import dial_socket
+from mizzen.cluster.supervision import Supervised
 from mizzen.dns import shell as dns
 from mizzen.dns.forward import machine_resolv_conf
 from mizzen.machinery.errors import ApiError
@@ -103,14 +104,15 @@ def run(options: Options) -> None:
     machine_net = _machine_network()
     allow_many_files()
     _enter(options)
-    began = time.monotonic()
+    began, supervised = time.monotonic(), Supervised()
     daemon = _own_containerd(options)
     if daemon is not None:
         containerd.start(daemon, machine_net)
     tending = containerd.supervise(daemon, machine_net) if daemon is not None else None
     try:
-        uvloop.run(_run(options, _dialer(machine_net, options), tending))
+        uvloop.run(_run(options, _dialer(machine_net, options), tending, supervised))
     except asyncio.CancelledError:
+        supervised.leave()
         return
     except ConfigError:
         raise
@@ -180,12 +182,13 @@ def _enter(options: Options) -> None:
     add_local_address(options.cluster_dns)
 
 
-async def _run(options: Options, dial: Dial | None, tending: Coroutine[None, None, None] | None) -> None:
+async def _run(
+    options: Options, dial: Dial | None, tending: Coroutine[None, None, None] | None, supervised: Supervised
+) -> None:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().set_exception_handler(log.unhandled)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    supervised.listen(task.cancel)
     clock, rng = SystemClock(), random.Random()
     address = options.address or _address_towards(options.url)
     client = Client(SocketTransport(_endpoint(options)), user_agent="mizzen-agent", field_manager="kubelet")

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,11 +18,15 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A started process: `started` is its start time in clock ticks since boot, as /proc tells it."""
+    """A started process: `started` is its start time in clock ticks since boot, as /proc tells it.
+
+    `restarts`: how often it has been started again, as far as it tells.
+    """
 
     pid: int
     started: int
     argv: tuple[str, ...]
+    restarts: int = 0
 
 
 def spawn(argv: Sequence[str], *, record: Path, log: Path, environment: Mapping[str, str] | None = None) -> Record:
@@ -47,6 +52,13 @@ def spawn(argv: Sequence[str], *, record: Path, log: Path, environment: Mapping[
     return made
 
 
+def record_this(record: Path, restarts: int = 0) -> None:
+    """Write the record of this very process. Raises OSError."""
+    pid = os.getpid()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    _write(record, json.dumps(asdict(Record(pid, _start_time(pid) or 0, tuple(sys.argv), restarts))))
+
+
 @contextlib.contextmanager
 def alone(lock: Path, waits: Callable[[], None]) -> Iterator[None]:
     """Keep everybody else who asks for this lock out; `waits` is called when somebody has it already."""
@@ -64,7 +76,7 @@ def running(record: Path) -> Record | None:
     """The process of a record, when it is still alive."""
     try:
         values = json.loads(record.read_text())
-        found = Record(values["pid"], values["started"], tuple(values["argv"]))
+        found = Record(values["pid"], values["started"], tuple(values["argv"]), values.get("restarts", 0))
     except (FileNotFoundError, ValueError, KeyError):
         return None
     return found if _start_time(found.pid) == found.started else None

@@ -121,7 +121,9 @@ def fork_inside(kinds: tuple[str, ...], work: Callable[[], None]) -> int:
 
 def survivor(data_dir: Path) -> dict[str, str] | None:
     """Files of the namespaces of a cluster that runs on although its keeper is gone; None when nothing runs."""
-    for path in sorted((data_dir / "run").glob("*.json"), key=lambda path: path.stem != "server"):
+    run = data_dir / "run"
+    records = (*run.glob("*.json"), *run.glob("supervisors/*.json"))
+    for path in sorted(records, key=lambda path: path.stem != "server"):
         found = processes.running(path)
         if found is None:
             continue
