@@ -57,6 +57,13 @@ class WorkQueue:
         self._when[key] = when
         heapq.heappush(self._later, (when, next(self._sequence), key))
 
+    def hasten(self) -> None:
+        """Work on all later keys soon."""
+        for key in self._when:
+            self.add(key)
+        self._when.clear()
+        self._later.clear()
+
     def take(self, now: float) -> str | None:
         """The next due key, to be given back by `done`; None when nothing is due."""
         while self._later and self._later[0][0] <= now:

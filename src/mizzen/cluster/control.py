@@ -19,6 +19,7 @@ import uvloop
 
 from mizzen.base import log
 from mizzen.base.clock import Clock, SystemClock
+from mizzen.base.pulse import Pulse
 from mizzen.client import kubeconfig
 from mizzen.client.cache import Cache
 from mizzen.client.client import Client
@@ -279,7 +280,9 @@ class ControlPlane:
         cache = Cache()
         authority = Authority(self._pki.ca(), self._clock.now)
         cluster = self._options.cluster
+        pulse = Pulse(self._clock)
         settings = ControllersConfig(
+            awake=pulse.awake,
             root_ca=ca,
             cluster_cidrs=(cluster.pod_cidr,),
             sign=authority.sign,
@@ -290,7 +293,8 @@ class ControlPlane:
         scheduling = self.client("system:kube-scheduler", "kube-scheduler")
         working = controllers(settings)
         metrics = self.server.metrics.others
-        running = run_controllers(manager, cache, working, self._clock, self._rng, metrics=metrics)
+        running = run_controllers(manager, cache, working, self._clock, self._rng, metrics=metrics, jumped=pulse.jumped)
+        self._supervise("pulse", pulse.run())
         self._supervise("controllers", running)
         chosen = self._options.scheduler
         self._supervise("scheduler", scheduler.run(scheduling, cache, self._clock, self._rng, chosen, metrics))

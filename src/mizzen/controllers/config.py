@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mizzen.controllers.heartbeats import Awake
+
 Sign = Callable[[bytes, tuple[str, ...], int], bytes]
 """Signs a certificate request: (PEM request, usages, seconds) -> PEM certificate. Raises ValueError."""
 
@@ -23,6 +25,8 @@ class Config:
     certificate_seconds: int = 365 * 86400
     node_grace_seconds: float = 40.0
     """How long a silent node still counts as Ready."""
+    awake: Awake | None = None
+    """This process's own time, and since when it has been there; None: as the time of day tells."""
     node_startup_grace_seconds: float = 60.0
     finished_pods_kept: int = 12500
     """Finished pods beyond this many are deleted, oldest first."""

@@ -15,6 +15,7 @@ from mizzen.api.views.meta import Condition, condition
 from mizzen.client.cache import BY_NODE, Cache
 from mizzen.client.resources import LEASES, NODES, PODS
 from mizzen.controllers.config import Config
+from mizzen.controllers.heartbeats import Heartbeats
 from mizzen.controllers.ownership import Identity, about
 from mizzen.controllers.pods import is_ready
 from mizzen.controllers.status import created_at
@@ -75,11 +76,11 @@ def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
     return replace(seen, renewed=times.parse(text) if text else seen.renewed, verified=True)
 
 
-def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
+def reconcile(config: Config, heartbeats: Heartbeats | None, seen: Snapshot, now: float) -> Plan:
     node = seen.node
     if node.metadata.deleting:
         return Plan()
-    until = _trusted_until(config, seen)
+    until = _trusted_until(config, heartbeats, seen, now)
     actions: list[Action] = []
     notes: tuple[Note, ...] = ()
     conditions = node.status.conditions
@@ -107,15 +108,17 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
     return Plan(tuple(actions), notes, requeue_after=wait)
 
 
-def _trusted_until(config: Config, seen: Snapshot) -> float:
-    """When the node must have been heard of again."""
+def _trusted_until(config: Config, heartbeats: Heartbeats | None, seen: Snapshot, now: float) -> float:
+    """When the node must have been heard of again, by the time of day that it is `now`."""
     state = condition(seen.node.status.conditions, "Ready")
     heard = [seen.renewed] if seen.renewed is not None else []
     if state is not None and state.lastHeartbeatTime and state.status != "Unknown":
         heard.append(times.parse(state.lastHeartbeatTime))
-    if not heard:
-        return created_at(seen.node.metadata) + config.node_startup_grace_seconds
-    return max(heard) + config.node_grace_seconds
+    meta = seen.node.metadata
+    stamp = max(heard) if heard else created_at(meta)
+    grace = config.node_grace_seconds if heard else config.node_startup_grace_seconds
+    silence = now - stamp if heartbeats is None else heartbeats.silence(meta.name, stamp, now)
+    return now + grace - silence
 
 
 def _unknown(node: Node, now: float) -> tuple[Condition, ...]:
@@ -232,7 +235,7 @@ def lifecycle(config: Config) -> Controller:
             Watch(PODS, Pod, _keys_of_pod, lambda old, new: is_ready(old) != is_ready(new)),
         ),
         observe=observe,
-        reconcile=partial(reconcile, config),
+        reconcile=partial(reconcile, config, Heartbeats(config.awake) if config.awake is not None else None),
         informed=informed,
         component="node-controller",
         workers=10,

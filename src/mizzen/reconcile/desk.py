@@ -61,6 +61,11 @@ class Desk:
         self.queue.add(key)
         self._woken()
 
+    def look_again(self) -> None:
+        """Look at every key soon that waits for its time: the time of day is another one than was expected."""
+        self.queue.hasten()
+        self._woken()
+
     def take(self) -> str | None:
         """The next key that may be worked on; give it to `round`."""
         now = self._clock.monotonic()

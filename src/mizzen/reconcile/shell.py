@@ -25,15 +25,19 @@ async def run_controllers(
     rng: random.Random,
     trace: Trace | None = None,
     metrics: list[Callable[[], Iterable[str]]] | None = None,
+    jumped: list[Callable[[], None]] | None = None,
 ) -> None:
     """Drive the controllers until cancelled, and let `metrics` tell of them.
 
+    What is put into `jumped` is to be called when the time of day has jumped.
     Somebody else runs `informer.follow` on the cache.
     """
     desks = tuple(_Driver(client, cache, controller, clock, rng, trace) for controller in controllers)
     if metrics is not None:
         measured = [driver.desk.measures for driver in desks]
         metrics.append(lambda: measures.lines(measured, clock.monotonic()))
+    if jumped is not None:
+        jumped += [driver.desk.look_again for driver in desks]
     everything = any(driver.desk.controller.follows_everything is not None for driver in desks)
     async with asyncio.TaskGroup() as tasks:
         if everything:

@@ -38,3 +38,12 @@ def test_failures_back_off_and_success_forgets_them() -> None:
     assert [queue.failed("a", 0) for _ in range(4)] == [1, 2, 3, 3]
     queue.succeeded("a")
     assert queue.failed("a", 0) == 1
+
+
+def test_what_waits_for_its_time_can_be_hastened() -> None:
+    queue = WorkQueue()
+    queue.add_at("a", 100.0)
+    queue.add_at("b", 50.0)
+    queue.hasten()
+    assert [queue.take(0.0), queue.take(0.0), queue.take(200.0)] == ["a", "b", None]
+    assert queue.next_due() is None
