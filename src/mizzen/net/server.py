@@ -34,6 +34,8 @@ IDLE_SWEEPS: Final = 7
 """A connection may be kept for another request for so many sweeps, 90 seconds or a little more."""
 REQUEST_SWEEPS: Final = 5
 """A request that has begun must be there, body and all, within so many, a minute or a little more."""
+UNREAD_SWEEPS: Final = 5
+"""A client must take something of an answer that waits for it within so many: it holds the server's memory."""
 
 _LOG = log.get("net")
 _REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* \S+ HTTP/1\.[01]\r\n")
@@ -103,6 +105,9 @@ class Connection(asyncio.Protocol):
         self._remote = ""
         self._early = b""
         self._refused = False
+        self._patient = False
+        self._unread = (0, 0)
+        """Bytes that waited for the client at the latest sweeps, and for how many of them they were the same."""
         self._begin()
 
     def _begin(self) -> None:
@@ -171,6 +176,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._flow.resume()
+        if self._task is None:
+            self._next()
 
     # --- httptools
 
@@ -219,7 +226,7 @@ class Connection(asyncio.Protocol):
         )
         keep = self._parser.should_keep_alive()
         self._begin()
-        if self._task is not None or self._waiting:
+        if self._task is not None or self._waiting or self._flow.blocked:
             self._waiting.append((request, keep))
             if len(self._waiting) > 32:
                 self._transport.pause_reading()
@@ -234,6 +241,10 @@ class Connection(asyncio.Protocol):
 
     def close_if_left(self) -> None:
         """End a connection whose client does not go on; one that waits for an answer stays."""
+        if self._flow.blocked and not self._patient and self._is_unread():
+            _LOG.info("answer left unread", remote=self._remote, bytes=self._unread[0])
+            self._transport.abort()
+            return
         if self._task is not None or self._duplex is not None or self._waiting:
             self._since = self._listener.sweeps
             return
@@ -242,6 +253,14 @@ class Connection(asyncio.Protocol):
             self._refuse(408, "Request Timeout")
         elif not self._begun and silent >= IDLE_SWEEPS:
             self._transport.close()
+
+    def _is_unread(self) -> bool:
+        """Whether the client has taken nothing for long of what waits for it."""
+        size, count = self._transport.get_write_buffer_size(), 0
+        if self._unread[0] == size:
+            count = self._unread[1] + 1
+        self._unread = size, count
+        return count >= UNREAD_SWEEPS
 
     def _refuse(self, status: int, text: str, media: str = "text/plain") -> None:
         """Answer a request that cannot be read, and drop what is still on its way, so that the answer is seen."""
@@ -268,12 +287,14 @@ class Connection(asyncio.Protocol):
             if self._transport.is_closing():
                 await _discard(response)
             elif response.upgrade is not None and response.status == 101:
+                self._patient = True
                 await self._upgrade(response)
                 return
             elif request.method == "HEAD":
                 await _discard(response)
                 self._write_bodiless(response, keep)
             elif response.stream is not None:
+                self._patient = not response.hurried
                 await self._stream(response, keep)
             else:
                 self._write(response, keep)
@@ -286,11 +307,12 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._task = None
+            self._patient = False
         self._next()
 
     def _next(self) -> None:
         """Answer what the client sent while we were busy."""
-        while self._waiting and self._task is None and not self._transport.is_closing():
+        while self._waiting and self._task is None and not self._flow.blocked and not self._transport.is_closing():
             request, keep = self._waiting.popleft()
             self._answer(request, keep)
         if not self._waiting and not self._transport.is_closing():

@@ -110,7 +110,8 @@ class Reading:
             converter=kind.converter,
         )
         streamed = f"{PROTOBUF};stream=watch" if shown.binary else JSON
-        return Response(200, {"content-type": streamed, "cache-control": "no-cache, private"}, stream=watch.stream())
+        headers = {"content-type": streamed, "cache-control": "no-cache, private"}
+        return Response(200, headers, stream=watch.stream(), hurried=True)
 
     def _revision(self) -> int:
         return self._cacher.revision

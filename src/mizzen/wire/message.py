@@ -63,6 +63,8 @@ class Response:
     body: bytes | Sequence[bytes] = b""
     stream: AsyncIterator[bytes] | None = None
     upgrade: Callable[[Duplex], Awaitable[None]] | None = None
+    hurried: bool = False
+    """Whether a stream ends when its client reads nothing for long; what people look at page by page does not."""
 
 
 Handle = Callable[[Request], Awaitable[Response]]
