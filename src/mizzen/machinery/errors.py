@@ -61,6 +61,8 @@ class FieldError:
     path: str
     value: Any = None
     detail: str = ""
+    tolerated: bool = False
+    """Wrong, but no more so than what is stored: a client is warned of it, not refused."""
 
     @property
     def message(self) -> str:

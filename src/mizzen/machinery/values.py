@@ -22,7 +22,7 @@ Source = Mapping[str, Any]
 
 def validate(value: Any, schema: Schema, path: str = "", old: Any = _ABSENT) -> Iterator[FieldError]:
     """All that is wrong with a value, given the stored one if there is one."""
-    if old is not _ABSENT and _same(value, old):
+    if old is not _ABSENT and is_same(value, old):
         return
     if value is None and schema.nullable:
         return
@@ -38,7 +38,8 @@ def validate(value: Any, schema: Schema, path: str = "", old: Any = _ABSENT) -> 
         yield from _validate_list(value, schema, path, old)
 
 
-def _same(left: Any, right: Any) -> bool:
+def is_same(left: Any, right: Any) -> bool:
+    """Whether two JSON values are alike, in the types of their numbers too."""
     return left is right or bool(left == right and orjson.dumps(left) == orjson.dumps(right))
 
 
@@ -154,7 +155,7 @@ _CONSTRAINING = frozenset(
 def constraints(value: Any, source: Source, path: str) -> Iterator[FieldError]:
     """What a schema node itself asks of a value, nested allOf, anyOf, oneOf and not included."""
     allowed = source.get("enum")
-    if allowed is not None and not any(_same(value, each) for each in allowed):
+    if allowed is not None and not any(is_same(value, each) for each in allowed):
         texts = [each if isinstance(each, str) else orjson.dumps(each).decode() for each in allowed]
         yield not_supported(path, value, texts)
     match value:

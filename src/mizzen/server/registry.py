@@ -234,7 +234,9 @@ class Registry:
         elif sub is not None and (sub.validate is not None or sub.kind != kind.kind):
             validate = sub.validate
         if validate is not None:
-            errors += validate(obj, old)
+            found = list(validate(obj, old))
+            errors += [error for error in found if not error.tolerated]
+            write.warnings += [str(error) for error in found if error.tolerated]
         if errors:
             name = obj["metadata"].get("name") or obj["metadata"].get("generateName") or ""
             raise Errors.invalid(kind.group, kind.kind, name, errors)

@@ -260,6 +260,86 @@ def test_a_run_of_too_many_rules_is_cut_off():
     assert "cost budget" in found[0].detail
 
 
+def test_a_rule_that_loops_too_long_is_given_up_and_no_other_is_run():
+    numbers = {"type": "array", "maxItems": 725, "items": INTEGER}
+    schema = ruled({"rule": "self.l.all(x, self.l.all(y, y == x))"}, {"rule": "self.n > 1"}, l=numbers, n=INTEGER)
+    (found,) = rules.validate({"spec": {"l": [20] * 725, "n": 0}}, schema)
+    assert found.path == "spec"
+    assert "actual cost limit exceeded" in found.detail
+    assert found.detail.endswith("call cost exceeds limit for rule: self.l.all(x, self.l.all(y, y == x))")
+
+
+@pytest.mark.parametrize(
+    ("rule", "detail"),
+    [
+        ({"rule": "self.n > 1"}, "no such key: n evaluating rule: self.n > 1"),
+        ({"rule": "self.l[3] > 1", "message": "needs four"}, "index out of bounds: 3 evaluating rule: needs four"),
+        ({"rule": "1 / self.l[0] == 1"}, "division by zero evaluating rule: 1 / self.l[0] == 1"),
+        (
+            {"rule": "self.any + 1 > 1"},
+            "'no such overload': call arguments did not match a supported operator, function or macro signature for "
+            "rule: self.any + 1 > 1",
+        ),
+    ],
+)
+def test_a_rule_that_fails_says_why_in_the_original_words(rule, detail):
+    numbers = {"type": "array", "items": INTEGER}
+    schema = ruled(rule, l=numbers, n=INTEGER, any={"x-kubernetes-int-or-string": True})
+    assert [error.detail for error in rules.validate({"spec": {"l": [0], "any": "x"}}, schema)] == [detail]
+
+
+def test_rules_below_a_list_cost_as_often_as_they_may_be_run():
+    texts = {
+        "type": "array",
+        "items": {"type": "string"},
+        "x-kubernetes-validations": [{"rule": "self.all(s, s == 'x')"}],
+    }
+    once = structural.build({"type": "object", "properties": {"l": texts}})
+    often = structural.build({"type": "object", "properties": {"l": {"type": "array", "items": texts}}})
+    few = structural.build({"type": "object", "properties": {"l": {"type": "array", "maxItems": 5, "items": texts}}})
+    assert list(rules.check_rules(once, "S")) == []
+    assert list(rules.check_rules(few, "S")) == []
+    assert [
+        (error.path, "exceeds budget by factor of more than 100x" in error.detail)
+        for error in rules.check_rules(often, "S")
+    ] == [
+        ("S.properties[l].items.x-kubernetes-validations[0].rule", True),
+        ("S.properties[l].items.x-kubernetes-validations[0].rule", False),
+        ("S", True),
+    ]
+
+
+def test_what_was_wrong_before_and_stays_is_tolerated():
+    item = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "v": INTEGER},
+        "x-kubernetes-validations": [{"rule": "self.v > 0", "message": "too small"}],
+    }
+    keyed = {"type": "array", "items": item, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+    schema = ruled(keyed=keyed, loose={"type": "array", "items": item}, n=INTEGER)
+    bad, fine = {"name": "a", "v": 0}, {"name": "b", "v": 1}
+
+    def told(new, old):
+        return [(error.path, error.tolerated) for error in rules.validate({"spec": new}, schema, {"spec": old})]
+
+    assert told({"keyed": [fine, bad]}, {"keyed": [bad]}) == [("spec.keyed[1]", True)]
+    assert told({"keyed": [{"name": "a", "v": -1}]}, {"keyed": [bad]}) == [("spec.keyed[0]", False)]
+    assert told({"loose": [bad], "n": 2}, {"loose": [bad], "n": 1}) == [("spec.loose[0]", True)]
+    assert told({"loose": [bad, fine]}, {"loose": [bad]}) == [("spec.loose[0]", False)]
+
+
+def test_a_transition_rule_is_never_tolerated():
+    schema = ruled({"rule": "self.n > oldSelf.n"}, n=INTEGER)
+    (found,) = rules.validate({"spec": {"n": 1}}, schema, {"spec": {"n": 1}})
+    assert not found.tolerated
+
+
+def test_the_path_of_a_rule_below_a_map_has_its_key():
+    value = {"type": "integer", "x-kubernetes-validations": [{"rule": "self > 0"}]}
+    schema = ruled(m={"type": "object", "additionalProperties": value})
+    assert [error.path for error in rules.validate({"spec": {"m": {"a.b": 0}}}, schema)] == ["spec.m[a.b]"]
+
+
 # --- the language ---
 
 

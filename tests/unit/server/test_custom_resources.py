@@ -275,3 +275,17 @@ async def test_finalizers_that_somebody_else_might_use_are_warned_of_once(api: C
     assert made.headers["warning"].count("299 -") == 1
     patch = {"metadata": {"labels": {"a": "b"}}}
     assert "warning" not in (await api.raw("PATCH", f"{KITES}/k", patch, "application/merge-patch+json")).headers
+
+
+async def test_what_a_new_rule_finds_in_a_kept_value_is_a_warning(api: Caller) -> None:
+    lax, strict = definition(), definition()
+    schema = strict["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    schema["x-kubernetes-validations"] = [{"rule": "self.size > 5"}]
+    await api.call("POST", DEFINITIONS, lax)
+    await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {"size": 2}})
+    patched = "application/merge-patch+json"
+    await api.call("PATCH", f"{DEFINITIONS}/kites.ex.test", {"spec": strict["spec"]}, patched)
+    labelled = await api.raw("PATCH", f"{KITES}/k", {"metadata": {"labels": {"a": "b"}}}, patched)
+    assert labelled.status == 200
+    assert labelled.headers["warning"] == '299 - "spec: Invalid value: \\"object\\": failed rule: self.size > 5"'
+    assert (await api.call("PATCH", f"{KITES}/k", {"spec": {"size": 3}}, patched))[0] == 422

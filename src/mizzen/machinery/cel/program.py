@@ -18,7 +18,33 @@ MAX_EXPRESSION = 64 * 1024
 
 
 class CelError(ValueError):
-    """An expression that does not compile, or whose evaluation failed."""
+    """An expression that does not compile, or whose evaluation failed; `why` is the failure alone, as the original
+    words it."""
+
+    def __init__(self, text: str, why: str = "") -> None:
+        super().__init__(text)
+        self.why = why or text
+
+
+TOO_COSTLY = "operation cancelled: actual cost limit exceeded"
+"""Why the evaluator gave up: it ends every evaluation after 10,000 rounds of loops."""
+_FAILURES = (
+    (re.compile(r"^INTERNAL: Iteration budget exceeded.*", re.DOTALL), TOO_COSTLY),
+    (re.compile(r'^NOT_FOUND: Key not found in map : "?(.*?)"?$'), r"no such key: \1"),
+    (re.compile(r"^UNKNOWN: Index error: index=(-?\d+) size=\d+$"), r"index out of bounds: \1"),
+    (re.compile(r"^UNKNOWN: No matching overloads found : .*", re.DOTALL), "no such overload"),
+    (re.compile(r"^INVALID_ARGUMENT: divide by zero$"), "division by zero"),
+    (re.compile(r"^[A-Z_]+: "), ""),
+)
+
+
+def _worded(failure: str) -> str:
+    """What the evaluator says of a failed evaluation in the original's words, where those are known."""
+    for pattern, words in _FAILURES:
+        told, found = pattern.subn(words, failure, count=1)
+        if found:
+            return told
+    return failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +63,14 @@ class Program:
                 failed = result.type().name() == "ERROR"
                 value = result.plain_value()
             except (RuntimeError, ValueError, TypeError, KeyError) as error:
-                raise CelError(f"expression '{self.expression}' resulted in error: {error}") from None
+                raise self._failed(str(error)) from None
         if failed:
-            raise CelError(f"expression '{self.expression}' resulted in error: {value}")
+            raise self._failed(str(value))
         return value
+
+    def _failed(self, failure: str) -> CelError:
+        why = _worded(failure)
+        return CelError(f"expression '{self.expression}' resulted in error: {why}", why)
 
     def holds(self, data: Mapping[str, Any], authorize: Authorize | None = None) -> bool:
         """Whether the expression yields true. Raises: CelError, for anything that is no boolean too."""

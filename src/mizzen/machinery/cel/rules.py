@@ -5,15 +5,16 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from mizzen.machinery import times
-from mizzen.machinery.cel.program import CelError, Program, compile_expression
-from mizzen.machinery.cel.static import COST_LIMIT, estimated_cost, undefined_fields
+from mizzen.machinery.cel.program import TOO_COSTLY, CelError, Program, compile_expression
+from mizzen.machinery.cel.static import COST_LIMIT, TOTAL_COST_LIMIT, count_below, estimated_cost, undefined_fields
 from mizzen.machinery.errors import Cause, FieldError, forbidden, invalid, not_supported, required
 from mizzen.machinery.schema import Form, Schema
-from mizzen.machinery.values import type_name
+from mizzen.machinery.values import is_same, type_name
 
 BUDGET = 10_000
 """Evaluations of rules for one object; past it the object is refused."""
@@ -71,16 +72,27 @@ def _nodes_with_rules(schema: Schema) -> Iterator[Schema]:
 
 
 class _SpentError(Exception):
-    """The budget of one object is used up."""
+    """No further rules are run; the error says why."""
+
+    def __init__(self, error: FieldError) -> None:
+        self.error = error
+
+
+_SPENT = "validation failed due to running out of cost budget, no further validation rules will be run"
+_GIVEN_UP = "no further validation rules will be run due to call cost exceeds limit for rule"
+_MISFIT = "call arguments did not match a supported operator, function or macro signature for rule"
 
 
 def validate(value: Any, schema: Schema, old: Any = None) -> Iterator[FieldError]:
-    """What the rules find wrong with an object, given the stored one (None on create)."""
+    """What the rules find wrong with an object, given the stored one (None on create).
+
+    What was as wrong before, in a value that stays as it is, is tolerated.
+    """
     run = _Run()
     try:
         yield from run.check(value, _ABSENT if old is None else old, schema, "")
-    except _SpentError:
-        yield invalid("", "object", "validation failed due to running out of cost budget, no further rules will be run")
+    except _SpentError as spent:
+        yield spent.error
 
 
 class _Run:
@@ -89,43 +101,61 @@ class _Run:
     def __init__(self) -> None:
         self._left = BUDGET
 
-    def check(self, value: Any, old: Any, schema: Schema, path: str) -> Iterator[FieldError]:
+    def check(self, value: Any, old: Any, schema: Schema, path: str, *, same: bool = False) -> Iterator[FieldError]:
+        """`same` says whether what the value is part of stays as it is; it counts where no old value is known."""
         if not has_rules(schema):
             return
+        if old is not _ABSENT:
+            same = same or is_same(value, old)
         for rule in schema.source.get("x-kubernetes-validations") or ():
-            yield from self._apply(rule, value, old, schema, path)
+            yield from self._apply(rule, value, old, schema, path, same=same)
         if isinstance(value, dict):
             before = old if isinstance(old, dict) else {}
             for key, inner in value.items():
-                known = schema.properties.get(key) or (schema.items if schema.form is Form.MAP else None)
+                known, where = schema.properties.get(key), f"{path}.{key}" if path else key
+                if known is None and schema.form is Form.MAP:
+                    known, where = schema.items, f"{path}[{key}]"
                 if known is not None and known.type_name != "v1.ObjectMeta":
-                    where = f"{path}.{key}" if path else key
-                    yield from self.check(inner, before.get(key, _ABSENT), known, where)
+                    yield from self.check(inner, before.get(key, _ABSENT), known, where, same=same)
         elif isinstance(value, list) and schema.items is not None:
             stored = _correlated(old, schema)
             for position, inner in enumerate(value):
                 was = stored.get(_identity(inner, schema), _ABSENT)
-                yield from self.check(inner, was, schema.items, f"{path}[{position}]")
+                yield from self.check(inner, was, schema.items, f"{path}[{position}]", same=same)
 
-    def _apply(self, rule: Mapping[str, Any], value: Any, old: Any, schema: Schema, path: str) -> Iterator[FieldError]:
+    def _apply(
+        self, rule: Mapping[str, Any], value: Any, old: Any, schema: Schema, path: str, *, same: bool
+    ) -> Iterator[FieldError]:
         text, optional = rule["rule"], bool(rule.get("optionalOldSelf"))
-        if value is None or (_old_self(text) and old is _ABSENT and not optional):
+        compares = _old_self(text) is not None
+        if value is None or (compares and old is _ABSENT and not optional):
             return
         self._left -= 1
         if self._left < 0:
-            raise _SpentError
+            raise _SpentError(invalid("", type_name(value), _SPENT))
         data = {"self": to_cel(value, schema)}
         if optional:
             data["_oldSelf"] = [] if old is _ABSENT else [to_cel(old, schema)]
-        elif old is not _ABSENT and (_old_self(text) or _old_self(rule.get("messageExpression") or "")):
+        elif old is not _ABSENT and (compares or _old_self(rule.get("messageExpression") or "")):
             data["oldSelf"] = to_cel(old, schema)
         try:
             if _compiled(text, optional).holds(data):
                 return
         except CelError as error:
-            yield invalid(path, type_name(value), str(error))
+            yield _broken(rule, error.why, type_name(value), path)
             return
-        yield _failure(rule, data, type_name(value), path, optional)
+        failure = _failure(rule, data, type_name(value), path, optional)
+        yield replace(failure, tolerated=True) if same and not compares else failure
+
+
+def _broken(rule: Mapping[str, Any], why: str, shown: str, path: str) -> FieldError:
+    """What is told of a rule that could not be evaluated. Raises _SpentError when it cost too much."""
+    told = (rule.get("message") or rule["rule"]).strip()
+    if why == TOO_COSTLY:
+        raise _SpentError(invalid(path, shown, f"'{why}': {_GIVEN_UP}: {told}"))
+    if why.startswith("no such overload"):
+        return invalid(path, shown, f"'{why}': {_MISFIT}: {told}")
+    return invalid(path, shown, f"{why} evaluating rule: {told}")
 
 
 def _compiled(text: str, optional: bool) -> Program:
@@ -141,7 +171,7 @@ def _failure(rule: Mapping[str, Any], data: Mapping[str, Any], shown: str, path:
 
 
 def _message(rule: Mapping[str, Any], data: Mapping[str, Any], optional: bool) -> str:
-    fixed = rule.get("message") or f"failed rule: {rule['rule']}"
+    fixed = rule.get("message") or f"failed rule: {rule['rule'].strip()}"
     expression = rule.get("messageExpression")
     if not expression:
         return fixed
@@ -220,25 +250,46 @@ def _below(schema: Schema, path: str) -> Iterator[tuple[str, Schema, bool]]:
 
 def check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
     """Which rules of a root schema do not compile or cost too much; `path` leads to it."""
-    costly = False
-    for error in _check_rules(schema, path):
-        costly = costly or error.detail.startswith("contributed to")
-        yield error
-    if costly:
-        total = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema"
-        yield forbidden(path, f"{total} {_TOO_COSTLY.format(factor=1)}")
+    costs: dict[str, int] = {}
+    yield from _check_rules(schema, path, costs)
+    total = sum(costs.values())
+    if total > TOTAL_COST_LIMIT:
+        for where in sorted(costs, key=lambda one: -costs[one])[:_MOST_BLAMED]:
+            yield forbidden(
+                where, "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
+            )
+        named = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema"
+        yield forbidden(path, _too_costly(named, total, TOTAL_COST_LIMIT))
 
 
-def _check_rules(schema: Schema, path: str, lost: str = "") -> Iterator[FieldError]:
-    """`lost` is the path of the list whose items cannot be followed from the stored object to the new one."""
+def _check_rules(
+    schema: Schema, path: str, costs: dict[str, int], lost: str = "", count: int | None = 1
+) -> Iterator[FieldError]:
+    """Fills `costs`, by the path of each rule.
+
+    `lost` is the path of the list whose items cannot be followed from the stored object to the new one; `count` how
+    often such a value can stand in an object (None: as often as there is room).
+    """
     for position, rule in enumerate(schema.source.get("x-kubernetes-validations") or ()):
         where = f"{path}.x-kubernetes-validations[{position}]"
-        yield from _check_rule(rule, schema, where)
+        cost = estimated_cost(rule.get("rule") or "", schema, count)
+        costs[f"{where}.rule"] = cost
+        yield from _check_rule(rule, schema, where, cost)
         if lost and _old_self(rule.get("rule") or ""):
             detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
             yield invalid(f"{where}.rule", rule["rule"], detail)
+    below = count_below(schema, count)
     for where, inner, is_correlated in _below(schema, path):
-        yield from _check_rules(inner, where, lost if is_correlated else lost or where)
+        inside = below if inner is schema.items else count
+        yield from _check_rules(inner, where, costs, lost if is_correlated else lost or where, inside)
+
+
+_MOST_BLAMED = 10
+
+
+def _too_costly(what: str, cost: int, limit: int) -> str:
+    factor = 100 if cost > 100 * limit else 1
+    return f"{what} {_TOO_COSTLY.format(factor=factor)}"
 
 
 _TOO_COSTLY = (
@@ -247,7 +298,7 @@ _TOO_COSTLY = (
 )
 
 
-def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[FieldError]:
+def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str, cost: int) -> Iterator[FieldError]:
     text, optional = rule.get("rule") or "", bool(rule.get("optionalOldSelf"))
     if not text.strip():
         return
@@ -262,12 +313,8 @@ def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[
     except CelError as error:
         yield invalid(f"{path}.rule", text, str(error))
     else:
-        cost = estimated_cost(text, schema)
         if cost > COST_LIMIT:
-            factor = 100 if cost > 100 * COST_LIMIT else 1
-            yield forbidden(f"{path}.rule", f"estimated rule cost {_TOO_COSTLY.format(factor=factor)}")
-            share = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema"
-            yield forbidden(f"{path}.rule", share)
+            yield forbidden(f"{path}.rule", _too_costly("estimated rule cost", cost, COST_LIMIT))
     expression = rule.get("messageExpression")
     if expression and expression.strip():
         try:

@@ -7,10 +7,13 @@ Ref: https://kubernetes.io/docs/reference/using-api/cel/#resource-constraints
 import re
 from collections.abc import Iterator, Mapping
 
-from mizzen.machinery.cel.program import closing_bracket
+from mizzen.machinery.cel.program import CelError, closing_bracket
 from mizzen.machinery.schema import Form, Schema
 
 COST_LIMIT = 10_000_000
+"""Of one rule, for all the values that it may be run on in one object."""
+TOTAL_COST_LIMIT = 100_000_000
+"""Of all rules of a schema."""
 _MAX_REQUEST = 3 * 1024 * 1024
 
 _strings = re.compile(r"""[rR]?("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')""")
@@ -67,9 +70,22 @@ def _property(schema: Schema, name: str) -> Schema | None:
     return next((inner for key, inner in schema.properties.items() if escaped(key) == name), None)
 
 
-def estimated_cost(rule: str, self_schema: Schema) -> int:
-    """How many times the innermost loop may run, at most, for the longest lists that fit a request."""
-    return _cost(_strings.sub('""', rule), {"self": self_schema, "oldSelf": self_schema})
+def estimated_cost(rule: str, self_schema: Schema, count: int | None = 1) -> int:
+    """How many times the innermost loop may run, at most, for the longest lists that fit a request.
+
+    `count` is how many values the rule may be run on in one object; None: as many as there is room for.
+    """
+    values = _MAX_REQUEST // (_shortest(self_schema) + 1) if count is None else count
+    try:
+        return values * _cost(_strings.sub('""', rule), {"self": self_schema, "oldSelf": self_schema})
+    except CelError:
+        return values
+
+
+def count_below(schema: Schema, count: int | None) -> int | None:
+    """How many values stand in the lists or maps of which there are `count`; None where nothing limits them."""
+    limit = _limit(schema)
+    return None if limit is None or count is None else limit * count
 
 
 def _cost(text: str, scope: Scope) -> int:
@@ -101,10 +117,16 @@ def _receiver(before: str, scope: Scope) -> Schema | None:
 def _longest(schema: Schema | None) -> int:
     if schema is None or schema.form not in {Form.LIST, Form.MAP}:
         return 1
-    limit = schema.source.get("maxItems" if schema.form is Form.LIST else "maxProperties")
+    limit = _limit(schema)
     if limit is not None:
-        return int(limit)
-    return _MAX_REQUEST // (_shortest(schema.items) + (1 if schema.form is Form.LIST else 4))
+        return limit
+    return _MAX_REQUEST // (_shortest(schema.items) + (1 if schema.form is Form.LIST else 6))
+
+
+def _limit(schema: Schema) -> int | None:
+    """How many entries a list or map may have, by its schema."""
+    limit = schema.source.get("maxItems" if schema.form is Form.LIST else "maxProperties")
+    return None if limit is None else int(limit)
 
 
 def _shortest(schema: Schema | None) -> int:
@@ -112,5 +134,10 @@ def _shortest(schema: Schema | None) -> int:
     if schema is None:
         return 1
     if schema.form is Form.STRUCT:
-        return 2 + sum(len(key) + 4 for key in schema.required)
-    return 2 if schema.form in {Form.STRING, Form.LIST, Form.MAP} else 1
+        needed = [key for key in schema.required if "default" not in schema.properties.get(key, _EMPTY).source]
+        return 2 + sum(len(key) + 4 + _shortest(schema.properties.get(key)) for key in needed)
+    return _SHORTEST.get(schema.form, 1)
+
+
+_EMPTY = Schema(Form.ANY)
+_SHORTEST = {Form.STRING: 2, Form.LIST: 2, Form.MAP: 2, Form.BOOLEAN: 4}

@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
@@ -175,7 +175,7 @@ def _validation(schema: Schema) -> Validate:
 
 def _placed(error: FieldError) -> FieldError:
     """An error of the whole object has the path that the original shows for it."""
-    return error if error.path else FieldError(error.cause, _WHOLE, error.value, error.detail)
+    return error if error.path else replace(error, path=_WHOLE)
 
 
 def _deprecation(version: Object, api_version: str, kind: str) -> str:
