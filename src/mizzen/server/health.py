@@ -12,6 +12,24 @@ _PLAIN: Final = {
     "cache-control": "no-cache, private",
 }
 PATHS: Final = ("healthz", "livez", "readyz")
+HOOKS: Final = (
+    *(
+        "poststarthook/start-apiserver-admission-initializer",
+        "poststarthook/start-kube-apiserver-admission-initializer",
+    ),
+    *("poststarthook/generic-apiserver-start-informers", "poststarthook/priority-and-fairness-config-consumer"),
+    *("poststarthook/priority-and-fairness-filter", "poststarthook/storage-object-count-tracker-hook"),
+    *("poststarthook/start-apiextensions-informers", "poststarthook/start-apiextensions-controllers"),
+    *("poststarthook/crd-informer-synced", "poststarthook/start-system-namespaces-controller"),
+    *("poststarthook/start-cluster-authentication-info-controller", "poststarthook/bootstrap-controller"),
+    *("poststarthook/start-legacy-token-tracking-controller", "poststarthook/rbac/bootstrap-roles"),
+    *("poststarthook/scheduling/bootstrap-system-priority-classes",),
+    *("poststarthook/priority-and-fairness-config-producer", "poststarthook/start-kube-aggregator-informers"),
+    *("poststarthook/apiservice-registration-controller", "poststarthook/apiservice-status-available-controller"),
+    *("poststarthook/kube-apiserver-autoregistration", "autoregister-completion"),
+    *("poststarthook/apiservice-openapi-controller", "poststarthook/apiservice-openapiv3-controller"),
+)
+"""The steps of the original's start, by which its clients ask: here they are one."""
 
 Check = Callable[[], str]
 """What is wrong; empty when all is well."""
@@ -23,6 +41,8 @@ class Health:
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self.checks = dict(checks)
         self.readiness: dict[str, Check] = {}
+        self.started = False
+        """Whether the server has read its store and follows it."""
         self.leaving = False
         """Whether the server is about to end, so that nobody should come any more."""
 
@@ -40,9 +60,14 @@ class Health:
         yield from metrics.family("kubernetes_healthcheck", "gauge", "Whether a health check is passed", samples)
 
     def _checks(self, path: str) -> dict[str, Check]:
+        hooks = dict.fromkeys(HOOKS, self._start)
         if path != "readyz":
-            return self.checks
-        return {**self.checks, **self.readiness, "shutdown": lambda: "process is shutting down" if self.leaving else ""}
+            return {**self.checks, **hooks}
+        shutdown = {"shutdown": lambda: "process is shutting down" if self.leaving else ""}
+        return {**self.checks, **self.readiness, **hooks, **shutdown}
+
+    def _start(self) -> str:
+        return "" if self.started else "not finished"
 
     def answer(self, request: Request) -> Response | None:
         """The answer for a health path; None for any other."""

@@ -91,6 +91,7 @@ class Server:
         await self.cacher.start()
         self._definitions.start()
         self._policies.start()
+        self.nonresource.health.started = True
 
     async def close(self) -> None:
         """End every watch and stop following the store, which stays open."""

@@ -11,6 +11,7 @@ from tests.unit.server.conftest import Caller
 from mizzen.base.clock import VirtualClock
 from mizzen.machinery.schema import definitions
 from mizzen.server import openapi_enums, requestinfo
+from mizzen.server.health import HOOKS
 from mizzen.server.pipeline import deadline
 from mizzen.server.routes import version_priority
 from mizzen.server.server import Server
@@ -62,16 +63,25 @@ async def test_health_is_told_whole_verbose_and_by_check(api: Caller) -> None:
     assert await api.call("GET", "/healthz/ping") == (200, "ok")
     assert (await api.call("GET", "/healthz/nothing"))[0] == 404
     assert await api.call("GET", "/readyz/etcd") == (200, "ok")
-    assert "[+]informer-sync ok\n[+]shutdown ok\nreadyz check passed" in (await api.call("GET", "/readyz?verbose"))[1]
+    ready = (await api.call("GET", "/readyz?verbose"))[1]
+    assert "[+]etcd ok\n[+]informer-sync ok\n[+]poststarthook/" in ready
+    assert ready.endswith("[+]shutdown ok\nreadyz check passed\n")
+    for path in ("healthz", "livez", "readyz"):
+        told = (await api.call("GET", f"/{path}?verbose"))[1].split("\n")
+        assert {f"[+]{name} ok" for name in HOOKS} <= set(told)
+    assert (await api.call("GET", "/healthz/poststarthook/rbac/bootstrap-roles"))[0] == 200
     _, excluded = await api.call("GET", "/livez?verbose&exclude=etcd&exclude=nope")
-    assert '[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: no matches for "nope"' in excluded
+    assert "[+]log ok\n[+]etcd excluded: ok\n" in excluded
+    assert '\nwarn: some health checks cannot be excluded: no matches for "nope"\nlivez check' in excluded
     assert 'kubernetes_healthcheck{name="etcd",type="livez"} 1' in (await api.call("GET", "/metrics/slis"))[1]
 
 
 async def test_a_server_that_ends_lives_but_is_not_ready() -> None:
     store = MemoryStore()
     api = Caller(Server(store, VirtualClock()), VirtualClock())
+    assert (await api.call("GET", "/livez/poststarthook/start-apiextensions-controllers"))[0] == 500
     await api.server.start()
+    assert (await api.call("GET", "/livez/poststarthook/start-apiextensions-controllers"))[0] == 200
     api.server.nonresource.health.leaving = True
     assert (await api.call("GET", "/livez"))[0] == 200
     status, text = await api.call("GET", "/readyz")
