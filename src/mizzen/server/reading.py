@@ -7,7 +7,7 @@ from typing import Final
 from mizzen.api.kind import Converter
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Errors
-from mizzen.server import codec, listing, options, representation, selection
+from mizzen.server import codec, listing, options, representation, selection, watchsocket
 from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call
 from mizzen.server.deadlines import Deadlines
@@ -17,6 +17,7 @@ from mizzen.server.recent import AT_ONCE, Encoding
 from mizzen.server.storage import object_key
 from mizzen.server.watch import Watch
 from mizzen.server.watchcache import Entry
+from mizzen.wire import websocket
 from mizzen.wire.message import Response
 
 _SHORTEST_WATCH_SECONDS: Final = 1800
@@ -109,6 +110,8 @@ class Reading:
             initial_end=bool(asked.initial),
             converter=kind.converter,
         )
+        if websocket.is_upgrade(request.headers):
+            return watchsocket.respond(request, watch.stream(), binary=shown.binary)
         streamed = f"{PROTOBUF};stream=watch" if shown.binary else JSON
         headers = {"content-type": streamed, "cache-control": "no-cache, private"}
         return Response(200, headers, stream=watch.stream(), hurried=True)

@@ -4,7 +4,7 @@ A watcher is a cursor into the cache's history: it holds no queue, and one that 
 resume by revision. Events without selectors are encoded once for all watchers.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -46,7 +46,7 @@ class Watch:
     initial_end: bool = False
     """Mark the end of the current state with a bookmark."""
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes, None]:
         """The lines of the answer, several at a time."""
         position, beginning = await self._begin()
         for chunk in beginning:
