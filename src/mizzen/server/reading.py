@@ -7,7 +7,7 @@ from typing import Final
 from mizzen.api.kind import Converter
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Errors
-from mizzen.server import codec, listing, options, representation, selection, watchsocket
+from mizzen.server import codec, listing, options, representation, selection, websockets
 from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call
 from mizzen.server.deadlines import Deadlines
@@ -111,7 +111,7 @@ class Reading:
             converter=kind.converter,
         )
         if websocket.is_upgrade(request.headers):
-            return watchsocket.respond(request, watch.stream(), binary=shown.binary)
+            return websockets.watch(request, watch.stream(), binary=shown.binary)
         streamed = f"{PROTOBUF};stream=watch" if shown.binary else JSON
         headers = {"content-type": streamed, "cache-control": "no-cache, private"}
         return Response(200, headers, stream=watch.stream(), hurried=True)

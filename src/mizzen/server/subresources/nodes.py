@@ -19,12 +19,13 @@ from mizzen.api.discovery.endpointslice import ENDPOINT_SLICE
 from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.tls import unverified_context
-from mizzen.server import options
+from mizzen.server import options, websockets
 from mizzen.server.call import Call
 from mizzen.server.carry import HOP_BY_HOP, UPGRADE, splice, wants_upgrade
 from mizzen.server.seams import Reader
 from mizzen.server.subresources import links
 from mizzen.server.work import Handlers
+from mizzen.wire import websocket
 from mizzen.wire.message import Request, Response
 
 _KUBELET_PORT: Final = 10250
@@ -61,6 +62,8 @@ class Nodes:
         response = await self._opened(pod["spec"]["nodeName"], Request("GET", path, call.request.query))
         if response.status >= 400:
             raise _told(response)
+        if websocket.is_upgrade(call.request.headers):
+            return websockets.log(call.request, response)
         return Response(response.status, {"content-type": "text/plain"}, response.body, response.stream)
 
     async def command(self, call: Call) -> Response:

@@ -1,4 +1,4 @@
-"""Watches over WebSocket: each event is a message, in JSON or protobuf, until one side ends it."""
+"""Watches and logs over WebSocket: events are messages, in JSON or protobuf, until one side ends it."""
 
 import asyncio
 import base64
@@ -12,7 +12,10 @@ from tests.fakes.duplex import MemoryDuplex, connected
 from tests.fakes.streaming import masked
 from tests.unit.server.conftest import Caller
 
+from mizzen.machinery.errors import ApiError
+from mizzen.server import websockets
 from mizzen.wire import websocket
+from mizzen.wire.message import Request, Response
 from mizzen.wire.websocket import Opcode
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -120,3 +123,54 @@ async def test_a_watch_that_is_refused_is_refused_before_the_upgrade(api: Caller
 @pytest.mark.parametrize("path", [f"{MAPS}/kube-root", MAPS])
 async def test_what_is_no_watch_is_not_upgraded(api: Caller, path: str) -> None:
     assert (await api.raw("GET", path, **UPGRADE)).upgrade is None
+
+
+async def told(query: Request, answer: Response) -> tuple[str, list[tuple[int, bytes]]]:
+    """The subprotocol and the messages of a log."""
+    response = websockets.log(query, answer)
+    assert response.upgrade is not None
+    ours, theirs = connected()
+    await response.upgrade(theirs)
+    client, found = Client(ours), []
+    while (message := await client.message())[0] != -1:
+        found.append(message)
+    return response.headers.get("sec-websocket-protocol", ""), found
+
+
+async def stream() -> AsyncIterator[bytes]:
+    yield b"one\n"
+    yield b"two\n"
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "messages"),
+    [
+        ("", "", [(Opcode.BINARY, b""), (Opcode.BINARY, b"one\n"), (Opcode.BINARY, b"two\n")]),
+        (
+            "x, binary.k8s.io",
+            "binary.k8s.io",
+            [(Opcode.BINARY, b""), (Opcode.BINARY, b"one\n"), (Opcode.BINARY, b"two\n")],
+        ),
+        (
+            "base64.binary.k8s.io",
+            "base64.binary.k8s.io",
+            [(Opcode.TEXT, b""), (Opcode.TEXT, b"b25lCg=="), (Opcode.TEXT, b"dHdvCg==")],
+        ),
+    ],
+)
+async def test_a_log_comes_in_messages_as_the_client_wants_them(
+    offered: str, chosen: str, messages: list[tuple[int, bytes]]
+) -> None:
+    headers = {"sec-websocket-protocol": offered, "sec-websocket-key": "x"}
+    protocol, found = await told(Request("GET", "/log", headers=headers), Response(200, stream=stream()))
+    assert (protocol, found) == (chosen, [*messages, (Opcode.CLOSE, b"\x03\xe8")])
+
+
+async def test_a_log_that_comes_whole_is_one_message() -> None:
+    _, found = await told(Request("GET", "/log"), Response(200, body=b"all of it"))
+    assert found[:2] == [(Opcode.BINARY, b""), (Opcode.BINARY, b"all of it")]
+
+
+def test_a_log_in_an_unknown_subprotocol_is_refused() -> None:
+    with pytest.raises(ApiError, match="not supported"):
+        websockets.log(Request("GET", "/log", headers={"sec-websocket-protocol": "x"}), Response(200))
