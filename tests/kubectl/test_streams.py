@@ -10,6 +10,7 @@ import random
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -452,3 +453,39 @@ def test_any_method_passes_a_proxy_and_bare_paths_are_redirected(kubectl: Kubect
         assert asked["HEAD", "/big"].headers["content-length"] == str(160 * 65536)
         assert asked["OPTIONS", "/x"].status == 501
         assert asked["GET", "/none"].status == 404
+
+
+def messages(port: int, path: str) -> list[tuple[int, bytes]]:
+    """What comes over a WebSocket that asks for binary messages, until its end: opcodes and payloads."""
+    ask = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Protocol: binary.k8s.io\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection, connection.makefile("rwb") as file:
+        file.write(ask.encode())
+        file.flush()
+        assert b" 101 " in file.readline()
+        while file.readline().strip():
+            pass
+        found = []
+        while head := file.read(2):
+            size = head[1] if head[1] < 126 else int.from_bytes(file.read(2 if head[1] == 126 else 8), "big")
+            found.append((head[0] & 15, file.read(size)))
+        return found
+
+
+def test_logs_and_watches_come_over_a_websocket(kubectl: Kubectl) -> None:
+    kubectl.apply(pod("talker", container("c", "echo container is alive"), restartPolicy="Never"))
+    eventually(lambda: kubectl.json("pod", "talker")["status"]["phase"] == "Succeeded")
+    with background(kubectl, "proxy", "--port=0") as process:
+        assert process.stdout is not None
+        match = re.search(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert match
+        pods = f"/api/v1/namespaces/{kubectl.namespace}/pods"
+        log = messages(int(match[1]), f"{pods}/talker/log?container=c")
+        assert (log[0], log[-1]) == ((2, b""), (8, b"\x03\xe8"))
+        assert b"".join(data for opcode, data in log if opcode == 2) == b"container is alive\n"
+        first, *_ = messages(int(match[1]), f"{pods}?watch=1&timeoutSeconds=1")
+        assert first[0] == 1
+        assert b'"type":"ADDED"' in first[1]
