@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
+import msgspec
+
 from mizzen.base import log
 from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Errors
@@ -26,10 +28,13 @@ from mizzen.server.requestinfo import RequestInfo
 from mizzen.server.routes import PathNotFound, Routes
 from mizzen.server.seams import Attributes
 from mizzen.server.trail import Trail
+from mizzen.wire import websocket
 from mizzen.wire.message import Request, Response
 
 _log = log.get("server")
 _LASTING_VERBS: Final = frozenset({"watch", "proxy"})
+_CREATED: Final = frozenset({"exec", "attach", "portforward"})
+"""What a WebSocket begins by GET must be allowed to be created as well, as if it had begun by POST."""
 _LASTING: Final = frozenset({"exec", "attach", "portforward", "log", "proxy"})
 LONGEST_SECONDS: Final = 60.0
 """What every request that does not last is given."""
@@ -80,7 +85,7 @@ class Pipeline:
         user: Identity | None = None
         trail = self._auditor.opened(request) if self._auditor is not None else None
         try:
-            user = self._identification.identify(request)
+            user = self._identification.identify(request, lambda user: _attributes(request, info, user))
             if trail is not None and self._auditor is not None:
                 self._auditor.received(trail, request, info, user)
             seconds = deadline(request, info)
@@ -131,7 +136,10 @@ class Pipeline:
 
     def _authorized(self, request: Request, info: RequestInfo, user: Identity) -> Answer:
         """Authorize before routing, so that a denial tells nothing about what exists."""
-        self.check(_attributes(request, info, user))
+        asked = _attributes(request, info, user)
+        self.check(asked)
+        if info.subresource in _CREATED and info.verb == "get" and websocket.is_upgrade(request.headers):
+            self.check(msgspec.structs.replace(asked, verb="create"))
         if not info.resource:
             return self._paths(request, info, user)
         if self._remotes:
