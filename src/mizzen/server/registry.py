@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mizzen.api.kind import Kind, Subresource
+from mizzen.api.rules import addresses
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import ApiError, Cause, Errors, FieldError, Object
 from mizzen.server import deletion, fresh, metadata, requestor
@@ -237,6 +238,8 @@ class Registry:
             found = list(validate(obj, old))
             errors += [error for error in found if not error.tolerated]
             write.warnings += [str(error) for error in found if error.tolerated]
+        if errors and old is not None:
+            errors = list(addresses.unless_kept(errors, old))
         if errors:
             name = obj["metadata"].get("name") or obj["metadata"].get("generateName") or ""
             raise Errors.invalid(kind.group, kind.kind, name, errors)

@@ -5,8 +5,14 @@ from typing import Any
 import pytest
 from tests.unit.server.conftest import Caller
 
+from mizzen.api.networking.networkpolicy import NETWORK_POLICY
+from mizzen.base.clock import VirtualClock
 from mizzen.machinery.errors import ApiError
+from mizzen.server.config import Config
 from mizzen.server.options import check_log_options, delete_options
+from mizzen.server.seams import Attributes, Decision
+from mizzen.server.server import Server
+from mizzen.store.memory import MemoryStore
 from mizzen.wire.message import Request
 
 MAPS = "/api/v1/namespaces/default/configmaps"
@@ -156,3 +162,37 @@ def test_a_reader_of_logs_starts_from_a_time_that_is_one() -> None:
 def test_a_negative_grace_period_is_a_second() -> None:
     assert delete_options(Request("DELETE", "/", [("gracePeriodSeconds", "-7")]), None).grace == 1
     assert delete_options(Request("DELETE", "/", []), {"gracePeriodSeconds": 0}).grace == 0
+
+
+@pytest.mark.parametrize("subresource", ["exec", "attach", "portforward"])
+async def test_who_may_only_get_what_a_websocket_begins_may_not_begin_it(subresource: str) -> None:
+    class Readers:
+        def authorize(self, attributes: Attributes) -> Decision:
+            return Decision(allowed=attributes.verb == "get")
+
+    store = MemoryStore()
+    server = Server(store, VirtualClock(), lambda _reader, _writer: Config(authorizers=(Readers(),)))
+    await server.start()
+    api, path = Caller(server, VirtualClock()), f"/api/v1/namespaces/default/pods/web/{subresource}"
+    status, plain = await api.call("GET", path)
+    assert status != 403, plain
+    status, refused = await api.call("GET", path, connection="Upgrade", upgrade="websocket")
+    assert (status, refused["reason"]) == (403, "Forbidden")
+    assert f'cannot create resource "pods/{subresource}"' in refused["message"]
+    await server.close()
+    await store.close()
+
+
+async def test_an_address_that_was_allowed_once_may_stay(api: Caller) -> None:
+    policies = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies"
+    block = {"ipBlock": {"cidr": "10.0.0.5/8"}}
+    policy: Any = {"metadata": {"name": "p"}, "spec": {"podSelector": {}, "ingress": [{"from": [block]}]}}
+    status, refused = await api.call("POST", policies, policy)
+    assert (status, refused["details"]["causes"][0]["field"]) == (422, "spec.ingress[0].from[0].ipBlock.cidr")
+    entry = {"kind": "NetworkPolicy", "apiVersion": "networking.k8s.io/v1", **policy}
+    entry["metadata"] |= {"namespace": "default", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    await api.server.registry._storage.put(NETWORK_POLICY, entry, 0)
+    labelled = {"metadata": {"labels": {"a": "b"}}}
+    assert (await api.call("PATCH", f"{policies}/p", labelled, "application/merge-patch+json"))[0] == 200
+    moved = {"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.6/8"}}]}]}}
+    assert (await api.call("PATCH", f"{policies}/p", moved, "application/merge-patch+json"))[0] == 422

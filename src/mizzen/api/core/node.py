@@ -101,6 +101,8 @@ def _range_errors(path: str, ranges: list[str]) -> Iterator[FieldError]:
     for i, block in enumerate(ranges):
         if addresses.parse_block(block) is None:
             yield invalid(f"{path}[{i}]", ranges, "must be valid CIDR")
+        else:
+            yield from addresses.block(f"{path}[{i}]", block)
     if len(ranges) > 2 or (len(ranges) == 2 and (":" in ranges[0]) == (":" in ranges[1])):
         yield invalid(path, ranges, "may specify no more than one CIDR for each IP family")
     for i, block in enumerate(ranges):

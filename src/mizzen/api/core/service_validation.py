@@ -56,9 +56,8 @@ def validate(service: Object, old: Object | None) -> Iterator[FieldError]:
     yield from address_errors(spec)
     for i, address in enumerate(spec.get("externalIPs") or ()):
         path = f"spec.externalIPs[{i}]"
-        if addresses.parse(address) is None:
-            yield from addresses.address(path, address)
-        else:
+        yield from addresses.address(path, address)
+        if addresses.parse(address) is not None:
             yield from addresses.reachable(path, address)
     yield from fields.one_of("spec.type", spec.get("type"), TYPES)
     yield from _load_balancer_errors(service)
@@ -243,6 +242,9 @@ def _source_range_errors(service: Object, balances: bool) -> Iterator[FieldError
         yield forbidden(path, _ONLY_LOAD_BALANCER)
     if any(addresses.parse_block(block.strip()) is None for block in ranges):
         yield invalid(path, value, "must be a list of IP ranges. For example, 10.240.0.0/24,10.250.0.0/24 ")
+        return
+    for i, block in enumerate(ranges):
+        yield from addresses.block(f"{path}[{i}]", block.strip())
 
 
 def _traffic_errors(spec: Object) -> Iterator[FieldError]:

@@ -71,6 +71,9 @@ def _too_many(path: str, values: list[Object] | dict[str, str], limit: int) -> F
 def _address_errors(path: str, address: str, type_: str) -> Iterator[FieldError]:
     match type_:
         case "IPv4" | "IPv6":
+            if unclear := list(addresses.unclear(path, address)):
+                yield from unclear
+                return
             if addresses.family(address) != type_:
                 yield invalid(path, address, f"must be a valid {type_} address")
             yield from addresses.reachable(path, address)

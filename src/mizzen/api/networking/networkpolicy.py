@@ -90,14 +90,14 @@ def _block_errors(path: str, block: Object) -> Iterator[FieldError]:
     if not text:
         yield required(f"{path}.cidr")
         return
+    yield from addresses.block(f"{path}.cidr", text, _NO_BLOCK)
     outer = addresses.parse_block(text)
     if outer is None:
-        yield invalid(f"{path}.cidr", text, _NO_BLOCK)
         return
     for i, exception in enumerate(block.get("except") or ()):
+        yield from addresses.block(f"{path}.except[{i}]", exception, _NO_BLOCK)
         inner = addresses.parse_block(exception)
         if inner is None:
-            yield invalid(f"{path}.except[{i}]", exception, _NO_BLOCK)
             continue
         inside = inner.version == outer.version and inner.network_address in outer
         if not inside or inner.prefixlen <= outer.prefixlen:

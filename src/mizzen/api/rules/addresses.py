@@ -1,16 +1,25 @@
 """IP addresses and address blocks."""
 
 import ipaddress
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
-from mizzen.machinery.errors import FieldError, invalid
+from mizzen.machinery.errors import FieldError, Object, invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Block = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _BLOCK = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+_ZEROS = "must not have leading 0s"
+_MAPPED = "must not be an IPv4-mapped IPv6 address"
+_BLOCK_ZEROS = "must not have leading 0s in IP or prefix length"
+_BLOCK_MAPPED = "must not have an IPv4-mapped IPv6 address"
+_BITS = "must not have bits set beyond the prefix length"
+_STRICT = frozenset((_ZEROS, _MAPPED, _BLOCK_ZEROS, _BLOCK_MAPPED, _BITS))
+"""What older versions allowed: a value that is stored may stay."""
 
 
 @lru_cache(maxsize=4096)
@@ -45,13 +54,61 @@ def family(text: str) -> str:
 
 
 def address(path: str, value: str, detail: str = _ADDRESS) -> Iterator[FieldError]:
-    if parse(value) is None:
+    if parse(value) is None and parse(_without_zeros(value)) is None:
         yield invalid(path, value, detail)
+    yield from unclear(path, value)
+
+
+def unclear(path: str, value: str) -> Iterator[FieldError]:
+    """Whether an address is written in a way that some programs read otherwise."""
+    if _is_mapped(value):
+        yield invalid(path, value, _MAPPED)
+    elif parse(value) is None and parse(_without_zeros(value)) is not None:
+        yield invalid(path, value, _ZEROS)
 
 
 def block(path: str, value: str, detail: str = _BLOCK) -> Iterator[FieldError]:
-    if parse_block(value) is None:
-        yield invalid(path, value, detail)
+    parsed, plain = parse_block(value), _without_zeros(value)
+    if parsed is None:
+        yield invalid(path, value, detail if parse_block(plain) is None else _BLOCK_ZEROS)
+    elif plain != value:
+        yield invalid(path, value, _BLOCK_ZEROS)
+    elif _is_mapped(value.partition("/")[0]):
+        yield invalid(path, value, _BLOCK_MAPPED)
+    elif parse(value.partition("/")[0]) != parsed.network_address:
+        yield invalid(path, value, _BITS)
+
+
+def _is_mapped(text: str) -> bool:
+    return ":" in text and (parsed := parse(text)) is not None and parsed.version == 4
+
+
+_zeros = re.compile(r"(?:(?<=\.)|(?<=/)|^)0+(?=\d)")
+
+
+def _without_zeros(text: str) -> str:
+    """The text without zeros at the beginning of decimal numbers."""
+    base, slash, prefix = text.partition("/")
+    return (base if ":" in base else _zeros.sub("", base)) + (_zeros.sub("", slash + prefix) if slash else "")
+
+
+def unless_kept(errors: Iterable[FieldError], old: Object) -> Iterator[FieldError]:
+    """The errors without those of addresses that the stored object has as well and that were allowed once."""
+    kept: set[str] | None = None
+    for error in errors:
+        if error.detail in _STRICT and isinstance(error.value, str):
+            kept = set(_texts(old)) if kept is None else kept
+            if error.value in kept:
+                continue
+        yield error
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def warnings(path: str, value: str) -> Iterator[str]:
@@ -95,7 +152,8 @@ def reachable(path: str, value: str) -> Iterator[FieldError]:
     """An address that traffic may be sent to: neither unspecified, loopback nor link-local."""
     parsed = parse(value)
     if parsed is None:
-        yield invalid(path, value, "must be a valid IP address")
+        if parse(_without_zeros(value)) is None:
+            yield invalid(path, value, "must be a valid IP address")
         return
     if parsed.is_unspecified:
         yield invalid(path, value, f"may not be unspecified ({value})")
