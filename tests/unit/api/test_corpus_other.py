@@ -34,6 +34,7 @@ GROUPS = {
     "storagemigration.k8s.io",
 }
 NEEDS_SERVER = {
+    "Service: name starts with a digit": "allowed since 1.36",
     "Service: cluster address out of range": "the allocator knows the range",
     "Service: cluster address already taken": "the allocator knows who has it",
     "ingress takes the default ingress class": "an admission plugin",

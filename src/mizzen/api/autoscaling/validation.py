@@ -20,13 +20,14 @@ _SOURCES = {
 """A metric's source by the type that it belongs to, in the order in which they are looked at."""
 _LONGEST_WINDOW = 3600
 _LONGEST_PERIOD = 1800
+_NO_ZERO = "must specify at least one Object or External metric to support scaling to zero replicas"
 _RAW_OR_SHARE = "must set either a target raw value or a target utilization"
 
 
 def spec_errors(spec: Object) -> Iterator[FieldError]:
     least, most = spec.get("minReplicas"), spec.get("maxReplicas") or 0
-    if least is not None and least < 1:
-        yield invalid("spec.minReplicas", least, "must be greater than or equal to 1")
+    if least is not None and least < 0:
+        yield invalid("spec.minReplicas", least, "must be greater than or equal to 0")
     if most < 1:
         yield invalid("spec.maxReplicas", most, "must be greater than 0")
     if least is not None and most < least:
@@ -34,6 +35,8 @@ def spec_errors(spec: Object) -> Iterator[FieldError]:
     yield from _reference_errors("spec.scaleTargetRef", spec.get("scaleTargetRef") or {})
     for i, metric in enumerate(spec.get("metrics") or ()):
         yield from _metric_errors(f"spec.metrics[{i}]", metric)
+    if least == 0 and not any(metric.get("type") in ("Object", "External") for metric in spec.get("metrics") or ()):
+        yield forbidden("spec.metrics", _NO_ZERO)
     for field in ("scaleUp", "scaleDown"):
         if (rules := (spec.get("behavior") or {}).get(field)) is not None:
             yield from _rules_errors(f"spec.behavior.{field}", rules)

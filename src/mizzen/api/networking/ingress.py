@@ -113,7 +113,7 @@ def _backend_errors(path: str, backend: Object) -> Iterator[FieldError]:
 
 def _service_errors(path: str, service: Object) -> Iterator[FieldError]:
     if service.get("name"):
-        yield from fields.matches(f"{path}.service.name", service["name"], names.dns1035_label)
+        yield from fields.matches(f"{path}.service.name", service["name"], names.dns1123_label)
     else:
         yield required(f"{path}.service.name")
     port = service.get("port") or {}

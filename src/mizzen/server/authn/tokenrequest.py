@@ -46,6 +46,7 @@ class TokenRequests:
             raise Errors.not_found("", "serviceaccounts", name)
         metadata = dict(request.get("metadata") or {})
         _check_name(metadata, namespace, name)
+        _check_uid(metadata, account)
         spec = dict(request.get("spec") or {})
         spec["audiences"] = spec.get("audiences") or list(self._audiences)
         seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
@@ -136,6 +137,14 @@ def _check_name(metadata: Object, namespace: str, name: str) -> None:
     if other and other != namespace:
         why = "must match the service account namespace if specified"
         raise Errors.invalid(GROUP, "TokenRequest", name, [invalid("metadata.namespace", other, why)])
+
+
+def _check_uid(metadata: Object, account: Object) -> None:
+    """A token is for the account that the client saw, not for one of the same name that came after it."""
+    given, known = metadata.get("uid"), account["metadata"]["uid"]
+    if given and given != known:
+        why = f"the UID in the token request ({given}) does not match the UID of the service account ({known})"
+        raise Errors.conflict("", "serviceaccounts", account["metadata"]["name"], why)
 
 
 def _lifetime_problem(seconds: int) -> FieldError | None:

@@ -163,3 +163,20 @@ def test_columns_tell_addresses_ports_and_selector() -> None:
     assert cells(SERVICE, service(type="LoadBalancer"))["External-IP"] == "<pending>"
     assert cells(SERVICE, service(type="ExternalName", externalName="far.test"))["External-IP"] == "far.test"
     assert cells(SERVICE, service(clusterIP="None", ports=[], selector={}))["Port(s)"] == "<none>"
+
+
+def test_a_name_may_begin_with_a_digit_but_have_no_dot() -> None:
+    assert SERVICE.check_name is not None
+    assert list(SERVICE.check_name("1front")) == []
+    assert list(SERVICE.check_name("front.1")) != []
+
+
+def test_addresses_and_ranges_of_a_service_are_written_clearly() -> None:
+    given = service(
+        type="LoadBalancer", externalIPs=["::ffff:1.2.3.4", "010.0.0.1"], loadBalancerSourceRanges=["10.0.0.1/8"]
+    )
+    assert causes(SERVICE, given) >= {
+        ("spec.externalIPs[0]", "Invalid"),
+        ("spec.externalIPs[1]", "Invalid"),
+        ("spec.LoadBalancerSourceRanges[0]", "Invalid"),
+    }

@@ -34,7 +34,7 @@ PATH = "spec.rules[0].http.paths[0]"
         (entry(pathType="ImplementationSpecific", path="a"), (f"{PATH}.path", "Invalid")),
         (entry(backend={"resource": {"name": "b"}}), (f"{PATH}.backend.resource.kind", "Required")),
         (
-            entry(backend={"service": {"name": "1web", "port": {"number": 1}}}),
+            entry(backend={"service": {"name": "1.web", "port": {"number": 1}}}),
             (f"{PATH}.backend.service.name", "Invalid"),
         ),
     ],

@@ -8,6 +8,8 @@ from tests.fakes.reader import FakeReader, made
 from mizzen.api.admissionregistration.mutatingwebhookconfiguration import MUTATING_WEBHOOK_CONFIGURATION
 from mizzen.api.admissionregistration.validatingwebhookconfiguration import VALIDATING_WEBHOOK_CONFIGURATION
 from mizzen.api.apps.deployment import DEPLOYMENT
+from mizzen.api.authentication.tokenreview import TOKEN_REVIEW
+from mizzen.api.authorization.subjectaccessreview import SUBJECT_ACCESS_REVIEW
 from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.kind import Kind
@@ -196,6 +198,16 @@ async def test_only_webhooks_that_match_are_asked(spec: Object, asked: bool) -> 
     caller = FakeCaller()
     await _validate(caller, _hook("one", **spec))
     assert (caller.asked == ["one"]) is asked
+
+
+@pytest.mark.parametrize(("kind", "asked"), [(CONFIG_MAP, True), (TOKEN_REVIEW, False), (SUBJECT_ACCESS_REVIEW, False)])
+def test_webhooks_do_not_stand_between_the_server_and_its_reviews(kind: Kind, asked: bool) -> None:
+    context = _context(VALIDATING_WEBHOOK_CONFIGURATION)
+    for plugin in (
+        MutatingAdmissionWebhook(context, FakeCaller(), ()),
+        ValidatingAdmissionWebhook(context, FakeCaller()),
+    ):
+        assert plugin.handles("CREATE", kind, "") is asked
 
 
 async def test_a_dry_run_is_not_for_webhooks_with_side_effects() -> None:

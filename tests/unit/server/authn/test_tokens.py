@@ -156,6 +156,15 @@ def test_a_bad_token_request_is_refused(world: World, request_: dict[str, object
     assert message in caught.value.message
 
 
+def test_a_token_is_for_the_account_that_the_client_saw(world: World) -> None:
+    account = world.reader.get(SERVICE_ACCOUNT, "shop", "robot")
+    assert account is not None
+    world.requests.create("shop", "robot", {"metadata": {"uid": account["metadata"]["uid"]}})
+    with pytest.raises(ApiError, match=r"the UID in the token request \(another\) does not match") as refused:
+        world.requests.create("shop", "robot", {"metadata": {"uid": "another"}})
+    assert (refused.value.code, refused.value.reason) == (409, "Conflict")
+
+
 def test_a_token_cannot_be_bound_to_a_pod_of_another_account_or_life(world: World) -> None:
     world.reader.put(POD, made("web", "shop", uid="p-1", spec={"serviceAccountName": "other"}))
     reference = {"kind": "Pod", "apiVersion": "v1", "name": "web"}

@@ -32,7 +32,7 @@ class MutatingAdmissionWebhook(Plugin):
         self._earlier = tuple(earlier)
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
-        return kind.group != matching.REGISTRATION
+        return kind.group != matching.REGISTRATION and kind.group not in matching.REVIEWS
 
     def mutate(self, admission: Admission) -> Awaitable[None] | None:
         webhooks = list(configured.concerned(self._context, MUTATING_WEBHOOK_CONFIGURATION, admission))

@@ -24,7 +24,7 @@ class ValidatingAdmissionWebhook(Plugin):
         self._caller = caller
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
-        return kind.group != matching.REGISTRATION
+        return kind.group != matching.REGISTRATION and kind.group not in matching.REVIEWS
 
     def validate(self, admission: Admission) -> Awaitable[None] | None:
         webhooks = list(configured.concerned(self._context, VALIDATING_WEBHOOK_CONFIGURATION, admission))
