@@ -21,7 +21,7 @@ from mizzen.server.openapi_schemas import Collected
 from mizzen.server.routes import Routes
 from mizzen.wire.message import Request, Response
 
-_V2_TYPES: Final = ("application/json", "*/*", "application/*", "")
+_JSON_TYPES: Final = ("application/json", "*/*", "application/*", "")
 
 
 class OpenApi:
@@ -47,6 +47,8 @@ class OpenApi:
         name = path.removeprefix("openapi/v3/")
         if name == path or name not in dict(self._group_versions()):
             return None
+        if not any(clause in _JSON_TYPES for clause in _accepted(request)):
+            raise _not_acceptable()
         asked = request.parameter("hash")
         if asked and asked != (known := self._fingerprint(name)):
             return Response(301, {"location": f"/openapi/v3/{name}?hash={known}"})
@@ -113,12 +115,12 @@ class OpenApi:
         }
 
     def _version_two(self, request: Request) -> Response:
-        accepted = [clause.partition(";")[0].strip() for clause in request.headers.get("accept", "").split(",")]
+        accepted = _accepted(request)
         if any(clause in openapi_protobuf.CONTENT_TYPES for clause in accepted):
             body, digest = self._packed("v2 protobuf", lambda: openapi_protobuf.encode(self._version_two_document()))
             return _tagged(request, body, digest, {"content-type": openapi_protobuf.CONTENT_TYPES[1]})
-        if not any(clause in _V2_TYPES for clause in accepted):
-            raise ApiError(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/json")
+        if not any(clause in _JSON_TYPES for clause in accepted):
+            raise _not_acceptable()
         body, digest = self._kept("v2", self._version_two_document)
         return _tagged(request, body, digest, {})
 
@@ -157,6 +159,15 @@ _SECURITY: Final[Object] = {
         "in": "header",
     }
 }
+
+
+def _accepted(request: Request) -> list[str]:
+    """The media types that a client accepts."""
+    return [clause.partition(";")[0].strip() for clause in request.headers.get("accept", "").split(",")]
+
+
+def _not_acceptable() -> ApiError:
+    return ApiError(406, "NotAcceptable", "406: Not Acceptable\n\nAvailable representations: application/json")
 
 
 def _info() -> Object:

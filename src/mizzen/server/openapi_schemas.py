@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from mizzen.machinery.errors import Object
 from mizzen.machinery.schema import definitions, descriptions, registry
-from mizzen.server import openapi_custom, openapi_enums
+from mizzen.server import openapi_custom, openapi_defaults, openapi_enums
 from mizzen.server.served import Served
 
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
@@ -81,6 +81,8 @@ class Collected:
                 }
                 for key, words in openapi_enums.of(name).items():
                     openapi_enums.put(made["properties"][key], words)
+                if not self._version_two:
+                    openapi_defaults.put(name, made["properties"], source.get("required") or ())
         return {"description": prose[0], **made} if prose[0] else made
 
     def _special(self, name: str) -> Object | None:
@@ -115,8 +117,13 @@ class Collected:
         if not isinstance(source, Mapping):
             return source
         if "$ref" in source and not self._version_two:
-            return {"allOf": [{"$ref": self._prefix + source["$ref"]}], "default": {}}
-        return self._node(source, "")
+            link = {"$ref": self._prefix + source["$ref"]}
+            is_struct = "properties" in definitions().get(source["$ref"], {})
+            return {"allOf": [link], "default": {}} if is_struct else link
+        node = self._node(source, "")
+        if not self._version_two:
+            openapi_defaults.put_empty(node)
+        return node
 
     def _custom_schema(self, served: Served) -> Object:
         source = served.document if served.document is not None else {"type": "object"}

@@ -10,7 +10,7 @@ from tests.unit.server.conftest import Caller
 
 from mizzen.base.clock import VirtualClock
 from mizzen.machinery.schema import definitions
-from mizzen.server import openapi_enums, requestinfo
+from mizzen.server import openapi_defaults, openapi_enums, requestinfo
 from mizzen.server.health import HOOKS
 from mizzen.server.pipeline import deadline
 from mizzen.server.routes import version_priority
@@ -101,6 +101,12 @@ async def test_openapi_v3_describes_a_group_and_keeps_its_tag(api: Caller) -> No
     pod_spec = document["components"]["schemas"]["io.k8s.api.core.v1.PodSpec"]
     assert pod_spec["properties"]["containers"]["x-kubernetes-patch-merge-key"] == "name"
     assert (await api.raw("GET", link, if_none_match=response.headers["etag"])).status == 304
+    assert (await api.raw("GET", link, accept="text/html")).status == 406
+    assert (await api.raw("GET", link, accept="text/html, application/json;q=0.5")).status == 200
+    limits = document["components"]["schemas"]["io.k8s.api.core.v1.ResourceRequirements"]["properties"]["limits"]
+    assert limits["additionalProperties"] == {
+        "$ref": "#/components/schemas/io.k8s.apimachinery.pkg.api.resource.Quantity"
+    }
     packed = await api.raw("GET", link, accept_encoding="gzip")
     assert orjson.loads(gzip.decompress(packed.body)) == document  # type: ignore[arg-type]
 
@@ -129,6 +135,24 @@ async def test_both_versions_of_openapi_tell_the_words_of_fields(api: Caller) ->
         assert policy["description"].endswith('Possible enum values:\n - `"Always"`\n - `"Never"`\n - `"OnFailure"`')
         modes = schemas["io.k8s.api.core.v1.PersistentVolumeSpec"]["properties"]["accessModes"]
         assert modes["items"]["enum"][0] == "ReadOnlyMany"
+
+
+@pytest.mark.parametrize(("definition", "field"), openapi_defaults.named())
+def test_every_field_with_a_default_is_there(definition: str, field: str) -> None:
+    assert field in definitions()[definition]["properties"]
+
+
+async def test_the_third_version_of_openapi_tells_defaults_and_the_second_does_not(api: Caller) -> None:
+    _, second = await api.call("GET", "/openapi/v2")
+    _, third = await api.call("GET", "/openapi/v3/api/v1")
+    schemas = third["components"]["schemas"]
+    port = schemas["io.k8s.api.core.v1.ContainerPort"]["properties"]
+    assert (port["protocol"]["default"], port["containerPort"]["default"]) == ("TCP", 0)
+    assert "default" not in port["hostPort"]
+    container = schemas["io.k8s.api.core.v1.Container"]["properties"]
+    assert (container["name"]["default"], container["args"]["items"]["default"]) == ("", "")
+    assert schemas["io.k8s.api.core.v1.ConfigMap"]["properties"]["data"]["additionalProperties"]["default"] == ""
+    assert b'"default":' not in orjson.dumps(second["definitions"]["io.k8s.api.core.v1.ContainerPort"])
 
 
 async def test_metrics_tell_dry_runs_apart(api: Caller) -> None:
