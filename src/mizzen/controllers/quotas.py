@@ -11,17 +11,20 @@ from typing import Any
 
 import msgspec
 
+from mizzen.api.resource import devicecounts
 from mizzen.api.views.core import (
     PersistentVolumeClaim,
     Pod,
     ResourceQuota,
     ResourceQuotaSpec,
     ResourceQuotaStatus,
+    ScopedSelectorRequirement,
     Service,
 )
+from mizzen.api.views.resource import ResourceClaim
 from mizzen.client.cache import BY_NAMESPACE, Cache
 from mizzen.client.client import Resource
-from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
+from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS, RESOURCE_QUOTAS, SERVICES
 from mizzen.controllers.pods import is_finished
 from mizzen.controllers.status import status_patch
 from mizzen.controllers.volumes.classes import class_name
@@ -40,8 +43,10 @@ _OLD_COUNTS = {
     "configmaps": "configmaps",
     "persistentvolumeclaims": "persistentvolumeclaims",
 }
-_SIZED = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
+_SIZED = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS, RESOURCE_CLAIMS)
 _ONE = Quantity(quantity.NANO)
+_ATTRIBUTES = "VolumeAttributesClass"
+_QOS = ("cpu", "memory")
 Usage = dict[str, Quantity]
 
 
@@ -54,6 +59,8 @@ class Snapshot:
     services: tuple[Service, ...]
     claims: tuple[PersistentVolumeClaim, ...]
     counts: Mapping[str, int]
+    devices: tuple[ResourceClaim, ...] = ()
+    """Claims of devices."""
     behind: tuple[Resource, ...] = ()
     """What the cache has seen nothing of since admission last counted: it may lack what was let in."""
 
@@ -70,6 +77,7 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
         tuple(cache.of(SERVICES, Service).in_namespace(namespace)),
         tuple(cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim).in_namespace(namespace)),
         counts,
+        tuple(cache.of(RESOURCE_CLAIMS, ResourceClaim).in_namespace(namespace)),
         _behind(cache, quota),
     )
 
@@ -113,6 +121,8 @@ def _with_listed(seen: Snapshot, resource: Resource, items: list[Object]) -> Sna
         return replace(seen, services=tuple(msgspec.convert(one, Service) for one in items))
     if resource == PERSISTENT_VOLUME_CLAIMS:
         return replace(seen, claims=tuple(msgspec.convert(one, PersistentVolumeClaim) for one in items))
+    if resource == RESOURCE_CLAIMS:
+        return replace(seen, devices=tuple(msgspec.convert(one, ResourceClaim) for one in items))
     return seen
 
 
@@ -135,11 +145,18 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     for pod in seen.pods:
         if in_scope(quota.spec, pod):
             _add(usage, {"count/pods": _ONE} if is_finished(pod) else usage_of_pod(pod))
-    if not quota.spec.scopes and quota.spec.scopeSelector is None:
+    is_scoped = bool(quota.spec.scopes) or quota.spec.scopeSelector is not None
+    for claim in seen.claims:
+        if _covers_claim(quota.spec, claim):
+            _add(usage, _usage_of_claim(claim))
+            if is_scoped:
+                _add(usage, {"persistentvolumeclaims": _ONE, "count/persistentvolumeclaims": _ONE})
+    if not is_scoped:
         for service in seen.services:
             _add(usage, _usage_of_service(service))
-        for claim in seen.claims:
-            _add(usage, _usage_of_claim(claim))
+        for devices in seen.devices:
+            counts = devicecounts.by_class(devices.spec)
+            _add(usage, {name: Quantity(count * quantity.NANO) for name, count in counts.items()})
         _add(usage, {name: Quantity(count * quantity.NANO) for name, count in seen.counts.items()})
     used = {name: str(usage.get(name, ZERO)) for name in quota.spec.hard}
     if seen.behind and _gives_room(quota.status.used, used):
@@ -169,23 +186,43 @@ def in_scope(spec: ResourceQuotaSpec, pod: Pod) -> bool:
             if not _has_scope(one.scopeName, pod):
                 return False
             continue
-        name = pod.spec.priorityClassName
-        holds = {
-            "In": name in one.values,
-            "NotIn": name not in one.values,
-            "Exists": bool(name),
-            "DoesNotExist": not name,
-        }
-        if not holds.get(one.operator, False):
+        if not _compares(one, pod.spec.priorityClassName):
             return False
     return True
 
 
+def _compares(selector: ScopedSelectorRequirement, value: str | None) -> bool:
+    """Whether a value is what a scope selector asks for."""
+    holds = {
+        "In": value in selector.values,
+        "NotIn": value not in selector.values,
+        "Exists": bool(value),
+        "DoesNotExist": not value,
+    }
+    return holds.get(selector.operator, False)
+
+
+def _covers_claim(spec: ResourceQuotaSpec, claim: PersistentVolumeClaim) -> bool:
+    """Whether the quota's scopes cover the claim of a volume: the only one that does is that of its attributes."""
+    value = claim.spec.volumeAttributesClassName
+    if not all(name == _ATTRIBUTES and value for name in spec.scopes):
+        return False
+    selectors = spec.scopeSelector.matchExpressions if spec.scopeSelector is not None else ()
+    return all(one.scopeName == _ATTRIBUTES and _compares(one, value) for one in selectors)
+
+
+def _is_best_effort(pod: Pod) -> bool:
+    """Whether a pod asks for no cpu or memory at all."""
+    holders = [one.resources for one in (*pod.spec.containers, *pod.spec.initContainers)]
+    if pod.spec.resources is not None:
+        holders.append(pod.spec.resources)
+    amounts = (values.get(name, "0") for one in holders for values in (one.requests, one.limits) for name in _QOS)
+    return all(str(amount) == "0" for amount in amounts)
+
+
 def _has_scope(name: str, pod: Pod) -> bool:
     terminating = pod.spec.activeDeadlineSeconds is not None
-    best_effort = not any(
-        one.resources.requests or one.resources.limits for one in (*pod.spec.containers, *pod.spec.initContainers)
-    )
+    best_effort = _is_best_effort(pod)
     affinity = pod.spec.affinity
     crosses = affinity is not None and any(
         term.namespaces or term.namespaceSelector is not None
@@ -218,7 +255,7 @@ def usage_of_pod(pod: Pod) -> Usage:
 
 
 def _pod_total(pod: Pod, kind: str) -> Usage:
-    """Containers and side-cars together, or the largest start-up need, plus overhead."""
+    """Containers and side-cars together, or the largest start-up need, or what is said of the pod, plus overhead."""
     total: Usage = {}
     for container in pod.spec.containers:
         _add(total, _amounts(getattr(container.resources, kind)))
@@ -235,6 +272,8 @@ def _pod_total(pod: Pod, kind: str) -> Usage:
             _raise(peak, together)
     _add(total, sidecars)
     _raise(total, peak)
+    if pod.spec.resources is not None:
+        total |= _amounts(getattr(pod.spec.resources, kind))
     _add(
         total,
         {name: value for name, value in _amounts(pod.spec.overhead).items() if kind == "requests" or name in total},
@@ -290,7 +329,8 @@ def _keys(cache: Cache, resource: Resource, seen: Any) -> Iterable[str]:
 def _concerns(old: Any, new: Any) -> bool:
     """Counts change when objects come and go; sizes when specs or phases do."""
     if isinstance(new, Pod) and isinstance(old, Pod):
-        return is_finished(old) != is_finished(new) or old.spec.containers != new.spec.containers
+        resized = old.spec.containers != new.spec.containers or old.spec.resources != new.spec.resources
+        return resized or is_finished(old) != is_finished(new)
     if isinstance(new, Service | PersistentVolumeClaim):
         return bool(old.spec != new.spec)
     return False
@@ -311,6 +351,7 @@ CONTROLLER = Controller(
         Watch(PODS, Pod),
         Watch(SERVICES, Service),
         Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim),
+        Watch(RESOURCE_CLAIMS, ResourceClaim),
     ),
     observe=observe,
     reconcile=reconcile,

@@ -1,10 +1,98 @@
 """What a quota counts."""
 
-import msgspec
+from typing import Any
 
-from mizzen.api.views.core import Pod, ResourceQuota
+import msgspec
+import pytest
+
+from mizzen.api.views.core import PersistentVolumeClaim, Pod, ResourceQuota
+from mizzen.api.views.resource import ResourceClaim
 from mizzen.controllers import quotas
 from mizzen.reconcile.plan import Patch
+
+
+def used(spec: dict[str, Any], pods: Any = (), claims: Any = (), devices: Any = ()) -> dict[str, str]:
+    """What a quota is told to be used, given the specs of what is there."""
+    quota = msgspec.convert({"metadata": {"name": "q", "namespace": "d"}, "spec": spec}, ResourceQuota)
+    seen = quotas.Snapshot(
+        quota,
+        tuple(msgspec.convert({"spec": one}, Pod) for one in pods),
+        (),
+        tuple(msgspec.convert({"spec": one}, PersistentVolumeClaim) for one in claims),
+        {},
+        tuple(msgspec.convert({"spec": one}, ResourceClaim) for one in devices),
+    )
+    [patch] = quotas.CONTROLLER.reconcile(seen, 0.0).actions
+    assert isinstance(patch, Patch)
+    found: dict[str, str] = patch.patch["status"]["used"]  # type: ignore[call-overload]
+    return found
+
+
+def test_devices_count_by_class_and_alternatives_by_the_most_of_each() -> None:
+    requests = [
+        {"name": "a", "exactly": {"deviceClassName": "gpu"}},
+        {"name": "b", "exactly": {"deviceClassName": "gpu", "count": 3, "allocationMode": "ExactCount"}},
+        {"name": "c", "exactly": {"deviceClassName": "nic", "allocationMode": "All"}},
+        {
+            "name": "d",
+            "firstAvailable": [{"deviceClassName": "gpu", "count": 2}, {"deviceClassName": "gpu", "count": 1}],
+        },
+    ]
+    names = [f"{name}.deviceclass.resource.k8s.io/devices" for name in ("gpu", "nic", "other")]
+    found = used({"hard": dict.fromkeys(names, "50")}, devices=[{"devices": {"requests": requests}}])
+    assert [found[name] for name in names] == ["6", "32", "0"]
+
+
+def selected(attributes: str) -> dict[str, Any]:
+    one = {"scopeName": "VolumeAttributesClass", "operator": "In", "values": [attributes]}
+    return {"scopeSelector": {"matchExpressions": [one]}}
+
+
+@pytest.mark.parametrize(
+    ("scope", "counted"),
+    [
+        ({}, "2"),
+        ({"scopes": ["VolumeAttributesClass"]}, "1"),
+        ({"scopes": ["BestEffort"]}, "0"),
+        (
+            {
+                "scopeSelector": {
+                    "matchExpressions": [{"scopeName": "VolumeAttributesClass", "operator": "In", "values": ["fast"]}]
+                }
+            },
+            "1",
+        ),
+        (
+            {
+                "scopeSelector": {
+                    "matchExpressions": [{"scopeName": "VolumeAttributesClass", "operator": "In", "values": ["slow"]}]
+                }
+            },
+            "0",
+        ),
+    ],
+)
+def test_claims_count_in_the_scope_of_their_attributes(scope: dict[str, Any], counted: str) -> None:
+    claims = [
+        {"resources": {"requests": {"storage": "1"}}, "volumeAttributesClassName": "fast"},
+        {"resources": {"requests": {"storage": "1"}}},
+    ]
+    hard = {"requests.storage": "5", "persistentvolumeclaims": "5"}
+    found = used({"hard": hard, **scope}, claims=claims)
+    assert found["requests.storage"] == counted
+    assert not scope or found["persistentvolumeclaims"] == counted
+
+
+def test_what_is_said_of_a_pod_counts_instead_of_its_containers() -> None:
+    pod = {
+        "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "3"}},
+        "containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}],
+    }
+    assert used({"hard": {"requests.cpu": "5", "limits.cpu": "5"}}, [pod]) == {"requests.cpu": "2", "limits.cpu": "3"}
+    best_effort = {"hard": {"pods": "5"}, "scopes": ["BestEffort"]}
+    assert used(best_effort, [pod, {"containers": [{"name": "c", "resources": {"limits": {"x.io/y": "1"}}}]}]) == {
+        "pods": "1"
+    }
 
 
 def test_finished_pods_count_as_objects_but_take_nothing() -> None:
@@ -19,5 +107,5 @@ def test_finished_pods_count_as_objects_but_take_nothing() -> None:
     )
     [patch] = quotas.CONTROLLER.reconcile(quotas.Snapshot(quota, pods, (), (), {}), 0.0).actions
     assert isinstance(patch, Patch)
-    used = patch.patch["status"]["used"]  # type: ignore[call-overload]
-    assert used == {"pods": "1", "count/pods": "2", "requests.cpu": "500m"}
+    told = patch.patch["status"]["used"]  # type: ignore[call-overload]
+    assert told == {"pods": "1", "count/pods": "2", "requests.cpu": "500m"}

@@ -9,6 +9,7 @@ from mizzen.api.core.pod import POD
 from mizzen.api.core.resourcequota import RESOURCE_QUOTA
 from mizzen.api.core.service import SERVICE
 from mizzen.api.kind import Kind
+from mizzen.api.resource.resourceclaim import RESOURCE_CLAIM
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import Identity
 from mizzen.server.admission.quota.plugin import ResourceQuota
@@ -72,6 +73,17 @@ async def test_a_container_must_state_what_a_quota_limits() -> None:
     assert caught.value.message == (
         'pods "web" is forbidden: failed quota: q: must specify limits.memory for: app; requests.cpu for: app'
     )
+
+
+async def test_devices_that_a_claim_may_be_given_are_reserved_by_their_class() -> None:
+    name = "gpu.deviceclass.resource.k8s.io/devices"
+    reader, plugin = _world({name: "3"}, {name: "0"})
+    requests = [{"name": "r", "exactly": {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 2}}]
+    claim = made("c", "shop", spec={"devices": {"requests": requests}})
+    await _admit(plugin, _creates(RESOURCE_CLAIM, claim))
+    assert _used(reader) == {name: "2"}
+    with pytest.raises(ApiError, match=f"exceeded quota: q, requested: {name}=2, used: {name}=2, limited: {name}=3"):
+        await _admit(plugin, _creates(RESOURCE_CLAIM, claim))
 
 
 async def test_a_dry_run_reserves_nothing() -> None:

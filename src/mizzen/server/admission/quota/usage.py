@@ -6,6 +6,7 @@ Ref: https://kubernetes.io/docs/concepts/policy/resource-quotas/
 from typing import Final
 
 from mizzen.api.kind import Kind
+from mizzen.api.resource import devicecounts
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
 from mizzen.machinery.quantity import Quantity
@@ -31,6 +32,9 @@ def count_name(kind: Kind) -> str:
 def of(kind: Kind, obj: Object) -> Amounts:
     """What an object takes."""
     taken: Amounts = {count_name(kind): _ONE}
+    if kind.qualified_plural == "resourceclaims.resource.k8s.io":
+        counts = devicecounts.by_class(obj["spec"])
+        return taken | {name: Quantity(count * quantity.NANO) for name, count in counts.items()}
     if kind.group:
         return taken
     if kind.plural in _COUNTED:
