@@ -1,7 +1,7 @@
-"""Encryption at rest: AES-GCM around the stored bytes of the resources that a configuration names.
+"""Encryption at rest: AES around the stored bytes of the resources that a configuration names.
 
-A sealed value is a prefix that names the key, a nonce and the ciphertext, bound to the storage key it is stored
-under. The first key of a resource writes, all of them read, so that keys can be rotated.
+A sealed value is a prefix that names the provider and the key, a nonce and the ciphertext; AES-GCM binds it to the
+storage key it is stored under. The first key of a resource writes, all of them read, so that keys can be rotated.
 Ref: https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
 """
 
@@ -9,16 +9,13 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-PREFIX: Final = b"k8s:enc:aesgcm:v1:"
 _NONCE: Final = 12
+_BLOCK: Final = 16
 _KEY_BYTES: Final = 32
 _sealed = re.compile(rb"k8s:enc:([a-z0-9]+):v1:([^:]+):").match
 
@@ -33,6 +30,12 @@ class Key:
 
     name: str
     secret: bytes
+    provider: str = "aesgcm"
+
+    @property
+    def prefix(self) -> bytes:
+        """What values that it seals begin with."""
+        return f"k8s:enc:{self.provider}:v1:{self.name}:".encode()
 
 
 class Encryption:
@@ -40,7 +43,7 @@ class Encryption:
 
     def __init__(self, keys: Mapping[str, Sequence[Key]]) -> None:
         self._keys = {storage: tuple(held) for storage, held in keys.items()}
-        self._ciphers: dict[bytes, AESGCM] = {}
+        self._ciphers: dict[Key, _Cipher] = {}
 
     @property
     def storages(self) -> tuple[str, ...]:
@@ -52,43 +55,93 @@ class Encryption:
         held = self._keys.get(storage)
         if not held or not held[0].secret:
             return data
-        nonce = os.urandom(_NONCE)
-        sealed = self._cipher(held[0].secret).encrypt(nonce, data, key.encode())
-        return b"%b%b:%b%b" % (PREFIX, held[0].name.encode(), nonce, sealed)
+        return held[0].prefix + self._cipher(held[0]).seal(data, key.encode())
 
     def open(self, storage: str, key: str, data: bytes) -> bytes:
         """The bytes that were sealed; what is not sealed is answered as it is. Raises Unreadable."""
         if not data.startswith(b"k8s:enc:"):
             return data
         match = _sealed(data)
-        if match is None or match[1] != b"aesgcm":
+        if match is None or match[1].decode() not in _CIPHERS:
             raise Unreadable(f"{storage}/{key}: sealed by an unknown provider")
-        from cryptography.exceptions import InvalidTag
-
-        name, body = match[2].decode(), data[match.end() :]
         for held in self._keys.get(storage, ()):
-            if held.name != name or not held.secret:
+            if not held.secret or held.prefix != match[0]:
                 continue
             try:
-                return self._cipher(held.secret).decrypt(body[:_NONCE], body[_NONCE:], key.encode())
-            except InvalidTag:
+                return self._cipher(held).open(data[match.end() :], key.encode())
+            except ValueError:
                 continue
-        raise Unreadable(f"{storage}/{key}: no matching key {name!r}, or the value was changed")
+        raise Unreadable(f"{storage}/{key}: no matching key {match[2].decode()!r}, or the value was changed")
 
     def is_current(self, storage: str, data: bytes) -> bool:
         """Whether a stored value is as it would be written today."""
         held = self._keys.get(storage)
         if not held or not held[0].secret:
             return not data.startswith(b"k8s:enc:")
-        return data.startswith(b"%b%b:" % (PREFIX, held[0].name.encode()))
+        return data.startswith(held[0].prefix)
 
-    def _cipher(self, secret: bytes) -> "AESGCM":
-        known = self._ciphers.get(secret)
+    def _cipher(self, key: Key) -> "_Cipher":
+        known = self._ciphers.get(key)
         if known is None:
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-            known = self._ciphers[secret] = AESGCM(secret)
+            known = self._ciphers[key] = _CIPHERS[key.provider](key.secret)
         return known
+
+
+class _Cipher(Protocol):
+    def seal(self, data: bytes, bound: bytes) -> bytes:
+        """A nonce and the ciphertext."""
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        """Raises ValueError for what was sealed otherwise or changed."""
+
+
+class _Gcm:
+    """AES-GCM: whoever changes or moves a value is found out."""
+
+    def __init__(self, secret: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        self._cipher = AESGCM(secret)
+
+    def seal(self, data: bytes, bound: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return nonce + self._cipher.encrypt(nonce, data, bound)
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound)
+        except InvalidTag:
+            raise ValueError("the value was changed") from None
+
+
+class _Cbc:
+    """AES-CBC with padding, for what clusters of old have: it hides values and does not guard them."""
+
+    def __init__(self, secret: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers.algorithms import AES
+
+        self._algorithm = AES(secret)
+
+    def seal(self, data: bytes, bound: bytes) -> bytes:
+        from cryptography.hazmat.primitives.ciphers import Cipher, modes
+        from cryptography.hazmat.primitives.padding import PKCS7
+
+        nonce, padder = os.urandom(_BLOCK), PKCS7(_BLOCK * 8).padder()
+        encryptor = Cipher(self._algorithm, modes.CBC(nonce)).encryptor()
+        return nonce + encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        from cryptography.hazmat.primitives.ciphers import Cipher, modes
+        from cryptography.hazmat.primitives.padding import PKCS7
+
+        decryptor = Cipher(self._algorithm, modes.CBC(sealed[:_BLOCK])).decryptor()
+        unpadder = PKCS7(_BLOCK * 8).unpadder()
+        return unpadder.update(decryptor.update(sealed[_BLOCK:]) + decryptor.finalize()) + unpadder.finalize()
+
+
+_CIPHERS: Final[Mapping[str, Callable[[bytes], _Cipher]]] = {"aesgcm": _Gcm, "aescbc": _Cbc}
 
 
 def generated(path: Path) -> Encryption:
@@ -147,15 +200,16 @@ def configured(configuration: Mapping[str, Any], own: Key | None = None) -> Encr
 def _keys(provider: Mapping[str, Any]) -> list[Key]:
     if "identity" in provider:
         return [Key("identity", b"")]
-    if "aesgcm" not in provider:
-        raise ValueError(f"encryption provider {next(iter(provider), '')!r} is not supported: use aesgcm or identity")
+    name = next(iter(provider), "")
+    if name not in _CIPHERS:
+        raise ValueError(f"encryption provider {name!r} is not supported: use {', '.join(_CIPHERS)} or identity")
     found: list[Key] = []
-    for key in provider["aesgcm"].get("keys") or ():
+    for key in provider[name].get("keys") or ():
         try:
             secret = base64.b64decode(key["secret"], validate=True)
         except binascii.Error:
             raise ValueError(f"key {key['name']!r} is not in base64") from None
         if len(secret) not in (16, 24, 32):
             raise ValueError(f"key {key['name']!r} must have 16, 24 or 32 bytes")
-        found.append(Key(key["name"], secret))
+        found.append(Key(key["name"], secret, name))
     return found

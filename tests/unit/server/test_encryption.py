@@ -6,7 +6,7 @@ import yaml
 
 from mizzen.api.core.secret import SECRET
 from mizzen.base.clock import VirtualClock
-from mizzen.server.encryption import PREFIX, Encryption, Key, Unreadable, configured, from_file, generated
+from mizzen.server.encryption import Encryption, Key, Unreadable, configured, from_file, generated
 from mizzen.server.sealedstore import SealedStore
 from mizzen.server.server import Server
 from mizzen.store.base import Conflict
@@ -18,10 +18,30 @@ OLD, NEW = Key("old", b"o" * 32), Key("new", b"n" * 16)
 def test_what_was_sealed_opens_and_shows_nothing() -> None:
     encryption = Encryption({"secrets": (NEW,)})
     sealed = encryption.seal("secrets", "secrets/shop/a", b"plain text")
-    assert sealed.startswith(PREFIX + b"new:")
+    assert sealed.startswith(b"k8s:enc:aesgcm:v1:new:")
     assert b"plain" not in sealed
     assert encryption.open("secrets", "secrets/shop/a", sealed) == b"plain text"
     assert encryption.seal("pods", "pods/shop/a", b"plain text") == b"plain text"
+
+
+@pytest.mark.parametrize("data", [b"", b"plain text", b"sixteen bytes ok", b"x" * 1000])
+@pytest.mark.parametrize("provider", ["aesgcm", "aescbc"])
+def test_every_provider_opens_what_it_sealed_and_nothing_else(provider: str, data: bytes) -> None:
+    key, other = Key("k", b"k" * 32, provider), Key("k", b"o" * 32, provider)
+    encryption = Encryption({"secrets": (key,)})
+    sealed = encryption.seal("secrets", "secrets/a", data)
+    assert sealed.startswith(f"k8s:enc:{provider}:v1:k:".encode())
+    assert sealed != encryption.seal("secrets", "secrets/a", data)
+    assert encryption.open("secrets", "secrets/a", sealed) == data
+    assert encryption.is_current("secrets", sealed)
+    assert Encryption({"secrets": (other, key)}).open("secrets", "secrets/a", sealed) == data
+    with pytest.raises(Unreadable):
+        encryption.open("secrets", "secrets/a", sealed[:-3])
+
+
+def test_a_value_in_cbc_is_what_the_original_writes() -> None:
+    sealed = b"k8s:enc:aescbc:v1:k:" + bytes(range(16)) + bytes.fromhex("8c2c52a97578ae6d2cae4990921dc09b")
+    assert Encryption({"secrets": (Key("k", bytes(32), "aescbc"),)}).open("secrets", "a", sealed) == b"hello"
 
 
 def test_a_value_moved_to_another_key_or_changed_does_not_open() -> None:
@@ -101,7 +121,7 @@ def test_a_file_adds_keys_and_what_was_sealed_before_still_opens(tmp_path: Path)
     for resources in (("secrets",), ("configmaps",)):
         encryption = _written(tmp_path, *resources, aesgcm={"keys": [key]})
         assert encryption.open("secrets", "secrets/a/b", sealed) == b"x"
-        assert encryption.seal(resources[0], "k", b"x").startswith(PREFIX + b"k1:")
+        assert encryption.seal(resources[0], "k", b"x").startswith(b"k8s:enc:aesgcm:v1:k1:")
     plain = _written(tmp_path, "secrets", identity={})
     assert (plain.seal("secrets", "secrets/a/b", b"x"), plain.is_current("secrets", sealed)) == (b"x", False)
 
@@ -124,6 +144,6 @@ def test_a_configuration_names_resources_and_keys() -> None:
     providers = [{"aesgcm": {"keys": [{"name": "k1", "secret": secret}]}}, {"identity": {}}]
     encryption = configured({"resources": [{"resources": ["secrets", "widgets.example.com"], "providers": providers}]})
     assert encryption.storages == ("secrets", "example.com/widgets")
-    assert encryption.seal("secrets", "secrets/a/b", b"x").startswith(PREFIX + b"k1:")
+    assert encryption.seal("secrets", "secrets/a/b", b"x").startswith(b"k8s:enc:aesgcm:v1:k1:")
     with pytest.raises(ValueError, match="not supported"):
         configured({"resources": [{"resources": ["secrets"], "providers": [{"kms": {}}]}]})
