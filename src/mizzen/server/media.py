@@ -53,6 +53,14 @@ def negotiate(accept: str, *, listing: bool, builtin: bool = True) -> Media:
     return found
 
 
+def negotiate_without_table(accept: str, *, listing: bool, builtin: bool = True) -> Media:
+    """The best offer where there is no Table. Raises ApiError 406."""
+    others = [clause for clause in accept.split(",") if "as=Table" not in clause]
+    if not others:
+        raise not_acceptable(listing=listing, builtin=builtin)
+    return negotiate(",".join(others), listing=listing, builtin=builtin)
+
+
 def negotiate_discovery(accept: str) -> Media:
     """The same for discovery documents, which may be asked for aggregated. Raises ApiError 406."""
     found = _negotiate(accept, False, True)

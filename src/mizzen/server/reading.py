@@ -11,7 +11,7 @@ from mizzen.server import codec, listing, options, representation, selection, we
 from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call
 from mizzen.server.deadlines import Deadlines
-from mizzen.server.media import JSON, PROTOBUF, YAML, not_acceptable
+from mizzen.server.media import JSON, PROTOBUF, YAML, negotiate_without_table, not_acceptable
 from mizzen.server.options import ListOptions
 from mizzen.server.recent import AT_ONCE, Encoding
 from mizzen.server.storage import object_key
@@ -89,7 +89,12 @@ class Reading:
             raise not_acceptable(listing=True, builtin=call.served.builtin)
         asked = options.list_options(request)
         selected = self._selection(call, asked)
-        shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
+        media = call.media
+        if asked.initial and asked.bookmarks and media.convert == "Table":
+            # A list that is streamed is for caches, which hold objects.
+            accept = request.headers.get("accept", "")
+            media = negotiate_without_table(accept, listing=True, builtin=call.served.builtin)
+        shown = representation.choose(request, call.served, media, self._clock.now, listing=True)
         after = asked.revision or None
         if asked.initial is not None:
             after = None if asked.initial else (asked.revision or self._cacher.revision)

@@ -9,7 +9,7 @@ from mizzen.machinery.schema import registry as schemas
 from mizzen.server import bodies, codec, connecting, options, representation, trail
 from mizzen.server.admit import Chain, admission
 from mizzen.server.call import Call, Connect, Post, Review, Write
-from mizzen.server.media import negotiate, not_acceptable
+from mizzen.server.media import negotiate_without_table
 from mizzen.server.reading import Reading
 from mizzen.server.registry import create_options
 from mizzen.server.routes import resource_not_found, subresource_verbs
@@ -128,7 +128,8 @@ class Work:
         if call.info.verb != "create":
             raise Errors.method_not_supported(call.kind.group, call.kind.plural, call.info.verb)
         if call.media.convert == "Table":
-            call = _without_table(call)
+            # Reviews have no table.
+            call = replace(call, media=negotiate_without_table(call.request.headers.get("accept", ""), listing=False))
         obj = await self._admitted(call, _read(call, call.kind))
         answer = review(obj, call.info.namespace, call.user)
         return _created(call, await answer if isinstance(answer, Awaitable) else answer)
@@ -140,14 +141,6 @@ async def _warned_later(answer: Awaitable[Response], text: str) -> Response:
     except ApiError as error:
         error.warnings = (text, *error.warnings)
         raise
-
-
-def _without_table(call: Call) -> Call:
-    """The call with the next best form that its client accepts: reviews have no table. Raises ApiError 406."""
-    others = [clause for clause in call.request.headers.get("accept", "").split(",") if "as=Table" not in clause]
-    if not others:
-        raise not_acceptable(listing=False, builtin=True)
-    return replace(call, media=negotiate(",".join(others), listing=False))
 
 
 def _read(call: Call, kind: Kind) -> Object:

@@ -99,6 +99,21 @@ async def test_a_streamed_list_ends_with_a_marked_bookmark(api: Caller) -> None:
     assert (meta["annotations"], meta["resourceVersion"]) == ({"k8s.io/initial-events-end": "true"}, revision)
 
 
+async def test_a_streamed_list_is_no_table(api: Caller) -> None:
+    await create(api, "a")
+    query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    assert (await api.raw("GET", f"{MAPS}?{query}", accept=TABLE)).status == 406
+    response = await api.raw("GET", f"{MAPS}?{query}", accept=f"{TABLE},application/json")
+    assert response.stream is not None
+    first = orjson.loads(await anext(response.stream))
+    assert first["object"]["kind"] == "ConfigMap"
+    await response.stream.aclose()  # type: ignore[attr-defined]
+    table = await api.raw("GET", f"{MAPS}?watch=1", accept=TABLE)
+    assert table.stream is not None
+    assert orjson.loads(await anext(table.stream))["object"]["kind"] == "Table"
+    await table.stream.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_watch_from_a_revision_sees_only_what_follows(api: Caller) -> None:
     revision = await create(api, "a")
     await create(api, "b")
