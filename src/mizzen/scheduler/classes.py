@@ -1,20 +1,20 @@
 """Pods that look alike to every plugin form a class; a class knows the best node for its next pod.
 
 Feasibility and score are computed once per class and node, and again only for nodes that changed. Nodes are kept in
-heaps by group: the values of the topology keys that the class's domain rules speak of, or, for the host itself, the
-number counted there. A decision looks at the best node of each group, so its cost grows with the groups, not the
-nodes.
+heaps by group: the values of the topology keys that the class's domain rules speak of (for the host itself the number
+counted there) and the scores that are still to be normalised. A decision looks at the best node of each group, so its
+cost grows with the groups, not the nodes.
 """
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from mizzen.scheduler.framework import DomainRule, NodeFilter, NodeScore, Plugin, Reject
+from mizzen.scheduler.framework import DomainRule, NodeFilter, NodeScore, Plugin, Ranked, Reject, Standing
 from mizzen.scheduler.snapshot import HOSTNAME, NodeInfo, PodInfo, Snapshot
 
 Group = tuple[str | int | None, ...]
@@ -31,6 +31,7 @@ def class_key(pod: PodInfo, snapshot: Snapshot, plugins: Sequence[Plugin]) -> Ha
         sorted(pod.requests.items()),
         pod.scored,
         [container.image for container in (*spec.initContainers, *spec.containers)],
+        [volume.image.reference for volume in spec.volumes if volume.image is not None],
     )
     spread: Hashable = ()
     if spec.topologySpreadConstraints:
@@ -47,7 +48,6 @@ class _Rule:
     rule: DomainRule
     local: bool
     eligible: Counter[str | int]
-    weight: float
     plugin: str
 
     def least(self) -> int:
@@ -92,7 +92,9 @@ class PodClass:
         self._tiebreak = tiebreak
         self._filters: list[tuple[str, NodeFilter]] = []
         self._scores: list[tuple[float, NodeScore]] = []
+        self._ranked: list[tuple[float, Ranked]] = []
         self._rules: list[_Rule] = []
+        self._graded: list[tuple[Plugin, tuple[int, ...]]] = []
         self._only: frozenset[str] | None = None
         picky: list[str] = []
         for plugin in plugins:
@@ -102,18 +104,27 @@ class PodClass:
             if plugin.filter and (found := plugin.filter(pod, snapshot)):
                 self._filters.append((plugin.name, found))
             if plugin.score and (scorer := plugin.score(pod, snapshot)):
-                self._scores.append((plugin.weight, scorer))
-            for rule in plugin.domains(pod, snapshot) if plugin.domains else ():
-                self._rules.append(
-                    _Rule(rule, rule.key == HOSTNAME, Counter(), plugin.weight * rule.weight, plugin.name)
-                )
+                if isinstance(scorer, Ranked):
+                    self._ranked.append((plugin.weight, scorer))
+                else:
+                    self._scores.append((plugin.weight, scorer))
+            if plugin.domains:
+                self._add_rules(plugin, plugin.domains(pod, snapshot))
         self._seen: dict[str, _Seen] = {}
+        self._sizes: Counter[Group] = Counter()
         self._heaps: dict[Group, list[tuple[float, float, str, int]]] = {}
         self._version = 0
         if any(one.rule.eligible for one in self._rules):
             self._only = None  # the other nodes may count where the smallest number is looked for
         self._absent = Reject(f"node(s) didn't satisfy plugin(s) [{' '.join(picky)}]", False, " ".join(picky))
         self.dirty: set[str] = set(snapshot.nodes) if self._only is None else set(self._only)
+
+    def _add_rules(self, plugin: Plugin, rules: Sequence[DomainRule]) -> None:
+        first = len(self._rules)
+        self._rules += [_Rule(rule, rule.key == HOSTNAME, Counter(), plugin.name) for rule in rules]
+        wishes = tuple(first + at for at, rule in enumerate(rules) if rule.wish)
+        if plugin.grade and wishes:
+            self._graded.append((plugin, wishes))
 
     @property
     def is_narrow(self) -> bool:
@@ -124,17 +135,18 @@ class PodClass:
         """The node for the next pod of the class, or None when there is none."""
         self._refresh()
         leasts = [one.least() for one in self._rules]
-        candidates: list[tuple[float, Group, str]] = []
+        tops: dict[Group, tuple[float, float, str, int]] = {}
         for group in list(self._heaps):
             top = self._top(group)
             if top is not None and self._group_reject(group, leasts) is None:
-                candidates.append((-top[0], group, top[2]))
-        if not candidates:
-            return None
-        if len(candidates) == 1 or not self._rules:
-            return max(candidates)[2]
-        bonus = self._bonuses([group for _, group, _ in candidates], leasts)
-        return max((local + extra, name) for (local, _, name), extra in zip(candidates, bonus, strict=True))[1]
+                tops[group] = top
+        if len(tops) < 2:
+            return next((name for _, _, name, _ in tops.values()), None)
+        bonus = self._bonuses(list(tops))
+        # Of equals chance decides, as each node has drawn for itself.
+        return min(
+            (minus - more, draw, name) for (minus, draw, name, _), more in zip(tops.values(), bonus, strict=True)
+        )[2]
 
     def reasons(self) -> dict[str, Reject]:
         """Why each node that cannot take the class's next pod cannot."""
@@ -153,8 +165,8 @@ class PodClass:
         """Every node that can take the class's next pod, with its whole score; extenders choose among them."""
         self._refresh()
         leasts = [one.least() for one in self._rules]
-        groups = [group for group in self._heaps if self._group_reject(group, leasts) is None]
-        bonus = dict(zip(groups, self._bonuses(groups, leasts), strict=True)) if groups else {}
+        groups = [group for group, size in self._sizes.items() if size and self._group_reject(group, leasts) is None]
+        bonus = dict(zip(groups, self._bonuses(groups), strict=True)) if groups else {}
         return {
             name: bonus[group] - minus
             for group in groups
@@ -194,6 +206,8 @@ class PodClass:
         node = self._snapshot.nodes.get(name)
         if known is not None:
             self._count_eligible(known.components, -1)
+            if known.group is not None:
+                self._leave(known.group)
         if node is None:
             return
         self._version += 1
@@ -207,10 +221,18 @@ class PodClass:
         if reject is not None:
             self._seen[name] = _Seen(self._version, None, reject, counted)
             return
-        self._seen[name] = _Seen(self._version, components, None, counted)
+        group = (*components, *(scorer.of(node) for _, scorer in self._ranked))
+        self._seen[name] = _Seen(self._version, group, None, counted)
+        self._sizes[group] += 1
         score = sum(weight * scorer(node) for weight, scorer in self._scores)
         entry = (-score, self._tiebreak(), name, self._version)
-        heapq.heappush(self._heaps.setdefault(components, []), entry)
+        heapq.heappush(self._heaps.setdefault(group, []), entry)
+
+    def _leave(self, group: Group) -> None:
+        """A node is no longer, or not yet again, in its group."""
+        self._sizes[group] -= 1
+        if not self._sizes[group]:
+            del self._sizes[group]
 
     def _node_reject(self, node: NodeInfo) -> Reject | None:
         for plugin, verdict in self._filters:
@@ -237,7 +259,7 @@ class PodClass:
                     del one.eligible[component]
 
     def _group_reject(self, group: Group, leasts: list[int]) -> Reject | None:
-        for one, component, least in zip(self._rules, group, leasts, strict=True):
+        for one, component, least in zip(self._rules, group, leasts, strict=False):
             if component is None or one.rule.filter is None:
                 continue
             if (reject := one.rule.filter(one.count(component), least)) is not None:
@@ -255,36 +277,25 @@ class PodClass:
         del self._heaps[group]
         return None
 
-    def _bonuses(self, groups: list[Group], leasts: list[int]) -> list[float]:
-        """For each group the sum of its rules' scores, each normalised to 0…100 and weighed."""
+    def _bonuses(self, groups: list[Group]) -> list[float]:
+        """For each group of those that can take the pod what normalised scores and rules add."""
         totals = [0.0] * len(groups)
-        for index, (one, least) in enumerate(zip(self._rules, leasts, strict=True)):
-            if one.rule.score is None:
-                continue
-            raw = list(_scores(one, index, groups, least))
-            known = [value for value in raw if value is not None]
-            if not known:
-                continue
-            low, high = min(known), max(known)
-            if high == low and len(known) < len(raw):
-                low -= 1.0  # alike among themselves, but better than those without the label
-            if high > low:
-                for position, value in enumerate(raw):
-                    if value is not None:
-                        totals[position] += one.weight * 100.0 * (value - low) / (high - low)
+        for at, (weight, scorer) in enumerate(self._ranked, len(self._rules)):
+            ranks = [value for group in groups if isinstance(value := group[at], int)]
+            for position, value in enumerate(scorer.normalise(ranks)):
+                totals[position] += weight * value
+        for plugin, wishes in self._graded:
+            assert plugin.grade is not None
+            standings = [self._standing(group, wishes) for group in groups]
+            for position, value in enumerate(plugin.grade([self._rules[at].rule for at in wishes], standings)):
+                totals[position] += plugin.weight * value
         return totals
+
+    def _standing(self, group: Group, wishes: Sequence[int]) -> Standing:
+        domains = tuple(group[at] for at in wishes)
+        counts = (0 if one is None else self._rules[at].count(one) for at, one in zip(wishes, domains, strict=True))
+        return Standing(self._sizes[group], domains, tuple(counts))
 
 
 def _named(reject: Reject, plugin: str) -> Reject:
     return reject if reject.plugin else replace(reject, plugin=plugin)
-
-
-def _scores(one: _Rule, index: int, groups: list[Group], least: int) -> Iterator[float | None]:
-    """The raw score of each group; None where it is the lowest of all."""
-    assert one.rule.score is not None
-    for group in groups:
-        component = group[index]
-        if component is None:
-            yield None if one.rule.unlabelled_last else 0.0
-        else:
-            yield one.rule.score(one.count(component), least)

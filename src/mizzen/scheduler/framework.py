@@ -4,7 +4,7 @@
 decided alike. `domains` answers rules about topology domains (zones, hosts) that other pods' placement changes.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -32,31 +32,54 @@ class Reject:
 
 NodeFilter = Callable[[NodeInfo], Reject | None]
 NodeScore = Callable[[NodeInfo], float]
+"""0…100, 100 best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A score that depends on the other nodes: `of` a node a whole number of few values, alike for many nodes.
+
+    `normalise` makes scores of 0…100 out of those of all nodes that can take the pod.
+    """
+
+    of: Callable[[NodeInfo], int]
+    normalise: Callable[[Sequence[int]], Sequence[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class DomainRule:
     """A rule about the number of counted pods in a node's domain.
 
-    `filter` and `score` are given that number and, for spreading, the smallest number among eligible domains.
-    `missing` is the verdict on nodes without the label (None: such nodes pass and score 0). Scores are normalised
-    to 0…100 over the domains in question, then weighed (by
-    the plugin too).
+    `filter` is given that number and, for spreading, the smallest number among eligible domains. `missing` is the
+    verdict on nodes without the label (None: such nodes pass).
     """
 
     tally: Tally
     missing: Reject | None = None
     filter: Callable[[int, int], Reject | None] | None = None
-    score: Callable[[int, int], float] | None = None
-    weight: float = 1.0
     eligible: Callable[[NodeInfo], bool] | None = None
     min_domains: int = 0
+    wish: int = 0
+    """The weight of an attraction, the maxSkew of a soft constraint; 0 for rules that only filter."""
     unlabelled_last: bool = False
-    """Nodes without the label score as the worst that have it."""
+    """Whether nodes without the label score 0, whatever other rules say."""
 
     @property
     def key(self) -> str:
         return self.tally.term.topology_key
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Nodes that are alike to a plugin's rules with a wish: how many they are, and, rule by rule, where they stand.
+
+    `domains`: the label's value (for hosts the number counted there), None without the label; `counts`: the number of
+    pods counted in the domain.
+    """
+
+    nodes: int
+    domains: tuple[str | int | None, ...]
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +92,20 @@ class Plugin:
     only: Callable[[PodInfo, Snapshot], frozenset[str] | None] | None = None
     """The names of the only nodes that come into question, where that can be told without looking at nodes."""
     filter: Callable[[PodInfo, Snapshot], NodeFilter | None] | None = None
-    score: Callable[[PodInfo, Snapshot], NodeScore | None] | None = None
-    """Scores are 0…100, 100 best."""
+    score: Callable[[PodInfo, Snapshot], NodeScore | Ranked | None] | None = None
     weight: float = 1.0
     domains: Callable[[PodInfo, Snapshot], tuple[DomainRule, ...]] | None = None
+    grade: Callable[[Sequence[DomainRule], Sequence[Standing]], Sequence[int]] | None = None
+    """Scores of 0…100 by the rules that have a wish, for all nodes that can take the pod."""
     signature: Callable[[PodInfo, Snapshot], Hashable] | None = None
     """What of the pod, beyond its spec, this plugin looks at."""
     wakes_on: frozenset[Event] = field(default_factory=frozenset)
+
+
+def share_of_most(raw: Sequence[int]) -> list[int]:
+    """Every score in hundredths of the highest, rounded down; all 0 when that is 0."""
+    most = max(raw)
+    return [100 * one // most for one in raw] if most else [0] * len(raw)
 
 
 def without_filter(plugin: Plugin) -> Plugin:
@@ -85,7 +115,7 @@ def without_filter(plugin: Plugin) -> Plugin:
         return replace(plugin, refuse=None, only=None, filter=None)
 
     def wishes(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
-        return tuple(replace(rule, filter=None, missing=None) for rule in domains(pod, snapshot) if rule.score)
+        return tuple(replace(rule, filter=None, missing=None) for rule in domains(pod, snapshot) if rule.wish)
 
     return replace(plugin, refuse=None, only=None, filter=None, domains=wishes)
 
@@ -97,6 +127,6 @@ def without_score(plugin: Plugin) -> Plugin:
         return replace(plugin, score=None)
 
     def demands(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
-        return tuple(replace(rule, score=None) for rule in domains(pod, snapshot) if rule.filter)
+        return tuple(replace(rule, wish=0) for rule in domains(pod, snapshot) if rule.filter)
 
-    return replace(plugin, score=None, domains=demands)
+    return replace(plugin, score=None, domains=demands, grade=None)

@@ -108,6 +108,10 @@ class Snapshot:
         """The devices there are and what is taken of them; None when that must be looked up anew."""
         self.holders: Counter[str] = Counter()
         """How many nodes hold an image."""
+        self.image_sizes: dict[str, int] = {}
+        """How large an image is, as the last node that got it tells."""
+        self.labelled: Counter[str] = Counter()
+        """How many nodes have a label, by its key."""
         self.claim_users: dict[tuple[str, str], set[str]] = {}
         """The placed pods that use a PersistentVolumeClaim, by its namespace and name."""
         self._homeless: dict[str, dict[str, PodInfo]] = {}
@@ -123,6 +127,8 @@ class Snapshot:
             return False
         images = {tag: image.sizeBytes for image in node.status.images for tag in image.names}
         self._count_images(known, images)
+        self.labelled.subtract(known.labels.keys() if known else ())
+        self.labelled.update(node.metadata.labels.keys())
         fresh = NodeInfo(node, amounts(node.status.allocatable), images)
         pods = list(known.pods.values()) if known else list(self._homeless.pop(name, {}).values())
         if known:
@@ -140,6 +146,7 @@ class Snapshot:
         if known is None:
             return
         self._count_images(known, {})
+        self.labelled.subtract(known.labels.keys())
         for info in known.pods.values():
             self._count(known, info, -1)
         if known.pods:
@@ -152,6 +159,10 @@ class Snapshot:
             return
         self.holders.subtract(before.keys())
         self.holders.update(images.keys())
+        self.image_sizes |= images
+        for gone in before.keys() - images.keys():
+            if not self.holders[gone]:
+                del self.holders[gone], self.image_sizes[gone]
 
     # --- pods
 

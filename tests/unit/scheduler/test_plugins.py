@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from tests.unit.scheduler.test_cycle import ZONE, World, claim, node, pod, spread, with_claim
 
-from mizzen.api.views.core import ContainerImage, Node, PersistentVolume, Pod
+from mizzen.api.views.core import PersistentVolume, Pod
 from mizzen.api.views.meta import LabelSelector
 from mizzen.api.views.storage import CSIDriver, CSINode
-from mizzen.scheduler.plugins import fit, image_locality
+from mizzen.scheduler.plugins import fit
 from mizzen.scheduler.snapshot import Lookups, PodInfo, Snapshot, pod_info
 
 
@@ -83,23 +83,6 @@ def test_a_resize_of_the_whole_pod_counts_at_the_larger_of_what_is_wanted_and_he
 def test_scoring_counts_overhead_and_what_init_containers_need_at_their_peak() -> None:
     init = [{"name": "i", "resources": {"requests": {"cpu": "2"}}}]
     assert pod(cpu="1", initContainers=init, overhead={"cpu": "250m"}).scored[0] == 2250
-
-
-def test_an_image_that_many_nodes_hold_draws_more_than_one_that_few_do() -> None:
-    def holding(name: str, *images: str) -> Node:
-        held = tuple(ContainerImage((image,), 500 * 2**20) for image in images)
-        one = node(name)
-        return msgspec.structs.replace(one, status=msgspec.structs.replace(one.status, images=held))
-
-    snapshot = Snapshot()
-    for one in (holding("a", "common:1"), holding("b", "common:1"), holding("c", "rare:1")):
-        snapshot.set_node(one)
-    wanted = pod(containers=[{"name": "c", "image": "common:1"}, {"name": "d", "image": "rare:1"}])
-    scorer = image_locality.PLUGIN.score
-    assert scorer is not None
-    score = scorer(wanted, snapshot)
-    assert score is not None
-    assert score(snapshot.nodes["a"]) > score(snapshot.nodes["c"]) > 0
 
 
 def test_pods_that_belong_together_are_spread_without_being_asked() -> None:

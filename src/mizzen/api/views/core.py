@@ -69,8 +69,13 @@ class SecretVolumeSource(View, frozen=True, gc=False):
     secretName: str = ""
 
 
+class ImageVolumeSource(View, frozen=True, gc=False):
+    reference: str = ""
+
+
 class Volume(View, frozen=True, gc=False):
     name: str = ""
+    image: ImageVolumeSource | None = None
     secret: SecretVolumeSource | None = None
     persistentVolumeClaim: ClaimVolumeSource | None = None
     ephemeral: EphemeralVolumeSource | None = None

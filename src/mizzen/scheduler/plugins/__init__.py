@@ -46,6 +46,8 @@ PLUGINS: tuple[Plugin, ...] = (
 
 CONFIGURED: Mapping[str, Callable[[Mapping[str, Any]], Plugin]] = {
     "NodeResourcesFit": lambda args: fit.plugin(fit.parse(args)),
+    "NodeResourcesBalancedAllocation": lambda args: balanced.plugin(balanced.parse(args)),
+    "VolumeBinding": lambda args: volumes.plugin(volumes.parse(args)),
     "PodTopologySpread": lambda args: topology_spread.plugin(topology_spread.parse(args)),
     "InterPodAffinity": lambda args: inter_pod_affinity.plugin(inter_pod_affinity.parse(args)),
     "NodeAffinity": lambda args: node_affinity.plugin(node_affinity.parse(args)),

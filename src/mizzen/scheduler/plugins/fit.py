@@ -3,28 +3,30 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/resource-bin-packing/
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
+from mizzen.scheduler.plugins import shape as shapes
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 Strategy = Literal["LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"]
 _TOO_MANY = "Too many pods"
 Resources = tuple[tuple[str, int], ...]
 """Names with weights."""
-Curve = Callable[[float], float]
-"""The used share of a resource (0…1) to a score of 0…100."""
+Curve = Callable[[int, int], int]
+"""How much of a resource is used, and how much there is, to a score of 0…100."""
 
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """NodeResourcesFitArgs. `shape`: points of (utilization in percent, score 0…10), ascending."""
+    """NodeResourcesFitArgs."""
 
     strategy: Strategy = "LeastAllocated"
     resources: Resources = (("cpu", 1), ("memory", 1))
-    shape: tuple[tuple[float, float], ...] = ()
+    shape: shapes.Shape = ()
     ignored: frozenset[str] = frozenset()
     ignored_groups: frozenset[str] = frozenset()
 
@@ -39,17 +41,15 @@ def parse(document: Mapping[str, Any]) -> Args:
     strategy = scoring.get("type", "LeastAllocated")
     if strategy not in ("LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"):
         raise ValueError(f"scoringStrategy.type: {strategy!r} is none of LeastAllocated, MostAllocated, …")
-    points = (scoring.get("requestedToCapacityRatio") or {}).get("shape") or ()
-    shape = tuple((float(one["utilization"]), float(one["score"])) for one in points)
-    if strategy == "RequestedToCapacityRatio" and not shape:
-        raise ValueError("scoringStrategy.requestedToCapacityRatio.shape: at least one point is required")
-    if [at for at, _ in shape] != sorted({at for at, _ in shape}):
-        raise ValueError("scoringStrategy.requestedToCapacityRatio.shape: utilization must ascend")
+    where = "scoringStrategy.requestedToCapacityRatio.shape"
+    points = shapes.parse((scoring.get("requestedToCapacityRatio") or {}).get("shape") or (), where)
+    if strategy == "RequestedToCapacityRatio" and not points:
+        raise ValueError(f"{where}: at least one point is required")
     weighed = tuple((str(one["name"]), int(one.get("weight") or 1)) for one in scoring.get("resources") or ())
     return Args(
         strategy=strategy,
         resources=weighed or Args().resources,
-        shape=shape,
+        shape=points,
         ignored=frozenset(document.get("ignoredResources") or ()),
         ignored_groups=frozenset(document.get("ignoredResourceGroups") or ()),
     )
@@ -81,14 +81,12 @@ def _score(args: Args) -> Callable[[PodInfo, Snapshot], NodeScore | None]:
     if args == Args():
         return _least_allocated
     curve = _curve(args)
+    # The ratio's shape alone leaves out resources that score nothing, and rounds.
+    drops = args.strategy == "RequestedToCapacityRatio"
 
     def score_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:
         cpu, memory = pod.scored
-        # A resource beyond cpu and memory counts for pods that ask for it.
-        resources = [one for one in args.resources if one[0] in ("cpu", "memory") or pod.requests.get(one[0])]
-        total = sum(weight for _, weight in resources)
-        if not total:
-            return None
+        resources = [one for one in args.resources if counts(one[0], pod)]
 
         def used(name: str, node: NodeInfo) -> int:
             if name == "cpu":
@@ -97,56 +95,55 @@ def _score(args: Args) -> Callable[[PodInfo, Snapshot], NodeScore | None]:
                 return node.scored_memory + memory
             return node.requested.get(name, 0) + pod.requests.get(name, 0)
 
-        def score(node: NodeInfo) -> float:
-            reached = 0.0
+        def score(node: NodeInfo) -> int:
+            reached = total = 0
             for name, weight in resources:
                 have = node.allocatable.get(name, 0)
-                reached += weight * (curve(min(1.0, used(name, node) / have)) if have else 0.0)
-            return reached / total
+                if not have:
+                    continue
+                part = curve(used(name, node), have)
+                if part or not drops:
+                    reached += weight * part
+                    total += weight
+            if not total:
+                return 0
+            return math.floor(reached / total + 0.5) if drops else reached // total
 
         return score
 
     return score_nodes
 
 
+def counts(resource: str, pod: PodInfo) -> bool:
+    """Whether a resource matters for where a pod goes: extended ones only when it asks for them."""
+    return resource in ("cpu", "memory", "ephemeral-storage") or bool(pod.requests.get(resource))
+
+
 def _curve(args: Args) -> Curve:
     match args.strategy:
         case "LeastAllocated":
-            return lambda share: 100.0 * (1.0 - share)
+            return _free
         case "MostAllocated":
-            return lambda share: 100.0 * share if share <= 1.0 else 0.0
+            return lambda used, have: 100 * min(used, have) // have
         case "RequestedToCapacityRatio":
-            return lambda share: _on_shape(args.shape, 100.0 * share)
-
-
-def _on_shape(shape: tuple[tuple[float, float], ...], utilization: float) -> float:
-    """The piecewise linear function through the points; level before the first and after the last."""
-    before = shape[0]
-    for point in shape:
-        if utilization <= point[0]:
-            if point[0] == before[0]:
-                return 10.0 * point[1]
-            part = (utilization - before[0]) / (point[0] - before[0])
-            return 10.0 * (before[1] + part * (point[1] - before[1]))
-        before = point
-    return 10.0 * before[1]
+            return lambda used, have: shapes.score(args.shape, used, have)
 
 
 def _least_allocated(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:
     """The default strategy with the default resources, written out because everything goes through it."""
     cpu, memory = pod.scored
 
-    def score(node: NodeInfo) -> float:
-        return (
-            _free(node.scored_cpu + cpu, node.allocatable.get("cpu", 0))
-            + _free(node.scored_memory + memory, node.allocatable.get("memory", 0))
-        ) / 2
+    def score(node: NodeInfo) -> int:
+        has_cpu, has_memory = node.allocatable.get("cpu", 0), node.allocatable.get("memory", 0)
+        number = bool(has_cpu) + bool(has_memory)
+        reached = _free(node.scored_cpu + cpu, has_cpu) + _free(node.scored_memory + memory, has_memory)
+        return reached // number if number else 0
 
     return score
 
 
-def _free(used: int, have: int) -> float:
-    return 100.0 * (have - used) / have if have > used else 0.0
+def _free(used: int, have: int) -> int:
+    return 100 * (have - used) // have if have > used else 0
 
 
 def plugin(args: Args) -> Plugin:

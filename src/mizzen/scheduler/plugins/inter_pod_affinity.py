@@ -3,13 +3,13 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#inter-pod-affinity-and-anti-affinity
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mizzen.scheduler.framework import DomainRule, Plugin, Reject
+from mizzen.scheduler.framework import DomainRule, Plugin, Reject, Standing
 from mizzen.scheduler.snapshot import PodInfo, Snapshot
-from mizzen.scheduler.terms import OwnedTerm, Tally
+from mizzen.scheduler.terms import OwnedTerm
 
 _FAR = Reject("node(s) didn't match pod affinity rules", resolvable=False)
 _NEAR = Reject("node(s) didn't match pod anti-affinity rules")
@@ -55,28 +55,33 @@ def _own(pod: PodInfo, snapshot: Snapshot) -> Iterator[DomainRule]:
             case "anti-required":
                 yield DomainRule(tally, filter=lambda count, least: _NEAR if count else None)
             case "affinity-preferred":
-                yield _attraction(tally, owned.weight)
+                yield DomainRule(tally, wish=owned.weight)
             case "anti-preferred":
-                yield _attraction(tally, -owned.weight)
+                yield DomainRule(tally, wish=-owned.weight)
 
 
 def _of_others(pod: PodInfo, snapshot: Snapshot, args: Args) -> Iterator[DomainRule]:
     """The terms of placed pods that speak of this one."""
+    # Whoever ignores the wishes of others, and has none himself, is not scored at all.
+    scores = not args.ignores_wishes_of_others or any(one.role.endswith("-preferred") for one in pod.terms)
     for owned in matching(pod, snapshot):
         tally = snapshot.owned[owned]
         match owned.role:
             case "anti-required":
                 yield DomainRule(tally, filter=lambda count, least: _UNWANTED if count else None)
-            case "affinity-required" if args.hard_weight:
-                yield _attraction(tally, args.hard_weight)
+            case "affinity-required" if scores:
+                yield DomainRule(tally, wish=args.hard_weight)
             case "affinity-preferred" if not args.ignores_wishes_of_others:
-                yield _attraction(tally, owned.weight)
+                yield DomainRule(tally, wish=owned.weight)
             case "anti-preferred" if not args.ignores_wishes_of_others:
-                yield _attraction(tally, -owned.weight)
+                yield DomainRule(tally, wish=-owned.weight)
 
 
-def _attraction(tally: Tally, weight: int) -> DomainRule:
-    return DomainRule(tally, score=lambda count, least: float(weight * count))
+def grade(rules: Sequence[DomainRule], standings: Sequence[Standing]) -> list[int]:
+    """The sum of all attractions, from the least attractive node in question (0) to the most attractive (100)."""
+    sums = [sum(rule.wish * count for rule, count in zip(rules, one.counts, strict=True)) for one in standings]
+    low, high = min(sums), max(sums)
+    return [100 * (one - low) // (high - low) for one in sums] if high > low else [0] * len(sums)
 
 
 def matching(pod: PodInfo, snapshot: Snapshot) -> tuple[OwnedTerm, ...]:
@@ -105,6 +110,7 @@ def plugin(args: Args) -> Plugin:
     return Plugin(
         "InterPodAffinity",
         domains=domains,
+        grade=grade,
         signature=signature,
         weight=2,
         wakes_on=frozenset({"node added", "node changed", "pod gone", "pod added", "namespace"}),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from mizzen.api.views.core import NodeAffinity
-from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
+from mizzen.scheduler.framework import NodeFilter, Plugin, Ranked, Reject, share_of_most
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 _ADDED = Reject("node(s) didn't match scheduler-enforced node affinity", resolvable=False)
@@ -64,20 +64,18 @@ def _filter(pod: PodInfo, added: NodeAffinity) -> NodeFilter | None:
     return verdict
 
 
-def _score(pod: PodInfo, added: NodeAffinity) -> NodeScore | None:
+def _score(pod: PodInfo, added: NodeAffinity) -> Ranked | None:
     affinity = pod.pod.spec.affinity
     preferred = added.preferredDuringSchedulingIgnoredDuringExecution
     if affinity is not None and affinity.nodeAffinity is not None:
         preferred = (*preferred, *affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution)
-    total = sum(term.weight for term in preferred)
-    if not total:
+    if not preferred:
         return None
 
-    def score(node: NodeInfo) -> float:
-        reached = sum(term.weight for term in preferred if term.preference.matches(node.name, node.labels))
-        return 100.0 * reached / total
+    def reached(node: NodeInfo) -> int:
+        return sum(term.weight for term in preferred if term.preference.matches(node.name, node.labels))
 
-    return score
+    return Ranked(reached, share_of_most)
 
 
 def plugin(added: NodeAffinity) -> Plugin:

@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleratio
 """
 
 from mizzen.api.views.core import Taint
-from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
+from mizzen.scheduler.framework import NodeFilter, Plugin, Ranked, Reject, share_of_most
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 _REJECT = Reject("node(s) had untolerated taint(s)", resolvable=False)
@@ -25,18 +25,16 @@ def untolerated(pod: PodInfo, node: NodeInfo) -> Taint | None:
     return None
 
 
-def score_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:
+def score_nodes(pod: PodInfo, snapshot: Snapshot) -> Ranked:
     tolerations = tuple(one for one in pod.pod.spec.tolerations if one.effect in ("", "PreferNoSchedule"))
 
-    def score(node: NodeInfo) -> float:
-        avoided = sum(
-            1
+    def avoided(node: NodeInfo) -> int:
+        return sum(
+            taint.effect == "PreferNoSchedule" and not any(one.tolerates(taint) for one in tolerations)
             for taint in node.node.spec.taints
-            if taint.effect == "PreferNoSchedule" and not any(one.tolerates(taint) for one in tolerations)
         )
-        return 100.0 / (1 + avoided)
 
-    return score
+    return Ranked(avoided, lambda numbers: [100 - one for one in share_of_most(numbers)])
 
 
 PLUGIN = Plugin(

@@ -4,14 +4,15 @@ Pods of a Service or a workload without constraints of their own are spread soft
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/topology-spread-constraints/
 """
 
-from collections.abc import Hashable, Iterator, Mapping
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from mizzen.api.views.core import TopologySpreadConstraint
-from mizzen.scheduler.framework import DomainRule, Plugin, Reject
+from mizzen.scheduler.framework import DomainRule, Plugin, Reject, Standing
 from mizzen.scheduler.snapshot import HOSTNAME, PodInfo, Snapshot
 from mizzen.scheduler.terms import Term, spread_term
 
@@ -26,9 +27,10 @@ _SYSTEM = (
 
 @dataclass(frozen=True, slots=True)
 class Args:
-    """PodTopologySpreadArgs: the constraints of pods that have none."""
+    """PodTopologySpreadArgs: the constraints of pods that have none; `strict`: nodes must have all of their labels."""
 
     defaults: tuple[TopologySpreadConstraint, ...] = _SYSTEM
+    strict: bool = False
 
 
 def parse(document: Mapping[str, Any]) -> Args:
@@ -39,31 +41,44 @@ def parse(document: Mapping[str, Any]) -> Args:
         if listed:
             raise ValueError("defaultConstraints: must be empty when defaultingType is System")
         return Args()
-    return Args(tuple(msgspec.convert(one, TopologySpreadConstraint) for one in listed))
+    return Args(tuple(msgspec.convert(one, TopologySpreadConstraint) for one in listed), strict=True)
 
 
 def _defaulted(pod: PodInfo, snapshot: Snapshot, args: Args) -> tuple[tuple[TopologySpreadConstraint, Term], ...]:
-    """The default constraints that say anything about a pod: those whose pods are placed already."""
+    """The default constraints of a pod; the soft ones only when nodes differ by them."""
     if not args.defaults or pod.pod.spec.topologySpreadConstraints:
         return ()
     selector = snapshot.lookups.siblings(pod.pod)
     if selector is None:
         return ()
-    found = []
-    for constraint in args.defaults:
-        term = spread_term(constraint, selector, (), pod.pod)
-        # As long as nobody is counted all domains are alike, and the pod is decided with the pods of other workloads.
-        if constraint.whenUnsatisfiable == "DoNotSchedule" or snapshot.tally(term).total:
-            found.append((constraint, term))
-    return tuple(found)
+    found = [
+        (one, spread_term(one, selector, _keys(one, args.defaults) if args.strict else (), pod.pod))
+        for one in args.defaults
+    ]
+    # As long as nobody is counted all domains are alike, and the pod is decided with the pods of other workloads.
+    if any(snapshot.tally(term).total or not _all_alike(one, snapshot) for one, term in found):
+        return tuple(found)
+    return tuple((one, term) for one, term in found if one.whenUnsatisfiable == "DoNotSchedule")
 
 
-def _rule(constraint: TopologySpreadConstraint, term: Term, pod: PodInfo, snapshot: Snapshot) -> DomainRule:
+def _all_alike(constraint: TopologySpreadConstraint, snapshot: Snapshot) -> bool:
+    """Whether all nodes, or none of them, have the constraint's label."""
+    return snapshot.labelled[constraint.topologyKey] in (0, len(snapshot.nodes))
+
+
+def _keys(one: TopologySpreadConstraint, among: Sequence[TopologySpreadConstraint]) -> tuple[str, ...]:
+    """The labels that nodes must have to count for a constraint: those of all hard ones, or of all soft ones."""
+    return tuple(other.topologyKey for other in among if other.whenUnsatisfiable == one.whenUnsatisfiable)
+
+
+def _rule(
+    constraint: TopologySpreadConstraint, term: Term, pod: PodInfo, snapshot: Snapshot, *, strict: bool
+) -> DomainRule:
     tally = snapshot.tally(term)
     meta = pod.pod.metadata
     own = 1 if term.selects(meta.namespace, meta.labels, snapshot.namespace_labels) else 0
     if constraint.whenUnsatisfiable == "ScheduleAnyway":
-        return DomainRule(tally, score=lambda count, least: -float(count), unlabelled_last=True)
+        return DomainRule(tally, wish=constraint.maxSkew, unlabelled_last=strict)
 
     def verdict(count: int, least: int) -> Reject | None:
         return _SKEWED if count + own - least > constraint.maxSkew else None
@@ -72,7 +87,6 @@ def _rule(constraint: TopologySpreadConstraint, term: Term, pod: PodInfo, snapsh
         tally,
         missing=_MISSING,
         filter=verdict,
-        score=lambda count, least: -float(count),
         eligible=lambda node: term.among is None or term.among.holds(node.node),
         min_domains=constraint.minDomains or 0,
     )
@@ -82,8 +96,36 @@ def _own(pod: PodInfo) -> Iterator[tuple[TopologySpreadConstraint, Term]]:
     """The pod's own constraints; a node counts for the hard ones, or the soft ones, with all their labels only."""
     listed = pod.pod.spec.topologySpreadConstraints
     for one in listed:
-        keys = tuple(other.topologyKey for other in listed if other.whenUnsatisfiable == one.whenUnsatisfiable)
-        yield one, spread_term(one, one.labelSelector, keys, pod.pod)
+        yield one, spread_term(one, one.labelSelector, _keys(one, listed), pod.pod)
+
+
+def grade(rules: Sequence[DomainRule], standings: Sequence[Standing]) -> list[int]:
+    """Fewer pods in a node's domains are better; keys with many domains weigh more, as their counts are smaller."""
+    strict = any(rule.unlabelled_last for rule in rules)
+    counted = [one for one in standings if not (strict and None in one.domains)]
+    if not counted:
+        return [0] * len(standings)
+    domains = [
+        sum(one.nodes for one in counted)
+        if rule.key == HOSTNAME
+        else len({one.domains[at] for one in counted} - {None})
+        for at, rule in enumerate(rules)
+    ]
+    weights = [math.log(number + 2) for number in domains]
+
+    def raw(standing: Standing) -> int:
+        total = 0.0
+        for at, rule in enumerate(rules):
+            if standing.domains[at] is not None:
+                total += standing.counts[at] * weights[at] + (rule.wish - 1)
+        return math.floor(total + 0.5)
+
+    known = [raw(one) for one in counted]
+    low, high = min(known), max(known)
+    return [
+        0 if strict and None in one.domains else 100 * (high + low - raw(one)) // high if high else 100
+        for one in standings
+    ]
 
 
 def plugin(args: Args) -> Plugin:
@@ -92,7 +134,8 @@ def plugin(args: Args) -> Plugin:
     def domains(pod: PodInfo, snapshot: Snapshot) -> tuple[DomainRule, ...]:
         own = tuple(_own(pod))
         chosen = own or _defaulted(pod, snapshot, args)
-        return tuple(_rule(constraint, term, pod, snapshot) for constraint, term in chosen)
+        strict = bool(own) or args.strict
+        return tuple(_rule(constraint, term, pod, snapshot, strict=strict) for constraint, term in chosen)
 
     def signature(pod: PodInfo, snapshot: Snapshot) -> Hashable:
         return tuple(term for _, term in _defaulted(pod, snapshot, args))
@@ -100,6 +143,7 @@ def plugin(args: Args) -> Plugin:
     return Plugin(
         "PodTopologySpread",
         domains=domains,
+        grade=grade,
         signature=signature,
         weight=2,
         wakes_on=frozenset({"node added", "node changed", "pod gone", "pod added"}),

@@ -5,19 +5,23 @@ provide, or a fitting free volume, on the node; a ReadWriteOncePod claim has one
 Ref: https://kubernetes.io/docs/concepts/storage/storage-classes/#volume-binding-mode
 """
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim
 from mizzen.api.views.storage import CSIStorageCapacity, StorageClass
 from mizzen.machinery import quantity
-from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
+from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
+from mizzen.scheduler.plugins import shape
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 NO_PROVISIONER: Final = "kubernetes.io/no-provisioner"
 SELECTED_NODE: Final = "volume.kubernetes.io/selected-node"
+_ROOMY: Final = ((0, 100), (100, 0))
+"""The more is left, the better."""
 _CONFLICT: Final = "node(s) didn't match PersistentVolume's node affinity"
 _NO_VOLUME: Final = "node(s) didn't find available persistent volumes to bind"
 _NO_SPACE: Final = "node(s) did not have enough free storage"
@@ -95,6 +99,28 @@ def reaches(volume: PersistentVolume, node: NodeInfo) -> bool:
     return affinity is None or affinity.required is None or affinity.required.matches(node.name, node.labels)
 
 
+def parse(document: Mapping[str, Any]) -> shape.Shape:
+    """VolumeBindingArgs: how much of the storage that a node offers should be used. Raises ValueError."""
+    return shape.parse(document.get("shape") or (), "shape") or _ROOMY
+
+
+def _score(pod: PodInfo, snapshot: Snapshot, points: shape.Shape) -> NodeScore | None:
+    """How the storage classes of the pod's claims are used: volumes that are there before those to be made."""
+    namespace = pod.pod.metadata.namespace
+    wanted = [one for name in pod.claims if (one := snapshot.lookups.claim(namespace, name)) is not None]
+    unbound = [claim for claim in wanted if not claim.spec.volumeName]
+    if not unbound:
+        return None
+    free = Free(unbound, snapshot)
+
+    def score(node: NodeInfo) -> int:
+        classes = free.use(node)
+        scores = [shape.score(points, used, have) for used, have in classes.values()]
+        return math.floor(sum(scores) / len(scores) + 0.5) if scores else 0
+
+    return score
+
+
 class Free:
     """What unbound claims can get: for each the free volumes that fit it, the smallest first."""
 
@@ -114,6 +140,20 @@ class Free:
             found[claim.metadata.name] = mine
             if mine is not None:
                 taken.add(mine.metadata.name)
+        return found
+
+    def use(self, node: NodeInfo) -> dict[str, tuple[int, int]]:
+        """What is asked for, and what the node offers, by storage class; not of drivers that do not tell."""
+        chosen = self.chosen(node)
+        found: dict[str, tuple[int, int]] = {}
+        there = any(volume is not None for volume in chosen.values())
+        for claim, _ in self._fitting:
+            name, volume = claim.spec.storageClassName or "", chosen[claim.metadata.name]
+            used, have = found.get(name, (0, 0))
+            if volume is not None:
+                found[name] = used + _wanted(claim), have + _capacity(volume)
+            elif not there and (space := _space(claim, node, self._snapshot)) is not None:
+                found[name] = used + _wanted(claim), quantity.parse(space.capacity or 0).nanos
         return found
 
     def lacking(self, node: NodeInfo) -> list[str]:
@@ -142,12 +182,23 @@ def _unprovided(claim: PersistentVolumeClaim, node: NodeInfo, snapshot: Snapshot
     )
     if not possible:
         return [_NO_VOLUME]
-    driver = snapshot.lookups.csi_driver(kind.provisioner)
-    if driver is None or not driver.spec.storageCapacity:
+    if not _tells_capacity(kind, snapshot):
         return []
-    wanted = _wanted(claim)
-    known = snapshot.lookups.storage_capacities()
-    return [] if any(_has_space(one, kind, node, wanted) for one in known) else [_NO_SPACE]
+    return [] if _space(claim, node, snapshot) is not None else [_NO_SPACE]
+
+
+def _tells_capacity(kind: StorageClass, snapshot: Snapshot) -> bool:
+    driver = snapshot.lookups.csi_driver(kind.provisioner)
+    return driver is not None and bool(driver.spec.storageCapacity)
+
+
+def _space(claim: PersistentVolumeClaim, node: NodeInfo, snapshot: Snapshot) -> CSIStorageCapacity | None:
+    """What a driver told of the storage out of which a claim's volume would be made on a node."""
+    kind = _class_of(claim, snapshot)
+    if kind is None or not _tells_capacity(kind, snapshot):
+        return None
+    wanted, known = _wanted(claim), snapshot.lookups.storage_capacities()
+    return next((one for one in known if _has_space(one, kind, node, wanted)), None)
 
 
 def _has_space(capacity: CSIStorageCapacity, kind: StorageClass, node: NodeInfo, wanted: int) -> bool:
@@ -220,10 +271,20 @@ def _facts(pod: PodInfo, snapshot: Snapshot) -> Iterator[Hashable]:
             yield claim.metadata.uid, claim.spec.storageClassName
 
 
-PLUGIN = Plugin(
-    "VolumeBinding",
-    refuse=refuse,
-    filter=filter_nodes,
-    signature=signature,
-    wakes_on=frozenset({"node added", "node changed", "volume", "claim", "pod gone"}),
-)
+def plugin(points: shape.Shape) -> Plugin:
+    """The plugin with another idea of how much of a node's storage should be used."""
+
+    def score_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeScore | None:
+        return _score(pod, snapshot, points)
+
+    return Plugin(
+        "VolumeBinding",
+        refuse=refuse,
+        filter=filter_nodes,
+        score=score_nodes,
+        signature=signature,
+        wakes_on=frozenset({"node added", "node changed", "volume", "claim", "pod gone"}),
+    )
+
+
+PLUGIN = plugin(_ROOMY)
