@@ -1,6 +1,7 @@
 """TLS contexts for servers and clients, from files or from PEM text."""
 
 import ssl
+import tempfile
 from pathlib import Path
 
 
@@ -29,6 +30,14 @@ def client_context(
     if certificate is not None:
         context.load_cert_chain(certificate, key)
     return context
+
+
+def show(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Show a certificate given as PEM text. Raises ssl.SSLError for an unusable one."""
+    with tempfile.NamedTemporaryFile() as file:  # the library reads files alone; this one only its owner may read
+        file.write(certificate + b"\n" + key)
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 def unverified_context() -> ssl.SSLContext:

@@ -5,8 +5,10 @@ named by its import path under `mizzen.dev/python`.
 Ref: https://kubernetes.io/docs/reference/scheduling/config/
 """
 
+import base64
 import importlib
 import re
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any, Final
 
 import yaml
 
+from mizzen.net import tls
 from mizzen.scheduler.cycle import Placed, Unschedulable
 from mizzen.scheduler.framework import Plugin, without_filter, without_score
 from mizzen.scheduler.plugins import CONFIGURED, PLUGINS
@@ -47,17 +50,23 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Extender:
-    """A web service that filters, prioritizes or binds; seconds. `managed`: only pods that ask for these resources."""
+    """A web service that filters, prioritizes, preempts or binds, by the paths of these verbs; seconds.
+
+    `managed`: only pods that ask for these resources. `tls`: None for the system's authorities.
+    """
 
     url: str
     filter: str = ""
     prioritize: str = ""
+    preempt: str = ""
     bind: str = ""
     weight: float = 1.0
     timeout: float = 30.0
     knows_nodes: bool = False
     managed: frozenset[str] = frozenset()
     ignorable: bool = False
+    tls: ssl.SSLContext | None = None
+    server_name: str = ""
 
     def is_interested(self, pod: PodInfo) -> bool:
         if not self.managed:
@@ -225,17 +234,47 @@ def _extender(document: Mapping[str, Any], where: str) -> Extender:
     weight = float(document.get("weight") or 0)
     if document.get("prioritizeVerb") and weight <= 0:
         raise ValueError(f"{where}.weight: must be positive where there is a prioritizeVerb")
+    secured = document.get("tlsConfig") or {}
     return Extender(
         url=url.rstrip("/"),
         filter=document.get("filterVerb") or "",
         prioritize=document.get("prioritizeVerb") or "",
+        preempt=document.get("preemptVerb") or "",
         bind=document.get("bindVerb") or "",
         weight=weight or 1.0,
         timeout=_seconds(str(document.get("httpTimeout") or "30s"), f"{where}.httpTimeout"),
         knows_nodes=bool(document.get("nodeCacheCapable")),
         managed=frozenset(one["name"] for one in document.get("managedResources") or ()),
         ignorable=bool(document.get("ignorable")),
+        tls=_tls(secured, f"{where}.tlsConfig", unchecked=bool(document.get("enableHTTPS"))),
+        server_name=secured.get("serverName") or "",
     )
+
+
+def _tls(document: Mapping[str, Any], where: str, *, unchecked: bool) -> ssl.SSLContext | None:
+    """What an ExtenderTLSConfig says; None without a word. `unchecked`: without an authority nobody is checked."""
+    try:
+        authority, certificate, key = (_pem(document, name) for name in ("ca", "cert", "key"))
+        if document.get("insecure") and authority:
+            raise ValueError("insecure: must be unset where there is an authority")
+        if not document and not unchecked:
+            return None
+        if document.get("insecure") or (unchecked and not authority):
+            context = tls.unverified_context()
+        else:
+            context = tls.client_context(ca_data=authority.decode())
+        if certificate:
+            tls.show(context, certificate, key)
+    except (OSError, ValueError) as error:  # unusable certificates are OSErrors, too
+        raise ValueError(f"{where}: {error}") from error
+    return context
+
+
+def _pem(document: Mapping[str, Any], name: str) -> bytes:
+    """What stands under `nameData`, or in the file that `nameFile` names; nothing without either."""
+    if document.get(f"{name}Data"):
+        return base64.b64decode(document[f"{name}Data"], validate=True)
+    return Path(document[f"{name}File"]).read_bytes() if document.get(f"{name}File") else b""
 
 
 def _seconds(text: str, where: str) -> float:

@@ -1,11 +1,12 @@
-"""Extenders: web services that have a say in which node a pod gets.
+"""Extenders: web services that have a say in which node a pod gets, and who must leave it.
 
+Names are read whatever their case, as the original reads them.
 Ref: https://kubernetes.io/docs/concepts/extend-kubernetes/#scheduling-extensions
 """
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -17,7 +18,8 @@ from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.scheduler.config import Extender
 from mizzen.scheduler.cycle import Placed, Unschedulable
 from mizzen.scheduler.framework import Reject
-from mizzen.scheduler.snapshot import PodInfo
+from mizzen.scheduler.preemption import Eviction
+from mizzen.scheduler.snapshot import PodInfo, Snapshot
 from mizzen.wire.message import Request
 
 
@@ -41,11 +43,16 @@ class Extenders:
         """The one that binds this pod in the scheduler's place."""
         return next((one for one in self.chosen if one.bind and one.is_interested(pod)), None)
 
-    async def choose(self, pod: PodInfo, feasible: Mapping[str, float], nodes: int) -> Placed | Unschedulable:
-        """The best node among the feasible ones in everybody's eyes. Raises ExtenderError."""
-        body = await self.client.get(PODS, pod.pod.metadata.name, pod.pod.metadata.namespace, view=dict[str, Any])
+    async def choose(
+        self, pod: PodInfo, feasible: Mapping[str, float], nodes: int, others: Mapping[str, Reject] | None = None
+    ) -> Placed | Unschedulable:
+        """The best node among the feasible ones in everybody's eyes. Raises ExtenderError.
+
+        `others`: why the rest of so many nodes cannot take the pod.
+        """
+        body = await self._whole(pod)
         scores = dict(feasible)
-        reasons: dict[str, Reject] = {}
+        reasons: dict[str, Reject] = dict(others or {})
         for one in self.interested(pod):
             if one.filter and scores:
                 scores = await self._filter(one, body, scores, reasons)
@@ -60,8 +67,23 @@ class Extenders:
         meta = pod.pod.metadata
         args = {"PodName": meta.name, "PodNamespace": meta.namespace, "PodUID": meta.uid, "Node": node}
         answer = await self._ask(extender, extender.bind, args)
-        if answer.get("Error") or answer.get("error"):
-            raise ExtenderError(answer.get("Error") or answer.get("error"))
+        if error := _get(answer, "Error"):
+            raise ExtenderError(error)
+
+    async def preempt(self, pod: PodInfo, ways: Sequence[Eviction], snapshot: Snapshot) -> tuple[Eviction, ...]:
+        """Of the ways to make room for a pod those that every extender agrees with. Raises ExtenderError."""
+        agreed = {one.node: one for one in ways}
+        for one in self.chosen:
+            if not (one.preempt and one.is_interested(pod) and agreed):
+                continue
+            try:
+                answer = await self._ask(one, one.preempt, await self._victims(one, pod, agreed.values()))
+                wanted = _get(answer, "NodeNameToMetaVictims") or {}
+                agreed = _agreed(one, agreed, wanted, snapshot)
+            except ExtenderError:
+                if not one.ignorable:
+                    raise
+        return tuple(agreed.values())
 
     async def close(self) -> None:
         """Give up every connection."""
@@ -73,19 +95,21 @@ class Extenders:
     ) -> dict[str, float]:
         try:
             answer = await self._ask(one, one.filter, await self._arguments(one, pod, scores))
-            if answer.get("error"):
-                raise ExtenderError(answer["error"])
+            if error := _get(answer, "Error"):
+                raise ExtenderError(error)
         except ExtenderError:
             if one.ignorable:
                 return scores
             raise
-        for key, resolvable in (("failedNodes", True), ("failedAndUnresolvableNodes", False)):
-            for name, reason in (answer.get(key) or {}).items():
-                reasons[name] = Reject(reason, resolvable, one.url)
-        if answer.get("nodenames") is not None:
-            kept = set(answer["nodenames"])
+        for key in ("FailedNodes", "FailedAndUnresolvableNodes"):
+            for name, reason in (_get(answer, key) or {}).items():
+                # Nobody need go from a node that all plugins agree with: preemption could not help.
+                reasons[name] = Reject(reason, resolvable=False, plugin=one.url)
+        names = _get(answer, "NodeNames")
+        if one.knows_nodes and names is not None:
+            kept = set(names)
         else:
-            kept = {node["metadata"]["name"] for node in (answer.get("nodes") or {}).get("items") or ()}
+            kept = {node["metadata"]["name"] for node in (_get(answer, "Nodes") or {}).get("items") or ()}
         return {name: score for name, score in scores.items() if name in kept}
 
     async def _prioritize(self, one: Extender, pod: Object, scores: dict[str, float]) -> None:
@@ -95,20 +119,40 @@ class Extenders:
         except ExtenderError:
             return  # as in the original, a missing opinion does not keep a pod from its node
         for entry in answer or ():
-            if entry.get("host") in scores:
-                scores[entry["host"]] += one.weight * 10.0 * float(entry.get("score", 0))
+            host = _get(entry, "Host")
+            if host in scores:
+                scores[host] += one.weight * 10.0 * float(_get(entry, "Score") or 0)
 
     async def _arguments(self, one: Extender, pod: Object, names: Mapping[str, float]) -> Object:
         if one.knows_nodes:
-            return {"pod": pod, "nodes": None, "nodenames": list(names)}
+            return {"Pod": pod, "Nodes": None, "NodeNames": list(names)}
         listed = await self.client.list(NODES, view=dict[str, Any])
         items = [node for node in listed.items if node["metadata"]["name"] in names]
-        return {"pod": pod, "nodes": {"apiVersion": "v1", "kind": "NodeList", "items": items}, "nodenames": None}
+        return {"Pod": pod, "Nodes": {"apiVersion": "v1", "kind": "NodeList", "items": items}, "NodeNames": None}
+
+    async def _victims(self, one: Extender, pod: PodInfo, ways: Iterable[Eviction]) -> Object:
+        """Who would have to go, node by node: by uid for extenders that know pods, else whole."""
+        short: dict[str, Object] = {}
+        full: dict[str, Object] = {}
+        for way in ways:
+            if one.knows_nodes:
+                uids = [{"UID": each.pod.metadata.uid} for each in way.victims]
+                short[way.node] = {"Pods": uids, "NumPDBViolations": way.violations}
+            else:
+                pods = [await self._whole(each) for each in way.victims]
+                full[way.node] = {"Pods": pods, "NumPDBViolations": way.violations}
+        body = await self._whole(pod)
+        return {"Pod": body, "NodeNameToVictims": full or None, "NodeNameToMetaVictims": short or None}
+
+    async def _whole(self, pod: PodInfo) -> Object:
+        meta = pod.pod.metadata
+        return await self.client.get(PODS, meta.name, meta.namespace, view=dict[str, Any])
 
     async def _ask(self, one: Extender, verb: str, args: Object) -> Any:
         transport = self._transports.get(one.url)
         if transport is None:
-            transport = self._transports[one.url] = SocketTransport(Endpoint.parse(one.url))
+            endpoint = replace(Endpoint.parse(one.url, one.tls), server_name=one.server_name)
+            transport = self._transports[one.url] = SocketTransport(endpoint)
         request = Request("POST", f"/{verb}", (), {"content-type": "application/json"}, orjson.dumps(args))
         try:
             async with asyncio.timeout(one.timeout):
@@ -122,3 +166,30 @@ class Extenders:
             return orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise ExtenderError(f"{one.url}/{verb} did not answer with JSON: {error}") from error
+
+
+def _agreed(
+    one: Extender, ways: Mapping[str, Eviction], wanted: Mapping[str, Any], snapshot: Snapshot
+) -> dict[str, Eviction]:
+    """The ways as an extender would have them: fewer nodes, other victims. Raises ExtenderError."""
+    found: dict[str, Eviction] = {}
+    for name, victims in wanted.items():
+        node = snapshot.nodes.get(name)
+        if name not in ways or node is None:
+            raise ExtenderError(f"{one.url}/{one.preempt} answered with a node that was not asked for: {name}")
+        there = {each.pod.metadata.uid: each for each in node.pods.values()}
+        uids = [_get(each, "UID") for each in _get(victims, "Pods") or ()]
+        if unknown := [uid for uid in uids if uid not in there]:
+            raise ExtenderError(f"{one.url}/{one.preempt} named pods that are not on node {name}: {unknown}")
+        if uids:
+            found[name] = Eviction(name, tuple(there[uid] for uid in uids), int(_get(victims, "NumPDBViolations") or 0))
+        elif not one.ignorable:
+            raise ExtenderError(f"{one.url}/{one.preempt} named no victim on node {name}")
+    return found
+
+
+def _get(answer: Any, name: str) -> Any:
+    """What stands under a name in whatever case."""
+    if not isinstance(answer, Mapping):
+        return None
+    return next((value for key, value in answer.items() if key.casefold() == name.casefold()), None)

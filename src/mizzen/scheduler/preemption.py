@@ -74,6 +74,14 @@ def find(
     pod: PodInfo, alike: PodClass, why: Unschedulable, snapshot: Snapshot, budgets: Sequence[Budget]
 ) -> Eviction | NoWay:
     """The cheapest way to make room for a pod, or why there is none."""
+    ways = candidates(pod, alike, why, snapshot, budgets)
+    return ways if isinstance(ways, NoWay) else min(ways, key=Eviction.cost)
+
+
+def candidates(
+    pod: PodInfo, alike: PodClass, why: Unschedulable, snapshot: Snapshot, budgets: Sequence[Budget]
+) -> tuple[Eviction, ...] | NoWay:
+    """Ways to make room for a pod, one for each node that has one, or why there is none."""
     if why.pod_reason is not None or pod.pod.spec.preemptionPolicy == "Never":
         return hopeless(pod, why)
     found: list[Eviction] = []
@@ -89,7 +97,7 @@ def find(
         found.append(way)
         if len(found) == CANDIDATES:
             break
-    return min(found, key=Eviction.cost) if found else NoWay(why.nodes, tried)
+    return tuple(found) or NoWay(why.nodes, tried)
 
 
 def hopeless(pod: PodInfo, why: Unschedulable) -> NoWay:

@@ -135,8 +135,9 @@ class Scheduler:
         if not self._extenders.chosen or not isinstance(verdict, Placed) or not self._extenders.interested(pod):
             return verdict
         decider = self.state.deciders[pod.pod.spec.schedulerName]
-        feasible = decider.class_of(pod).feasible()
-        verdict = await self._extenders.choose(pod, feasible, len(self.state.snapshot.nodes))
+        alike = decider.class_of(pod)
+        feasible, reasons = alike.feasible(), alike.reasons()
+        verdict = await self._extenders.choose(pod, feasible, len(self.state.snapshot.nodes), reasons)
         if isinstance(verdict, Placed):
             node = self.state.snapshot.nodes.get(verdict.node)
             if node is None or decider.class_of(pod).check(node) is not None:
@@ -156,12 +157,24 @@ class Scheduler:
             return Unschedulable(len(nodes), pod_reason=Reject(f"there is no node {verdict.node!r}", resolvable=False))
         return verdict
 
-    def _room(self, pod: PodInfo, why: Unschedulable) -> preemption.Eviction | preemption.NoWay:
-        """How to make room for a pod; Python code of the user's that fails meanwhile makes none."""
+    async def _room(self, pod: PodInfo, why: Unschedulable) -> preemption.Eviction | preemption.NoWay:
+        """How to make room for a pod, in the eyes of extenders too. Raises ExtenderError."""
+        ways = self._ways(pod, why)
+        if isinstance(ways, preemption.NoWay):
+            return ways
+        if self._extenders.chosen:
+            ways = await self._extenders.preempt(pod, ways, self.state.snapshot)
+            known = self.state.queue.known(pod.key)
+            if not ways or known is None or known.pod.metadata.uid != pod.pod.metadata.uid:
+                return preemption.NoWay(why.nodes)
+        return self.state.make_room(pod, min(ways, key=preemption.Eviction.cost))
+
+    def _ways(self, pod: PodInfo, why: Unschedulable) -> tuple[preemption.Eviction, ...] | preemption.NoWay:
+        """Ways to make room for a pod; Python code of the user's that fails meanwhile finds none."""
         if not self.state.profiles[pod.pod.spec.schedulerName].foreign:
-            return self.state.make_room(pod, why)
+            return self.state.ways(pod, why)
         try:
-            return self.state.make_room(pod, why)
+            return self.state.ways(pod, why)
         except Exception as error:  # foreign code, as above
             return preemption.NoWay(why.nodes, of_the_pod=f"plugin failed: {error!r}.")
 
@@ -198,7 +211,7 @@ class Scheduler:
         pod = waiting.pod
         try:
             leaving = self.state.is_clearing(pod)
-            way = self._room(pod, why)
+            way = await self._room(pod, why)
             self.measures.preemption(len(way.victims) if isinstance(way, preemption.Eviction) else 0)
             text, nominated = why.message, ""
             if isinstance(way, preemption.NoWay):
@@ -210,7 +223,7 @@ class Scheduler:
                     self.state.queue.activate(pod.key)
             await self._hands.refuse(pod.pod, text, None if leaving else nominated)
             self.state.queue.failed(waiting, why.plugins, self._clock.monotonic())
-        except (ApiError, ConnectionError) as error:
+        except (ApiError, ConnectionError, ExtenderError) as error:
             self._failed(waiting, error)
         self._woken.set()
 

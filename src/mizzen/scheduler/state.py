@@ -135,8 +135,8 @@ class State:
 
     # --- preemption
 
-    def make_room(self, pod: PodInfo, why: Unschedulable) -> preemption.Eviction | preemption.NoWay:
-        """Choose victims for a pod and keep their node's room for it; pods that merely have room kept give way."""
+    def ways(self, pod: PodInfo, why: Unschedulable) -> tuple[preemption.Eviction, ...] | preemption.NoWay:
+        """How room could be made for a pod, node by node."""
         profile = self.profiles[pod.pod.spec.schedulerName]
         if not profile.preempts or profile.decide is not None:
             return preemption.NoWay(0)
@@ -144,15 +144,16 @@ class State:
             return preemption.NoWay(why.nodes, of_the_pod=LEAVING)
         if why.pod_reason is not None:
             return preemption.hopeless(pod, why)
-        decider = self._decider(pod)
-        way = preemption.find(pod, decider.class_of(pod), why, self.snapshot, budgets(self._cache))
-        if isinstance(way, preemption.NoWay):
-            return way
+        alike = self._decider(pod).class_of(pod)
+        return preemption.candidates(pod, alike, why, self.snapshot, budgets(self._cache))
+
+    def make_room(self, pod: PodInfo, way: preemption.Eviction) -> preemption.Eviction:
+        """Keep the room of the victims for a pod; pods that merely have room kept give way. Answers who must go."""
         waiting = {one.key for one in way.victims if self._is_nominated(one)}
         for one in way.victims:
             if one.key in waiting:
                 self._decider(one).withdraw(one.key)
-        decider.nominate(pod, way.node)
+        self._decider(pod).nominate(pod, way.node)
         victims = tuple(one for one in way.victims if one.key not in waiting)
         self._clearing[pod.key] = {one.key for one in victims}
         return replace(way, victims=victims)
