@@ -14,7 +14,14 @@ from tests.sim.test_statefulset import stateful_set
 from tests.sim.test_statefulset import template as database
 from tests.sim.world import Kubelet, World, add_nodes
 
-from mizzen.client.resources import DAEMON_SETS, DEPLOYMENTS, PODS, REPLICATION_CONTROLLERS, STATEFUL_SETS
+from mizzen.client.resources import (
+    CONTROLLER_REVISIONS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    PODS,
+    REPLICATION_CONTROLLERS,
+    STATEFUL_SETS,
+)
 from mizzen.controllers import daemonset, deployment, statefulset
 from mizzen.controllers.replicas import REPLICA_SET, REPLICATION_CONTROLLER
 from mizzen.machinery.errors import Object
@@ -142,6 +149,34 @@ def spread(seed: int) -> None:
     assert not problems, f"seed {seed}: {problems[:3]}"
     found = sorted((pod["spec"]["nodeName"], pod["spec"]["containers"][0]["image"]) for pod in world.all(PODS))
     assert found == [(name, "b") for name in names], f"seed {seed}"
+
+
+def test_a_revision_under_another_name_restarts_nobody(seeds: range) -> None:
+    check(seeds, copy)
+
+
+def copy(seed: int) -> None:
+    world = World(seed, (daemonset.CONTROLLER,), kubelet=Pinned(flaky=0))
+    add_nodes(world, ("n1", "n2"))
+    spec = {"selector": {"matchLabels": APP}, "template": template("a"), "updateStrategy": {"type": "RollingUpdate"}}
+    world.api.create(("apps", "daemonsets"), {"metadata": {"name": "d", "namespace": "d"}, "spec": spec})
+    world.settle()
+    before = {pod["metadata"]["uid"] for pod in world.all(PODS)}
+    [first] = world.all(CONTROLLER_REVISIONS)
+    meta = {"name": "d-copy", "namespace": "d", "labels": APP, "ownerReferences": first["metadata"]["ownerReferences"]}
+    copied = {"metadata": meta, "data": first["data"], "revision": 2}
+    world.users = (
+        lambda w: w.api.create(("apps", "controllerrevisions"), copied),
+        lambda w: w.api.delete(("apps", "controllerrevisions"), "d", first["metadata"]["name"]),
+    )
+    world.resume()
+    world.live(60)
+    assert {pod["metadata"]["uid"] for pod in world.all(PODS)} == before, f"seed {seed}: nothing about the set is new"
+    known = {one["metadata"]["name"]: one for one in world.all(CONTROLLER_REVISIONS)}
+    assert "d-copy" in known, f"seed {seed}"
+    assert known["d-copy"]["metadata"]["labels"]["controller-revision-hash"] == "copy", f"seed {seed}"
+    [found] = world.all(DAEMON_SETS)
+    assert found["status"]["updatedNumberScheduled"] == 2, f"seed {seed}"
 
 
 def _node(pod: Object) -> str:

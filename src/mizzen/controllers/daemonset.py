@@ -105,7 +105,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         return Plan(status_patch(DAEMON_SETS, one.metadata, one.status, status))
     if update.action is not None:
         return Plan((update.action,))
-    field = _field(seen, claimed.mine, update.digest, now)
+    field = _field(seen, claimed.mine, update, now)
     actions = _manage(field) or _roll(field)
     told = status_patch(DAEMON_SETS, one.metadata, one.status, _status(field), always=_ALWAYS)
     live = (update.name, *(pod.metadata.labels.get(revisions.HASH_LABEL, "") for pod in claimed.mine))
@@ -124,13 +124,13 @@ class _Field:
     """Pods by node, and what each node wants."""
 
     set: DaemonSet
-    digest: str
+    revision: revisions.Current
     by_node: Mapping[str, tuple[Pod, ...]]
     wanted: Mapping[str, tuple[bool, bool]]
     now: float
 
     def is_new(self, pod: Pod) -> bool:
-        return pod.metadata.labels.get(revisions.HASH_LABEL) == self.digest
+        return pod.metadata.labels.get(revisions.HASH_LABEL) in self.revision.alike
 
     def is_available(self, pod: Pod) -> bool:
         return podlife.is_available(pod, self.set.spec.minReadySeconds, self.now)
@@ -140,7 +140,7 @@ class _Field:
         return tuple(name for name, (run, _) in self.wanted.items() if run)
 
 
-def _field(seen: Snapshot, mine: tuple[Pod, ...], digest: str, now: float) -> _Field:
+def _field(seen: Snapshot, mine: tuple[Pod, ...], revision: revisions.Current, now: float) -> _Field:
     by_node: dict[str, list[Pod]] = defaultdict(list)
     for pod in mine:
         by_node[node_of(pod)].append(pod)
@@ -150,7 +150,7 @@ def _field(seen: Snapshot, mine: tuple[Pod, ...], digest: str, now: float) -> _F
         name: tuple(sorted(pods, key=lambda pod: (created_at(pod.metadata), pod.metadata.name)))
         for name, pods in by_node.items()
     }
-    return _Field(seen.set, digest, ordered, wanted, now)
+    return _Field(seen.set, revision, ordered, wanted, now)
 
 
 def node_of(pod: Pod) -> str:
@@ -248,7 +248,7 @@ def _needs_surge(field: _Field, name: str) -> bool:
 def _create(field: _Field, node: str) -> Create:
     one = field.set
     body = podlife.from_template(one.spec.template, one.metadata, IDENTITY)
-    labels = {revisions.HASH_LABEL: field.digest, "pod-template-generation": str(one.metadata.generation)}
+    labels = {revisions.HASH_LABEL: field.revision.digest, "pod-template-generation": str(one.metadata.generation)}
     meta = {**body["metadata"], "labels": {**body["metadata"].get("labels", {}), **labels}}
     spec = {**body["spec"]}
     spec["affinity"] = _pinned(spec.get("affinity") or {}, node)

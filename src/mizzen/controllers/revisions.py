@@ -26,11 +26,16 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """The revision of the present template, and what must be done first so that it exists and is the latest."""
+    """The revision of the present template, and what must be done first so that it exists and is the latest.
+
+    `alike`: the hashes of all revisions with this template, whoever recorded it, and the one that it would get now;
+    pods with any of them are up to date.
+    """
 
     name: str
     digest: str
     action: Create | Patch | None
+    alike: frozenset[str] = frozenset()
     collides: bool = False
 
 
@@ -43,16 +48,18 @@ def current(owner: Owner, known: Sequence[ControllerRevision], namesake: Control
     """Find the template among the known revisions, or plan to record it."""
     data = data_of(owner.template)
     number = max((one.revision for one in known), default=0)
+    name, digest = name_for(owner)
     same = [one for one in known if one.data == data]
     if same:
         newest = max(same, key=lambda one: (one.revision, one.metadata.name))
         meta = newest.metadata
-        action = None
-        if newest.revision < number:
-            patch = {"revision": number + 1}
-            action = Patch(CONTROLLER_REVISIONS, meta.namespace, meta.name, patch, uid=meta.uid)
-        return Current(meta.name, meta.labels.get(HASH_LABEL, meta.name.rpartition("-")[2]), action)
-    name, digest = name_for(owner)
+        patch: Object = {"revision": number + 1} if newest.revision < number else {}
+        if HASH_LABEL not in meta.labels:
+            patch["metadata"] = {"labels": {HASH_LABEL: _digest(newest)}}
+        action = Patch(CONTROLLER_REVISIONS, meta.namespace, meta.name, patch, uid=meta.uid) if patch else None
+        others = {_digest(one) for one in known if one.data != data}
+        alike = {*map(_digest, same), *({digest} - others)}
+        return Current(meta.name, _digest(newest), action, frozenset(alike))
     body = {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -68,7 +75,11 @@ def current(owner: Owner, known: Sequence[ControllerRevision], namesake: Control
         "data": data,
         "revision": number + 1,
     }
-    return Current(name, digest, Create(CONTROLLER_REVISIONS, body), collides=namesake is not None)
+    return Current(name, digest, Create(CONTROLLER_REVISIONS, body), frozenset((digest,)), namesake is not None)
+
+
+def _digest(one: ControllerRevision) -> str:
+    return one.metadata.labels.get(HASH_LABEL, one.metadata.name.rpartition("-")[2])
 
 
 def name_for(owner: Owner) -> tuple[str, str]:
