@@ -173,7 +173,9 @@ class Inventory:
     def _taints_of(self, id: Id) -> Iterator[Taint]:
         """The taints that rules give to a device."""
         for rule in self._rules:
-            selector = rule.spec.get("deviceSelector") or {}
+            selector = rule.spec.get("deviceSelector")
+            if selector is None:
+                continue  # an empty selector means all devices, none at all no device
             if all(selector.get(key) in (None, value) for key, value in zip(_SELECTED, id, strict=True)):
                 yield msgspec.convert(rule.spec.get("taint") or {}, Taint)
 

@@ -182,6 +182,12 @@ def test_tainted_devices_need_a_toleration_whoever_tainted_them() -> None:
     rule = msgspec.convert(body, DeviceTaintRule)
     slices = [slice_of("a", device("x")), slice_of("b", device("y"))]
     assert World(slices, claim("x"), rules=[rule]).place(pod("p", "x")) == "b"
+    everything, nothing = ({"spec": {"taint": taint, **one}} for one in ({"deviceSelector": {}}, {}))
+    all_tainted, none_tainted = (
+        World(slices, claim("x"), rules=[msgspec.convert(one, DeviceTaintRule)]) for one in (everything, nothing)
+    )
+    assert "cannot allocate" in all_tainted.place(pod("p", "x"))
+    assert none_tainted.place(pod("p", "x")) in ("a", "b"), "a rule without a selector means no device"
 
 
 def test_parts_of_a_device_share_its_counters() -> None:
