@@ -5,9 +5,17 @@ from typing import Any
 from tests.sim.story import check
 from tests.sim.world import Kubelet, World, add_nodes
 
-from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS, VOLUME_ATTACHMENTS
-from mizzen.controllers import garbage, resource_claims
+from mizzen.client.resources import (
+    DEVICE_TAINT_RULES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PODS,
+    RESOURCE_CLAIMS,
+    RESOURCE_SLICES,
+    VOLUME_ATTACHMENTS,
+)
+from mizzen.controllers import device_taints, garbage, resource_claims
 from mizzen.controllers.volumes import attach, protection
+from mizzen.machinery import times
 from mizzen.machinery.errors import Object
 
 CLAIMS = ("", "persistentvolumeclaims")
@@ -140,3 +148,94 @@ def reserve(seed: int) -> None:
     world.users = (lambda w: w.api.delete((group, "resourceclaims"), "d", "own"),)
     world.live(40)
     assert not world.all(RESOURCE_CLAIMS), f"seed {seed}: nobody uses it any more"
+
+
+def test_pods_leave_tainted_devices_after_their_toleration_and_not_before(seeds: range) -> None:
+    check(seeds, vacate)
+
+
+def vacate(seed: int) -> None:
+    world = World(seed, (device_taints.EVICTION, device_taints.RULES), kubelet=Kubelet(nodes=("n1",), flaky=0))
+    group = "resource.k8s.io"
+    devices = [{"name": "x"}, {"name": "y"}]
+    pool = {"name": "n1", "generation": 1, "resourceSliceCount": 1}
+    spec: Object = {"driver": "gpu.example.com", "pool": pool, "nodeName": "n1", "devices": devices}
+    world.api.create((group, "resourceslices"), {"metadata": {"name": "s"}, "spec": spec})
+    patience = world.rng.choice((None, 0, 30, -1))
+    toleration: Object = {"key": "broken", "operator": "Exists", "effect": "NoExecute"}
+    if patience not in (None, -1):
+        toleration["tolerationSeconds"] = patience
+    for device in "xy":
+        world.api.create(("", "pods"), pod(device, resourceClaims=[{"name": "gpu", "resourceClaimName": device}]))
+        world.api.create((group, "resourceclaims"), {"metadata": {"name": device, "namespace": "d"}, "spec": {}})
+        uid = world.api.get(("", "pods"), "d", device)["metadata"]["uid"]
+        result: Object = {"driver": "gpu.example.com", "pool": "n1", "device": device}
+        result["tolerations"] = [] if patience is None else [toleration]
+        status = {
+            "allocation": {"devices": {"results": [result]}},
+            "reservedFor": [{"resource": "pods", "name": device, "uid": uid}],
+        }
+        world.api.patch(RESOURCE_CLAIMS, "d", device, {"status": status}, "status")
+    world.settle()
+    tainted: list[float] = []
+    gone: dict[str, float] = {}
+
+    def watch(where: Any, _old: Any, new: Any) -> None:
+        if where == ("", "pods") and new is not None and new["metadata"].get("deletionTimestamp"):
+            gone.setdefault(new["metadata"]["name"], world.clock.now())
+
+    def taint(w: World) -> None:
+        one = {"key": "broken", "effect": "NoExecute", "timeAdded": times.format(w.clock.now())}
+        tainted.append(times.parse(one["timeAdded"]))
+        if w.rng.random() < 0.5:
+            body = {"spec": {"devices": [{"name": "x", "taints": [one]}, {"name": "y"}]}}
+            w.api.patch(RESOURCE_SLICES, "", "s", body)
+        else:
+            rule = {"deviceSelector": {"driver": "gpu.example.com", "pool": "n1", "device": "x"}, "taint": one}
+            w.api.create((group, "devicetaintrules"), {"metadata": {"name": "r"}, "spec": rule})
+
+    world.api.changed = watch
+    world.users = (taint,)
+    world.resume()
+    world.live(80)
+    assert "y" not in gone, f"seed {seed}: nothing is wrong with its device"
+    assert ("x" in gone) == (patience != -1), f"seed {seed}"
+    if "x" in gone:
+        assert gone["x"] >= tainted[0] + (patience or 0), f"seed {seed}: too early"
+    for rule in world.all(DEVICE_TAINT_RULES):
+        [told] = rule["status"]["conditions"]
+        assert (told["type"], told["status"]) == ("EvictionInProgress", "False"), f"seed {seed}: {told}"
+
+
+def test_a_rule_without_effect_tells_what_it_would_do(seeds: range) -> None:
+    check(seeds[::20], tell)
+
+
+def tell(seed: int) -> None:
+    world = World(seed, (device_taints.EVICTION, device_taints.RULES), kubelet=Kubelet(nodes=("n1",), flaky=0))
+    group = "resource.k8s.io"
+    pool = {"name": "n1", "generation": 1, "resourceSliceCount": 1}
+    devices = [{"name": "x"}, {"name": "y"}, {"name": "z"}]
+    spec: Object = {"driver": "gpu.example.com", "pool": pool, "nodeName": "n1", "devices": devices}
+    world.api.create((group, "resourceslices"), {"metadata": {"name": "s"}, "spec": spec})
+    world.api.create(("", "pods"), pod("p", resourceClaims=[{"name": "gpu", "resourceClaimName": "c"}]))
+    world.api.create((group, "resourceclaims"), {"metadata": {"name": "c", "namespace": "d"}, "spec": {}})
+    uid = world.api.get(("", "pods"), "d", "p")["metadata"]["uid"]
+    result: Object = {"driver": "gpu.example.com", "pool": "n1", "device": "x"}
+    status = {
+        "allocation": {"devices": {"results": [result]}},
+        "reservedFor": [{"resource": "pods", "name": "p", "uid": uid}],
+    }
+    world.api.patch(RESOURCE_CLAIMS, "d", "c", {"status": status}, "status")
+    world.settle()
+    rule = {"deviceSelector": {"driver": "gpu.example.com"}, "taint": {"key": "old", "effect": "None"}}
+    world.api.create((group, "devicetaintrules"), {"metadata": {"name": "r", "generation": 1}, "spec": rule})
+    world.resume()
+    world.live(40)
+    assert world.all(PODS), f"seed {seed}: the rule does nothing"
+    [found] = world.all(DEVICE_TAINT_RULES)
+    [told] = found["status"]["conditions"]
+    assert (told["type"], told["status"]) == ("EvictionInProgress", "False")
+    assert told["message"].startswith(
+        "3 published devices selected. 1 allocated device selected. 1 pod would be evicted in 1 namespace if"
+    ), f"seed {seed}: {told}"

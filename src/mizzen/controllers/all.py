@@ -11,6 +11,7 @@ from mizzen.controllers import (
     cronjob,
     daemonset,
     deployment,
+    device_taints,
     endpoints,
     endpointslices,
     garbage,
@@ -74,6 +75,8 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     attach.ATTACHED,
     resource_claims.CONTROLLER,
     resource_claims.RESERVATIONS,
+    device_taints.EVICTION,
+    device_taints.RULES,
     # the cluster itself
     garbage.CONTROLLER,
     namespaces.CONTROLLER,

@@ -5,7 +5,7 @@ Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleratio
 
 from dataclasses import dataclass
 
-from mizzen.api.views.core import Node, Pod, Taint
+from mizzen.api.views.core import Node, Pod, Taint, Toleration
 from mizzen.client.cache import BY_NODE, Cache
 from mizzen.client.resources import NODES, PODS
 from mizzen.controllers.disruption import doomed
@@ -35,7 +35,7 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
 
 
 def reconcile(seen: Snapshot, now: float) -> Plan:
-    due = min((_leaves_at(seen.pod, taint, now) for taint in seen.taints), default=_FOREVER)
+    due = min((leaves_at(seen.pod.spec.tolerations, taint, now) for taint in seen.taints), default=_FOREVER)
     if due == _FOREVER:
         return NOTHING
     if due > now:
@@ -48,9 +48,9 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     return Plan((*marked, Delete(PODS, meta.namespace, meta.name, uid=meta.uid, note=note)))
 
 
-def _leaves_at(pod: Pod, taint: Taint, now: float) -> float:
-    """When the pod has to leave because of this taint."""
-    tolerating = [one for one in pod.spec.tolerations if one.tolerates(taint)]
+def leaves_at(tolerations: tuple[Toleration, ...], taint: Taint, now: float) -> float:
+    """When a pod with these tolerations has to leave because of a taint."""
+    tolerating = [one for one in tolerations if one.tolerates(taint)]
     if not tolerating:
         return now
     limits = [one.tolerationSeconds for one in tolerating if one.tolerationSeconds is not None]

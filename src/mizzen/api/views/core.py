@@ -220,6 +220,10 @@ class PodResourceClaimStatus(View, frozen=True, gc=False):
     resourceClaimName: str | None = None
 
 
+class ExtendedResourceClaimStatus(View, frozen=True, gc=False):
+    resourceClaimName: str = ""
+
+
 class PodStatus(View, frozen=True, gc=False):
     phase: str = "Pending"
     reason: str = ""
@@ -233,6 +237,7 @@ class PodStatus(View, frozen=True, gc=False):
     containerStatuses: tuple[ContainerStatus, ...] = ()
     initContainerStatuses: tuple[ContainerStatus, ...] = ()
     resourceClaimStatuses: tuple[PodResourceClaimStatus, ...] = ()
+    extendedResourceClaimStatus: ExtendedResourceClaimStatus | None = None
     allocatedResources: dict[str, Quantity] = {}
     resources: ResourceRequirements | None = None
 

@@ -43,17 +43,18 @@ class ResourceSlice(View, frozen=True, gc=False):
     spec: dict[str, Any] = {}
 
 
+class Conditions(View, frozen=True, gc=False):
+    conditions: tuple[Condition, ...] = ()
+
+
 class DeviceTaintRule(View, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
     spec: dict[str, Any] = {}
+    status: Conditions = Conditions()
 
 
 class ServiceCIDRSpec(View, frozen=True, gc=False):
     cidrs: tuple[str, ...] = ()
-
-
-class Conditions(View, frozen=True, gc=False):
-    conditions: tuple[Condition, ...] = ()
 
 
 class ServiceCIDR(View, frozen=True, gc=False):

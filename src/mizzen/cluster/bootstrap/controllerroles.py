@@ -381,6 +381,7 @@ CONTROLLER_ROLES: Final = (
             rule("core", "pods", "delete get list watch"),
             rule("core", "pods/status", "patch update"),
             rule("resource.k8s.io", "resourceclaims resourceslices deviceclasses devicetaintrules", READ),
+            rule("resource.k8s.io", "devicetaintrules/status", "patch update"),
             EVENTS,
         ),
     ),
