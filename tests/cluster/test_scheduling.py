@@ -120,8 +120,12 @@ class Cluster:
 
     async def until(self, name: str, claim: Callable[[Any], Any]) -> Any:
         """The pod, once the claim holds of it."""
+        return await self.until_at(f"{PODS}/{name}", claim)
+
+    async def until_at(self, path: str, claim: Callable[[Any], Any]) -> Any:
+        """What is at a path, once the claim holds of it."""
         for _ in range(2000):
-            found = await self.ok("GET", f"{PODS}/{name}")
+            found = await self.ok("GET", path)
             if claim(found):
                 return found
             await asyncio.sleep(0.005)

@@ -6,17 +6,20 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from mizzen.api.views.core import NodeSelectorTerm
+from mizzen.api.views.resource import ResourceClaim
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
 from mizzen.scheduler.devices import Devices, Pick, Picked
 from mizzen.scheduler.inventory import Place
 
 
-def allocation(picked: Picked, wanted: Devices, uid: str, class_config: Sequence[Object], stamp: str = "") -> Object:
-    """`status.allocation` of the claim with this uid. `stamp`: when it is allocated."""
+def allocation(
+    picked: Picked, wanted: Devices, uid: str, class_config: Sequence[Object], node: str, stamp: str = ""
+) -> Object:
+    """`status.allocation` of the claim with this uid, for a pod of this node. `stamp`: when it is allocated."""
     own = [{"source": "FromClaim", **entry} for entry in wanted.config]
     config = [*({"source": "FromClass", **entry} for entry in class_config), *own]
-    selector = _selector(one.device.place for one in picked)
+    selector = _selector(Place(node) if one.device.binds else one.device.place for one in picked)
     return {
         "devices": {
             "results": [_result(one, uid, number) for number, one in enumerate(picked)],
@@ -67,3 +70,25 @@ def _selector(places: Iterable[Place]) -> Object:
     if fields:
         term["matchFields"] = list(fields.values())
     return {"nodeSelectorTerms": [term]}
+
+
+def readiness(claims: Iterable[ResourceClaim]) -> str | None:
+    """Whether all devices of the claims can be used: "" when they can, what went wrong, or None while some cannot yet.
+
+    Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/#device-binding-conditions
+    """
+    waits = False
+    for claim in claims:
+        told = {_key(one): one for one in claim.status.devices}
+        for result in ((claim.status.allocation or {}).get("devices") or {}).get("results") or ():
+            conditions = told.get(_key(result), {}).get("conditions") or ()
+            true = {one["type"] for one in conditions if one.get("status") == "True"}
+            if failed := [one for one in result.get("bindingFailureConditions") or () if one in true]:
+                device = "/".join((result["driver"], result["pool"], result["device"]))
+                return f"claim {claim.metadata.name} binding failed: device {device} has condition {failed[0]}"
+            waits |= not true.issuperset(result.get("bindingConditions") or ())
+    return None if waits else ""
+
+
+def _key(one: Object) -> tuple[str, ...]:
+    return tuple(str(one.get(name) or "") for name in ("driver", "pool", "device", "shareID"))

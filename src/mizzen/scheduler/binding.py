@@ -1,15 +1,17 @@
 """Acting on decisions: volumes and claims bound, the pod bound, refusals written, victims removed."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from mizzen.api.views import meta as views
 from mizzen.api.views.core import PersistentVolumeClaim, Pod
 from mizzen.api.views.resource import ResourceClaim
 from mizzen.base.clock import Clock
-from mizzen.client.cache import Cache
+from mizzen.client.cache import Cache, Table
 from mizzen.client.client import STRATEGIC, Client
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS
 from mizzen.machinery import times
@@ -17,7 +19,7 @@ from mizzen.machinery.errors import ApiError, Object
 from mizzen.reconcile.events import Recorder
 from mizzen.reconcile.plan import Note, Reference
 from mizzen.scheduler import volumes
-from mizzen.scheduler.allocations import allocation
+from mizzen.scheduler.allocations import allocation, readiness
 from mizzen.scheduler.plugins import resource_claims
 from mizzen.scheduler.plugins.volumes import SELECTED_NODE
 from mizzen.scheduler.snapshot import PodInfo, Snapshot
@@ -42,19 +44,16 @@ class Hands:
     """One for every decision that is being carried out; taken by the caller."""
 
     async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> str:
-        """Bind everything of a pod, the pod itself last; answers what is wrong with its volumes, "" for nothing."""
+        """Bind everything of a pod, the pod itself last; answers what is wrong with its volumes or devices, or ""."""
         wanted = volumes.unbound(pod, assumed.node, snapshot) if pod.claims else ()
         if pod.pod.spec.resourceClaims:
-            await self._reserve(pod, assumed, snapshot)
+            claims = await self._reserve(pod, assumed, snapshot)
+            if problem := await self._devices_ready(pod.pod, assumed.node, claims):
+                return f'running PreBind plugin "DynamicResources": {problem}'
         if wanted:
             await asyncio.gather(*(volumes.ask(self.client, choice, assumed.node) for choice in wanted))
             await self._expect(pod.pod, assumed.node)
-            self.slots.release()  # a provisioner that takes its time keeps no other pod from being bound
-            try:
-                problem = await self._claims_bound(pod, assumed.node)
-            finally:
-                await self.slots.acquire()
-            if problem:
+            if problem := await self._claims_bound(pod, assumed.node):
                 return f'running PreBind plugin "VolumeBinding": binding volumes: {problem}'
         meta = pod.pod.metadata
         await self.client.create(PODS, binding, meta.namespace, name=meta.name, subresource="binding")
@@ -70,11 +69,13 @@ class Hands:
         """Tell in the name of the scheduler that decided the pod."""
         self.recorders[decided.spec.schedulerName].record(note)
 
-    async def _reserve(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> None:
-        """Write into the pod's ResourceClaims which devices they get, and that the pod uses them."""
+    async def _reserve(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> list[ResourceClaim]:
+        """Write into the pod's ResourceClaims which devices they get, and that the pod uses them; answers them so."""
         meta = pod.pod.metadata
+        reserved = []
         for claim in resource_claims.claims_of(pod, snapshot):
             if any(one.uid == meta.uid for one in claim.status.reservedFor):
+                reserved.append(claim)
                 continue
             consumers = [
                 {"resource": one.resource, "name": one.name, "uid": one.uid} for one in claim.status.reservedFor
@@ -84,13 +85,15 @@ class Hands:
             if picked is not None:
                 config, stamp = resource_claims.class_config(claim, snapshot), times.format(self.clock.now())
                 wanted = resource_claims.wants(claim)
-                status["allocation"] = allocation(picked, wanted, claim.metadata.uid, config, stamp)
+                status["allocation"] = allocation(picked, wanted, claim.metadata.uid, config, assumed.node, stamp)
             of = claim.metadata
             version = of.resourceVersion
             if picked is not None and PROTECTION not in of.finalizers:
                 version = await self._protect(claim)
             patch = {"metadata": {"uid": of.uid, "resourceVersion": version}, "status": status}
-            await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
+            written = await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
+            reserved.append(msgspec.convert(written, ResourceClaim))
+        return reserved
 
     async def _expect(self, pod: Pod, node: str) -> None:
         """Tell where a pod will be once its volumes are there, so that nobody takes the node away meanwhile."""
@@ -107,44 +110,83 @@ class Hands:
         found = await self.client.patch(RESOURCE_CLAIMS, of.name, {"metadata": meta}, of.namespace)
         return str(found["metadata"]["resourceVersion"])
 
+    async def _devices_ready(self, pod: Pod, node: str, claims: Sequence[ResourceClaim]) -> str:
+        """Wait until the devices of a pod can be used; else its claims are given back, and what is wrong is told."""
+        table = self.cache.of(RESOURCE_CLAIMS, ResourceClaim)
+        seen = list(claims)
+
+        def look() -> str | None:
+            found = [table.get(pod.metadata.namespace, one.metadata.name) for one in claims]
+            seen[:] = [one for one in found if one is not None]
+            if len(seen) < len(claims):
+                return "a resourceclaim of the pod is gone"
+            if any(all(user.uid != pod.metadata.uid for user in one.status.reservedFor) for one in seen):
+                return None  # what was written is not seen yet
+            return readiness(seen)
+
+        problem = readiness(seen)
+        if problem is None:
+            await self._expect(pod, node)
+            problem = await self._settled(table, look)
+        if problem:
+            await asyncio.gather(*(self._give_back(claim, pod.metadata.uid) for claim in seen))
+        return problem
+
+    async def _give_back(self, claim: ResourceClaim, uid: str) -> None:
+        """Take a pod's reservation of a claim back, and the devices where nobody else has it reserved."""
+        kept = [
+            {"resource": one.resource, "name": one.name, "uid": one.uid}
+            for one in claim.status.reservedFor
+            if one.uid != uid
+        ]
+        status: Object = {"reservedFor": kept or None}
+        if not kept:
+            status |= {"allocation": None, "devices": None}
+        of = claim.metadata
+        patch = {"metadata": {"uid": of.uid, "resourceVersion": of.resourceVersion}, "status": status}
+        await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
+
     async def _claims_bound(self, pod: PodInfo, node: str) -> str:
         """Wait until all claims of a pod are bound; what is wrong when a provisioner gives up, or it takes too long."""
         asked: set[str] = set()
         table = self.cache.of(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim)
-        changed = asyncio.Event()
 
-        def note(old: PersistentVolumeClaim | None, new: PersistentVolumeClaim | None) -> None:
-            changed.set()
-
-        def bound() -> bool:
-            found = [table.get(pod.pod.metadata.namespace, name) for name in pod.claims]
-            return all(one is not None and one.spec.volumeName and one.status.phase == "Bound" for one in found)
-
-        def given_up() -> str:
+        def look() -> str | None:
             """A provisioner that cannot serve a node takes the node's name off the claim."""
-            for name in pod.claims:
-                claim = table.get(pod.pod.metadata.namespace, name)
+            found = [table.get(pod.pod.metadata.namespace, name) for name in pod.claims]
+            if all(one is not None and one.spec.volumeName and one.status.phase == "Bound" for one in found):
+                return ""
+            for name, claim in zip(pod.claims, found, strict=True):
                 if claim is None:
                     return f'persistentvolumeclaim "{name}" not found'
                 if claim.metadata.annotations.get(SELECTED_NODE) == node:
                     asked.add(name)
                 elif name in asked and not claim.spec.volumeName:
                     return f'provisioning failed for PVC "{name}"'
-            return ""
+            return None
+
+        return await self._settled(table, look)
+
+    async def _settled(self, table: Table[Any], look: Callable[[], str | None]) -> str:
+        """Wait until `look` has an answer, "" for all is well; whoever takes his time keeps no other pod waiting."""
+        changed = asyncio.Event()
+
+        def note(_old: Any, _new: Any) -> None:
+            changed.set()
 
         table.subscribe(note)
+        self.slots.release()
         try:
             async with asyncio.timeout(CLAIM_SECONDS):
-                while not bound():
-                    if problem := given_up():
-                        return problem
+                while (answer := look()) is None:
                     changed.clear()
                     await changed.wait()
+                return answer
         except TimeoutError:
             return "context deadline exceeded"
         finally:
             table.unsubscribe(note)
-        return ""
+            await self.slots.acquire()
 
     # --- refusing
 

@@ -47,7 +47,7 @@ class Device:
 
     `shared`: many claims can have parts of its capacity, dealt out by `policies`. `drains`: what it takes of the
     counters that the devices of its pool share. `conditions` must become true, and none of `failures`, before the
-    device can be used.
+    device can be used. `binds`: once allocated it serves the node alone that it was allocated for.
     """
 
     id: Id
@@ -60,6 +60,7 @@ class Device:
     drains: Counters = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    binds: bool = False
 
     @property
     def pool(self) -> PoolId:
@@ -101,6 +102,7 @@ class Inventory:
         self._by_id: dict[Id, Device] = {}
         self._counters: dict[PoolId, dict[tuple[str, str], int]] = defaultdict(dict)
         self._verdicts: dict[tuple[str, Id], bool] = {}
+        self._conditional = False
         self.incomplete: set[PoolId] = set()
         """Pools of which not all slices are there yet; nothing is taken from them."""
         for pool, members in _newest(slices).items():
@@ -111,8 +113,9 @@ class Inventory:
                 self._add(pool, one.spec)
 
     def on_node(self, name: str, labels: dict[str, str]) -> tuple[Device, ...]:
-        """The devices that a node can use."""
-        return (*self._of_node.get(name, ()), *(one for one in self._elsewhere if one.place.reaches(name, labels)))
+        """The devices that a node can use, those that can be used at once first."""
+        mine = (*self._of_node.get(name, ()), *(one for one in self._elsewhere if one.place.reaches(name, labels)))
+        return tuple(sorted(mine, key=lambda one: bool(one.conditions))) if self._conditional else mine
 
     def satisfies(self, device: Device, expression: str) -> bool:
         """Whether a device satisfies a selector; one whose evaluation fails (a missing attribute) does not."""
@@ -144,6 +147,7 @@ class Inventory:
                 continue
             device = self._device(pool, entry, place)
             self._by_id[device.id] = device
+            self._conditional |= bool(device.conditions)
             (self._of_node[place.node] if place.node else self._elsewhere).append(device)
 
     def _device(self, pool: PoolId, entry: Mapping[str, Any], place: Place) -> Device:
@@ -168,6 +172,7 @@ class Inventory:
             },
             conditions=tuple(entry.get("bindingConditions") or ()),
             failures=tuple(entry.get("bindingFailureConditions") or ()),
+            binds=bool(entry.get("bindsToNode")),
         )
 
     def _taints_of(self, id: Id) -> Iterator[Taint]:

@@ -84,7 +84,7 @@ class World:
         picked = resource_claims.choose(pod("p", name), self.snapshot.nodes[node], self.snapshot)
         assert picked is not None
         uid = wanted.metadata.uid
-        return allocation(picked[uid], resource_claims.wants(wanted), uid, ())
+        return allocation(picked[uid], resource_claims.wants(wanted), uid, (), node)
 
     def place(self, info: PodInfo) -> str:
         verdict = self.decider.decide(info)
@@ -134,7 +134,7 @@ def test_an_allocated_claim_ties_its_pod_to_its_node() -> None:
     world = World([slice_of("a", device("gpu-0"))], claim("free"))
     picked = resource_claims.choose(pod("p", "free"), world.snapshot.nodes["a"], world.snapshot)
     assert picked is not None
-    status = {"allocation": allocation(picked["uid-free"], resource_claims.wants(claim("free")), "uid-free", ())}
+    status = {"allocation": allocation(picked["uid-free"], resource_claims.wants(claim("free")), "uid-free", (), "a")}
     assert status["allocation"]["devices"]["results"] == [
         {"request": "r", "driver": "gpu.example.com", "pool": "a", "device": "gpu-0"}
     ]

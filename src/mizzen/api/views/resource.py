@@ -15,6 +15,7 @@ class ConsumerReference(View, frozen=True, gc=False):
 class ResourceClaimStatus(View, frozen=True, gc=False):
     allocation: dict[str, Any] | None = None
     reservedFor: tuple[ConsumerReference, ...] = ()
+    devices: tuple[dict[str, Any], ...] = ()
 
 
 class ResourceClaim(View, frozen=True, gc=False):

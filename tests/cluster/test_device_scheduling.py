@@ -1,0 +1,81 @@
+"""The scheduler gives devices through the real API server: what it writes into claims, and what it waits for."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.cluster.test_scheduling import MERGE, PODS, Cluster, cluster
+
+__all__ = ["cluster"]
+GROUP = "/apis/resource.k8s.io/v1"
+CLAIMS = f"{GROUP}/namespaces/default/resourceclaims"
+DRIVER = "gpu.example.com"
+
+
+async def offered(cluster: Cluster, node: str, *devices: dict[str, Any], **kind: Any) -> None:
+    """A node with devices, and the class that they are of."""
+    await cluster.node(node)
+    meta = {"name": "gpu"}
+    await cluster.api.call("POST", f"{GROUP}/deviceclasses", {"metadata": meta, "spec": {"selectors": [], **kind}})
+    pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+    spec = {"driver": DRIVER, "pool": pool, "nodeName": node, "devices": list(devices)}
+    await cluster.ok("POST", f"{GROUP}/resourceslices", {"metadata": {"name": node}, "spec": spec})
+
+
+async def claimed(cluster: Cluster, name: str) -> None:
+    """A claim for one device, and a pod that wants it."""
+    request = {"name": "r", "exactly": {"deviceClassName": "gpu"}}
+    await cluster.ok("POST", CLAIMS, {"metadata": {"name": name}, "spec": {"devices": {"requests": [request]}}})
+    await cluster.pod(name, resourceClaims=[{"name": "gpu", "resourceClaimName": name}])
+
+
+async def claim(cluster: Cluster, name: str, holds: Callable[[Any], Any]) -> Any:
+    return await cluster.until_at(f"{CLAIMS}/{name}", holds)
+
+
+def results(claim: Any) -> Any:
+    return ((claim.get("status") or {}).get("allocation") or {}).get("devices", {}).get("results")
+
+
+async def told(cluster: Cluster, name: str, device: str, kind: str) -> None:
+    """A driver tells that a condition of a device has become true."""
+    stamp = "2030-01-01T00:00:00Z"
+    condition = {"type": kind, "status": "True", "reason": "Done", "message": "", "lastTransitionTime": stamp}
+    one = {"driver": DRIVER, "pool": "n1", "device": device, "conditions": [condition]}
+    await cluster.ok("PATCH", f"{CLAIMS}/{name}/status", {"status": {"devices": [one]}}, content_type=MERGE)
+
+
+FABRIC = {"bindsToNode": True, "bindingConditions": ["attached"], "bindingFailureConditions": ["broken"]}
+
+
+async def test_a_pod_is_bound_once_its_device_is_ready(cluster: Cluster) -> None:
+    await offered(cluster, "n1", {"name": "far", **FABRIC})
+    await claimed(cluster, "one")
+    pod = await cluster.until("one", lambda pod: pod["status"].get("nominatedNodeName"))
+    assert pod["status"]["nominatedNodeName"] == "n1"
+    given = await claim(cluster, "one", results)
+    assert results(given)[0]["bindingConditions"] == ["attached"]
+    [term] = given["status"]["allocation"]["nodeSelector"]["nodeSelectorTerms"]
+    assert term["matchFields"] == [{"key": "metadata.name", "operator": "In", "values": ["n1"]}]
+    assert not (await cluster.ok("GET", f"{PODS}/one"))["spec"].get("nodeName"), "the device is not there yet"
+    await told(cluster, "one", "far", "attached")
+    assert await cluster.bound("one") == "n1"
+
+
+async def test_a_device_that_cannot_be_made_ready_is_given_back(cluster: Cluster) -> None:
+    await offered(cluster, "n1", {"name": "far", **FABRIC})
+    await claimed(cluster, "one")
+    await claim(cluster, "one", results)
+    await cluster.ok("DELETE", f"{GROUP}/resourceslices/n1")
+    await told(cluster, "one", "far", "broken")
+    text = f"claim one binding failed: device {DRIVER}/n1/far has condition broken"
+    assert (await cluster.event("one", "FailedScheduling", text))["type"] == "Warning"
+    freed = await claim(cluster, "one", lambda claim: not results(claim))
+    assert not freed["status"].get("reservedFor")
+    assert not freed["status"].get("devices")
+
+
+async def test_a_device_that_is_ready_at_once_comes_before_one_that_is_not(cluster: Cluster) -> None:
+    await offered(cluster, "n1", {"name": "a-far", **FABRIC}, {"name": "b-near"})
+    await claimed(cluster, "one")
+    assert await cluster.bound("one") == "n1"
+    assert results(await claim(cluster, "one", results))[0]["device"] == "b-near"
