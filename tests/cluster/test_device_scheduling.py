@@ -79,3 +79,38 @@ async def test_a_device_that_is_ready_at_once_comes_before_one_that_is_not(clust
     await claimed(cluster, "one")
     assert await cluster.bound("one") == "n1"
     assert results(await claim(cluster, "one", results))[0]["device"] == "b-near"
+
+
+async def test_a_pod_that_asks_for_a_number_gets_a_claim(cluster: Cluster) -> None:
+    await offered(cluster, "n1", {"name": "x"}, {"name": "y"}, extendedResourceName="example.com/gpu")
+    for name, resource in (("one", "example.com/gpu"), ("two", "deviceclass.resource.kubernetes.io/gpu")):
+        asked = {"requests": {resource: "1"}, "limits": {resource: "1"}}
+        body = {"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i", "resources": asked}]}}
+        await cluster.ok("POST", PODS, body)
+        assert await cluster.bound(name) == "n1"
+        pod = await cluster.ok("GET", f"{PODS}/{name}")
+        told = pod["status"]["extendedResourceClaimStatus"]
+        request = "container-0-request-0"
+        assert told["requestMappings"] == [{"containerName": "c", "resourceName": resource, "requestName": request}]
+        made = await cluster.ok("GET", f"{CLAIMS}/{told['resourceClaimName']}")
+        assert made["metadata"]["name"].startswith(f"{name}-extended-resources-")
+        assert made["metadata"]["annotations"] == {"resource.kubernetes.io/extended-resource-claim": "true"}
+        assert made["metadata"]["ownerReferences"][0]["uid"] == pod["metadata"]["uid"]
+        assert made["spec"]["devices"]["requests"][0]["exactly"]["deviceClassName"] == "gpu"
+        assert results(made)[0]["request"] == request
+        assert made["status"]["reservedFor"][0]["name"] == name
+    asked = {"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}}
+    body = {"metadata": {"name": "three"}, "spec": {"containers": [{"name": "c", "image": "i", "resources": asked}]}}
+    await cluster.ok("POST", PODS, body)
+    await cluster.refused("three", "cannot allocate all claims")
+
+
+async def test_a_pod_is_woken_by_the_class_that_serves_its_resource(cluster: Cluster) -> None:
+    await offered(cluster, "n1", {"name": "x"})
+    asked = {"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}}
+    body = {"metadata": {"name": "one"}, "spec": {"containers": [{"name": "c", "image": "i", "resources": asked}]}}
+    await cluster.ok("POST", PODS, body)
+    await cluster.refused("one", "Insufficient example.com/gpu")
+    kind = {"metadata": {"name": "named"}, "spec": {"extendedResourceName": "example.com/gpu"}}
+    await cluster.ok("POST", f"{GROUP}/deviceclasses", kind)
+    assert await cluster.bound("one") == "n1"

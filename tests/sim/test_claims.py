@@ -150,6 +150,34 @@ def reserve(seed: int) -> None:
     assert not world.all(RESOURCE_CLAIMS), f"seed {seed}: nobody uses it any more"
 
 
+def test_the_claim_for_extended_resources_goes_when_its_pod_is_done(seeds: range) -> None:
+    check(seeds, hand_back)
+
+
+def hand_back(seed: int) -> None:
+    controllers = (resource_claims.CONTROLLER, resource_claims.RESERVATIONS)
+    world = World(seed, controllers, kubelet=Kubelet(flaky=0, outcome=lambda w, _p: "" if w.faults_on else "Succeeded"))
+    world.api.create(("", "pods"), pod("p"))
+    uid = world.api.get(("", "pods"), "d", "p")["metadata"]["uid"]
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": uid, "controller": True}
+    meta: Object = {"name": "p-extended", "namespace": "d", "finalizers": [resource_claims.PROTECTION]}
+    meta |= {"ownerReferences": [owner], "annotations": {"resource.kubernetes.io/extended-resource-claim": "true"}}
+    world.api.create(("resource.k8s.io", "resourceclaims"), {"metadata": meta, "spec": {}})
+    status = {"allocation": {"devices": {}}, "reservedFor": [{"resource": "pods", "name": "p", "uid": uid}]}
+    world.api.patch(RESOURCE_CLAIMS, "d", "p-extended", {"status": status}, "status")
+    told = {"extendedResourceClaimStatus": {"resourceClaimName": "p-extended", "requestMappings": []}}
+    world.api.patch(PODS, "d", "p", {"status": told}, "status")
+
+    def watch(where: Any, _old: Any, new: Any) -> None:
+        if where == ("resource.k8s.io", "resourceclaims") and new is None:
+            [found] = world.all(PODS)
+            assert found["status"]["phase"] == "Succeeded", f"seed {seed}: the pod still needs it"
+
+    world.api.changed = watch
+    world.live(60)
+    assert not world.all(RESOURCE_CLAIMS), f"seed {seed}"
+
+
 def test_pods_leave_tainted_devices_after_their_toleration_and_not_before(seeds: range) -> None:
     check(seeds, vacate)
 

@@ -36,13 +36,18 @@ class Snapshot:
 
 def observe(cache: Cache, key: str) -> Snapshot | None:
     pod = cache.of(PODS, Pod).get(*split(key))
-    if pod is None or not pod.spec.resourceClaims:
+    if pod is None or not _has_claims(pod):
         return None
     made = cache.of(RESOURCE_CLAIMS, ResourceClaim).by(BY_CONTROLLER, pod.metadata.uid)
     table = cache.of(RESOURCE_CLAIM_TEMPLATES, ResourceClaimTemplate)
     names = (one.resourceClaimTemplateName for one in pod.spec.resourceClaims)
     found = (table.get(pod.metadata.namespace, name) for name in names if name)
     return Snapshot(pod, tuple(made), tuple(one for one in found if one is not None))
+
+
+def _has_claims(pod: Pod) -> bool:
+    """Whether a pod has claims, of its own or for its extended resources."""
+    return bool(pod.spec.resourceClaims) or pod.status.extendedResourceClaimStatus is not None
 
 
 def reconcile(seen: Snapshot, now: float) -> Plan:
@@ -153,6 +158,8 @@ def _claims_of_pod(_cache: Cache, pod: Pod) -> Iterable[str]:
     for wanted in pod.spec.resourceClaims:
         if wanted.resourceClaimName:
             yield f"{pod.metadata.namespace}/{wanted.resourceClaimName}"
+    if pod.status.extendedResourceClaimStatus is not None:
+        yield f"{pod.metadata.namespace}/{pod.status.extendedResourceClaimStatus.resourceClaimName}"
 
 
 def _pod_of_claim(_cache: Cache, claim: ResourceClaim) -> Iterable[str]:
@@ -164,7 +171,7 @@ def _pod_of_claim(_cache: Cache, claim: ResourceClaim) -> Iterable[str]:
 CONTROLLER = Controller(
     name="resourceclaim",
     watches=(
-        Watch(PODS, Pod, lambda _cache, pod: (key_of(pod),) if pod.spec.resourceClaims else ()),
+        Watch(PODS, Pod, lambda _cache, pod: (key_of(pod),) if _has_claims(pod) else ()),
         Watch(RESOURCE_CLAIMS, ResourceClaim, _pod_of_claim),
         Watch(RESOURCE_CLAIM_TEMPLATES, ResourceClaimTemplate),
     ),

@@ -18,7 +18,7 @@ from mizzen.machinery import times
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.reconcile.events import Recorder
 from mizzen.reconcile.plan import Note, Reference
-from mizzen.scheduler import volumes
+from mizzen.scheduler import extended, volumes
 from mizzen.scheduler.allocations import allocation, readiness
 from mizzen.scheduler.plugins import resource_claims
 from mizzen.scheduler.plugins.volumes import SELECTED_NODE
@@ -46,10 +46,10 @@ class Hands:
     async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> str:
         """Bind everything of a pod, the pod itself last; answers what is wrong with its volumes or devices, or ""."""
         wanted = volumes.unbound(pod, assumed.node, snapshot) if pod.claims else ()
-        if pod.pod.spec.resourceClaims:
-            claims = await self._reserve(pod, assumed, snapshot)
-            if problem := await self._devices_ready(pod.pod, assumed.node, claims):
-                return f'running PreBind plugin "DynamicResources": {problem}'
+        claims = await self._reserve(pod, assumed, snapshot) if pod.pod.spec.resourceClaims else []
+        claims += await self._extend(pod, assumed, snapshot)
+        if claims and (problem := await self._devices_ready(pod.pod, assumed.node, claims)):
+            return f'running PreBind plugin "DynamicResources": {problem}'
         if wanted:
             await asyncio.gather(*(volumes.ask(self.client, choice, assumed.node) for choice in wanted))
             await self._expect(pod.pod, assumed.node)
@@ -83,8 +83,8 @@ class Hands:
             status: Object = {"reservedFor": [*consumers, {"resource": "pods", "name": meta.name, "uid": meta.uid}]}
             picked = assumed.devices.get(claim.metadata.uid)
             if picked is not None:
-                config, stamp = resource_claims.class_config(claim, snapshot), times.format(self.clock.now())
-                wanted = resource_claims.wants(claim)
+                wanted, stamp = resource_claims.wants(claim), times.format(self.clock.now())
+                config = resource_claims.class_config(wanted, snapshot)
                 status["allocation"] = allocation(picked, wanted, claim.metadata.uid, config, assumed.node, stamp)
             of = claim.metadata
             version = of.resourceVersion
@@ -94,6 +94,39 @@ class Hands:
             written = await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
             reserved.append(msgspec.convert(written, ResourceClaim))
         return reserved
+
+    async def _extend(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> list[ResourceClaim]:
+        """Make the claim for the pod's extended resources that are devices here, and tell the node of it."""
+        classes = extended.delegated(pod, snapshot)
+        own = extended.claim_of(pod, snapshot) if classes else None
+        picked = assumed.devices.get(extended.uid(pod.pod.metadata.uid))
+        if picked is None:
+            return [own] if own is not None else []
+        meta = pod.pod.metadata
+        classes = extended.served_by_devices(classes, snapshot.nodes[assumed.node])
+        if own is None:
+            body = extended.claim_body(pod, classes, PROTECTION)
+            own = msgspec.convert(await self.client.create(RESOURCE_CLAIMS, body, meta.namespace), ResourceClaim)
+        wanted, stamp = extended.devices(pod, classes), times.format(self.clock.now())
+        config = resource_claims.class_config(wanted, snapshot)
+        given = allocation(picked, wanted, own.metadata.uid, config, assumed.node, stamp)
+        user = {"resource": "pods", "name": meta.name, "uid": meta.uid}
+        patch: Object = {"metadata": {"uid": own.metadata.uid}, "status": {"allocation": given, "reservedFor": [user]}}
+        name = own.metadata.name
+        written = await self.client.patch(RESOURCE_CLAIMS, name, patch, meta.namespace, subresource="status")
+        _, mappings = extended.requests(pod, classes)
+        told = {"resourceClaimName": name, "requestMappings": mappings}
+        patch = {"metadata": {"uid": meta.uid}, "status": {"extendedResourceClaimStatus": told}}
+        await self.client.patch(PODS, meta.name, patch, meta.namespace, subresource="status")
+        return [msgspec.convert(written, ResourceClaim)]
+
+    async def withdraw(self, pod: PodInfo, snapshot: Snapshot) -> None:
+        """A pod that cannot go where its claim for extended resources is allocated gets another claim."""
+        own = extended.claim_of(pod, snapshot) if extended.delegated(pod, snapshot) else None
+        if own is not None and not own.metadata.deleting:
+            of = own.metadata
+            await self._give_back(own, pod.pod.metadata.uid)
+            await self.client.delete(RESOURCE_CLAIMS, of.name, of.namespace, uid=of.uid)
 
     async def _expect(self, pod: Pod, node: str) -> None:
         """Tell where a pod will be once its volumes are there, so that nobody takes the node away meanwhile."""

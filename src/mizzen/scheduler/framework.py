@@ -11,7 +11,17 @@ from typing import Literal
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 from mizzen.scheduler.terms import Tally
 
-Event = Literal["node added", "node changed", "pod added", "pod gone", "volume", "claim", "namespace", "resource claim"]
+Event = Literal[
+    "node added",
+    "node changed",
+    "pod added",
+    "pod gone",
+    "volume",
+    "claim",
+    "namespace",
+    "resource claim",
+    "device class",
+]
 """What may unblock a waiting pod."""
 
 

@@ -222,6 +222,7 @@ class Scheduler:
                 if not way.victims:
                     self.state.queue.activate(pod.key)
             await self._hands.refuse(pod.pod, text, None if leaving else nominated)
+            await self._hands.withdraw(pod, self.state.snapshot)
             self.state.queue.failed(waiting, why.plugins, self._clock.monotonic())
         except (ApiError, ConnectionError, ExtenderError) as error:
             self._failed(waiting, error)

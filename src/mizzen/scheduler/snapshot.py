@@ -86,6 +86,7 @@ class Lookups:
     resource_claim: Callable[[str, str], ResourceClaim | None] = lambda _namespace, _name: None
     resource_claims: Callable[[], Iterable[ResourceClaim]] = tuple
     device_class: Callable[[str], DeviceClass | None] = lambda _name: None
+    device_classes: Callable[[], Iterable[DeviceClass]] = tuple
     resource_slices: Callable[[], Iterable[ResourceSlice]] = tuple
     device_taint_rules: Callable[[], Iterable[DeviceTaintRule]] = tuple
 

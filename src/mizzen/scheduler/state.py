@@ -13,7 +13,7 @@ from mizzen.api.views.resource import DeviceClass, DeviceTaintRule, ResourceClai
 from mizzen.api.views.storage import CSIDriver, CSINode, CSIStorageCapacity, StorageClass
 from mizzen.client import resources
 from mizzen.client.cache import Cache
-from mizzen.scheduler import preemption
+from mizzen.scheduler import extended, preemption
 from mizzen.scheduler.config import Configuration, Profile
 from mizzen.scheduler.cycle import Decider, Placed, Unschedulable
 from mizzen.scheduler.devices import Picked
@@ -74,7 +74,7 @@ class State:
         of(resources.CSI_STORAGE_CAPACITIES, CSIStorageCapacity).subscribe(self._other("volume"))
         of(resources.NAMESPACES, Namespace).subscribe(self._namespace_changed)
         of(resources.RESOURCE_CLAIMS, ResourceClaim).subscribe(self._claim_changed)
-        of(resources.DEVICE_CLASSES, DeviceClass).subscribe(self._other("resource claim"))
+        of(resources.DEVICE_CLASSES, DeviceClass).subscribe(self._other("device class"))
         of(resources.RESOURCE_SLICES, ResourceSlice).subscribe(self._devices_changed)
         of(resources.DEVICE_TAINT_RULES, DeviceTaintRule).subscribe(self._devices_changed)
         of(resources.PODS, Pod).subscribe(self._pod_changed)
@@ -105,7 +105,7 @@ class State:
     def assume(self, pod: PodInfo, node: str) -> Assumed:
         """Count the pod on its node, and its devices as taken, until it is seen there or `forget`."""
         where = self.snapshot.nodes[node]
-        devices = resource_claims.choose(pod, where, self.snapshot) if pod.pod.spec.resourceClaims else None
+        devices = resource_claims.choose(pod, where, self.snapshot)
         assumed = Assumed(pod.pod.metadata.uid, node, devices or {})
         self._assumed[pod.key] = assumed
         for uid, picked in assumed.devices.items():
@@ -228,6 +228,7 @@ class State:
             return
         if new is None or new.status.allocation is not None:
             self.snapshot.assumed_devices.pop(seen.metadata.uid, None)
+            self.snapshot.assumed_devices.pop(extended.uid(extended.owner(seen)), None)
         self.snapshot.taken = None
         self._forget_verdicts()
         self._wake("resource claim")

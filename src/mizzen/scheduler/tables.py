@@ -82,6 +82,7 @@ def lookups(cache: Cache) -> Lookups:
         resource_claim=claims.get,
         resource_claims=lambda: claims,
         device_class=lambda name: classes.get("", name),
+        device_classes=lambda: classes,
         resource_slices=lambda: slices,
         device_taint_rules=lambda: rules,
     )

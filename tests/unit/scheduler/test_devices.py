@@ -7,6 +7,7 @@ import msgspec
 
 from mizzen.api.views.core import Node, Pod
 from mizzen.api.views.resource import DeviceClass, DeviceTaintRule, ResourceClaim, ResourceSlice
+from mizzen.scheduler import extended
 from mizzen.scheduler.allocations import allocation
 from mizzen.scheduler.cycle import Decider, Placed, Unschedulable
 from mizzen.scheduler.plugins import PLUGINS, resource_claims
@@ -14,8 +15,18 @@ from mizzen.scheduler.snapshot import Lookups, PodInfo, Snapshot, pod_info
 
 GPU = msgspec.convert(
     {
-        "metadata": {"name": "gpu"},
-        "spec": {"selectors": [{"cel": {"expression": 'device.driver == "gpu.example.com"'}}]},
+        "metadata": {"name": "gpu", "creationTimestamp": "2030-01-01T00:00:00Z"},
+        "spec": {
+            "selectors": [{"cel": {"expression": 'device.driver == "gpu.example.com"'}}],
+            "extendedResourceName": "example.com/gpu",
+        },
+    },
+    DeviceClass,
+)
+OLD = msgspec.convert(
+    {
+        "metadata": {"name": "aged", "creationTimestamp": "2029-01-01T00:00:00Z"},
+        "spec": {"extendedResourceName": "example.com/gpu"},
     },
     DeviceClass,
 )
@@ -68,6 +79,7 @@ class World:
             resource_claim=lambda namespace, name: found.get(name),
             resource_claims=found.values,
             device_class=lambda name: GPU if name == "gpu" else None,
+            device_classes=lambda: (OLD, GPU),
             resource_slices=lambda: slices,
             device_taint_rules=lambda: rules,
         )
@@ -227,3 +239,55 @@ def test_devices_that_must_differ_do() -> None:
     assert "cannot allocate" in World(alike, claim("two", count=2, constraints=apart)).place(pod("p", "two"))
     mixed = [slice_of("a", device("x"), device("y", model="b"))]
     assert World(mixed, claim("two", count=2, constraints=apart)).place(pod("p", "two")) == "a"
+
+
+def asking(name: str, resource: str = "example.com/gpu", count: int = 1, init: int = 0, **more: Any) -> PodInfo:
+    """A pod that asks for devices by number, and an init container that asks for some too."""
+    resources = {"requests": {resource: count}}
+    spec: dict[str, Any] = {"containers": [{"name": "c", "resources": resources}]}
+    if init:
+        spec["initContainers"] = [{"name": "i", "resources": {"requests": {resource: init}}, **more}]
+    meta = {"name": name, "namespace": "default", "uid": name}
+    return pod_info(msgspec.convert({"metadata": meta, "spec": spec}, Pod))
+
+
+def test_devices_can_be_asked_for_by_number_where_no_plugin_counts_them() -> None:
+    world = World([slice_of("b", device("x"), device("y"))])
+    assert world.place(asking("p")) == "b"
+    assert world.place(asking("p", "deviceclass.resource.kubernetes.io/gpu", 2)) == "b"
+    assert "cannot allocate all claims" in world.place(asking("p", count=3))
+    assert "Insufficient example.com/none" in world.place(asking("p", "example.com/none"))
+    counting = {"cpu": "4", "pods": "10", "example.com/gpu": "1"}
+    body = {"metadata": {"name": "a"}, "status": {"allocatable": counting}}
+    world = World([])
+    world.snapshot.set_node(msgspec.convert(body, Node))
+    assert world.place(asking("p")) == "a", "its device plugin has one"
+    assert resource_claims.choose(asking("p"), world.snapshot.nodes["a"], world.snapshot) == {}
+
+
+def test_a_claim_made_earlier_ties_the_pod_to_its_node() -> None:
+    info = asking("p")
+    status = allocated("x", pool="b")
+    selector = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}
+    status["allocation"]["nodeSelector"] = {"nodeSelectorTerms": [selector]}
+    made = claim("p-extended-resources-abc", status=status)
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "p", "controller": True}
+    meta = {"annotations": {extended.ANNOTATION: "true"}, "ownerReferences": [owner]}
+    body = msgspec.to_builtins(made)
+    made = msgspec.convert({**body, "metadata": {**body["metadata"], **meta}}, ResourceClaim)
+    world = World([slice_of("a", device("x")), slice_of("b", device("x"))], made)
+    assert world.place(info) == "b"
+    assert world.place(asking("q")) == "a", "the device of the other node is taken"
+
+
+def test_init_containers_that_pass_take_what_others_get_later() -> None:
+    classes = {"example.com/gpu": "gpu"}
+    wanted, mappings = extended.requests(asking("p", count=2, init=2), classes)
+    assert [one["name"] for one in wanted] == ["container-1-request-0"]
+    assert {one["containerName"]: one["requestName"] for one in mappings} == {
+        "c": "container-1-request-0",
+        "i": "container-1-request-0",
+    }
+    for info in (asking("p", count=2, init=1), asking("p", count=2, init=2, restartPolicy="Always")):
+        wanted, _ = extended.requests(info, classes)
+        assert [one["name"] for one in wanted] == ["container-1-request-0", "container-0-request-0"]

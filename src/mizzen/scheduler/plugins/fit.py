@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mizzen.scheduler import extended
 from mizzen.scheduler.framework import NodeFilter, NodeScore, Plugin, Reject
 from mizzen.scheduler.plugins import shape as shapes
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
@@ -58,10 +59,14 @@ def parse(document: Mapping[str, Any]) -> Args:
 def _filter(args: Args) -> Callable[[PodInfo, Snapshot], NodeFilter | None]:
     def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
         wanted = tuple((name, value) for name, value in pod.requests.items() if value and not args.ignores(name))
+        classes = extended.delegated(pod, snapshot)
 
         def verdict(node: NodeInfo) -> Reject | None:
             have, used = node.allocatable, node.requested
             lacking = [name for name, value in wanted if value > have.get(name, 0) - used.get(name, 0)]
+            if classes and lacking:
+                devices = extended.served_by_devices(classes, node)
+                lacking = [name for name in lacking if name not in devices]
             full = len(node.pods) + 1 > have.get("pods", 0)
             return _lacks(lacking, full, pod, node) if lacking or full else None
 
@@ -152,7 +157,7 @@ def plugin(args: Args) -> Plugin:
         "NodeResourcesFit",
         filter=_filter(args),
         score=_score(args),
-        wakes_on=frozenset({"node added", "node changed", "pod gone"}),
+        wakes_on=frozenset({"node added", "node changed", "pod gone", "device class"}),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from mizzen.api.views.core import NodeSelector
 from mizzen.api.views.resource import ResourceClaim
+from mizzen.scheduler import extended
 from mizzen.scheduler.devices import Devices, Picked, allocate, taken_by, with_picks
 from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
 from mizzen.scheduler.inventory import Amounts, Id, Inventory, Taken
@@ -75,23 +76,36 @@ def _classes(wanted: Devices) -> Iterator[str]:
 
 
 def filter_nodes(pod: PodInfo, snapshot: Snapshot) -> NodeFilter | None:
-    if not pod.pod.spec.resourceClaims:
+    classes = extended.delegated(pod, snapshot)
+    if not pod.pod.spec.resourceClaims and not classes:
         return None
-    claims = claims_of(pod, snapshot)
+    own = extended.claim_of(pod, snapshot) if classes else None
+    claims = [*claims_of(pod, snapshot), *((own,) if own is not None else ())]
     bound = [where for where in map(_home, claims) if where is not None]
 
     def verdict(node: NodeInfo) -> Reject | None:
         if not all(where.matches(node.name, node.labels) for where in bound):
             return _NOT_HERE
-        return None if choose(pod, node, snapshot) is not None else _NO_DEVICES
+        return None if _choose(pod, node, snapshot, classes, own) is not None else _NO_DEVICES
 
     return verdict
 
 
 def choose(pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> dict[str, Picked] | None:
     """Devices on the node for the claims without an allocation, by the claims' uids; None when they do not suffice."""
+    classes = extended.delegated(pod, snapshot)
+    return _choose(pod, node, snapshot, classes, extended.claim_of(pod, snapshot) if classes else None)
+
+
+def _choose(
+    pod: PodInfo, node: NodeInfo, snapshot: Snapshot, classes: Mapping[str, str], own: ResourceClaim | None
+) -> dict[str, Picked] | None:
+    """The same, with the classes of its extended resources and the claim that was made for them."""
     waiting = [one for one in claims_of(pod, snapshot) if one.status.allocation is None]
-    if not waiting:
+    if classes:
+        is_served = own is not None and own.status.allocation is not None
+        classes = {} if is_served else extended.served_by_devices(classes, node)
+    if not waiting and not classes:
         return {}
     inventory, taken = _inventory(snapshot), _taken(snapshot)
     devices = inventory.on_node(node.name, node.labels)
@@ -105,6 +119,11 @@ def choose(pod: PodInfo, node: NodeInfo, snapshot: Snapshot) -> dict[str, Picked
             return None
         taken = with_picks(taken, picked)
         found[claim.metadata.uid] = picked
+    if classes:
+        picked = allocate(extended.devices(pod, classes), devices, inventory, taken, _selectors(snapshot))
+        if picked is None:
+            return None
+        found[extended.uid(pod.pod.metadata.uid)] = picked
     return found
 
 
@@ -136,10 +155,10 @@ def _taken(snapshot: Snapshot) -> Taken:
     return found
 
 
-def class_config(claim: ResourceClaim, snapshot: Snapshot) -> Sequence[dict[str, Any]]:
-    """The configuration that the claim's classes bring."""
+def class_config(wanted: Devices, snapshot: Snapshot) -> Sequence[dict[str, Any]]:
+    """The configuration that the classes bring."""
     found: list[dict[str, Any]] = []
-    for name in dict.fromkeys(_classes(wants(claim))):
+    for name in dict.fromkeys(_classes(wanted)):
         kind = snapshot.lookups.device_class(name)
         found.extend(kind.spec.get("config") or () if kind else ())
     return found
@@ -166,7 +185,9 @@ def _results(allocation: Mapping[str, Any] | None) -> Sequence[Mapping[str, Any]
 
 
 def signature(pod: PodInfo, snapshot: Snapshot) -> Hashable:
-    """Pods share a class only when they share their claims."""
+    """Pods share a class only when they share their claims; a claim for extended resources is a pod's own."""
+    if extended.delegated(pod, snapshot) and (own := extended.claim_of(pod, snapshot)) is not None:
+        return own.metadata.uid
     return tuple(claim_names(pod)) and (pod.pod.metadata.namespace, tuple(claim_names(pod)))
 
 
@@ -175,5 +196,5 @@ PLUGIN = Plugin(
     refuse=refuse,
     filter=filter_nodes,
     signature=signature,
-    wakes_on=frozenset({"node added", "node changed", "pod gone", "resource claim"}),
+    wakes_on=frozenset({"node added", "node changed", "pod gone", "resource claim", "device class"}),
 )
