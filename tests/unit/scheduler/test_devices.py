@@ -9,6 +9,7 @@ from mizzen.api.views.core import Node, Pod
 from mizzen.api.views.resource import DeviceClass, DeviceTaintRule, ResourceClaim, ResourceSlice
 from mizzen.scheduler import extended
 from mizzen.scheduler.allocations import allocation
+from mizzen.scheduler.classes import PodClass
 from mizzen.scheduler.cycle import Decider, Placed, Unschedulable
 from mizzen.scheduler.plugins import PLUGINS, resource_claims
 from mizzen.scheduler.snapshot import Lookups, PodInfo, Snapshot, pod_info
@@ -291,3 +292,19 @@ def test_init_containers_that_pass_take_what_others_get_later() -> None:
     for info in (asking("p", count=2, init=1), asking("p", count=2, init=2, restartPolicy="Always")):
         wanted, _ = extended.requests(info, classes)
         assert [one["name"] for one in wanted] == ["container-1-request-0", "container-0-request-0"]
+
+
+def test_a_node_where_the_first_alternative_is_free_comes_before_others() -> None:
+    def alternative(name: str, model: str) -> dict[str, Any]:
+        selector = {"cel": {"expression": f'device.attributes["gpu.example.com"].model == "{model}"'}}
+        return {"name": name, "deviceClassName": "gpu", "selectors": [selector]}
+
+    listed = {"name": "r", "firstAvailable": [alternative("best", "a"), alternative("good", "b")]}
+    body = {"metadata": {"name": "x", "namespace": "default", "uid": "x"}, "spec": {"devices": {"requests": [listed]}}}
+    wanted = msgspec.convert(body, ResourceClaim)
+    for best in "ab":
+        slices = [slice_of(name, device("d", model="a" if name == best else "b")) for name in "ab"]
+        world = World(slices, wanted)
+        assert world.place(pod("p", "x")) == best
+        seen = PodClass(pod("p", "x"), world.snapshot, [resource_claims.PLUGIN], lambda: 0.0).feasible()
+        assert sorted(seen.values()) == [100 * 7 // 8, 100]

@@ -12,11 +12,12 @@ from mizzen.api.views.core import NodeSelector
 from mizzen.api.views.resource import ResourceClaim
 from mizzen.scheduler import extended
 from mizzen.scheduler.devices import Devices, Picked, allocate, taken_by, with_picks
-from mizzen.scheduler.framework import NodeFilter, Plugin, Reject
+from mizzen.scheduler.framework import NodeFilter, Plugin, Ranked, Reject, share_of_most
 from mizzen.scheduler.inventory import Amounts, Id, Inventory, Taken
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 MOST_CONSUMERS = 256
+MOST_ALTERNATIVES = 8
 _NOT_HERE = Reject("resourceclaim not available on the node", resolvable=False)
 _NO_DEVICES = Reject("cannot allocate all claims")
 
@@ -127,6 +128,26 @@ def _choose(
     return found
 
 
+def score_nodes(pod: PodInfo, snapshot: Snapshot) -> Ranked | None:
+    """Nodes where claims get what comes early in their lists of alternatives are preferred."""
+    ranks = {
+        f"{claim.metadata.uid} {request.name}/{one.name}": MOST_ALTERNATIVES - at
+        for claim in claims_of(pod, snapshot)
+        if claim.status.allocation is None
+        for request in wants(claim).requests
+        for at, one in enumerate(request.firstAvailable)
+    }
+    if not ranks:
+        return None
+
+    def rank(node: NodeInfo) -> int:
+        chosen = choose(pod, node, snapshot) or {}
+        served = {f"{uid} {one.request}" for uid, picked in chosen.items() for one in picked}
+        return sum(ranks.get(one, 0) for one in served)
+
+    return Ranked(rank, share_of_most)
+
+
 def _inventory(snapshot: Snapshot) -> Inventory:
     """The devices there are, gathered once until some slice or taint rule changes."""
     if snapshot.inventory is None:
@@ -195,6 +216,7 @@ PLUGIN = Plugin(
     "DynamicResources",
     refuse=refuse,
     filter=filter_nodes,
+    score=score_nodes,
     signature=signature,
     wakes_on=frozenset({"node added", "node changed", "pod gone", "resource claim", "device class"}),
 )
