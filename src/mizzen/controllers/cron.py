@@ -74,11 +74,19 @@ class Schedule:
         return (by_day and by_weekday) if self.any_day or self.any_weekday else (by_day or by_weekday)
 
     def _moments(self, day: datetime, place: tzinfo, earliest: int) -> Iterator[float]:
-        """The matching moments of a day; those that a clock change skips do not happen."""
+        """The matching moments of a day in order: a clock change skips some, or makes them happen twice."""
+        here, there = (one.replace(tzinfo=place).utcoffset() for one in (day, day + timedelta(days=1)))
+        if here != there:
+            hours = self.hours  # of a day whose clocks change all moments are put in order
+            yield from sorted({one for hour in hours for one in self._of_hour(day, place, hour)})
+            return
         for hour in sorted(hour for hour in self.hours if hour >= earliest):
-            for minute in sorted(self.minutes):
-                local = day.replace(hour=hour, minute=minute, tzinfo=place)
-                moment = local.timestamp()
+            yield from self._of_hour(day, place, hour)
+
+    def _of_hour(self, day: datetime, place: tzinfo, hour: int) -> Iterator[float]:
+        for minute in sorted(self.minutes):
+            local = day.replace(hour=hour, minute=minute, tzinfo=place)
+            for moment in dict.fromkeys((local.timestamp(), local.replace(fold=1).timestamp())):
                 back = datetime.fromtimestamp(moment, place)
                 if (back.hour, back.minute) == (hour, minute):
                     yield moment

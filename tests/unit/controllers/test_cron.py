@@ -17,6 +17,16 @@ from mizzen.machinery import times
         ("@hourly", None, "2026-01-01T00:30:00Z", "2026-01-01T01:00:00Z"),
         ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00:00Z", "2026-03-30T00:30:00Z"),
         ("0 9 * * *", "America/New_York", "2026-01-01T00:00:00Z", "2026-01-01T14:00:00Z"),
+        # Clocks are set back from 3:00 to 2:00 (1:00 UTC): the hour happens twice.
+        ("*/30 * * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z"),
+        ("*/30 * * * *", "Europe/Berlin", "2026-10-25T01:00:00Z", "2026-10-25T01:30:00Z"),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:00:00Z", "2026-10-25T00:30:00Z"),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
+        ("30 2 * * *", "Europe/Berlin", "2026-10-25T01:30:00Z", "2026-10-26T01:30:00Z"),
+        # Troll station sets its clocks back by two hours: 1:30, 2:30, then both again.
+        ("30 1,2 * * *", "Antarctica/Troll", "2026-10-24T23:30:00Z", "2026-10-25T00:30:00Z"),
+        ("30 1,2 * * *", "Antarctica/Troll", "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"),
+        ("30 1,2 * * *", "Antarctica/Troll", "2026-10-25T01:30:00Z", "2026-10-25T02:30:00Z"),
         ("0 0 * * 7", None, "2026-01-01T00:00:00Z", "2026-01-04T00:00:00Z"),
     ],
 )
