@@ -74,7 +74,8 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         notes += (refusal,) if refusal is not None else ()
         stopped = {action.uid for action in starts if isinstance(action, Delete)}
         status = msgspec.structs.replace(status, active=tuple(one for one in status.active if one.uid not in stopped))
-        if any(isinstance(action, Create) for action in starts):
+        # A Job that is there already was started by a round that did not come to tell of it.
+        if any(isinstance(action, Create) for action in starts) or _started(seen, last):
             status = msgspec.structs.replace(status, lastScheduleTime=times.format(last))
     return Plan((*actions, *pruned, *_told(cronjob, status)), tuple(notes), requeue_after=wait)
 
@@ -106,13 +107,22 @@ def _span(schedule: cron.Schedule, now: float, cronjob: CronJob) -> float:
     return max(60.0, second - first)
 
 
+def _name(cronjob: CronJob, due: float) -> str:
+    """The name of the Job of a time: there can be one only."""
+    return f"{cronjob.metadata.name}-{int(due) // 60}"
+
+
+def _started(seen: Snapshot, due: float) -> bool:
+    return any(job.metadata.name == _name(seen.cronjob, due) for job in seen.jobs)
+
+
 def _start(seen: Snapshot, due: float, now: float) -> tuple[list[Action], Note | None]:
     """Start the Job that is due, unless running ones forbid it."""
     cronjob = seen.cronjob
     subject = about(cronjob.metadata, IDENTITY)
     running = [job for job in seen.jobs if not _is_done(job)]
-    name = f"{cronjob.metadata.name}-{int(due) // 60}"
-    if any(job.metadata.name == name for job in seen.jobs):
+    name = _name(cronjob, due)
+    if _started(seen, due):
         return [], None
     if running and cronjob.spec.concurrencyPolicy == "Forbid":
         text = "Not starting job because prior execution is running and concurrency policy is Forbid"
