@@ -130,3 +130,25 @@ def sweep(seed: int) -> None:
     assert not left & {"p0", "p2", "p4"}, f"seed {seed}: their node is gone"
     assert "p3" in left, f"seed {seed}: it runs"
     assert {"p1", "p5"} & left, f"seed {seed}: two finished ones are kept"
+
+
+def test_pods_leave_a_node_that_is_out_of_service_once_it_is_not_ready(seeds: range) -> None:
+    check(seeds[::10], abandon)
+
+
+def abandon(seed: int) -> None:
+    world = World(seed, (podgc.controller(Config()),))
+    add_nodes(world, ("n1", "n2"))
+    taint = {"spec": {"taints": [{"key": podgc.OUT_OF_SERVICE, "effect": "NoExecute"}]}}
+    for name in ("n1", "n2"):
+        world.api.create(("", "pods"), {"metadata": {"name": name, "namespace": "d"}, "spec": {"nodeName": name}})
+        world.api.delete(("", "pods"), "d", name)
+        world.api.patch(NODES, "", name, taint)
+    down = {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
+    world.users = (lambda w: w.api.patch(NODES, "", "n2", down, "status"),)
+    world.live(40)
+    for desk in world.desks:
+        desk.wake("pods")
+    world.settle()
+    left = {one["metadata"]["name"] for one in world.all(PODS)}
+    assert left == {"n1"}, f"seed {seed}: the agent of n1 is at work and ends its pods itself"

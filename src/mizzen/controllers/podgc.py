@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from mizzen.api.views.core import Node, Pod
+from mizzen.api.views.meta import condition
 from mizzen.client.cache import BY_NODE, Cache, Index
 from mizzen.client.resources import NODES, PODS
 from mizzen.controllers.config import Config
@@ -38,10 +39,17 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
     names = {pod.spec.nodeName for pod in pods if pod.spec.nodeName}
     lost = {name: tuple(pods.by(BY_NODE, name)) for name in sorted(names) if nodes.get("", name) is None}
     unscheduled = tuple(pod for pod in pods.by(BY_NODE, "") if pod.metadata.deleting)
-    out = [node.metadata.name for node in nodes if any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)]
+    out = [node.metadata.name for node in nodes if _is_out_of_service(node)]
     stuck = tuple(pod for name in out for pod in pods.by(BY_NODE, name) if pod.metadata.deleting)
     finished = tuple(pod for pod in pods.by(BY_FINISHED, True) if not pod.metadata.deleting)
     return Snapshot(lost, stuck, unscheduled, finished)
+
+
+def _is_out_of_service(node: Node) -> bool:
+    """Whether somebody vouches for it that nothing runs on a node any more; one that is ready contradicts."""
+    ready = condition(node.status.conditions, "Ready")
+    marked = any(taint.key == OUT_OF_SERVICE for taint in node.spec.taints)
+    return marked and (ready is None or ready.status != "True")
 
 
 def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
