@@ -4,6 +4,8 @@ Every function answers sizes by ReplicaSet name, only those that change.
 Ref: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#rolling-update-deployment
 """
 
+import math
+
 from mizzen.api.views.apps import ReplicaSet
 from mizzen.controllers.deployment.revision import DESIRED, MAXIMUM, Rollout, by_age
 
@@ -145,5 +147,5 @@ def _share(one: ReplicaSet, seen: Rollout, to_add: int, added: int) -> int:
     else:
         text = one.metadata.annotations.get(MAXIMUM, "")
         before = int(text) if text.isdecimal() and int(text) else seen.deployment.status.replicas or wanted
-        share = round(one.spec.replicas * (wanted + seen.max_surge) / before) - one.spec.replicas
+        share = math.floor(one.spec.replicas * (wanted + seen.max_surge) / before + 0.5) - one.spec.replicas
     return min(share, left) if to_add > 0 else max(share, left)
