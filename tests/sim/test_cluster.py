@@ -10,8 +10,14 @@ from tests.sim.story import check
 from tests.sim.world import World
 from tests.unit.controllers.test_certificates import REQUEST, request
 
-from mizzen.client.resources import CERTIFICATE_SIGNING_REQUESTS, CLUSTER_ROLES, CONFIG_MAPS, SECRETS
-from mizzen.controllers import bootstrap_tokens, certificates, legacy_tokens, roles, storage_migration
+from mizzen.client.resources import (
+    CERTIFICATE_SIGNING_REQUESTS,
+    CLUSTER_ROLES,
+    CLUSTER_TRUST_BUNDLES,
+    CONFIG_MAPS,
+    SECRETS,
+)
+from mizzen.controllers import bootstrap_tokens, certificates, legacy_tokens, roles, storage_migration, trust_bundles
 from mizzen.controllers.config import Config
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
@@ -44,6 +50,31 @@ def gather(seed: int) -> None:
     assert [rule["resources"] for rule in found["rules"]] == [["b"], ["c"]], f"seed {seed}"
     others = [one for one in world.api.requests if one.method != "GET" and not one.path.endswith("/sum")]
     assert not others, f"seed {seed}: only the sum is written to"
+
+
+def test_the_api_servers_authority_is_published_once_and_none_that_is_past(seeds: range) -> None:
+    check(seeds, publish)
+
+
+def publish(seed: int) -> None:
+    controller = trust_bundles.publisher(Config(root_ca="new"))
+    assert controller is not None
+    world = World(seed, (controller,))
+    group = ("certificates.k8s.io", "clustertrustbundles")
+    for name, text in ((trust_bundles.name_of("old"), "old"), ("example.com:signer:mine", "mine")):
+        signer = trust_bundles.SIGNER if text == "old" else "example.com/signer"
+        world.api.create(group, {"metadata": {"name": name}, "spec": {"signerName": signer, "trustBundle": text}})
+    world.users = (
+        lambda w: w.api.create(("", "namespaces"), {"metadata": {"name": "kube-system"}}),
+        lambda w: [
+            w.api.delete(group, "", one["metadata"]["name"])
+            for one in w.all(CLUSTER_TRUST_BUNDLES)
+            if one["spec"]["trustBundle"] == "new"
+        ],
+    )
+    world.live(40)
+    found = {one["metadata"]["name"]: one["spec"]["trustBundle"] for one in world.all(CLUSTER_TRUST_BUNDLES)}
+    assert found == {trust_bundles.name_of("new"): "new", "example.com:signer:mine": "mine"}, f"seed {seed}"
 
 
 def test_nodes_get_certificates_in_their_own_name_and_only_if_they_may(seeds: range) -> None:

@@ -60,6 +60,7 @@ STANDARD: Final[Mapping[Resource, type[Any]]] = {
     resources.SERVICE_CIDRS: resource.ServiceCIDR,
     resources.IP_ADDRESSES: resource.IPAddress,
     resources.CERTIFICATE_SIGNING_REQUESTS: certificates.CertificateSigningRequest,
+    resources.CLUSTER_TRUST_BUNDLES: certificates.ClusterTrustBundle,
     resources.STORAGE_CLASSES: storage.StorageClass,
     resources.STORAGE_VERSION_MIGRATIONS: resource.StorageVersionMigration,
     resources.VOLUME_ATTACHMENTS: storage.VolumeAttachment,

@@ -31,6 +31,7 @@ from mizzen.controllers import (
     statefulset,
     storage_migration,
     taint_eviction,
+    trust_bundles,
 )
 from mizzen.controllers.config import Config
 from mizzen.controllers.volumes import attach, binder, localpath, protection
@@ -82,6 +83,7 @@ CONTROLLERS: tuple[Controller | Callable[[Config], Controller | None], ...] = (
     namespaces.CONTROLLER,
     accounts.SERVICE_ACCOUNT,
     accounts.root_ca,
+    trust_bundles.publisher,
     legacy_tokens.CONTROLLER,
     roles.CONTROLLER,
     quotas.CONTROLLER,

@@ -25,3 +25,15 @@ class CertificateSigningRequest(View, frozen=True, gc=False):
     metadata: ObjectMeta = ObjectMeta()
     spec: CertificateSigningRequestSpec = CertificateSigningRequestSpec()
     status: CertificateSigningRequestStatus = CertificateSigningRequestStatus()
+
+
+class ClusterTrustBundleSpec(View, frozen=True, gc=False):
+    """`trustBundle` is PEM."""
+
+    signerName: str = ""
+    trustBundle: str = ""
+
+
+class ClusterTrustBundle(View, frozen=True, gc=False):
+    metadata: ObjectMeta = ObjectMeta()
+    spec: ClusterTrustBundleSpec = ClusterTrustBundleSpec()
