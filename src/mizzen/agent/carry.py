@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, assert_never
 
-from mizzen.agent import actions, life, loglinks, sandboxes
+from mizzen.agent import actions, envfile, life, loglinks, sandboxes
 from mizzen.agent.actions import Target, Verdict
 from mizzen.agent.containers import Ground, container_spec
 from mizzen.agent.devices.preparation import ClaimFailure
@@ -243,19 +243,17 @@ async def _environment(tools: Equipment, seen: Life, container: Container) -> tu
 
 
 def _env_files(tools: Equipment, pod: Pod, container: Container) -> dict[tuple[str, str], dict[str, str] | None]:
+    """The variables of the files that a container refers to. Raises ConfigFailure."""
     found: dict[tuple[str, str], dict[str, str] | None] = {}
     for one in container.env or ():
         source = one.valueFrom.fileKeyRef if one.valueFrom is not None else None
         if source is None:
             continue
-        path = tools.volumes.of(pod.metadata.uid)[source.volumeName].path / source.path
+        volume = tools.volumes.of(pod.metadata.uid)[source.volumeName]
         try:
-            lines = path.read_text().splitlines()
-        except OSError:
-            found[source.volumeName, source.path] = None
-            continue
-        pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
-        found[source.volumeName, source.path] = {key.strip(): value.strip().strip("'\"") for key, _, value in pairs}
+            found[source.volumeName, source.path] = envfile.read(volume.path, source.path)
+        except (ValueError, OSError) as error:
+            raise ConfigFailure(f'couldn\'t parse environment variable file "{source.path}": {error}') from error
     return found
 
 

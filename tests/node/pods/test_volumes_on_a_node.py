@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.node.pods.conftest import Node, eventually, phase, waiting
+from tests.node.pods.conftest import Node, eventually, phase, shell, waiting
 
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.volumes import teardown
@@ -211,3 +211,22 @@ async def test_a_claim_for_one_pod_is_refused_to_a_second_one_until_the_first_ha
     assert events[0] == ("FailedMount", f'MountVolume.SetUp failed for volume "d" : {text}')
     await crun_node.delete("first")
     await crun_node.running_pod("second")
+
+
+async def test_variables_come_from_a_file_in_a_volume_and_never_from_the_machine(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("A='of the machine'")
+    volumes = [{"name": "d", "emptyDir": {}}]
+    mounts = [{"name": "d", "mountPath": "/d"}]
+    write = f"printf \"A='one\ntwo'\n\" > /d/env; ln -s {tmp_path}/secret /d/out"
+
+    def reading(path: str) -> dict[str, object]:
+        source = {"fileKeyRef": {"volumeName": "d", "path": path, "key": "A"}}
+        return {"script": 'echo "$A"', "env": [{"name": "A", "valueFrom": source}]}
+
+    inits = [shell(write, name="write", volumeMounts=mounts)]
+    await node.create("file", reading("env"), volumes=volumes, initContainers=inits, restartPolicy="Never")
+    assert node.log(await node.until("file", phase("Succeeded"))) == "one\ntwo\n"
+    await node.create("link", reading("out"), volumes=volumes, initContainers=inits, restartPolicy="Never")
+    seen = await node.until("link", waiting("CreateContainerConfigError"))
+    waits = seen["status"]["containerStatuses"][0]["state"]["waiting"]
+    assert waits["message"] == 'environment variable key "A" not found in file "out"'
