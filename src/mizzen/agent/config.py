@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mizzen.agent.images.records import Policy
 from mizzen.agent.runtime import cdi
 from mizzen.agent.thresholds import Thresholds
 
@@ -38,6 +39,10 @@ class AgentConfig:
     version: str = "v1.37.0"
     provider_id: str = ""
     runtime_handlers: tuple[str, ...] = ()
+    image_verification: Policy = "NeverVerifyPreloadedImages"
+    """Which images that are here already are for those pods only that could pull them."""
+    unverified_images: tuple[str, ...] = ()
+    """Names of images, or `NAME/*`, that everybody may use where that says NeverVerifyAllowlistedImages."""
     seccomp_root: Path = Path("/var/lib/kubelet/seccomp")
     cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES
     static_pods: Path | None = None

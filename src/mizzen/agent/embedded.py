@@ -11,6 +11,7 @@ from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
 from mizzen.agent.images.policy import StoredImages
 from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.records import PullRecords
 from mizzen.agent.images.store import ImageStore
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.runtime import cgroups, machine
@@ -30,7 +31,8 @@ def images_of(config: AgentConfig, dial: Dial | None = None) -> StoredImages:
     """The machine's images; `dial` reaches registries."""
     store = ImageStore(config.images_root)
     store.sweep()
-    return StoredImages(store, Puller(store, dial))
+    records = PullRecords(config.images_root, config.image_verification, config.unverified_images)
+    return StoredImages(store, Puller(store, dial), records)
 
 
 def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:

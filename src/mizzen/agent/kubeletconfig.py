@@ -6,9 +6,11 @@ Ref: https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.images import reference
+from mizzen.agent.images.records import Policy
 from mizzen.agent.thresholds import SIGNALS, Bound
 from mizzen.machinery import quantity, times
 
@@ -88,6 +90,30 @@ def _taints(config: AgentConfig, taints: list[Mapping[str, str]]) -> AgentConfig
     return replace(config, taints=tuple({name: str(value) for name, value in one.items()} for one in taints))
 
 
+def _verify(config: AgentConfig, policy: str) -> AgentConfig:
+    chosen = next((one for one in get_args(Policy) if one == policy), None)
+    if chosen is None:
+        raise ValueError(f"{policy!r} is none of {', '.join(get_args(Policy))}")
+    return replace(config, image_verification=chosen)
+
+
+def _leave_unverified(config: AgentConfig, patterns: list[str]) -> AgentConfig:
+    for pattern in patterns:
+        name = reference.parse(pattern.removesuffix("/*"))
+        if "*" in pattern.removesuffix("/*") or name.digest or ":" in pattern.rpartition("/")[2]:
+            raise ValueError(f"{pattern!r} is no image's name without tag and digest, which may end in /*")
+    return replace(config, unverified_images=tuple(map(_normal, patterns)))
+
+
+def _normal(pattern: str) -> str:
+    """A pattern in the form in which images are compared with it."""
+    if not pattern.endswith("/*"):
+        return reference.parse(pattern).name
+    stem = pattern.removesuffix("/*")
+    host = stem.partition("/")[0]
+    return pattern if "." in host or ":" in host or host == "localhost" else f"docker.io/{pattern}"
+
+
 _SETTINGS: dict[str, Setting] = {
     "maxPods": lambda config, value: replace(config, max_pods=int(value)),
     "podPidsLimit": lambda config, value: replace(config, pod_pids=max(0, int(value))),
@@ -103,6 +129,8 @@ _SETTINGS: dict[str, Setting] = {
     "evictionPressureTransitionPeriod": lambda config, value: _defended(config, calm_after=times.parse_duration(value)),
     "imageGCHighThresholdPercent": lambda config, value: _defended(config, image_disk_high=float(value) / 100),
     "imageGCLowThresholdPercent": lambda config, value: _defended(config, image_disk_low=float(value) / 100),
+    "imagePullCredentialsVerificationPolicy": _verify,
+    "preloadedImagesVerificationAllowlist": _leave_unverified,
     "staticPodPath": lambda config, value: replace(config, static_pods=Path(value) if value else None),
     "containerLogMaxSize": lambda config, value: replace(config, log_size=quantity.in_bytes(value)),
     "containerLogMaxFiles": lambda config, value: replace(config, log_files=max(2, int(value))),

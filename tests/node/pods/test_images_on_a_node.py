@@ -101,6 +101,15 @@ async def test_a_pull_secret_opens_a_registry_and_zstd_layers_unpack(
     one = pulled(image, "cat /greeting")
     await node.create("inside", one, imagePullSecrets=[{"name": "key"}], restartPolicy="Never")
     assert node.log(await node.until("inside", phase("Succeeded"))) == "behind the door\n"
+    # The image is here now, and still only for pods that could fetch it themselves.
+    present = {**one, "imagePullPolicy": "Never"}
+    await node.create("again", present, imagePullSecrets=[{"name": "key"}], restartPolicy="Never")
+    await node.until("again", phase("Succeeded"))
+    await node.create("stranger", {**one, "imagePullPolicy": "IfNotPresent"})
+    await node.until("stranger", waiting("ErrImagePull"))
+    await node.create("idle", present)
+    waits = container(await node.until("idle", waiting("ErrImageNeverPull")))["state"]["waiting"]
+    assert waits["message"].endswith("does not have the proper credentials to access the image")
 
 
 async def test_unused_images_go_when_the_disk_of_images_is_full(crun_node: Node, registry: str, busybox: bytes) -> None:

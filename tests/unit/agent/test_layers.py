@@ -14,6 +14,8 @@ from mizzen.agent.images.archive import import_path
 from mizzen.agent.images.layers import LayerFailure, unpack
 from mizzen.agent.images.policy import StoredImages
 from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.records import PullRecords
+from mizzen.agent.images.reference import parse
 from mizzen.agent.images.store import ImageStore, own_platform
 
 Entry = tuple[str, bytes, dict[str, object]]
@@ -162,14 +164,16 @@ async def stored(store: ImageStore, name: str) -> str:
 
 async def test_an_image_that_is_mounted_as_a_volume_stays_until_the_pod_has_gone(tmp_path: Path) -> None:
     store = ImageStore(tmp_path)
-    images = StoredImages(store, Puller(store))
+    images = StoredImages(store, Puller(store), PullRecords(tmp_path))
     image = await stored(store, "local/x:1")
     (path,) = images.hold_layers(image, "volumes-u")
     assert not images.unused()
     images.let_go("volumes-u")
+    images.records.record(image, parse("local/x:1"), None, "2026-11-29T12:00:00Z")
     await store.remove(image)
     assert path not in {str(one) for one in (tmp_path / "layers").iterdir()}
     assert not list((tmp_path / "blobs" / "sha256").iterdir())
+    assert not list((tmp_path / "pulled").iterdir())
 
 
 async def test_what_broken_off_work_has_left_goes_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

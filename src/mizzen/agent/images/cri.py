@@ -15,6 +15,7 @@ from typing import Any
 from mizzen.agent.images.archive import export
 from mizzen.agent.images.keyring import Credential, matching
 from mizzen.agent.images.policy import Listed, Mountable, Present, StoredImages
+from mizzen.agent.images.records import PullRecords
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
 from mizzen.agent.runtime import crictr
@@ -52,6 +53,11 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         """Stop looking."""
         if self._looking is not None:
             self._looking.cancel()
+
+    @property
+    def records(self) -> PullRecords:
+        """Those of the machine: an image has the same id in both places."""
+        return self._machine.records
 
     def find(self, image: Reference) -> Present | None:
         name = str(image)
@@ -95,7 +101,7 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
                 continue
             await self._look()
             found = next((one for one in self._images if one["id"] == pulled["image_ref"]), None)
-            return Present(pulled["image_ref"], found["size"] if found is not None else 0)
+            return Present(pulled["image_ref"], found["size"] if found is not None else 0, chosen)
         raise failure
 
     def shown_id(self, image_id: str, name: str) -> str:

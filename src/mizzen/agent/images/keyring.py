@@ -2,8 +2,9 @@
 
 import base64
 import binascii
+import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from typing import Any
 
@@ -22,19 +23,22 @@ class Credential:
     user: str
     password: str
     identity: str = ""
+    secret: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The uid, namespace and name of the Secret it comes from, if it does."""
 
 
 def from_secret(secret: Mapping[str, Any]) -> tuple[Credential, ...]:
     """The credentials in a Secret of type dockerconfigjson or dockercfg; empty when it holds none."""
     data = secret.get("data") or {}
-    try:
+    found: tuple[Credential, ...] = ()
+    with contextlib.suppress(orjson.JSONDecodeError, binascii.Error, AttributeError):
         if (encoded := data.get(".dockerconfigjson")) is not None:
-            return from_config(base64.b64decode(encoded))
-        if (encoded := data.get(".dockercfg")) is not None:
-            return _from_entries(orjson.loads(base64.b64decode(encoded)))
-    except (orjson.JSONDecodeError, binascii.Error, AttributeError):
-        pass
-    return ()
+            found = from_config(base64.b64decode(encoded))
+        elif (encoded := data.get(".dockercfg")) is not None:
+            found = _from_entries(orjson.loads(base64.b64decode(encoded)))
+    meta = secret.get("metadata") or {}
+    named = {key: str(meta[key]) for key in ("uid", "namespace", "name") if key in meta}
+    return tuple(replace(one, secret=named) for one in found)
 
 
 def from_config(text: bytes) -> tuple[Credential, ...]:

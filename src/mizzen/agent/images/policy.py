@@ -3,6 +3,7 @@
 Ref: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Literal, Protocol
 
 from mizzen.agent.images.keyring import Credential
 from mizzen.agent.images.pull import Puller
+from mizzen.agent.images.records import PullRecords
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
 from mizzen.agent.images.store import ImageStore
@@ -34,6 +36,8 @@ class Present:
 
     id: str
     size: int
+    by: Credential | None = None
+    """The pod's credential that its registry asked for, when it was just pulled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,10 @@ class Listed:
 
 class Source(Protocol):
     """Where an image comes from."""
+
+    @property
+    def records(self) -> PullRecords | None:
+        """Who may use what is here; None: everybody."""
 
     def find(self, image: Reference) -> Present | None:
         """The image, if it is on this node."""
@@ -96,6 +104,7 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
 
     store: ImageStore
     puller: Puller
+    records: PullRecords
 
     def find(self, image: Reference) -> Present | None:
         found = self.store.find(str(image))
@@ -105,8 +114,8 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
         return None  # the machine's images are the node's
 
     async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
-        pulled = await self.puller.pull(image, credentials)
-        return Present(pulled.id, pulled.size)
+        pulled, by = await self.puller.pull_with(image, credentials)
+        return Present(pulled.id, pulled.size, by)
 
     def shown_id(self, image_id: str, name: str) -> str:
         try:
@@ -157,18 +166,26 @@ async def ensure(
         raise ImageRefused("InvalidImageName", str(error)) from error
     wanted = policy or ("Always" if image.tag == "latest" and not image.digest else "IfNotPresent")
     present = images.find(image) or await images.adopt(image)
-    if present is not None and wanted != "Always":
+    records = images.records
+    may_use = present is not None and (records is None or records.admits(present.id, image, credentials))
+    if present is not None and may_use and wanted != "Always":
         tell("Normal", "Pulled", f'Container image "{name}" already present on machine and can be accessed by the pod')
         return present
     if wanted == "Never":
         text = f'Container image "{name}" is not present with pull policy of Never'
+        if present is not None:
+            text = f'Container image "{name}" is present with pull policy of Never'
+            text += " but does not have the proper credentials to access the image"
         tell("Warning", "ErrImageNeverPull", text)
         tell("Warning", "Failed", "Error: ErrImageNeverPull")
         raise ImageRefused("ErrImageNeverPull", text)
     tell("Normal", "Pulling", f'Pulling image "{name}"')
     began = clock.monotonic()
     try:
-        pulled = await images.pull(image, credentials)
+        with records.pulling(image) if records is not None else contextlib.nullcontext():
+            pulled = await images.pull(image, credentials)
+            if records is not None:
+                records.record(pulled.id, image, pulled.by, times.format(clock.now()))
     except PullFailure as error:
         text = str(error)
         if not text.startswith("failed to pull and unpack"):  # a runtime of its own says so itself

@@ -16,6 +16,7 @@ from mizzen.agent.images.reference import Reference
 from mizzen.agent.images.registry import PullFailure, Registry
 from mizzen.agent.images.store import Image, ImageStore, for_platform
 
+_Pulled = tuple[Image, Credential | None]
 _PARALLEL_LAYERS = 4
 _ATTEMPTS = 4
 _PAUSE = 0.1
@@ -37,10 +38,14 @@ class Puller:
     progress: Callable[[str, int, int], None] = _unseen
     """Told of each layer how many of how many bytes are here."""
     seats: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARALLEL_LAYERS))
-    _running: dict[tuple[str, tuple[Credential, ...]], "asyncio.Task[Image]"] = field(default_factory=dict)
+    _running: dict[tuple[str, tuple[Credential, ...]], "asyncio.Task[_Pulled]"] = field(default_factory=dict)
 
     async def pull(self, image: Reference, credentials: Sequence[Credential] = ()) -> Image:
         """The image, freshly resolved. Raises PullFailure."""
+        return (await self.pull_with(image, credentials))[0]
+
+    async def pull_with(self, image: Reference, credentials: Sequence[Credential]) -> _Pulled:
+        """The image, freshly resolved, and which of the credentials its registry asked for. Raises PullFailure."""
         fitting = matching(credentials, image)
         key = (str(image), fitting)
         task = self._running.get(key)
@@ -50,7 +55,7 @@ class Puller:
             task.add_done_callback(lambda _: self._running.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _pull_with_any(self, image: Reference, credentials: Sequence[Credential]) -> Image:
+    async def _pull_with_any(self, image: Reference, credentials: Sequence[Credential]) -> _Pulled:
         """Try each fitting credential, and none at all when there is none."""
         failure: PullFailure | None = None
         try:
@@ -58,8 +63,9 @@ class Puller:
         except registries.RegistriesInvalid as error:
             raise PullFailure(str(error)) from error
         for chosen in [[one] for one in credentials] or [[]]:
+            registry = Registry(image, chosen, settings, self.dial)
             try:
-                return await self._pull(image, Registry(image, chosen, settings, self.dial))
+                return await self._pull(image, registry), registry.shown
             except PullFailure as error:
                 failure = error
             except (LayerFailure, http.HttpFailure, OSError, orjson.JSONDecodeError, KeyError) as error:

@@ -46,6 +46,8 @@ class Registry:
     dial: http.Dial | None = None
     granted: dict[str, str] = field(default_factory=dict)
     """Authorizations by host: none is shown to another one."""
+    shown: Credential | None = None
+    """The pod's credential, once the registry has asked for it."""
 
     def endpoints(self) -> list[str]:
         """Base URLs in the order to try them: mirrors first."""
@@ -129,7 +131,8 @@ class Registry:
     def _login(self, host: str) -> Credential | None:
         """The pod's credential for the registry itself, or the owner's for this host."""
         if host == self._host and self.credentials:
-            return self.credentials[0]
+            self.shown = self.credentials[0]
+            return self.shown
         own = self.settings.get(self.image.registry if host == self._host else host, Settings())
         return Credential(host, own.username, own.password) if own.username else None
 

@@ -209,6 +209,7 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
                 await asyncio.to_thread(shutil.rmtree, self.layer_path(diff_id), ignore_errors=True)
                 self.blob_path(diff_id).unlink(missing_ok=True)
         self.blob_path(image_id).unlink(missing_ok=True)
+        (self.root / "pulled" / f"{image_id[7:]}.json").unlink(missing_ok=True)
         shutil.rmtree(self.root / "holders" / image_id[7:], ignore_errors=True)
 
     def sweep(self) -> None:
