@@ -193,6 +193,7 @@ class Guard:
         if chosen is not None and life is not None:
             grace = min(thresholds.longest_grace, grace_of(life.pod)) if must.soft else 0.0
             self._evict(chosen.uid, chosen.message, grace)
+            self._pods.measures.evicted(must.signal)
 
     def _tell_node(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         name = self._tools.config.node_name

@@ -15,6 +15,7 @@ from mizzen.agent import admission, life, lifecycle, messages, podstatus, preemp
 from mizzen.agent.carry import carry_out, sources_of
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
+from mizzen.agent.measures import Measures, has_begun
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
 from mizzen.agent.resources import node_limits, tier_limits
@@ -61,6 +62,7 @@ class Pods:  # shape: the one owner of all lives on the node
         self._shown = Shown(tools.config.node_ips, tools.runtime.name, tools.images.shown_id, tools.devices.health)
         self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
         self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
+        self.measures = Measures()
         self.shutting_down = False
         self._has_seen_all = False
         """Whether what belongs to no pod that is known belongs to none at all."""
@@ -259,6 +261,8 @@ class Pods:  # shape: the one owner of all lives on the node
         self._schedule(uid, slot)
         if slot.life is not before:
             self.statuses.mark(uid)
+        if isinstance(event, life.Started) and has_begun(slot.life) and not has_begun(before):
+            self.measures.pod_ran(self._tools.clock.now() - slot.life.started_at)
         if slot.life.over and not before.over:
             self._try_deferred()
         if (
@@ -365,6 +369,7 @@ class Pods:  # shape: the one owner of all lives on the node
             and self._tools.clock.monotonic() - self._weighed_at > _WEIGH_EVERY
         ):
             self.weigh()
+        began = self._tools.clock.monotonic()
         try:
             event = await carry_out(self._tools, seen, instruction)
         except Exception as error:
@@ -373,6 +378,7 @@ class Pods:  # shape: the one owner of all lives on the node
                 "instruction failed", pod=uid, instruction=type(instruction).__name__, trace=traceback.format_exc()
             )
             event = _failed(instruction, f"{type(error).__name__}: {error}")
+        self.measures.carried_out(seen, instruction, event, self._tools.clock.monotonic() - began)
         if event is not None:
             self.happen(uid, event)
         if isinstance(event, life.StartFailed) and event.reason in {"CreateContainerError", "RunContainerError"}:

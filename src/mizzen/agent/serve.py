@@ -16,15 +16,16 @@ from urllib.parse import quote, unquote
 import msgspec
 import orjson
 
-from mizzen.agent import machineinfo
+from mizzen.agent import machineinfo, measures
 from mizzen.agent.diskusage import Disks
 from mizzen.agent.equipment import Equipment
-from mizzen.agent.exposition import agent_metrics, container_metrics, probe_metrics
+from mizzen.agent.exposition import agent_metrics, container_metrics, probe_metrics, volume_metrics
 from mizzen.agent.life import ContainerLife, Life
 from mizzen.agent.logs import LogOptions, read_log
 from mizzen.agent.network import counters
 from mizzen.agent.pods import Pods
 from mizzen.agent.runtime.base import Usage
+from mizzen.agent.runtime.consumption import stalls
 from mizzen.agent.stats import Machine, Rates, Readings, add_volumes, only_cpu_and_memory, resource_metrics, summary
 from mizzen.agent.volumes.usage import of_file_system
 from mizzen.machinery import times
@@ -61,11 +62,14 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
             return _text(200, resource_metrics(pods, await stats(), machine, tools.clock.now()))
         if path == "/metrics/cadvisor":
             seen = Readings(await stats(), _machine(tools), await disks.of(pods))
-            return _text(200, container_metrics(pods, seen, machineinfo.cpus()))
+            return _text(200, container_metrics(pods, seen, machineinfo.cpus(), tools.clock.now()))
         if path == "/metrics/probes":
             return _text(200, probe_metrics(pods, pods.probes))
         if path == "/metrics":
-            return _text(200, agent_metrics(pods, tools.config.node_name, _process(tools)))
+            lines = [*pods.measures.lines(), *measures.volumes(pods)]
+            full = [volume for life in pods for volume in await tools.volumes.usage(life.pod)]
+            own = agent_metrics(pods, tools.config.node_name, tools.config.version, _process(tools))
+            return _text(200, own + volume_metrics(full) + "".join(f"{line}\n" for line in lines))
         if request.path == "/logs" or request.path.startswith("/logs/"):
             return await asyncio.to_thread(_files, tools.config.logs, request.path)
         if path == "/configz":
@@ -158,7 +162,10 @@ def _machine(tools: Equipment) -> Machine:
     busy = sum(times_used) - times_used[3] - times_used[4]
     left = machineinfo.pressure(tools.config.root)
     used = machineinfo.memory() - left.memory_available
-    usage = Usage(cpu_seconds=busy / 100, memory_bytes=used, working_set_bytes=used, rss_bytes=used)
+    usage = Usage(
+        cpu_seconds=busy / 100, memory_bytes=used, working_set_bytes=used, rss_bytes=used,
+        stalls=stalls({name: Path("/proc/pressure") / name for name in ("cpu", "memory", "io")}),
+    )  # fmt: skip
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return Machine(
         left, usage, tools.clock.now() - uptime, machineinfo.memory(), swap=machineinfo.swap(),

@@ -12,7 +12,7 @@ from mizzen.agent.diskusage import PodDisk, Used
 from mizzen.agent.life import ContainerLife, Life
 from mizzen.agent.network import counters
 from mizzen.agent.network.counters import Interface
-from mizzen.agent.runtime.base import Usage
+from mizzen.agent.runtime.base import Share, Usage
 from mizzen.machinery import times
 
 _NOTHING = Usage()
@@ -78,6 +78,7 @@ def _machine(machine: Machine, stamp: str, speed: int | None) -> dict[str, Any]:
         "cpu": _cpu(machine.usage, stamp, speed),
         "memory": {**_memory(machine.usage, stamp), "availableBytes": left.memory_available},
         **_network(counters.of_node(machine.interfaces), stamp),
+        **_io(machine.usage, stamp),
         "fs": _used(_file_system(left, stamp), disk),
         "runtime": {"imageFs": images, "containerFs": images},
         "rlimit": {"time": stamp, "maxpid": left.pids, "curproc": left.pids_used},
@@ -148,6 +149,7 @@ def _pod(life: Life, seen: Readings, speed: Mapping[str, int | None], stamp: str
         "containers": [_container(one, seen.usage[one.id], speed[one.id], disk, files) for one in running],
         "cpu": _cpu(whole, stamp, speed.get(f"pod/{meta.uid}")),
         "memory": _memory(whole, stamp),
+        **_io(whole, stamp),
         **(_network((link,), stamp) if link is not None else {}),
         "ephemeral-storage": _used(files, disk.total),
         "process_stats": {"process_count": whole.pids},
@@ -166,6 +168,7 @@ def _container(
         "startTime": times.format(one.started_at),
         "cpu": _cpu(used, stamp, speed),
         "memory": _memory(used, stamp),
+        **_io(used, stamp),
         "rootfs": _used(files, disk.layers.get(one.name, Used())),
         "logs": _used(files, disk.logs.get(one.name, Used())),
         "swap": {"time": stamp, "swapUsageBytes": used.swap_bytes},
@@ -201,7 +204,7 @@ def _network(interfaces: Sequence[Interface], stamp: str) -> dict[str, Any]:
 
 
 def _cpu(usage: Usage, stamp: str, rate: int | None) -> dict[str, Any]:
-    shown = {"time": stamp, "usageCoreNanoSeconds": int(usage.cpu_seconds * 1e9)}
+    shown = {"time": stamp, "usageCoreNanoSeconds": int(usage.cpu_seconds * 1e9), **_stall(usage, "cpu")}
     return shown if rate is None else {**shown, "usageNanoCores": rate}
 
 
@@ -213,7 +216,26 @@ def _memory(usage: Usage, stamp: str) -> dict[str, Any]:
         "rssBytes": usage.rss_bytes,
         "pageFaults": usage.page_faults,
         "majorPageFaults": usage.major_page_faults,
+        **_stall(usage, "memory"),
     }
+
+
+def _io(usage: Usage, stamp: str) -> dict[str, Any]:
+    told = _stall(usage, "io")
+    return {"io": {"time": stamp, **told}} if told else {}
+
+
+def _stall(usage: Usage, resource: str) -> dict[str, Any]:
+    """How long tasks had to wait for a resource; the total is in nanoseconds."""
+    stall = usage.stalls.get(resource)
+    if stall is None:
+        return {}
+
+    def shown(one: Share) -> dict[str, float]:
+        total = round(one.seconds * 1e9)
+        return {"total": total, "avg10": one.last_10, "avg60": one.last_60, "avg300": one.last_300}
+
+    return {"psi": {"full": shown(stall.full), "some": shown(stall.some)}}
 
 
 def resource_metrics(lives: Iterable[Life], usage: Mapping[str, Usage], machine: Machine, now: float) -> str:
@@ -222,6 +244,7 @@ def resource_metrics(lives: Iterable[Life], usage: Mapping[str, Usage], machine:
     lines: dict[str, list[str]] = {name: [] for name, _, _ in _METRICS}
     lines["node_cpu_usage_seconds_total"].append(f" {machine.usage.cpu_seconds} {stamp}")
     lines["node_memory_working_set_bytes"].append(f" {machine.usage.working_set_bytes} {stamp}")
+    lines["node_swap_usage_bytes"].append(f" {machine.swap[1]} {stamp}")
     for life in lives:
         meta = life.pod.metadata
         place = f'namespace="{meta.namespace}",pod="{meta.name}"'
@@ -229,6 +252,7 @@ def resource_metrics(lives: Iterable[Life], usage: Mapping[str, Usage], machine:
         if whole is not None:
             lines["pod_cpu_usage_seconds_total"].append(f"{{{place}}} {whole.cpu_seconds} {stamp}")
             lines["pod_memory_working_set_bytes"].append(f"{{{place}}} {whole.working_set_bytes} {stamp}")
+            lines["pod_swap_usage_bytes"].append(f"{{{place}}} {whole.swap_bytes} {stamp}")
         for one in life.containers.values():
             used = usage.get(one.id)
             if one.phase != "running" or used is None:
@@ -237,6 +261,7 @@ def resource_metrics(lives: Iterable[Life], usage: Mapping[str, Usage], machine:
             lines["container_cpu_usage_seconds_total"].append(f"{labels} {used.cpu_seconds} {stamp}")
             lines["container_memory_working_set_bytes"].append(f"{labels} {used.working_set_bytes} {stamp}")
             lines["container_start_time_seconds"].append(f"{labels} {one.started_at}")
+            lines["container_swap_usage_bytes"].append(f"{labels} {used.swap_bytes} {stamp}")
     lines["resource_scrape_error"].append(" 0")
     text = []
     for name, kind, meaning in _METRICS:
@@ -249,9 +274,12 @@ _METRICS = (
     ("container_cpu_usage_seconds_total", "counter", "Cumulative CPU time of the container in core-seconds"),
     ("container_memory_working_set_bytes", "gauge", "Working set of the container in bytes"),
     ("container_start_time_seconds", "gauge", "Start time of the container since the epoch in seconds"),
+    ("container_swap_usage_bytes", "gauge", "Swap usage of the container in bytes"),
     ("node_cpu_usage_seconds_total", "counter", "Cumulative CPU time of the node in core-seconds"),
     ("node_memory_working_set_bytes", "gauge", "Working set of the node in bytes"),
+    ("node_swap_usage_bytes", "gauge", "Swap usage of the node in bytes"),
     ("pod_cpu_usage_seconds_total", "counter", "Cumulative CPU time of the pod in core-seconds"),
     ("pod_memory_working_set_bytes", "gauge", "Working set of the pod in bytes"),
+    ("pod_swap_usage_bytes", "gauge", "Swap usage of the pod in bytes"),
     ("resource_scrape_error", "gauge", "1 if there was an error while getting the metrics, 0 otherwise"),
 )

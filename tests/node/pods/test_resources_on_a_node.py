@@ -89,6 +89,7 @@ async def test_a_node_short_of_memory_ends_the_pod_that_asked_for_nothing(node: 
     assert guard.health.memory_pressure and not guard.health.disk_pressure
     evicted = await node.until("greedy", phase("Failed"))
     assert evicted["status"]["reason"] == "Evicted"
+    assert 'kubelet_evictions{eviction_signal="memory.available"} 1' in node.running.pods.measures.lines()
     text = "The node was low on resource: memory. Threshold quantity: 1Ei, available: "
     assert evicted["status"]["message"].startswith(text)
     assert "Container c was using " in evicted["status"]["message"]

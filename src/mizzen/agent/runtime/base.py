@@ -179,18 +179,62 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfers:
+    """What has passed between a group and a block device."""
+
+    reads: int = 0
+    writes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Seconds of waiting so far, and the share of the last 10, 60 and 300 seconds in percent."""
+
+    seconds: float = 0.0
+    last_10: float = 0.0
+    last_60: float = 0.0
+    last_300: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """How long some tasks, and how long all of them, had to wait for a resource."""
+
+    some: Share = Share()
+    full: Share = Share()
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """A container's or pod's consumption: cumulative CPU seconds, bytes."""
 
     cpu_seconds: float = 0.0
+    cpu_user_seconds: float = 0.0
+    cpu_system_seconds: float = 0.0
+    periods: int = 0
+    """In which it wanted to run while its CPU was limited; some of them it was held up in, for so long."""
+    throttled_periods: int = 0
+    throttled_seconds: float = 0.0
     memory_bytes: int = 0
     working_set_bytes: int = 0
     rss_bytes: int = 0
+    cache_bytes: int = 0
+    mapped_bytes: int = 0
+    most_bytes: int = 0
+    """The most memory it ever had."""
+    limit_hits: int = 0
+    oom_kills: int = 0
     page_faults: int = 0
     major_page_faults: int = 0
     pids: int = 0
     swap_bytes: int = 0
     started_at: float = 0.0
+    transfers: Mapping[str, Transfers] = field(default_factory=dict)
+    """By device."""
+    stalls: Mapping[str, Stall] = field(default_factory=dict)
+    """By resource (cpu, memory, io), where the kernel tells it."""
 
 
 class RuntimeFailure(Exception):

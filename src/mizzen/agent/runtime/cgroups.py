@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from mizzen.agent.runtime import consumption
 from mizzen.agent.runtime.base import Limits, Usage
 from mizzen.agent.runtime.namespaces import in_user_namespace
 
@@ -17,6 +18,8 @@ _V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 _V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "systemd", "hugetlb")
 _UNLIMITED_V1 = 1 << 62
 _NEEDED = {"cpu", "memory", "pids"}
+_NOWHERE = Path("/proc/self/nowhere")
+"""Stands for a controller that the machine does not have."""
 
 
 class Groups(Protocol):
@@ -141,37 +144,11 @@ class Cgroups:
 
     def usage(self, group: str) -> Usage:
         """What a group consumes; zeros when it is gone."""
-        return self._usage_unified(group) if self.unified else self._usage_v1(group)
-
-    def _usage_v1(self, group: str) -> Usage:
-        memory = self.path(group, "memory")
-        stat = _pairs(memory / "memory.stat")
-        used = _number(memory / "memory.usage_in_bytes")
-        return Usage(
-            cpu_seconds=_number(self.path(group, "cpuacct") / "cpuacct.usage") / 1e9,
-            memory_bytes=used,
-            working_set_bytes=max(0, used - stat.get("total_inactive_file", 0)),
-            rss_bytes=stat.get("total_rss", 0),
-            page_faults=stat.get("total_pgfault", 0),
-            major_page_faults=stat.get("total_pgmajfault", 0),
-            pids=_number(self.path(group, "pids") / "pids.current"),
-            swap_bytes=stat.get("total_swap", 0),
-        )
-
-    def _usage_unified(self, group: str) -> Usage:
-        at = self.path(group)
-        stat = _pairs(at / "memory.stat")
-        used = _number(at / "memory.current")
-        return Usage(
-            cpu_seconds=_pairs(at / "cpu.stat").get("usage_usec", 0) / 1e6,
-            memory_bytes=used,
-            working_set_bytes=max(0, used - stat.get("inactive_file", 0)),
-            rss_bytes=stat.get("anon", 0),
-            page_faults=stat.get("pgfault", 0),
-            major_page_faults=stat.get("pgmajfault", 0),
-            pids=_number(at / "pids.current"),
-            swap_bytes=_number(at / "memory.swap.current"),
-        )
+        if self.unified:
+            return consumption.of_unified(self.path(group))
+        controllers = ("cpu", "cpuacct", "memory", "pids", "blkio")
+        places = (self.path(group, name) if name in self.mounts else _NOWHERE for name in controllers)
+        return consumption.of_split(*places)
 
     def _make_unified(self, group: str) -> None:
         at = self.mounts[""]
@@ -188,7 +165,7 @@ def _memory_v1(at: Path, limit: int) -> Iterator[tuple[Path, str]]:
     """The limit of memory, and of memory with swap where there is one: the second may never be below the first."""
     settings = [(at / "memory.limit_in_bytes", str(limit or -1))]
     both = at / "memory.memsw.limit_in_bytes"
-    if 0 < (current := _number(both)) < _UNLIMITED_V1:
+    if 0 < (current := consumption.number(both)) < _UNLIMITED_V1:
         settings.insert(0 if not limit or limit >= current else 1, (both, str(limit or -1)))
     yield from settings
 
@@ -248,18 +225,3 @@ def are_ours(groups: Cgroups) -> bool:
     if not os.access(top, os.W_OK):
         return False
     return not groups.unified or set((top / "cgroup.controllers").read_text().split()) >= _NEEDED
-
-
-def _number(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (OSError, ValueError):
-        return 0
-
-
-def _pairs(path: Path) -> dict[str, int]:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return {}
-    return {key: int(value) for key, _, value in (line.partition(" ") for line in lines)}
