@@ -33,7 +33,6 @@ from mizzen.machinery.errors import ApiError
 
 _log = log.get("agent")
 _DRIVERS_EVERY = 15.0
-_ROOM_EVERY = 0.05
 _WEIGH_EVERY = 1.0
 """Seconds: of many pods at once only the first is weighed at once, and the others when the node looks around."""
 
@@ -46,6 +45,8 @@ class _Slot:
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     timer: "asyncio.Task[None] | None" = None
     timer_at: float = 0.0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it takes no room any more."""
     judged: Pod | None = None
     """The pod as it was last seen, while it is judged: are the node's labels others by now, can it have its devices."""
 
@@ -137,11 +138,12 @@ class Pods:  # shape: the one owner of all lives on the node
             event = life.Evicted(preemption.REASON, preemption.MESSAGE, grace_of(victim))
             self.happen(victim.metadata.uid, event)
         slot.judged = pod
-        self._spawn(slot, self._admit_after(uid, slot, [one.metadata.uid for one in victims]))
+        ending = [self._slots[one.metadata.uid] for one in victims if one.metadata.uid in self._slots]
+        self._spawn(slot, self._admit_after(uid, slot, ending))
 
-    async def _admit_after(self, uid: str, slot: _Slot, victims: list[str]) -> None:
-        while any(one in self._slots and not self._slots[one].life.over for one in victims):
-            await self._tools.clock.sleep(_ROOM_EVERY)
+    async def _admit_after(self, uid: str, slot: _Slot, victims: list[_Slot]) -> None:
+        for victim in victims:
+            await victim.over.wait()
         await self._settle(uid, slot, None)
 
     async def _judge(self, uid: str, slot: _Slot, pod: Pod) -> None:
@@ -264,6 +266,7 @@ class Pods:  # shape: the one owner of all lives on the node
         if isinstance(event, life.Started) and has_begun(slot.life) and not has_begun(before):
             self.measures.pod_ran(self._tools.clock.now() - slot.life.started_at)
         if slot.life.over and not before.over:
+            slot.over.set()
             self._try_deferred()
         if (
             isinstance(event, life.PodChanged)
@@ -423,6 +426,7 @@ class Pods:  # shape: the one owner of all lives on the node
     def _drop(self, uid: str, slot: _Slot) -> None:
         if slot.timer is not None:
             slot.timer.cancel()
+        slot.over.set()
         del self._slots[uid]
         self._prober.forget(uid)
         self._try_deferred()

@@ -108,6 +108,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         self._exits = Exits(root / "exits")
         self._seen_exits: dict[str, ContainerSeen] = {}
         self._removing: set[str] = set()
+        self._sandboxes: dict[str, str] = {}
+        """The sandbox of each container that was looked for: it never changes, and to read every record takes long."""
 
     # Sandboxes
 
@@ -536,9 +538,12 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         return seen
 
     def _of_sandbox(self, sandbox: str) -> list[str]:
-        homes = (self._root / "containers").iterdir()
-        records = ((home.name, self._container(home.name)) for home in homes)
-        return [name for name, record in records if record is not None and record.sandbox == sandbox]
+        present = [home.name for home in (self._root / "containers").iterdir()]
+        for name in present:
+            if name not in self._sandboxes and (record := self._container(name)) is not None:
+                self._sandboxes[name] = record.sandbox
+        self._sandboxes = {name: self._sandboxes[name] for name in present if name in self._sandboxes}
+        return [name for name, its in self._sandboxes.items() if its == sandbox]
 
     def _container(self, container: str) -> _ContainerRecord | None:
         return records.read(self._root / "containers" / container / "record.json", _ContainerRecord)
