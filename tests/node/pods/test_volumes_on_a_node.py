@@ -195,6 +195,10 @@ async def test_files_of_a_secret_are_as_closed_as_they_are_told_to_be(node: Node
     group = {"securityContext": {"fsGroup": 1001, "runAsUser": 1000}}
     await node.create("closed", one, volumes=[{"name": "s", "secret": source}], restartPolicy="Never", **group)
     assert node.log(await node.until("closed", phase("Succeeded"))) == "440 1001\n640 1001\na"
+    one["script"] = "stat -c '%A %g' /s; stat -Lc '%A %g' /s/..data /s/x"
+    await node.create("dirs", one, volumes=[{"name": "s", "secret": source}], restartPolicy="Never", **group)
+    seen = node.log(await node.until("dirs", phase("Succeeded")))
+    assert seen == "drwxrwsrwx 1001\ndrwxr-sr-x 1001\ndrwxr-sr-x 1001\n"
 
 
 async def test_a_claim_for_one_pod_is_refused_to_a_second_one_until_the_first_has_gone(

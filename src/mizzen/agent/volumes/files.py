@@ -6,6 +6,7 @@ The files live in a fresh directory per version; `..data` leads to the current o
 import contextlib
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,9 @@ def publish(directory: Path, files: Mapping[str, File], version: str, group: int
     for path, file in files.items():
         _write(target, path, file, group)
     if group is not None:
-        os.chown(target, -1, group)
+        for place in (directory, target, *(one for one in target.rglob("*") if one.is_dir())):
+            os.chown(place, -1, group)
+            place.chmod(stat.S_IMODE(place.stat().st_mode) | 0o2110)
     old = directory / current.readlink() if current.is_symlink() else None
     with contextlib.suppress(FileNotFoundError):
         (directory / _FRESH).unlink()
