@@ -79,6 +79,35 @@ async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> H
             assert_never(instruction)
 
 
+def failed(instruction: Instruction, text: str) -> Happening | None:
+    """What a defect in carrying an instruction out comes to: that it has failed."""
+    match instruction:
+        case life.MountVolumes():
+            return life.SetupFailed("volumes", "FailedMount", text)
+        case life.OpenSandbox():
+            return life.SetupFailed("sandbox", "FailedCreatePodSandBox", text)
+        case life.Pull(container):
+            return life.PullFailed(container.name, "ErrImagePull", text)
+        case life.Start(container, attempt, _):
+            return life.StartFailed(container.name, attempt, "CreateContainerError", text)
+        case life.RunHook(container, attempt, _, hook, _):
+            return life.HookDone(container.name, attempt, hook, text)
+        case life.Stop(name, attempt, _, _):
+            return life.StopFailed(name, attempt)
+        case life.Resize(container, attempt, _):
+            return life.Resized(container.name, attempt, container.resources, text)
+        case life.ResizePod(given):
+            return life.PodResized(given, text)
+        case life.CloseSandbox():
+            return life.CleanupFailed("sandbox", text)
+        case life.UnmountVolumes():
+            return life.CleanupFailed("volumes", text)
+        case life.Forget():
+            return life.ForgetDone(False)
+        case _:
+            return None
+
+
 def sources_of(tools: Equipment, pod: Pod, ips: Sequence[str]) -> Sources:
     """What the downward API knows."""
     hosts = tools.config.node_ips

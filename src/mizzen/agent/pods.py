@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mizzen.agent import admission, life, lifecycle, messages, podstatus, preemption, revival
-from mizzen.agent.carry import carry_out, sources_of
+from mizzen.agent.carry import carry_out, failed, sources_of
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
 from mizzen.agent.measures import Measures, has_begun
@@ -24,7 +24,7 @@ from mizzen.agent.runtime.base import ContainerSeen, Limits, Observed, RuntimeFa
 from mizzen.agent.status import StatusWriter
 from mizzen.agent.volumes import teardown
 from mizzen.agent.volumes.kinds import VolumeFailure
-from mizzen.agent.volumes.projected import needs
+from mizzen.agent.volumes.projected import bundles, needs
 from mizzen.api.views.podspec import Pod
 from mizzen.base import log
 from mizzen.client.client import Resource
@@ -213,12 +213,17 @@ class Pods:  # shape: the one owner of all lives on the node
                 self._spawn(slot, self._refresh(uid))
 
     async def tend(self) -> None:
-        """Look after tokens that are about to end, until cancelled."""
+        """Look after what volumes hold and nobody tells of, until cancelled."""
         while True:
             await self._tools.clock.sleep(60.0)
-            for uid, slot in list(self._slots.items()):
-                if slot.life.volumes == "mounted" and self._tools.volumes.has_stale_tokens(uid):
-                    self._spawn(slot, self._refresh(uid))
+            self.renew()
+
+    def renew(self) -> None:
+        """Replace tokens and certificates that are about to end, and trust bundles that have changed."""
+        for uid, slot in list(self._slots.items()):
+            has_bundles = any(bundles(volume) for volume in slot.life.pod.spec.volumes or ())
+            if slot.life.volumes == "mounted" and (has_bundles or self._tools.volumes.has_stale_tokens(uid)):
+                self._spawn(slot, self._refresh(uid))
 
     async def tend_drivers(self) -> None:
         """Look after the volumes of storage drivers, until cancelled."""
@@ -380,7 +385,7 @@ class Pods:  # shape: the one owner of all lives on the node
             _log.error(
                 "instruction failed", pod=uid, instruction=type(instruction).__name__, trace=traceback.format_exc()
             )
-            event = _failed(instruction, f"{type(error).__name__}: {error}")
+            event = failed(instruction, f"{type(error).__name__}: {error}")
         self.measures.carried_out(seen, instruction, event, self._tools.clock.monotonic() - began)
         if event is not None:
             self.happen(uid, event)
@@ -467,31 +472,3 @@ def _uses(pod: Pod, resource: Resource, name: str) -> bool:
 def _downward_changed(before: Pod, after: Pod) -> bool:
     old, new = before.metadata, after.metadata
     return old.labels != new.labels or old.annotations != new.annotations
-
-
-def _failed(instruction: Instruction, text: str) -> Happening | None:
-    match instruction:
-        case life.MountVolumes():
-            return life.SetupFailed("volumes", "FailedMount", text)
-        case life.OpenSandbox():
-            return life.SetupFailed("sandbox", "FailedCreatePodSandBox", text)
-        case life.Pull(container):
-            return life.PullFailed(container.name, "ErrImagePull", text)
-        case life.Start(container, attempt, _):
-            return life.StartFailed(container.name, attempt, "CreateContainerError", text)
-        case life.RunHook(container, attempt, _, hook, _):
-            return life.HookDone(container.name, attempt, hook, text)
-        case life.Stop(name, attempt, _, _):
-            return life.StopFailed(name, attempt)
-        case life.Resize(container, attempt, _):
-            return life.Resized(container.name, attempt, container.resources, text)
-        case life.ResizePod(given):
-            return life.PodResized(given, text)
-        case life.CloseSandbox():
-            return life.CleanupFailed("sandbox", text)
-        case life.UnmountVolumes():
-            return life.CleanupFailed("volumes", text)
-        case life.Forget():
-            return life.ForgetDone(False)
-        case _:
-            return None

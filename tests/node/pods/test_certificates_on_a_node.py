@@ -2,6 +2,7 @@
 
 import base64
 import datetime
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
@@ -10,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.node.pods.conftest import Node, eventually, phase
 
-from mizzen.client.resources import POD_CERTIFICATE_REQUESTS, SERVICE_ACCOUNTS
+from mizzen.client.resources import CLUSTER_TRUST_BUNDLES, POD_CERTIFICATE_REQUESTS, SERVICE_ACCOUNTS
+from mizzen.cluster.pki import Pki
 from mizzen.machinery import times
 
 Object = dict[str, Any]
@@ -100,3 +102,19 @@ async def test_what_the_signer_denies_is_the_reason_that_the_pod_waits(crun_node
     name = request["metadata"]["name"]
     said = f"PodCertificateRequest default/{name} is Denied: not for you"
     assert (reason, text) == ("FailedMount", f'MountVolume.SetUp failed for volume "id" : {said}')
+
+
+async def test_a_changed_trust_bundle_reaches_the_running_pod(crun_node: Node, tmp_path: Path) -> None:
+    node = crun_node
+    first, second = (Pki(tmp_path / name, NOW.timestamp()).ca().certificate.read_text() for name in ("a", "b"))
+    bundle = {"metadata": {"name": "roots"}, "spec": {"trustBundle": first}}
+    await node.client.create(CLUSTER_TRUST_BUNDLES, bundle)
+    source = {"clusterTrustBundle": {"name": "roots", "path": "ca.pem"}}
+    loop = "while true; do cat /s/ca.pem; sleep 0.2; done"
+    one = {"script": loop, "volumeMounts": [{"name": "s", "mountPath": "/s"}]}
+    pod = await node.create("trusting", one, volumes=[{"name": "s", "projected": {"sources": [source]}}])
+    await node.logged(pod, first.splitlines()[3])
+    await node.client.patch(CLUSTER_TRUST_BUNDLES, "roots", {"spec": {"trustBundle": second}})
+    assert node.running is not None
+    node.running.pods.renew()
+    await node.logged(pod, second.splitlines()[3])
