@@ -46,8 +46,11 @@ class _Hashing(io.RawIOBase):
         return len(chunk)
 
 
-def unpack(blob: Path, target: Path) -> str:
-    """Unpack a blob; answers the digest of the uncompressed tar. Raises LayerFailure, OSError."""
+def unpack(blob: Path, target: Path) -> tuple[str, frozenset[str]]:
+    """Unpack a blob; answers the digest of the uncompressed tar, and the directories that it has no entries for.
+
+    Raises: LayerFailure, OSError.
+    """
     with blob.open("rb") as raw:
         plain = _Hashing(_decompressed(raw))
         # A stream that ends without the two empty blocks is a complete archive to us (umoci writes such).
@@ -56,8 +59,9 @@ def unpack(blob: Path, target: Path) -> str:
         try:
             with tarfile.open(fileobj=buffered, mode="r|", bufsize=_CHUNK) as archive:
                 times: list[tuple[str, int]] = []
+                implied: set[str] = set()
                 for member in archive:
-                    _place(root, archive, member, times)
+                    _place(root, archive, member, times, implied)
                 for path, mtime in reversed(times):
                     with contextlib.suppress(OSError), _opened(root, path, os.O_RDONLY) as fd:
                         os.utime(fd, ns=(mtime, mtime))
@@ -67,7 +71,7 @@ def unpack(blob: Path, target: Path) -> str:
             raise LayerFailure(f"{blob.name}: {error}") from error
         finally:
             os.close(root)
-    return f"sha256:{plain.digest.hexdigest()}"
+    return f"sha256:{plain.digest.hexdigest()}", frozenset(implied)
 
 
 def _decompressed(raw: IO[bytes]) -> IO[bytes]:
@@ -90,14 +94,16 @@ def _opened(root: int, path: str, flags: int, mode: int = 0) -> Any:
         os.close(fd)
 
 
-def _place(root: int, archive: tarfile.TarFile, member: tarfile.TarInfo, times: list[tuple[str, int]]) -> None:
+def _place(
+    root: int, archive: tarfile.TarFile, member: tarfile.TarInfo, times: list[tuple[str, int]], implied: set[str]
+) -> None:
     path = os.path.normpath("/" + member.name).lstrip("/")
     if not path or path == ".":
         Path(f"/proc/self/fd/{root}").chmod(stat.S_IMODE(member.mode))
         os.chown(f"/proc/self/fd/{root}", member.uid, member.gid)
         return
     parent, name = os.path.split(path)
-    _make_parents(root, parent)
+    _make_parents(root, parent, implied)
     with _opened(root, parent or ".", os.O_RDONLY | os.O_DIRECTORY) as directory:
         if name == _OPAQUE:
             _make_opaque(directory, ".")
@@ -118,6 +124,7 @@ def _place(root: int, archive: tarfile.TarFile, member: tarfile.TarInfo, times: 
         stamp = int(member.mtime * 1e9)
         if member.isdir():
             times.append((path, stamp))
+            implied.discard(_within(root, directory, name))
         else:
             os.utime(name, ns=(stamp, stamp), dir_fd=directory, follow_symlinks=False)
 
@@ -179,7 +186,13 @@ def _write_member(root: int, directory: int, archive: tarfile.TarFile, member: t
         raise LayerFailure(f"{member.name}: unknown kind of entry")
 
 
-def _make_parents(root: int, parent: str, links: int = 0) -> None:
+def _within(root: int, directory: int, name: str) -> str:
+    """The path of an entry below the root, free of links."""
+    places = (Path(f"/proc/self/fd/{fd}").readlink() for fd in (directory, root))
+    return os.path.normpath(f"{os.path.relpath(*places)}/{name}")
+
+
+def _make_parents(root: int, parent: str, implied: set[str], links: int = 0) -> None:
     """Make a directory and those above it; where a link of this layer leads to a lower one's, its like is made here."""
     if not parent:
         return
@@ -187,15 +200,16 @@ def _make_parents(root: int, parent: str, links: int = 0) -> None:
         os.close(open_in_root(root, parent, os.O_PATH | os.O_DIRECTORY))
     except FileNotFoundError:
         above, name = os.path.split(parent)
-        _make_parents(root, above, links)
+        _make_parents(root, above, implied, links)
         with _opened(root, above or ".", os.O_RDONLY | os.O_DIRECTORY) as directory:
             try:
                 os.mkdir(name, 0o755, dir_fd=directory)
+                implied.add(_within(root, directory, name))
             except FileExistsError:
                 if links == _LINKS:
                     raise
                 target = os.path.normpath(Path("/") / above / os.readlink(name, dir_fd=directory))
-                _make_parents(root, target.lstrip("/"), links + 1)
+                _make_parents(root, target.lstrip("/"), implied, links + 1)
 
 
 def _clear(directory: int, name: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from mizzen.agent.images import layers
+from mizzen.agent.images import layers, parents
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
 _LOOK_AGAIN = 0.1
@@ -49,7 +49,7 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for part in ("blobs/sha256", "layers", "images", "names", "holders", "partial"):
+        for part in ("blobs/sha256", "layers", "implied", "parents", "images", "names", "holders", "partial"):
             (root / part).mkdir(parents=True, exist_ok=True)
         self._cached: dict[str, Image] = {}
         self._unpacking: dict[str, asyncio.Task[None]] = {}
@@ -81,7 +81,9 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         image = self._image(image_id)
         if image is None:
             raise KeyError(image_id)
-        return tuple(str(self.layer_path(diff)) for diff in reversed(image.layers)) or (str(self._empty_layer()),)
+        found = tuple(str(self.layer_path(diff)) for diff in reversed(image.layers)) or (str(self._empty_layer()),)
+        above = self._parents_path(image_id)
+        return (str(above), *found) if above.exists() else found
 
     def image_config(self, image_id: str) -> Mapping[str, Any]:
         """The `config` part of an image's configuration. Raises KeyError."""
@@ -144,6 +146,7 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         for blob in set(blobs) - set(diff_ids):  # one that came uncompressed is kept to be exported as it came
             self.blob_path(blob).unlink(missing_ok=True)
         image_id = self.put_blob(config)
+        await asyncio.to_thread(self._restore_parents, image_id, diff_ids)
         image = Image(image_id, diff_ids, size, decoded.get("config") or {}, time.time())
         self._write(self.root / "images" / f"{image_id[7:]}.json", msgspec.json.encode(image))
         self._cached[image_id] = image
@@ -208,6 +211,8 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
             if diff_id not in kept:
                 await asyncio.to_thread(shutil.rmtree, self.layer_path(diff_id), ignore_errors=True)
                 self.blob_path(diff_id).unlink(missing_ok=True)
+                self._implied_path(diff_id).unlink(missing_ok=True)
+        await asyncio.to_thread(shutil.rmtree, self._parents_path(image_id), ignore_errors=True)
         self.blob_path(image_id).unlink(missing_ok=True)
         (self.root / "pulled" / f"{image_id[7:]}.json").unlink(missing_ok=True)
         shutil.rmtree(self.root / "holders" / image_id[7:], ignore_errors=True)
@@ -230,11 +235,36 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         with tempfile.TemporaryDirectory(dir=self.root / "partial") as scratch:
             fresh = Path(scratch) / "layer"
             fresh.mkdir(mode=0o755)
-            found = layers.unpack(self.blob_path(blob), fresh)
+            found, implied = layers.unpack(self.blob_path(blob), fresh)
             if found != diff_id:
                 raise layers.LayerFailure(f"layer {blob} is {found} when unpacked, not {diff_id}")
+            if implied:
+                self._write(self._implied_path(diff_id), orjson.dumps(sorted(implied)))
             with contextlib.suppress(OSError):  # another agent was faster
                 fresh.rename(target)
+
+    def _restore_parents(self, image_id: str, diff_ids: Sequence[str]) -> None:
+        """Make the layer with those directories that upper layers have without saying how they look."""
+        target = self._parents_path(image_id)
+        with tempfile.TemporaryDirectory(dir=self.root / "partial") as scratch:
+            fresh = Path(scratch) / "parents"
+            fresh.mkdir(mode=0o755)
+            known = [parents.Layer(self.layer_path(diff), self._implied(diff)) for diff in diff_ids]
+            if parents.restore(known, fresh):
+                with contextlib.suppress(OSError):  # it is there already
+                    fresh.rename(target)
+
+    def _implied(self, diff_id: str) -> frozenset[str]:
+        try:
+            return frozenset(orjson.loads(self._implied_path(diff_id).read_bytes()))
+        except FileNotFoundError:
+            return frozenset()
+
+    def _implied_path(self, diff_id: str) -> Path:
+        return self.root / "implied" / f"{diff_id.removeprefix('sha256:')}.json"
+
+    def _parents_path(self, image_id: str) -> Path:
+        return self.root / "parents" / image_id.removeprefix("sha256:")
 
     def _empty_layer(self) -> Path:
         path = self.root / "layers" / "empty"
