@@ -139,6 +139,8 @@ class Agent:
             self._guard.measure()
             await self.reporter.register()
             self._tell("Normal", "Starting", "Starting kubelet.")
+            if self.config.enforces:
+                self._tell("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
             while not self._services.has_synced:
                 await self._clock.sleep(0.01)
             group.create_task(self.reporter.run(), name="node")

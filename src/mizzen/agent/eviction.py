@@ -142,6 +142,8 @@ class Guard:
         """When each threshold that is crossed was first seen to be."""
         self._last: dict[Condition, float] = {}
         """When each condition held last."""
+        self._is_full = False
+        """Images take too much of their disk although all unused ones are gone."""
         self.health = Health()
 
     async def run(self) -> None:
@@ -182,6 +184,7 @@ class Guard:
         if disk_is_short or tools.images.disk_use() > thresholds.image_disk_high:
             await collect_images(tools)
             short = self.measure()
+        self._tell_of_images(tools.images.disk_use())
         await self._check_storage()
         must = to_act_on(short, self._since, thresholds, tools.clock.monotonic())
         if must is None:
@@ -194,6 +197,14 @@ class Guard:
             grace = min(thresholds.longest_grace, grace_of(life.pod)) if must.soft else 0.0
             self._evict(chosen.uid, chosen.message, grace)
             self._pods.measures.evicted(must.signal)
+
+    def _tell_of_images(self, used: float) -> None:
+        """Say it once when the removal of unused images did not help."""
+        was_full, self._is_full = self._is_full, used > self._tools.config.thresholds.image_disk_high
+        if self._is_full and not was_full:
+            text = f"Insufficient free disk space on the node's image filesystem ({used:.0%} used). Failed to free"
+            text += " sufficient space by deleting unused images. Consider resizing the disk or deleting unused files."
+            self._tell_node("Warning", "FreeDiskSpaceFailed", text)
 
     def _tell_node(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         name = self._tools.config.node_name

@@ -196,6 +196,7 @@ class NodeReporter:
         self._hostname = hostname
         self._tell = tell
         self._uid = ""
+        self._is_schedulable = True
         self._written: dict[str, Any] = {}
         self._reported_at = 0.0
 
@@ -246,6 +247,10 @@ class NodeReporter:
     async def _look(self) -> None:
         """Learn what others made of the conditions meanwhile: of a node that was silent, all are Unknown."""
         found = await self._client.get(NODES, self._config.node_name, view=dict)
+        if self._is_schedulable == bool(found["spec"].get("unschedulable")):
+            self._is_schedulable = not self._is_schedulable
+            reason = "NodeSchedulable" if self._is_schedulable else "NodeNotSchedulable"
+            self._tell("Normal", reason, f"Node {self._config.node_name} status is now: {reason}")
         conditions = (found.get("status") or {}).get("conditions") or ()
         held = sorted((one for one in conditions if one["type"] in _OWNED), key=lambda one: _OWNED.index(one["type"]))
         if [_judgement(one) for one in held] != [_judgement(one) for one in self._written.get("conditions") or ()]:

@@ -23,7 +23,7 @@ from mizzen.agent.restarts import amounts_of, grace_of
 from mizzen.agent.runtime.base import ContainerSeen, Limits, Observed, RuntimeFailure
 from mizzen.agent.status import StatusWriter
 from mizzen.agent.volumes import teardown
-from mizzen.agent.volumes.kinds import VolumeFailure
+from mizzen.agent.volumes.kinds import ResizeFailure, VolumeFailure
 from mizzen.agent.volumes.projected import bundles, needs
 from mizzen.api.views.podspec import Pod
 from mizzen.base import log
@@ -232,12 +232,19 @@ class Pods:  # shape: the one owner of all lives on the node
             if self._has_seen_all:
                 await self.release_devices()
             for slot in list(self._slots.values()):
-                if slot.life.volumes != "mounted":
-                    continue
-                try:
-                    await self._tools.volumes.tend(slot.life.pod)
-                except (VolumeFailure, OSError, ApiError, ConnectionError, TimeoutError) as error:
-                    self._tools.tell(slot.life.pod, "Warning", "FailedMount", str(error))
+                if slot.life.volumes == "mounted":
+                    await self.tend_volumes(slot.life.pod)
+
+    async def tend_volumes(self, pod: Pod) -> None:
+        """Do what the drivers of a pod's volumes want now and then, and tell what came of it."""
+        try:
+            for name in await self._tools.volumes.tend(pod):
+                text = f'MountVolume.NodeExpandVolume succeeded for volume "{name}" {self._tools.config.node_name}'
+                self._tools.tell(pod, "Normal", "FileSystemResizeSuccessful", text)
+        except ResizeFailure as error:
+            self._tools.tell(pod, "Warning", "VolumeResizeFailed", str(error))
+        except (VolumeFailure, OSError, ApiError, ConnectionError, TimeoutError) as error:
+            self._tools.tell(pod, "Warning", "FailedMount", str(error))
 
     async def release_devices(self) -> None:
         """Have undone what was prepared for pods that are gone, whose drivers were away then."""

@@ -49,6 +49,8 @@ class Thresholds:
             "memory.available": Bound(100 << 20),
             "nodefs.available": Bound(part=0.10),
             "nodefs.inodesFree": Bound(part=0.05),
+            "imagefs.available": Bound(part=0.15),
+            "imagefs.inodesFree": Bound(part=0.05),
             "pid.available": Bound(part=0.05),
         }
     )

@@ -81,7 +81,7 @@ class Driver:
         assert self.node.running is not None
         life = self.node.running.pods.find("default", name)
         assert life is not None
-        await self.node.running.tools.volumes.tend(life.pod)
+        await self.node.running.pods.tend_volumes(life.pod)
 
     async def called(self, name: str) -> None:
         """Return once a call has been made."""
@@ -255,6 +255,12 @@ async def test_a_volume_that_has_grown_is_grown_on_the_node_and_the_claim_says_s
     assert driver.calls("NodeExpandVolume")[1]["capacity_range"]["required_bytes"] == 3 << 30
     claim = await driver.node.client.get(PERSISTENT_VOLUME_CLAIMS, "grows", "default", view=dict)
     assert claim["status"] == {"phase": "Bound", "capacity": {"storage": "3Gi"}}
+    text = 'MountVolume.NodeExpandVolume succeeded for volume "grows" node-1'
+
+    async def told() -> bool:
+        return ("FileSystemResizeSuccessful", text) in await driver.node.events("big")
+
+    assert await eventually(told)
     await driver.node.delete("big")
 
 

@@ -131,3 +131,5 @@ async def test_unused_images_go_when_the_disk_of_images_is_full(crun_node: Node,
         archive = node.config.images_root.parent / "busybox.tar"
         await import_path(embedded.images_of(node.config).store, archive)
     assert f"{registry}/team/used:1" in names and f"{registry}/team/old:1" not in names
+    told = await eventually(lambda: node.events("node-1"))
+    assert "FreeDiskSpaceFailed" in {reason for reason, _ in told}

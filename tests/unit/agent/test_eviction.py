@@ -89,7 +89,7 @@ def test_what_the_node_is_short_of(left: Pressure, resource: str | None) -> None
 
 
 def test_the_file_system_of_the_images_counts_where_it_is_another() -> None:
-    bounds = Thresholds({"imagefs.available": Bound(part=0.15)})
+    bounds = Thresholds()
     assert crossed(left_of(PLENTY), bounds) == ()
     (short,) = crossed(left_of(PLENTY, replace(PLENTY, disk_available=1)), bounds)
     assert (short.signal, short.resource) == ("imagefs.available", "ephemeral-storage")

@@ -85,6 +85,7 @@ def test_thresholds_that_are_not_named_keep_their_defaults_only_where_that_is_as
     merged, _ = configured(PLAIN, document(mergeDefaultEvictionSettings=True, **named))
     assert merged.thresholds.hard == {
         "memory.available": Bound(1 << 30), "nodefs.available": Bound(part=0.1), "nodefs.inodesFree": Bound(part=0.05),
+        "imagefs.available": Bound(part=0.15), "imagefs.inodesFree": Bound(part=0.05),
     }  # fmt: skip
 
 

@@ -30,11 +30,17 @@ async def client() -> AsyncIterator[Client]:
     await server.close()
 
 
-async def registered(client: Client, clock: VirtualClock, config: AgentConfig) -> NodeReporter:
+async def registered(
+    client: Client, clock: VirtualClock, config: AgentConfig, told: list[str] | None = None
+) -> NodeReporter:
     def status(before: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         return {"nodeInfo": {"bootID": "b"}, "conditions": conditions(Health(), before, clock.now())}
 
-    reporter = NodeReporter(config, client, clock, status=status, hostname="n", tell=lambda *_: None)
+    def tell(_kind: str, reason: str, _message: str) -> None:
+        if told is not None:
+            told.append(reason)
+
+    reporter = NodeReporter(config, client, clock, status=status, hostname="n", tell=tell)
     await reporter.register()
     return reporter
 
@@ -67,3 +73,13 @@ async def test_a_node_of_which_nothing_changed_is_not_written(client: Client) ->
     await clock.advance(config.heartbeat)
     await reporter.report()
     assert await client.get(NODES, "n", view=dict) == before
+
+
+async def test_a_node_tells_when_it_is_cordoned_and_when_no_more(client: Client) -> None:
+    clock, told = VirtualClock(), list[str]()
+    reporter = await registered(client, clock, CONFIG, told)
+    told.clear()
+    for unschedulable in (True, True, None, None):
+        await client.patch(NODES, "n", {"spec": {"unschedulable": unschedulable}})
+        await reporter.report()
+    assert told == ["NodeNotSchedulable", "NodeSchedulable"]

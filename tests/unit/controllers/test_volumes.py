@@ -124,6 +124,22 @@ def test_a_volume_for_one_node_is_attached_to_one(mode: str, there: tuple[str, .
     assert [(note.about.name, note.reason) for note in plan.notes] == [(one, "FailedAttachVolume") for one in waiting]
 
 
+def test_a_pod_is_told_once_that_its_volume_is_attached() -> None:
+    there = msgspec.structs.replace(attachment("csi-1", "a", "n1"), status=VolumeAttachmentStatus(attached=True))
+    cache = world("ReadWriteMany", there)
+    node = {"metadata": {"name": "n1"}, "spec": {}, "status": {}}
+    cache.of(NODES, Node).put(msgspec.convert(node, Node))
+    seen = attach.observe_node(cache, "n1")
+    assert seen is not None
+    (note,) = attach.reconcile_node(seen, 0).notes
+    assert (note.about.name, note.reason) == ("old", "SuccessfulAttachVolume")
+    assert note.message == 'AttachVolume.Attach succeeded for volume "a" '
+    node["status"] = {"volumesAttached": [{"name": "kubernetes.io/csi/disk^h-a", "devicePath": ""}]}
+    cache.of(NODES, Node).put(msgspec.convert(node, Node))
+    seen = attach.observe_node(cache, "n1")
+    assert seen is not None and attach.reconcile_node(seen, 0) == Plan()
+
+
 def test_a_pod_that_names_a_volume_of_another_claim_attaches_nothing() -> None:
     cache = world("ReadWriteOnce")
     claim = {"metadata": {"namespace": "d", "name": "c", "uid": "another"}, "spec": {"volumeName": "a"}}

@@ -26,6 +26,10 @@ class StepFailure(VolumeFailure):
     """Another step than the last one failed; the text stands alone."""
 
 
+class ResizeFailure(StepFailure):
+    """A volume could not be grown."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mounted:
     """A volume on this node. `takes_group`: fsGroup applies. `block`: a device, not a file system."""

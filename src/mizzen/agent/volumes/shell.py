@@ -118,9 +118,12 @@ class Volumes:
             found.append({"name": volume.name, "pvcRef": reference, "time": times.format(self._clock.now()), **numbers})
         return found
 
-    async def tend(self, pod: Pod) -> None:
-        """Do what drivers want for a running pod now and then. Raises VolumeFailure, ApiError, ConnectionError."""
-        await self._drivers.tend(pod, self)
+    async def tend(self, pod: Pod) -> tuple[str, ...]:
+        """Do what drivers want for a running pod now and then; answers the volumes that have grown.
+
+        Raises VolumeFailure, ApiError, ConnectionError.
+        """
+        return await self._drivers.tend(pod, self)
 
     async def unmount(self, uid: str) -> None:
         """Take down every volume of a pod, known or not. Raises OSError, ApiError, ConnectionError."""

@@ -66,6 +66,8 @@ class Shown:
     node: str
     attached: tuple[str, ...]
     shown: tuple[str, ...]
+    fresh: tuple[tuple[str, Pod], ...] = ()
+    """Volumes that the status does not show yet, each with a pod of the node that waits for it."""
 
 
 def observe(cache: Cache, key: str) -> Snapshot:
@@ -166,8 +168,16 @@ def observe_node(cache: Cache, key: str) -> Shown | None:
     volumes = cache.of(PERSISTENT_VOLUMES, PersistentVolume)
     there = (one for one in cache.of(VOLUME_ATTACHMENTS, VolumeAttachment).by(BY_ATTACHED_NODE, key))
     found = (volumes.get("", one.spec.source.persistentVolumeName or "") for one in there if one.status.attached)
-    names = {_unique_name(one.spec.csi) for one in found if one is not None and one.spec.csi is not None}
-    return Shown(key, tuple(sorted(names)), tuple(one.name for one in node.status.volumesAttached))
+    present = {_unique_name(one.spec.csi): one for one in found if one is not None and one.spec.csi is not None}
+    shown = tuple(one.name for one in node.status.volumesAttached)
+    fresh = tuple(
+        (volume.metadata.name, pod)
+        for name, volume in sorted(present.items())
+        if name not in shown
+        for pod in _users(cache, volume)
+        if pod.spec.nodeName == key
+    )
+    return Shown(key, tuple(sorted(present)), shown, fresh)
 
 
 def reconcile_node(seen: Shown, now: float) -> Plan:
@@ -175,7 +185,11 @@ def reconcile_node(seen: Shown, now: float) -> Plan:
         return NOTHING
     listed = [{"name": name, "devicePath": ""} for name in seen.attached]
     change: Object = {"status": {"volumesAttached": listed or None}}
-    return Plan((Patch(NODES, "", seen.node, change, subresource="status"),))
+    notes = tuple(
+        Note(about(pod.metadata, POD), "SuccessfulAttachVolume", f'AttachVolume.Attach succeeded for volume "{name}" ')
+        for name, pod in seen.fresh
+    )
+    return Plan((Patch(NODES, "", seen.node, change, subresource="status"),), notes)
 
 
 def _volumes_of_pod(cache: Cache, pod: Pod) -> Iterable[str]:

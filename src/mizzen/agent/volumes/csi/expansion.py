@@ -9,7 +9,7 @@ from typing import Any
 from mizzen.agent.rpc import Refused
 from mizzen.agent.volumes.csi import requests
 from mizzen.agent.volumes.csi.drivers import Driver
-from mizzen.agent.volumes.kinds import StepFailure
+from mizzen.agent.volumes.kinds import ResizeFailure
 from mizzen.client.client import Client
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS
 from mizzen.machinery import quantity
@@ -24,7 +24,7 @@ def is_due(claim: Object, persistent: Object) -> bool:
 
 
 async def expand(client: Client, driver: Driver, claim: Object, persistent: Object, request: Mapping[str, Any]) -> bool:
-    """Grow a published volume where it is due; answers whether it was. Raises StepFailure, ApiError, ConnectionError.
+    """Grow a published volume where it is due; answers whether it was. Raises ResizeFailure, ApiError, ConnectionError.
 
     `request` is the driver's, but for the size.
     """
@@ -36,7 +36,7 @@ async def expand(client: Client, driver: Driver, claim: Object, persistent: Obje
         asked = {**request, "capacity_range": {"required_bytes": quantity.in_bytes(size)}}
         await driver.call("NodeExpandVolume", asked)
     except Refused as error:
-        raise StepFailure(f'MountVolume.NodeExpandVolume failed for volume "{name}" : {error}') from error
+        raise ResizeFailure(f'MountVolume.NodeExpandVolume failed for volume "{name}" : {error}') from error
     if (change := requests.grown_claim(claim, size)) is not None:
         meta = claim["metadata"]
         await client.patch(PERSISTENT_VOLUME_CLAIMS, meta["name"], change, meta["namespace"], subresource="status")

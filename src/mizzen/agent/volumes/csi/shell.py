@@ -138,11 +138,12 @@ class CsiVolumes:
         if failure is not None:
             raise failure
 
-    async def tend(self, pod: Pod, claims: Claims) -> None:
+    async def tend(self, pod: Pod, claims: Claims) -> tuple[str, ...]:
         """What a running pod's volumes need from time to time: drivers publish anew, volumes grow.
 
-        Raises VolumeFailure, ApiError, ConnectionError.
+        Answers the volumes that have grown. Raises VolumeFailure, ApiError, ConnectionError.
         """
+        grown: list[str] = []
         for (uid, _), wanted in list(self._wanted.items()):
             if uid != pod.metadata.uid:
                 continue
@@ -153,7 +154,9 @@ class CsiVolumes:
                     await self._publish(driver, wanted, context)
             if wanted.claim and csi.EXPAND in driver.abilities:
                 claim, persistent = await claims.volume_of(pod, wanted.claim)
-                await expand(self._client, driver, claim, persistent, self._expansion(driver, wanted))
+                if await expand(self._client, driver, claim, persistent, self._expansion(driver, wanted)):
+                    grown.append(persistent["metadata"]["name"])
+        return tuple(grown)
 
     async def usage(self, uid: str) -> dict[Path, dict[str, int]]:
         """How full a pod's volumes are by their drivers' account, by place; those that do not tell are left out."""
