@@ -7,6 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from mizzen.agent import http
+from mizzen.agent.rpc import Channel, Refused
 from mizzen.agent.runtime.base import Runtime, RuntimeFailure
 from mizzen.api.views.podspec import Container, ExecAction, GrpcAction, HttpGet, TcpSocket
 
@@ -124,19 +125,16 @@ async def connect(action: TcpSocket, target: Target, timeout: float) -> Verdict:
 
 async def grpc_health(action: GrpcAction, target: Target, timeout: float) -> Verdict:
     """Call grpc.health.v1.Health/Check; SERVING is good."""
-    import grpc  # lazily: it costs 10 MB, and few pods use it
-
     service = (action.service or "").encode()
     request = b"\x0a" + bytes([len(service)]) + service if service else b""
-    host = f"[{target.ip}]" if ":" in target.ip else target.ip
-    async with grpc.aio.insecure_channel(f"{host}:{action.port}", options=(("grpc.enable_http_proxy", 0),)) as channel:
-        check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
-        try:
-            answer = bytes(await check(request, timeout=timeout))
-        except grpc.aio.AioRpcError as error:
-            return Verdict(
-                False, _grpc_words(error.code().name, error.details() or "", f"{host}:{action.port}", timeout)
-            )
+    channel = Channel(target.ip, action.port)
+    try:
+        answer = await channel.call("/grpc.health.v1.Health/Check", request, patience=timeout)
+    except Refused as error:
+        host = f"[{target.ip}]" if ":" in target.ip else target.ip
+        return Verdict(False, _grpc_words(error.code, error.message, f"{host}:{action.port}", timeout))
+    finally:
+        await channel.close()
     status = answer[1] if len(answer) > 1 and answer[0] == 0x08 else 0
     if status == 1:
         return Verdict(True, "service healthy")

@@ -1,21 +1,21 @@
-"""Sockets where others call the node by gRPC.
-
-gRPC is loaded at the first call, as most nodes have none: a plain socket listens, and passes bytes on.
-"""
+"""Sockets where others call the node by gRPC."""
 
 import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from mizzen.agent.kubeletdir import KubeletDir
+from mizzen.base import log
+from mizzen.wire import grpc
 
 if TYPE_CHECKING:
-    import grpc
+    from mizzen.agent.http2 import Link
 
-_CHUNK = 1 << 16
+_log = log.get("agent")
 Method = Callable[[bytes], Awaitable[bytes]]
 """What a call is answered with. Raises CallRefused."""
 
@@ -32,62 +32,73 @@ class Listener:
     """One socket, and what is answered there by the path of the call, such as `/v1beta1.Registration/Register`."""
 
     def __init__(self, directory: KubeletDir, path: Path, methods: Mapping[str, Method]) -> None:
-        self._outer = directory.address(path)
-        self._inner = directory.address(path.with_name(f".{path.name}"))
-        self._paths = (path, path.with_name(f".{path.name}"))
+        self._address = directory.address(path)
+        self._path = path
         self._methods = methods
-        self._server: grpc.aio.Server | None = None
-        self._starting = asyncio.Lock()
+        self._links: WeakSet[Link] = WeakSet()
 
     async def run(self) -> None:
         """Listen until cancelled. Raises OSError."""
-        for path in self._paths:
-            path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listening.bind(self._outer)
+        listening.bind(self._address)
         listening.listen()  # at once: others see the name
-        server = await asyncio.start_unix_server(self._serve, sock=listening)
+        server = await asyncio.get_running_loop().create_unix_server(self._linked, sock=listening)
         try:
             await server.serve_forever()
         finally:
-            if self._server is not None:
-                await self._server.stop(None)
+            for link in list(self._links):
+                link.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with self._starting:
-            if self._server is None:
-                self._server = await _start(self._inner, self._methods)
-        inner_reader, inner_writer = await asyncio.open_unix_connection(self._inner)
-        await asyncio.gather(_pass(reader, inner_writer), _pass(inner_reader, writer))
+    def _linked(self) -> "Link":
+        from mizzen.agent.http2 import Link  # lazily: most nodes are called by nobody
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while chunk := await reader.read(_CHUNK):
-            writer.write(chunk)
-            await writer.drain()
-    writer.close()
+        link = Link(lambda here, number: _Asked(here, number, self._methods))
+        self._links.add(link)
+        return link
 
 
-async def _start(address: str, methods: Mapping[str, Method]) -> "grpc.aio.Server":
-    import grpc  # lazily: see above
+class _Asked:
+    """One call that is answered."""
 
-    def handler(method: Method) -> "grpc.RpcMethodHandler[bytes, bytes]":
-        async def serve(data: bytes, context: Any) -> bytes:
-            try:
-                return await method(data)
-            except CallRefused as error:
-                await context.abort(grpc.StatusCode[error.code], str(error))
-            return b""
+    def __init__(self, link: "Link", number: int, methods: Mapping[str, Method]) -> None:
+        self._link = link
+        self._number = number
+        self._methods = methods
+        self._path = ""
+        self._messages = grpc.Messages()
+        self._requests: list[bytes] = []
+        self._work: asyncio.Task[None] | None = None
 
-        return grpc.unary_unary_rpc_method_handler(serve)
+    def headers(self, fields: Mapping[str, str]) -> None:
+        self._path = fields.get(":path", self._path)
 
-    services: dict[str, dict[str, Any]] = {}
-    for path, method in methods.items():
-        service, _, name = path.strip("/").partition("/")
-        services.setdefault(service, {})[name] = handler(method)
-    handlers = tuple(grpc.method_handlers_generic_handler(service, named) for service, named in services.items())
-    server = grpc.aio.server(handlers=handlers)
-    server.add_insecure_port(f"unix:{address}")
-    await server.start()
-    return server
+    def data(self, chunk: bytes) -> None:
+        with contextlib.suppress(grpc.Malformed):  # then there is no request, and the answer says so
+            self._requests += self._messages.feed(chunk)
+
+    def ended(self) -> None:
+        self._work = asyncio.create_task(self._serve())
+
+    def broken(self, code: str, why: str, *, untouched: bool) -> None:
+        if self._work is not None:
+            self._work.cancel()
+
+    async def _serve(self) -> None:
+        body, code, message = b"", "OK", ""
+        try:
+            body = grpc.framed(await self._answer())
+        except CallRefused as error:
+            code, message = error.code, str(error)
+        except Exception as error:  # one call must not end the others
+            _log.error("call failed", method=self._path, error=f"{type(error).__name__}: {error}")
+            code, message = "UNKNOWN", f"{type(error).__name__}: {error}"
+        self._link.answer(self._number, grpc.response(), body, grpc.trailers(code, message))
+
+    async def _answer(self) -> bytes:
+        method = self._methods.get(self._path)
+        if method is None:
+            raise CallRefused(f"unknown method {self._path}", "UNIMPLEMENTED")
+        if len(self._requests) != 1:
+            raise CallRefused("one uncompressed request was expected", "INVALID_ARGUMENT")
+        return await method(self._requests[0])
