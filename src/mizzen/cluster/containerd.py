@@ -90,7 +90,7 @@ def start(daemon: Daemon, machine_net: int) -> None:
     if missing := sorted({NEEDED.get(name, "util-linux") for name, path in programs.items() if path is None}):
         raise ConfigError(f"this machine lacks {', '.join(missing)}; try: apt-get install {' '.join(missing)}")
     if processes.running(daemon.record) is None:
-        _write_configuration(daemon, str(programs["runc"]))
+        configure(daemon, spawn.PATH["PATH"], Path("/proc/self/mounts").read_text())
         argv = [str(programs["containerd"]), "-c", str(daemon.root / "config.toml")]
         if daemon.netns is not None:
             argv = [str(programs["nsenter"]), f"--net=/proc/{os.getpid()}/fd/{machine_net}", *argv]
@@ -131,12 +131,17 @@ def _end_shims(daemon: Daemon) -> None:
                 os.kill(int(entry.parent.name), signal.SIGKILL)
 
 
-def _write_configuration(daemon: Daemon, runc: str) -> None:
+def configure(daemon: Daemon, path: str, mounts: str) -> None:
+    """Write what it reads when it starts; `path` is where programs are looked for, `mounts` this process's mounts."""
+    # crun takes a third less of the processor for a pod, but does not run where both kinds of control groups are used.
+    kinds = {line.split()[2] for line in mounts.splitlines()}
+    quicker = shutil.which("crun", path=path) if not {"cgroup", "cgroup2"} <= kinds else None
+    program = quicker or shutil.which("runc", path=path) or "runc"
     daemon.root.mkdir(parents=True, exist_ok=True)
     cninone.install(daemon.root / "cni" / "conf", daemon.root / "cni" / "bin")
     inside = f"nsenter --net={shlex.quote(str(daemon.netns))} " if daemon.netns is not None else ""
     wrapper = daemon.root / "runc"
-    wrapper.write_text(f'#!/bin/sh\nexec {inside}{shlex.quote(runc)} "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\nexec {inside}{shlex.quote(program)} "$@"\n')
     wrapper.chmod(0o755)
     without_apparmor = str(not Path("/sys/kernel/security/apparmor/profiles").exists()).lower()
     text = _CONFIG.format(root=daemon.root, pause=cripause.NAME, without_apparmor=without_apparmor)
