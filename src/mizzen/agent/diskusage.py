@@ -1,27 +1,16 @@
 """How much of the node's disk a pod uses: the writable layers of its containers, their logs, its empty directories."""
 
 import asyncio
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Life
+from mizzen.agent.runtime.base import Used
+from mizzen.agent.runtime.disk import tree
 
 _FRESH = 60.0
 """Seconds for which statistics take an earlier look for good: it visits every file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """Bytes as the file system counts them, and inodes."""
-
-    bytes: int = 0
-    inodes: int = 0
-
-    def __add__(self, other: "Used") -> "Used":
-        return Used(self.bytes + other.bytes, self.inodes + other.inodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +32,20 @@ class PodDisk:
         return (self.layers.get(name, Used()) + self.logs.get(name, Used())).bytes
 
 
-def measured(tools: Equipment, life: Life) -> PodDisk:
-    """Look at every file of a pod; slow, for a thread."""
+async def measured(tools: Equipment, lives: Sequence[Life]) -> dict[str, PodDisk]:
+    """What each of these pods uses, by uid: every file of them is looked at."""
+    if not lives:
+        return {}
+    ids = [one.id for life in lives for one in life.containers.values() if one.id]
+    layers = await tools.runtime.layers(ids)
+    return {life.pod.metadata.uid: await asyncio.to_thread(_measured, tools, life, layers) for life in lives}
+
+
+def _measured(tools: Equipment, life: Life, layers: Mapping[str, Used]) -> PodDisk:
     mounted = tools.volumes.of(life.pod.metadata.uid)
     containers = life.containers.values()
     return PodDisk(
-        {one.name: tree(tools.config.root / "containers" / one.id / "upper") for one in containers if one.id},
+        {one.name: layers[one.id] for one in containers if one.id in layers},
         {one.name: tree(tools.pod_logs(life.pod) / one.name) for one in containers},
         {
             volume.name: tree(mounted[volume.name].path)
@@ -56,21 +53,6 @@ def measured(tools: Equipment, life: Life) -> PodDisk:
             if volume.emptyDir is not None and volume.emptyDir.medium != "Memory" and volume.name in mounted
         },
     )
-
-
-def tree(top: Path) -> Used:
-    """Everything below a directory; nothing when there is none."""
-    used = inodes = 0
-    for directory, _, names in os.walk(top):
-        inodes += 1
-        for name in names:
-            try:
-                seen = os.lstat(f"{directory}/{name}")
-            except OSError:
-                continue
-            used += seen.st_blocks * 512
-            inodes += 1
-    return Used(used, inodes)
 
 
 class Disks:
@@ -83,12 +65,13 @@ class Disks:
     async def of(self, lives: Iterable[Life]) -> Mapping[str, PodDisk]:
         """By uid, not older than a minute, and of the containers that there are now."""
         now = self._tools.clock.monotonic()
-        known = {}
-        for life in lives:
-            uid, ids = life.pod.metadata.uid, tuple(one.id for one in life.containers.values())
-            at, of_ids, disk = self._known.get(uid, (0.0, (), PodDisk()))
-            if of_ids != ids or now - at >= _FRESH:
-                at, disk = now, await asyncio.to_thread(measured, self._tools, life)
-            known[uid] = (at, ids, disk)
-        self._known = known
-        return {uid: disk for uid, (_, _, disk) in known.items()}
+        present = {life.pod.metadata.uid: (life, tuple(one.id for one in life.containers.values())) for life in lives}
+        self._known = {uid: known for uid, known in self._known.items() if uid in present}
+        stale = [
+            life
+            for uid, (life, ids) in present.items()
+            if uid not in self._known or self._known[uid][1] != ids or now - self._known[uid][0] >= _FRESH
+        ]
+        found = await measured(self._tools, stale)
+        self._known |= {uid: (now, present[uid][1], disk) for uid, disk in found.items()}
+        return {uid: disk for uid, (_, _, disk) in self._known.items()}

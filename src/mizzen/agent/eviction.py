@@ -4,7 +4,6 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,7 +11,7 @@ from typing import Literal
 from mizzen.agent import admission, machineinfo
 from mizzen.agent.diskusage import PodDisk, measured
 from mizzen.agent.equipment import Equipment
-from mizzen.agent.images.collection import collect_images
+from mizzen.agent.images.collection import collect_images, fullness
 from mizzen.agent.life import Evicted, Life
 from mizzen.agent.node import Health
 from mizzen.agent.pods import Pods
@@ -156,7 +155,7 @@ class Guard:
         """See what the node is short of, and say so; answers the thresholds that are crossed."""
         tools, now = self._tools, self._tools.clock.monotonic()
         thresholds, root = tools.config.thresholds, tools.config.root
-        left = left_of(machineinfo.pressure(root), machineinfo.image_pressure(root, tools.config.images_root))
+        left = left_of(machineinfo.pressure(root), machineinfo.image_pressure(root, tools.images.disk()))
         short = crossed(left, thresholds, frozenset(self._since))
         self._since = {one.key: self._since.get(one.key, now) for one in short}
         worst: dict[Condition, Shortage] = {}
@@ -181,10 +180,10 @@ class Guard:
         self._pods.weigh()
         short = self.measure()
         disk_is_short = any(SIGNALS[one.signal][1] == "DiskPressure" for one in short)
-        if disk_is_short or tools.images.disk_use() > thresholds.image_disk_high:
+        if disk_is_short or fullness(tools.images.disk()) > thresholds.image_disk_high:
             await collect_images(tools)
             short = self.measure()
-        self._tell_of_images(tools.images.disk_use())
+        self._tell_of_images(fullness(tools.images.disk()))
         await self._check_storage()
         must = to_act_on(short, self._since, thresholds, tools.clock.monotonic())
         if must is None:
@@ -236,13 +235,13 @@ class Guard:
 
     async def _disk(self) -> dict[str, PodDisk]:
         """What every pod uses now, by uid."""
-        return {life.pod.metadata.uid: await asyncio.to_thread(measured, self._tools, life) for life in self._pods}
+        return await measured(self._tools, list(self._pods))
 
     async def _check_storage(self) -> None:
-        for life in self._pods:
-            if life.ending is not None or life.over or not _is_limited(life):
-                continue
-            disk = await asyncio.to_thread(measured, self._tools, life)
+        limited = [one for one in self._pods if one.ending is None and not one.over and _is_limited(one)]
+        disks = await measured(self._tools, limited)
+        for life in limited:
+            disk = disks[life.pod.metadata.uid]
             used = {one.name: disk.of_container(one.name) for one in life.containers.values()}
             empty_dirs = {name: volume.bytes for name, volume in disk.empty_dirs.items()}
             why = over_storage_limit(life, used, empty_dirs)

@@ -169,8 +169,15 @@ def _machine(tools: Equipment) -> Machine:
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return Machine(
         left, usage, tools.clock.now() - uptime, machineinfo.memory(), swap=machineinfo.swap(),
-        interfaces=counters.read(), images=of_file_system(tools.config.images_root), agent=_process(tools),
+        interfaces=counters.read(), images=_images(tools), agent=_process(tools),
     )  # fmt: skip
+
+
+def _images(tools: Equipment) -> dict[str, int]:
+    """The file system of the images, and what they take of it where that is known."""
+    taken = tools.images.taken()
+    own = {} if taken is None else {"usedBytes": taken.bytes, "inodesUsed": taken.inodes}
+    return of_file_system(tools.images.disk()) | own
 
 
 def _process(tools: Equipment) -> Usage:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.agent import machineinfo
-from mizzen.agent.diskusage import PodDisk, Used
+from mizzen.agent.diskusage import PodDisk
 from mizzen.agent.life import ContainerLife, Life
 from mizzen.agent.network import counters
 from mizzen.agent.network.counters import Interface
-from mizzen.agent.runtime.base import Share, Usage
+from mizzen.agent.runtime.base import Share, Usage, Used
 from mizzen.machinery import times
 
 _NOTHING = Usage()

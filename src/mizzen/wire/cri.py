@@ -90,7 +90,15 @@ RemoveImageRequest: image 1 ImageSpec
 RemoveImageResponse:
 ImageFsInfoRequest:
 ImageFsInfoResponse: image_filesystems 1 *FilesystemUsage
-FilesystemUsage: fs_id 2 FilesystemIdentifier
+FilesystemUsage: fs_id 2 FilesystemIdentifier, used_bytes 3 UInt64Value, inodes_used 4 UInt64Value
+UInt64Value: value 1 int
+ListContainerStatsRequest: filter 1 ContainerStatsFilter
+ListContainerStatsResponse: stats 1 *ContainerStats
+ContainerStatsFilter: id 1 string, pod_sandbox_id 2 string, label_selector 3 map
+ContainerStats: attributes 1 ContainerAttributes, writable_layer 4 FilesystemUsage
+ContainerAttributes: id 1 string
+StatusRequest: verbose 1 int
+StatusResponse: info 2 map
 FilesystemIdentifier: mountpoint 1 string
 """)
 encode, decode = _SCHEMA.encode, _SCHEMA.decode

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from mizzen.agent import admission, eviction, revival
-from mizzen.agent.diskusage import PodDisk, Used
+from mizzen.agent.diskusage import PodDisk
 from mizzen.agent.life import Life
 from mizzen.agent.machineinfo import Pressure
 from mizzen.agent.node import Health, conditions, news
-from mizzen.agent.runtime.base import Usage
+from mizzen.agent.runtime.base import Usage, Used
 from mizzen.agent.thresholds import Bound, Shortage, Thresholds, crossed, explained, left_of
 from mizzen.api.views.podspec import (
     Container,

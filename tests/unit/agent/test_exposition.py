@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 
 from mizzen.agent import exposition, measures, revival
-from mizzen.agent.diskusage import PodDisk, Used
+from mizzen.agent.diskusage import PodDisk
 from mizzen.agent.life import (
     Life,
     MountVolumes,
@@ -21,7 +21,7 @@ from mizzen.agent.machineinfo import Pressure
 from mizzen.agent.measures import Measures
 from mizzen.agent.network import counters
 from mizzen.agent.network.routed import link_name
-from mizzen.agent.runtime.base import Share, Stall, Transfers, Usage
+from mizzen.agent.runtime.base import Share, Stall, Transfers, Usage, Used
 from mizzen.agent.stats import Machine, Rates, Readings, only_cpu_and_memory, summary
 from mizzen.api.views.podspec import Container, EmptyDir, Pod, PodMeta, PodSpec, Resources, Volume
 

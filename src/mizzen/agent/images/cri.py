@@ -6,11 +6,12 @@ asks for it; image volumes are mounted from that store, because CRI says nothing
 
 import asyncio
 import contextlib
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from mizzen.agent.images.archive import export
 from mizzen.agent.images.keyring import Credential, matching
@@ -18,13 +19,16 @@ from mizzen.agent.images.policy import Listed, Mountable, Present, StoredImages
 from mizzen.agent.images.records import PullRecords
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
-from mizzen.agent.runtime import crictr
+from mizzen.agent.runtime import criconfig, crictr
+from mizzen.agent.runtime.base import Used
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
 from mizzen.base import log
 
 _log = log.get("images")
 _LOOK_EVERY = 30.0
 _PULL_PATIENCE = 3600.0
+_LEAST_AGE = 120.0
+"""Seconds for which an image stays that nobody needs: a container may be about to be made of it."""
 
 
 class CriImages:  # shape: the calls of `Images`, its start and its end
@@ -36,8 +40,13 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         self._adopting = asyncio.Lock()
         self._takes_files = False
         self._images: list[dict[str, Any]] = []
+        self._needed: dict[str, float] = {}
+        """When each image was needed last, or came here, by the loop's clock."""
         self._used: set[str] = set()
-        self._disk = ""
+        self._kept = ""
+        """The image of sandboxes: some runtimes do not say that it must stay."""
+        self._disk = machine.disk()
+        self._taken: Used | None = None
         self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -45,8 +54,8 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         await self._look()
         said = await self._channel.call("Version", {"version": "v1"})
         self._takes_files = said["runtime_name"] == "containerd" and crictr.is_there()
-        systems = (await self._channel.call("ImageFsInfo"))["image_filesystems"]
-        self._disk = next((one["fs_id"]["mountpoint"] for one in systems if one["fs_id"]), "")
+        told = await self._channel.call("Status", {"verbose": True})
+        self._kept = _sandbox_image(told["info"].get("config", ""))
         self._looking = asyncio.create_task(self._keep_looking())
 
     def close(self) -> None:
@@ -120,27 +129,45 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         return self._machine  # the runtime keeps its layers to itself
 
     def unused(self) -> tuple[Listed, ...]:
+        now = asyncio.get_running_loop().time()
         kept = {one["id"] for one in self._images if one["pinned"]} | self._used
-        return tuple(one for one in self.listed() if one.id not in kept)
+        kept |= {id for id, at in self._needed.items() if now - at < _LEAST_AGE}
+        idle = (one for one in self.listed() if one.id not in kept and self._kept not in one.names)
+        return tuple(sorted(idle, key=lambda one: self._needed[one.id]))
 
     async def remove(self, image_id: str) -> None:
         await self._channel.call("RemoveImage", {"image": {"image": image_id}})
         await self._look()
 
-    def disk_use(self) -> float:
-        try:
-            disk = os.statvfs(self._disk)
-        except OSError:
-            return 0.0
-        return 1.0 - disk.f_bavail / disk.f_blocks
+    def disk(self) -> Path:
+        return self._disk
+
+    def taken(self) -> Used | None:
+        return self._taken
 
     async def _look(self) -> None:
         self._images = (await self._channel.call("ListImages"))["images"]
         containers = (await self._channel.call("ListContainers"))["containers"]
         self._used = {one["image_ref"] for one in containers}
+        now = asyncio.get_running_loop().time()
+        self._needed = {
+            one["id"]: now if one["id"] in self._used else self._needed.get(one["id"], now) for one in self._images
+        }
+        systems = [one for one in (await self._channel.call("ImageFsInfo"))["image_filesystems"] if one["fs_id"]]
+        if systems:
+            self._disk = Path(systems[0]["fs_id"]["mountpoint"])
+            self._taken = sum((criconfig.used(one) for one in systems), Used())
 
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             with contextlib.suppress(CallFailed):
                 await self._look()
+
+
+def _sandbox_image(config: str) -> str:
+    """What a runtime makes sandboxes of, as containerd tells its configuration."""
+    try:
+        return str(orjson.loads(config or b"{}").get("sandboxImage", ""))
+    except (orjson.JSONDecodeError, AttributeError):
+        return ""

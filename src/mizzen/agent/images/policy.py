@@ -4,9 +4,9 @@ Ref: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from mizzen.agent.images.keyring import Credential
@@ -15,6 +15,7 @@ from mizzen.agent.images.records import PullRecords
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
 from mizzen.agent.images.store import ImageStore
+from mizzen.agent.runtime.base import Used
 from mizzen.base.clock import Clock
 from mizzen.machinery import times
 
@@ -94,8 +95,11 @@ class Images(Source, Protocol):
     def mountable(self) -> Mountable:
         """Where images come from whose layers can be mounted as volumes: here, or the machine's own store."""
 
-    def disk_use(self) -> float:
-        """How full the file system of the images is, from 0 to 1."""
+    def disk(self) -> Path:
+        """A directory on the file system of the images."""
+
+    def taken(self) -> Used | None:
+        """What all images and writable layers take of it; None where nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +153,11 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
     def mountable(self) -> Mountable:
         return self
 
-    def disk_use(self) -> float:
-        disk = os.statvfs(self.store.root)
-        return 1.0 - disk.f_bavail / disk.f_blocks
+    def disk(self) -> Path:
+        return self.store.root
+
+    def taken(self) -> Used | None:
+        return None
 
 
 async def ensure(

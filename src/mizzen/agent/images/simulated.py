@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from mizzen.agent.images.keyring import Credential
 from mizzen.agent.images.policy import Listed, Mountable, Present
 from mizzen.agent.images.reference import Reference
+from mizzen.agent.runtime.base import Used
 
 
 class SimulatedImages:  # shape: the calls of `Images` and of `Mountable`
@@ -43,5 +45,8 @@ class SimulatedImages:  # shape: the calls of `Images` and of `Mountable`
     def mountable(self) -> Mountable:
         return self
 
-    def disk_use(self) -> float:
-        return 0.0
+    def disk(self) -> Path:
+        return Path("/nonexistent")
+
+    def taken(self) -> Used | None:
+        return None

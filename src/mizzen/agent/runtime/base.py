@@ -4,7 +4,7 @@ A sandbox is what the containers of one pod share; a container belongs to a sand
 attempt is another container. All calls are idempotent, so that an interrupted step can simply be taken again.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol
@@ -237,6 +237,17 @@ class Usage:
     """By resource (cpu, memory, io), where the kernel tells it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What something takes of a disk: bytes as the file system counts them, and inodes."""
+
+    bytes: int = 0
+    inodes: int = 0
+
+    def __add__(self, other: "Used") -> "Used":
+        return Used(self.bytes + other.bytes, self.inodes + other.inodes)
+
+
 class RuntimeFailure(Exception):
     """A runtime could not do what it was asked; `reason` is the waiting reason that kubectl shows.
 
@@ -303,6 +314,9 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
 
     async def stats(self) -> Mapping[str, Usage]:
         """Usage by container id, and by pod uid under `pod/UID`."""
+
+    async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:
+        """What the writable layers of these containers take, as far as that is known."""
 
     def watch(self) -> AsyncIterator[ContainerSeen]:
         """Containers that end, as they end."""

@@ -7,7 +7,7 @@ to be remembered. Ends are seen through the containers' process ids at once; loo
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mizzen.agent.runtime.base import (
     Sandbox,
     SandboxSpec,
     Usage,
+    Used,
 )
 from mizzen.agent.runtime.cgroups import Cgroups, bound
 from mizzen.agent.runtime.cninone import PLACEHOLDER
@@ -308,6 +309,16 @@ class CriRuntime:  # shape: the calls of the runtime seam
             if one["state"] == cri.RUNNING and uid in groups:
                 found[one["id"]] = self._cgroups.usage(f"{groups[uid]}/{one['id']}")
         return found
+
+    async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:
+        wanted = {"filter": {"label_selector": {criconfig.NODE_LABEL: self._node}}}
+        try:
+            seen = (await self._channel.call("ListContainerStats", wanted))["stats"]
+        except CallFailed as error:
+            _log.warning("no disk usage while the runtime is away", error=error.message)
+            return {}
+        found = {one["attributes"]["id"]: criconfig.used(one["writable_layer"]) for one in seen}
+        return {one: found[one] for one in containers if one in found}
 
     async def watch(self) -> AsyncIterator[ContainerSeen]:
         looking = asyncio.create_task(self._look_around())

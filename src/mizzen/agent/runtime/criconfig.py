@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec, Security
+from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec, Security, Used
 from mizzen.agent.runtime.oci_config import MASKED, READ_ONLY
 from mizzen.wire import cri
 
@@ -128,6 +128,12 @@ def knows_cdi(name: str, version: str) -> bool:
     """Whether a runtime makes the edits of CDI devices itself: containerd does so from 2.0 on unless told otherwise."""
     major = version.lstrip("v").partition(".")[0]
     return name != "containerd" or (major.isdigit() and int(major) >= _CDI_SINCE)
+
+
+def used(seen: Message | None) -> Used:
+    """A FilesystemUsage."""
+    fields = ((seen or {}).get(name) or {} for name in ("used_bytes", "inodes_used"))
+    return Used(*(field.get("value", 0) for field in fields))
 
 
 def resources(limits: Limits) -> Message:

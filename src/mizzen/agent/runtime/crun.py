@@ -12,7 +12,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,8 +32,10 @@ from mizzen.agent.runtime.base import (
     Sandbox,
     SandboxSpec,
     Usage,
+    Used,
 )
 from mizzen.agent.runtime.cgroups import Groups, bound
+from mizzen.agent.runtime.disk import tree
 from mizzen.agent.runtime.exits import Exits
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.runtime.streams import attach_to, execute
@@ -337,6 +339,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             if shared is not None:
                 found[f"pod/{home.name}"] = self._cgroups.usage(shared.cgroup)
         return found
+
+    async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:
+        return {one: await asyncio.to_thread(tree, self._root / "containers" / one / "upper") for one in containers}
 
     async def watch(self) -> AsyncIterator[ContainerSeen]:
         minding = asyncio.create_task(self._mind_monitors(), name="monitors")

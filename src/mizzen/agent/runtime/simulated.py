@@ -5,7 +5,7 @@ What a container does is read from its environment: `SIMULATE_EXIT=CODE` ends it
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -20,6 +20,7 @@ from mizzen.agent.runtime.base import (
     Sandbox,
     SandboxSpec,
     Usage,
+    Used,
 )
 from mizzen.base.clock import Clock
 
@@ -125,6 +126,9 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
 
     async def stats(self) -> Mapping[str, Usage]:
         return {one.id: Usage() for one in self._containers.values() if one.state == "running"}
+
+    async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:
+        return {}
 
     async def watch(self) -> AsyncIterator[ContainerSeen]:
         while True:

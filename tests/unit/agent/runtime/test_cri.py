@@ -1,10 +1,15 @@
 """The CRI runtime's steps against a runtime whose answers are written down here."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mizzen.agent import embedded
+from mizzen.agent.config import AgentConfig
+from mizzen.agent.images.cri import CriImages
+from mizzen.agent.runtime.base import Used
 from mizzen.agent.runtime.cgroups import Cgroups
 from mizzen.agent.runtime.cri import CriRuntime
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
@@ -34,3 +39,58 @@ async def test_a_sandbox_that_is_gone_before_it_is_closed_is_closed(tmp_path: Pa
     runtime = CriRuntime(channel, Cgroups({"": tmp_path}, "test", unified=True), ("containerd", "1"), None)
     await runtime.close_sandbox("u1")
     assert channel.asked.count(lost_at) == 1
+
+
+class Told(CriChannel):
+    """A runtime whose answers are these."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__("/nowhere.sock")
+        self.answers = {"Version": {"runtime_name": "other"}, "ListContainers": {"containers": []}, **answers}
+
+    async def call(self, name: str, request: dict[str, Any] | None = None, *, patience: float = 0) -> Any:
+        return cri.decode(f"{name}Response", cri.encode(f"{name}Response", self.answers[name]))
+
+
+async def looked_at(channel: CriChannel, machine: Path) -> CriImages:
+    images = CriImages(channel, embedded.images_of(AgentConfig("n", machine / "node", machine, ("127.0.0.1",))))
+    await images.start()
+    images.close()
+    return images
+
+
+async def test_what_sandboxes_are_made_of_what_is_needed_and_what_has_just_come_is_never_removed(
+    tmp_path: Path,
+) -> None:
+    listed = [
+        {"id": name, "repo_tags": [f"x.io/{name}:1"], "size": 1} for name in ("pause", "used", "old", "new", "pin")
+    ]
+    listed[-1]["pinned"] = True
+    channel = Told(
+        ListImages={"images": listed},
+        ListContainers={"containers": [{"id": "c", "image_ref": "used"}]},
+        Status={"info": {"config": '{"sandboxImage": "x.io/pause:1"}'}},
+        ImageFsInfo={"image_filesystems": []},
+    )
+    images = await looked_at(channel, tmp_path)
+    assert images.unused() == ()
+    long_ago = asyncio.get_running_loop().time() - 3600
+    images._needed |= {"pause": long_ago, "old": long_ago, "new": long_ago + 1, "pin": long_ago}
+    assert [one.id for one in images.unused()] == ["old", "new"]
+    images._needed["old"] += 2
+    assert [one.id for one in images.unused()] == ["new", "old"]
+
+
+async def test_the_runtime_says_where_its_images_are_and_what_they_take(tmp_path: Path) -> None:
+    told = {"fs_id": {"mountpoint": "/images"}, "used_bytes": {"value": 700}, "inodes_used": {"value": 7}}
+    channel = Told(ListImages={"images": []}, Status={"info": {}}, ImageFsInfo={"image_filesystems": [told]})
+    images = await looked_at(channel, tmp_path)
+    assert (images.disk(), images.taken()) == (Path("/images"), Used(700, 7))
+
+
+async def test_writable_layers_are_as_big_as_the_runtime_says(tmp_path: Path) -> None:
+    taken = {"used_bytes": {"value": 4096}, "inodes_used": {"value": 3}}
+    stats = [{"attributes": {"id": "a"}, "writable_layer": taken}, {"attributes": {"id": "b"}, "writable_layer": taken}]
+    channel = Told(ListContainerStats={"stats": [*stats, {"attributes": {"id": "new"}}]})
+    runtime = CriRuntime(channel, Cgroups({"": tmp_path}, "test", unified=True), ("containerd", "1"), None)
+    assert await runtime.layers(["a", "new", "gone"]) == {"a": Used(4096, 3), "new": Used()}
