@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from mizzen.agent.images.archive import export
 from mizzen.agent.images.keyring import Credential, matching
 from mizzen.agent.images.policy import Listed, Mountable, Present, StoredImages
@@ -54,8 +52,7 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         await self._look()
         said = await self._channel.call("Version", {"version": "v1"})
         self._takes_files = said["runtime_name"] == "containerd" and crictr.is_there()
-        told = await self._channel.call("Status", {"verbose": True})
-        self._kept = _sandbox_image(told["info"].get("config", ""))
+        self._kept = str((await self._channel.configuration()).get("sandboxImage", ""))
         self._looking = asyncio.create_task(self._keep_looking())
 
     def close(self) -> None:
@@ -163,11 +160,3 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
             await asyncio.sleep(_LOOK_EVERY)
             with contextlib.suppress(CallFailed):
                 await self._look()
-
-
-def _sandbox_image(config: str) -> str:
-    """What a runtime makes sandboxes of, as containerd tells its configuration."""
-    try:
-        return str(orjson.loads(config or b"{}").get("sandboxImage", ""))
-    except (orjson.JSONDecodeError, AttributeError):
-        return ""

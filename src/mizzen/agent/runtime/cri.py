@@ -56,8 +56,9 @@ class CriRuntime:  # shape: the calls of the runtime seam
         cgroups: Cgroups,
         version: tuple[str, str],
         dial: Dial | None,
-        cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES,
+        cdi_directories: tuple[Path, ...] | None = cdi.DIRECTORIES,
     ) -> None:
+        """`cdi_directories`: where the edits of CDI devices are found; None: the runtime makes them itself."""
         self.name, self.version = version
         self._channel = channel
         self._cgroups = cgroups
@@ -89,7 +90,9 @@ class CriRuntime:  # shape: the calls of the runtime seam
                     continue
                 await channel.close()
                 raise RuntimeFailure("RuntimeUnavailable", f"no CRI v1 runtime at {channel.socket}: {error}") from error
-        return cls(channel, cgroups, (said["runtime_name"], said["runtime_version"]), dial, cdi_directories)
+        version = (said["runtime_name"], said["runtime_version"])
+        knows_cdi = criconfig.knows_cdi(*version, await channel.configuration())
+        return cls(channel, cgroups, version, dial, None if knows_cdi else cdi_directories)
 
     # Sandboxes
 
@@ -156,8 +159,8 @@ class CriRuntime:  # shape: the calls of the runtime seam
             if name == spec.target and one["state"] == cri.RUNNING:
                 target = one["id"]
         await self._refuse_root(spec)
-        if spec.cdi_devices and not criconfig.knows_cdi(self.name, self.version):
-            spec = cdi.with_edits(spec, cdi.edits(spec.cdi_devices, cdi.found(self._cdi_directories)))
+        if spec.cdi_devices and self._cdi_directories is not None:
+            spec = self._with_devices(spec, self._cdi_directories)
         Path(spec.log_path).parent.mkdir(parents=True, exist_ok=True)
         created = await self._channel.call(
             "CreateContainer",
@@ -170,6 +173,13 @@ class CriRuntime:  # shape: the calls of the runtime seam
             },
         )
         return str(created["container_id"])
+
+    def _with_devices(self, spec: ContainerSpec, directories: tuple[Path, ...]) -> ContainerSpec:
+        wanted = cdi.edits(spec.cdi_devices, cdi.found(directories))
+        if wanted.hooks:
+            text = "hooks of devices are left out: the runtime knows no CDI"
+            _log.warning(text, container=spec.name, pod=spec.pod_name, hooks=[one.path for one in wanted.hooks])
+        return cdi.with_edits(spec, wanted)
 
     async def start(self, container: str) -> None:
         try:

@@ -3,6 +3,8 @@
 Ref: https://github.com/kubernetes/cri-api
 """
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
@@ -23,7 +25,7 @@ _ATTEMPT = "io.kubernetes.container.restartCount"
 _OWN_LABELS = frozenset({NODE_LABEL, POD_UID, _POD_NAME, _POD_NAMESPACE})
 _encode = msgspec.json.Encoder().encode
 Message = dict[str, Any]
-_CDI_SINCE = 2
+_CDI_SINCE, _CDI_ALWAYS = (1, 7, 2), (2,)
 
 
 def sandbox(spec: SandboxSpec, node: str, cgroup: str, attempt: int) -> Message:
@@ -124,10 +126,15 @@ def container(spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, t
     }
 
 
-def knows_cdi(name: str, version: str) -> bool:
-    """Whether a runtime makes the edits of CDI devices itself: containerd does so from 2.0 on unless told otherwise."""
-    major = version.lstrip("v").partition(".")[0]
-    return name != "containerd" or (major.isdigit() and int(major) >= _CDI_SINCE)
+def knows_cdi(name: str, version: str, configuration: Mapping[str, Any]) -> bool:
+    """Whether a runtime makes the edits of CDI devices itself.
+
+    A containerd does so from 2.0 on unless it is told otherwise, from 1.7.2 on if it is told to, and says which.
+    """
+    if name != "containerd":
+        return True
+    numbers = tuple(int(one) for one in re.findall(r"\d+", version)[:3])
+    return numbers >= _CDI_SINCE and bool(configuration.get("enableCDI", numbers >= _CDI_ALWAYS))
 
 
 def used(seen: Message | None) -> Used:

@@ -1,6 +1,9 @@
 """Calls to a CRI runtime over its unix socket."""
 
+from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 from mizzen.agent.rpc import Channel, Refused
 from mizzen.agent.runtime.base import RuntimeFailure
@@ -32,6 +35,15 @@ class CriChannel:
         except Refused as error:
             raise CallFailed(error.code, error.message) from error
         return cri.decode(f"{name}Response", answer)
+
+    async def configuration(self) -> Mapping[str, Any]:
+        """What the runtime tells of its configuration; containerd does, others have none. Raises CallFailed."""
+        told = await self.call("Status", {"verbose": True})
+        try:
+            found = orjson.loads(told["info"].get("config") or b"{}")
+        except orjson.JSONDecodeError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     async def close(self) -> None:
         """Let go of the connection."""

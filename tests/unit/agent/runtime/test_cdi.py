@@ -99,8 +99,16 @@ def test_a_runtime_that_knows_no_cdi_is_told_in_words_of_its_own(files: list[lis
 
 
 @pytest.mark.parametrize(
-    ("name", "version", "knows"),
-    [("containerd", "1.6.20~ds1", False), ("containerd", "v2.1.0", True), ("cri-o", "1.30.0", True)],
-)
-def test_runtimes_that_make_the_edits_themselves_are_told_the_names(name: str, version: str, knows: bool) -> None:
-    assert criconfig.knows_cdi(name, version) is knows
+    ("name", "version", "configuration", "knows"),
+    [
+        ("containerd", "1.6.20~ds1", {}, False), ("containerd", "1.7.24", {"enableCDI": False}, False),
+        ("containerd", "v1.7.2", {"enableCDI": True}, True), ("containerd", "v1.7.1", {"enableCDI": True}, False),
+        ("containerd", "1.7.20", {}, False), ("containerd", "v2.1.0", {}, True),
+        ("containerd", "2.0.0-rc.1", {"enableCDI": False}, False), ("containerd", "unknown", {}, False),
+        ("cri-o", "1.30.0", {}, True),
+    ],
+)  # fmt: skip
+def test_runtimes_that_make_the_edits_themselves_are_told_the_names(
+    name: str, version: str, configuration: dict[str, Any], knows: bool
+) -> None:
+    assert criconfig.knows_cdi(name, version, configuration) is knows
