@@ -176,6 +176,16 @@ async def _pull(tools: Equipment, pod: Pod, container: Container) -> Happening:
         return life.PullFailed(container.name, refused.reason, refused.message)
     except (OSError, *_API_TROUBLE) as error:
         return life.PullFailed(container.name, "ErrImagePull", str(error))
+    mounts = {mount.name for mount in container.volumeMounts or ()}
+    for volume in pod.spec.volumes or ():
+        if volume.image is not None and volume.name in mounts:
+            try:
+                await tools.volumes.mount_image(pod, volume)
+            except policy.ImageRefused as refused:
+                return life.PullFailed(container.name, refused.reason, refused.message, volume.image.reference)
+            except (VolumeFailure, OSError, *_API_TROUBLE) as error:
+                tools.tell(pod, "Warning", "FailedMount", str(error))
+                return life.PullFailed(container.name, "ErrImagePull", str(error), volume.image.reference)
     return life.Pulled(container.name, present.id)
 
 

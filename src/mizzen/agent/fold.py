@@ -148,10 +148,10 @@ def _container(
                 reason="" if one.reason in _PULL_REASONS else one.reason,
                 message="" if one.reason in _PULL_REASONS else one.message,
             ), ()  # fmt: skip
-        case PullFailed(_, reason, message):
+        case PullFailed(_, reason, message, image):
             if spec is not None and spec.image != one.image and one.phase == "pulling":
                 return replace(one, phase="waiting"), ()  # another image is wanted by now
-            return _pull_failed(one, reason, message, now), ()
+            return replace(_pull_failed(one, reason, message, now), refused=image), ()
         case Started():
             return _started(one, spec, event)
         case StartFailed():

@@ -61,6 +61,8 @@ class ContainerLife:
     """Why it is waiting, when that has a reason of its own."""
     failure: str = ""
     """Why the last pull failed, shown along with the back-off."""
+    refused: str = ""
+    """What was to be pulled then, if that was not its own image."""
     started_at: float = 0.0
     hooked: bool = False
     """The post-start hook, if any, is done."""
@@ -206,6 +208,8 @@ class PullFailed:
     name: str
     reason: str
     message: str
+    image: str = ""
+    """What could not be had instead of the container's own image: one that is mounted as a volume."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,7 +196,7 @@ class _Planner:
         spec = self._specs[one.name]
         if self.now < one.retry_at:
             if one.flip_at and self.now >= one.flip_at:
-                text = f'Back-off pulling image "{spec.image}"'
+                text = f'Back-off pulling image "{one.refused or spec.image}"'
                 self._emit("Normal", "BackOff", text, one.name)
                 self._emit("Warning", "Failed", "Error: ImagePullBackOff", one.name)
                 shown = f"{text}: {one.reason}: {one.failure}"

@@ -1,17 +1,20 @@
 """Images from a real registry: by tag and digest, over an index of platforms, several gzipped layers, and failures."""
 
+import asyncio
 import base64
 from dataclasses import replace
 
 import orjson
 import zstandard
 from tests.node.pods import images
-from tests.node.pods.conftest import Node, container, eventually, phase, waiting
+from tests.node.pods.conftest import IMAGE, Node, container, eventually, phase, waiting
 
 from mizzen.agent import embedded
 from mizzen.agent.eviction import Guard
 from mizzen.agent.images.archive import import_path
 from mizzen.agent.thresholds import Thresholds
+from mizzen.agent.volumes.kinds import ImageVolumes
+from mizzen.api.views.podspec import Pod
 from mizzen.client.resources import SECRETS
 
 
@@ -72,8 +75,69 @@ async def test_an_image_is_mounted_as_a_volume(node: Node) -> None:
     assert told == ['Container image "local/busybox:1" already present on machine and can be accessed by the pod'] * 2
     wrong = [{"name": "picture", "image": {"reference": "local/none:1", "pullPolicy": "Never"}}]
     await node.create("empty", {"script": script, "volumeMounts": mounts}, volumes=wrong)
+    refused = await node.until("empty", waiting("ErrImageNeverPull"))
+    text = 'Container image "local/none:1" is not present with pull policy of Never'
+    assert container(refused)["state"]["waiting"]["message"] == text
     reasons = [reason for reason, _ in await eventually(lambda: told_of(node, "empty", 3))]
-    assert reasons[:3] == ["ErrImageNeverPull", "Failed", "FailedMount"]
+    assert reasons[:3] == ["Pulled", "ErrImageNeverPull", "Failed"]
+
+
+async def test_only_the_containers_that_mount_an_image_wait_for_it(node: Node, registry: str, busybox: bytes) -> None:
+    name = f"team/late-{node.config.runtime}"
+    volumes = [{"name": "picture", "image": {"reference": f"{registry}/{name}:1"}}]
+    wants = {
+        "name": "wants",
+        "volumeMounts": [{"name": "picture", "mountPath": "/p"}],
+        "script": "cat /p/www/index.html",
+    }
+    await node.create("mixed", {"script": "exec sleep 1000"}, wants, volumes=volumes, restartPolicy="OnFailure")
+    seen = await node.until("mixed", waiting("ErrImagePull", "wants"))
+    assert "not found" in container(seen, "wants")["state"]["waiting"]["message"]
+    seen = await node.until("mixed", waiting("ImagePullBackOff", "wants"))
+    text = f'Back-off pulling image "{registry}/{name}:1": ErrImagePull: '
+    assert container(seen, "wants")["state"]["waiting"]["message"].startswith(text)
+    assert "running" in container(await node.until("mixed", lambda pod: container(pod).get("ready")))["state"]
+    images.push(registry, name, "1", [busybox])
+    seen = await node.until("mixed", lambda pod: "terminated" in container(pod, "wants").get("state", {}), 30)
+    assert node.log(seen, "wants") == "hello\n"
+
+
+class Slow:
+    """Images for volumes that come when they are let."""
+
+    def __init__(self, images: ImageVolumes) -> None:
+        self._images = images
+        self.asked, self.may_come = asyncio.Event(), asyncio.Event()
+
+    async def layers_of(self, pod: Pod, reference: str, policy_name: str) -> tuple[str, ...]:
+        self.asked.set()
+        await self.may_come.wait()
+        return await self._images.layers_of(pod, reference, policy_name)
+
+    def let_go(self, uid: str) -> None:
+        self._images.let_go(uid)
+
+
+async def test_an_image_that_comes_when_its_pod_has_gone_is_not_mounted(crun_node: Node) -> None:
+    node = crun_node
+    assert node.running is not None
+    tools = node.running.tools
+    slow = tools.volumes._images = Slow(tools.volumes._images)
+    volumes = [{"name": "picture", "image": {"reference": IMAGE, "pullPolicy": "Never"}}]
+    mounts = [{"name": "picture", "mountPath": "/p"}]
+    pod = await node.create("brief", {"script": "exec sleep 1000", "volumeMounts": mounts}, volumes=volumes)
+    await slow.asked.wait()
+    uid = pod["metadata"]["uid"]
+    lock = tools.volumes._pulling[uid, "picture"]
+    await node.delete("brief", grace=0)
+
+    async def is_forgotten() -> bool:
+        return not tools.pod_home(uid).exists()
+
+    await eventually(is_forgotten)
+    slow.may_come.set()
+    async with lock:
+        assert await is_forgotten()
 
 
 async def test_a_pull_secret_opens_a_registry_and_zstd_layers_unpack(

@@ -277,6 +277,21 @@ def test_another_image_is_pulled_without_waiting_for_the_one_that_failed() -> No
     assert lifecycle.step(state, life.Pulled("c", "sha256:1"), NOW)[1] == (life.Pull(newest.spec.containers[0]),)
 
 
+def test_a_container_whose_image_volume_cannot_be_had_waits_for_that_image() -> None:
+    state, _ = led(a_pod(), *UP[:2], life.PullFailed("c", "ErrImagePull", "no such image", "volume:1"))
+    waiting = status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["state"]["waiting"]
+    assert waiting == {"reason": "ErrImagePull", "message": "no such image"}
+    state, told = lifecycle.step(state, life.Tick(), NOW + 3)
+    waiting = status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["state"]["waiting"]
+    text = 'Back-off pulling image "volume:1"'
+    assert waiting == {"reason": "ImagePullBackOff", "message": f"{text}: ErrImagePull: no such image"}
+    assert life.Emit("Normal", "BackOff", text, "c") in told
+    state, _ = lifecycle.step(state, life.Tick(), NOW + 10)
+    state, _ = lifecycle.step(state, life.PullFailed("c", "ErrImagePull", "not this one either"), NOW + 10)
+    _, told = lifecycle.step(state, life.Tick(), NOW + 13)
+    assert life.Emit("Normal", "BackOff", 'Back-off pulling image "i"', "c") in told
+
+
 def deleted(pod: Pod, grace: int) -> life.PodChanged:
     at = f"2023-11-14T22:13:{20 + grace:02d}Z"  # NOW, and the grace period
     meta = msgspec.structs.replace(pod.metadata, deletionTimestamp=at, deletionGracePeriodSeconds=grace)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mizzen.agent.images import policy
 from mizzen.agent.images.keyring import Credential, from_secret
-from mizzen.agent.images.policy import ImageRefused, Mountable
+from mizzen.agent.images.policy import Mountable
 from mizzen.agent.objects import Objects
 from mizzen.agent.volumes.kinds import VolumeFailure
 from mizzen.api.views.podspec import Pod
@@ -30,12 +30,9 @@ class PulledVolumes:
         for secret in pod.spec.imagePullSecrets or ():
             found = await self.objects.get(SECRETS, pod.metadata.namespace, secret.name, pod.metadata.uid)
             credentials += from_secret(found or {})
-        try:
-            present = await policy.ensure(
-                self.images, reference, policy_name or None, credentials, tell=partial(self.tell, pod), clock=self.clock
-            )
-        except ImageRefused as refused:
-            raise VolumeFailure(f"{refused.reason}: {refused.message}") from refused
+        present = await policy.ensure(
+            self.images, reference, policy_name or None, credentials, tell=partial(self.tell, pod), clock=self.clock
+        )
         try:
             return self.images.hold_layers(present.id, f"volumes-{pod.metadata.uid}")
         except KeyError as error:

@@ -52,7 +52,7 @@ class ImageVolumes(Protocol):
     """Finds the layers of an image that is mounted as a volume."""
 
     async def layers_of(self, pod: Pod, reference: str, policy_name: str) -> tuple[str, ...]:
-        """Directories, uppermost first, kept while the pod is there. Raises VolumeFailure."""
+        """Directories, uppermost first, kept while the pod is there. Raises VolumeFailure, ImageRefused."""
 
     def let_go(self, uid: str) -> None:
         """A pod's volumes are gone: its images may go too."""

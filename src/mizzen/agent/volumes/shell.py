@@ -1,6 +1,7 @@
 """Carries out what pods' volumes need: fetches, mounts, publishes, rotates tokens, takes down."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -62,6 +63,8 @@ class Volumes:
         self._clock = clock
         self._certificates = Certificates(client, clock, drivers.node)
         self._mounts: dict[str, Mount] = {}
+        self._pulling: dict[tuple[str, str], asyncio.Lock] = {}
+        """For each volume that is an image: held by whoever makes it."""
         self._sole: dict[tuple[str, str], str] = {}
         """Claims for one pod at a time, by namespace and name: the uid of that pod."""
         self._version = itertools.count()
@@ -72,16 +75,36 @@ class Volumes:
         return mount.volumes if mount is not None else {}
 
     async def mount(self, pod: Pod, sources: Sources) -> None:
-        """Make every volume of a pod; may be repeated. Raises VolumeFailure, ApiError, ConnectionError."""
-        volumes = pod.spec.volumes or ()
+        """Make a pod's volumes, but no images; may be repeated. Raises VolumeFailure, ApiError, ConnectionError."""
+        volumes = tuple(one for one in pod.spec.volumes or () if one.image is None)
         held = self._mounts.get(pod.metadata.uid) or Mount({}, {}, {})
         material = await self._material(pod, volumes, sources, held)
         # What was asked for is kept for the next attempt, should this one fail.
         self._mounts[pod.metadata.uid] = replace(held, tokens=material.tokens, certificates=material.certificates)
         made = await settled(self._make(pod, one, material) for one in volumes)
         by_name = {one.name: mounted for one, mounted in zip(volumes, made, strict=True)}
-        self._mounts[pod.metadata.uid] = Mount(by_name, material.tokens, material.certificates)
+        pictures = {name: one for name, one in held.volumes.items() if name not in by_name}
+        self._mounts[pod.metadata.uid] = Mount({**pictures, **by_name}, material.tokens, material.certificates)
         await self._apply_group(pod, by_name)
+
+    async def mount_image(self, pod: Pod, volume: Volume) -> None:
+        """Make a volume of a pod that is an image; may be repeated. Raises VolumeFailure, ImageRefused."""
+        uid = pod.metadata.uid
+        async with self._pulling.setdefault((uid, volume.name), asyncio.Lock()):
+            if volume.name in self.of(uid):
+                return
+            mounted = await self._make(pod, volume, Material(Sources()))
+            if (held := self._mounts.get(uid)) is None:
+                await asyncio.to_thread(self._drop_late, uid)
+                raise VolumeFailure("the pod has ended while its image was fetched")
+            self._mounts[uid] = replace(held, volumes={**held.volumes, volume.name: mounted})
+
+    def _drop_late(self, uid: str) -> None:
+        """Take down what was made for a pod whose volumes had been taken down already."""
+        teardown.remove(self._root / uid / "volumes")
+        self._images.let_go(uid)
+        with contextlib.suppress(OSError):
+            (self._root / uid).rmdir()
 
     async def refresh(self, pod: Pod, sources: Sources) -> None:
         """Bring the files of a running pod up to date. Raises VolumeFailure, ApiError, ConnectionError."""
@@ -92,8 +115,9 @@ class Volumes:
         material = await self._material(pod, volumes, sources, mount)
         for one in volumes:
             await self._make(pod, one, material)
-        fresh = replace(mount, tokens=material.tokens, certificates=material.certificates)
-        self._mounts[pod.metadata.uid] = fresh
+        if (held := self._mounts.get(pod.metadata.uid)) is not None:
+            fresh = replace(held, tokens=material.tokens, certificates=material.certificates)
+            self._mounts[pod.metadata.uid] = fresh
 
     def has_stale_tokens(self, uid: str) -> bool:
         """Whether a token or certificate of the pod is due for rotation."""
@@ -130,6 +154,7 @@ class Volumes:
         home = self._root / uid
         await self._drivers.unmount(uid)
         self._mounts.pop(uid, None)
+        self._pulling = {key: lock for key, lock in self._pulling.items() if key[0] != uid}
         for part in ("volume-subpaths", "volumes"):
             await asyncio.to_thread(teardown.remove, home / part)
         self._images.let_go(uid)
