@@ -3,6 +3,7 @@
 Each function is one system call (or one short sequence) and raises OSError with the kernel's errno.
 """
 
+import contextlib
 import ctypes
 import ctypes.util
 import os
@@ -33,10 +34,8 @@ CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWNET: Final = 0x40000000
 
-_SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT, _SYS_MOVE_MOUNT = 430, 431, 432, 429
-_SYS_OPEN_TREE, _SYS_MOUNT_SETATTR = 428, 442
+_SYS_OPEN_TREE, _SYS_MOVE_MOUNT, _SYS_MOUNT_SETATTR = 428, 429, 442
 _SYS_OPENAT2 = 437
-_FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 0, 1, 6
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _RESOLVE_NO_MAGICLINKS, _RESOLVE_IN_ROOT = 0x02, 0x10
 _OPEN_TREE_CLONE, _OPEN_TREE_CLOEXEC, _AT_EMPTY_PATH = 1, 0o2000000, 0x1000
@@ -101,36 +100,24 @@ def setns(fd: int, kind: int = 0) -> None:
 
 
 def mount_overlay(lowers: Sequence[str], upper: str, work: str, target: str, *, as_user: bool = False) -> None:
-    """Mount an overlay of any number of read-only layers, uppermost first; mount(8) stops at one page of options.
+    """Mount an overlay of read-only layers, uppermost first.
 
+    The layers are named by descriptors: whatever their paths are, a page of options holds 200, on every kernel.
     `as_user`: keep its marks in `user.` attributes, the only ones that the root of a user namespace can write.
     """
-    fs = _checked(_libc.syscall(_SYS_FSOPEN, b"overlay", 1), "fsopen overlay")
-    try:
-        for lower in lowers:
-            _set_string(fs, "lowerdir+", lower)
+    with contextlib.ExitStack() as opened:
+
+        def name(path: str) -> str:
+            descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            opened.callback(os.close, descriptor)
+            return f"/proc/self/fd/{descriptor}"
+
+        options = ["lowerdir=" + ":".join(map(name, lowers))]
         if upper:
-            _set_string(fs, "upperdir", upper)
-            _set_string(fs, "workdir", work)
+            options += [f"upperdir={name(upper)}", f"workdir={name(work)}"]
         if as_user:
-            flag = _libc.syscall(_SYS_FSCONFIG, fs, _FSCONFIG_SET_FLAG, b"userxattr", None, 0)
-            _checked(flag, "overlay userxattr")
-        _checked(_libc.syscall(_SYS_FSCONFIG, fs, _FSCONFIG_CMD_CREATE, None, None, 0), f"overlay for {target}")
-        mounted = _checked(_libc.syscall(_SYS_FSMOUNT, fs, 1, 0), f"fsmount {target}")
-    finally:
-        os.close(fs)
-    try:
-        moved = _libc.syscall(
-            _SYS_MOVE_MOUNT, mounted, b"", _AT_FDCWD, target.encode(), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)
-        )
-        _checked(moved, f"move_mount {target}")
-    finally:
-        os.close(mounted)
-
-
-def _set_string(fs: int, key: str, value: str) -> None:
-    call = _libc.syscall(_SYS_FSCONFIG, fs, _FSCONFIG_SET_STRING, key.encode(), value.encode(), 0)
-    _checked(call, f"overlay {key}={value}")
+            options.append("userxattr")
+        mount("overlay", target, "overlay", data=",".join(options))
 
 
 def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
