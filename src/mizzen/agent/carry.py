@@ -233,7 +233,7 @@ async def _ground(tools: Equipment, seen: Life, container: Container, attempt: i
         path = volume.path
         sub = subpath_of(wanted.subPathExpr, dict(env)) if wanted.subPathExpr else wanted.subPath
         if sub:
-            path = tools.volumes.subpath(uid, wanted.name, sub, container.name, index)
+            path = await tools.volumes.subpath(uid, wanted.name, sub, container.name, index)
         sources.append((str(path), volume.read_only))
     devices = tuple(
         Device(str(mounted[one.name].path.resolve()), one.devicePath) for one in container.volumeDevices or ()

@@ -11,6 +11,7 @@ from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.resources import pod_limits
 from mizzen.agent.runtime import spawn, syscalls
 from mizzen.agent.runtime.namespaces import in_user_namespace
+from mizzen.agent.volumes import teardown
 from mizzen.api.views.podspec import CsiVolume, EmptyDir, HostPath, Pod, Volume
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
@@ -179,9 +180,11 @@ def nfs_command(server: str, path: str, options: tuple[str, ...], home: Path) ->
 
 
 def _is_mounted(home: Path) -> bool:
-    """Whether a volume is there already; its directory is, afterwards."""
+    """Whether a volume is there already, without asking whoever serves it; its directory is, afterwards."""
+    if teardown.is_mounted(home):
+        return True
     home.mkdir(parents=True, exist_ok=True)
-    return os.path.ismount(home)
+    return False
 
 
 async def image(volume: Volume, place: Place) -> Mounted | None:

@@ -13,6 +13,7 @@ from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.objects import Objects
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.volumes import certificates, files, kinds, ownership, projected, subpath, teardown, tokens, usage
+from mizzen.agent.volumes.aside import aside
 from mizzen.agent.volumes.certificates import Certificates
 from mizzen.agent.volumes.csi.shell import CsiVolumes
 from mizzen.agent.volumes.kinds import ImageVolumes, Mounted, Place, StepFailure, VolumeFailure
@@ -68,6 +69,7 @@ class Volumes:
         self._sole: dict[tuple[str, str], str] = {}
         """Claims for one pod at a time, by namespace and name: the uid of that pod."""
         self._version = itertools.count()
+        self._file_systems = usage.FileSystems()
 
     def of(self, uid: str) -> Mapping[str, Mounted]:
         """The mounted volumes of a pod, by name."""
@@ -137,7 +139,7 @@ class Volumes:
             claim = claimed(pod, volume)
             if mounted is None or not claim or mounted.block:
                 continue
-            numbers = told.get(mounted.path, {}) or await asyncio.to_thread(usage.of_file_system, mounted.path)
+            numbers = told.get(mounted.path, {}) or await self._file_systems.of(mounted.path)
             reference = {"name": claim, "namespace": pod.metadata.namespace}
             found.append({"name": volume.name, "pvcRef": reference, "time": times.format(self._clock.now()), **numbers})
         return found
@@ -161,14 +163,20 @@ class Volumes:
         self._certificates.forget(uid)
         self._sole = {claim: holder for claim, holder in self._sole.items() if holder != uid}
 
-    def subpath(self, uid: str, volume: str, sub: str, container: str, index: int) -> Path:
-        """A safe mount source for a path inside a volume. Raises VolumeFailure."""
+    async def subpath(self, uid: str, volume: str, sub: str, container: str, index: int) -> Path:
+        """A safe mount source for a path inside a volume. Raises VolumeFailure.
+
+        A volume on another machine may keep it waiting: that holds up this container alone.
+        """
         mounted = self._mounts[uid].volumes[volume]
         target = self._root / uid / "volume-subpaths" / volume / container / str(index)
-        try:
-            if target.exists():
-                teardown.unmount_below(target)
+
+        def bind() -> None:
+            teardown.unmount_below(target)
             subpath.bind_subpath(mounted.path, sub, target)
+
+        try:
+            await aside(bind)
         except (OSError, ValueError) as error:
             raise VolumeFailure(
                 f'failed to prepare subPath for volumeMount "{volume}" of container "{container}": {error}'
