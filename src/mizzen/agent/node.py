@@ -48,9 +48,13 @@ def capacity_of(config: AgentConfig) -> dict[str, str]:
         "memory": f"{machineinfo.memory() // 1024}Ki",
         "ephemeral-storage": f"{disk.disk_size // 1024}Ki",
         "pods": str(config.max_pods),
-        **{name: str(amount) for name, amount in machineinfo.hugepages().items()},
+        **{name: _in_binary(amount) for name, amount in machineinfo.hugepages().items()},
     }
     return {**measured, **config.capacity}
+
+
+def _in_binary(amount: int) -> str:
+    return str(quantity.Quantity(amount * quantity.NANO, quantity.Format.BINARY))
 
 
 def allocatable_of(config: AgentConfig, capacity: Mapping[str, str]) -> dict[str, str]:

@@ -126,6 +126,9 @@ def pod_limits(pod: Pod, pids: int) -> Limits:
         cpu_quota=max(1000, cpu * _PERIOD // 1000) if cpu else 0,
         memory=memory,
         pids=pids,
+        hugepages={
+            _page_size(name): nanos // quantity.NANO for name, nanos in total.items() if name.startswith("hugepages-")
+        },
     )
 
 

@@ -18,7 +18,6 @@ class Limits:
     cpu_quota: int = 0
     cpu_period: int = 100_000
     memory: int = 0
-    memory_low: int = 0
     pids: int = 0
     oom_score_adj: int = 0
     hugepages: Mapping[str, int] = field(default_factory=dict)

@@ -4,6 +4,7 @@ Version 1 spreads a group over one directory per controller; version 2 has one. 
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -96,12 +97,16 @@ class Cgroups:
             yield at / "cpu.max", f"{limits.cpu_quota or 'max'} {limits.cpu_period}"
             yield at / "memory.max", str(limits.memory or "max")
             yield at / "pids.max", str(limits.pids or "max")
+            for size, amount in limits.hugepages.items():
+                yield at / f"hugetlb.{size}.max", str(amount)
             return
         yield self.path(group, "cpu") / "cpu.shares", str(max(2, limits.cpu_shares))
         yield self.path(group, "cpu") / "cpu.cfs_period_us", str(limits.cpu_period)
         yield self.path(group, "cpu") / "cpu.cfs_quota_us", str(limits.cpu_quota or -1)
         yield from _memory_v1(self.path(group, "memory"), limits.memory)
         yield self.path(group, "pids") / "pids.max", str(limits.pids or "max")
+        for size, amount in limits.hugepages.items() if "hugetlb" in self.mounts else ():
+            yield self.path(group, "hugetlb") / f"hugetlb.{size}.limit_in_bytes", str(amount)
 
     def remove(self, group: str) -> None:
         """Remove a group and everything below it. Raises OSError while processes live in it."""
@@ -154,11 +159,28 @@ class Cgroups:
         at = self.mounts[""]
         for part in group.strip("/").split("/"):
             with contextlib.suppress(OSError):
-                offered = (at / "cgroup.controllers").read_text().split()
-                wanted = " ".join(f"+{name}" for name in _V2 if name in offered)
-                (at / "cgroup.subtree_control").write_text(wanted)
+                _hand_down(at)
             at = at / part
             at.mkdir(exist_ok=True)
+
+
+def _hand_down(at: Path) -> None:
+    """Let groups below have every controller that this one has. Raises OSError.
+
+    A group that is not the machine's own top, as a container's is, must hold no process for that: its are moved.
+    """
+    offered = (at / "cgroup.controllers").read_text().split()
+    wanted = " ".join(f"+{name}" for name in _V2 if name in offered)
+    try:
+        (at / "cgroup.subtree_control").write_text(wanted)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        (at / "init").mkdir(exist_ok=True)
+        for pid in (at / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                (at / "init" / "cgroup.procs").write_text(pid)
+        (at / "cgroup.subtree_control").write_text(wanted)
 
 
 def _memory_v1(at: Path, limit: int) -> Iterator[tuple[Path, str]]:

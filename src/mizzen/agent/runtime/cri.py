@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from mizzen.agent.http import Dial
-from mizzen.agent.runtime import cdi, criconfig, cristreams, oci_config, signals, spawn
+from mizzen.agent.runtime import cdi, criconfig, cristreams, machine, oci_config, signals, spawn
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
@@ -107,7 +107,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
         attempt = max((one["metadata"]["attempt"] + 1 for one in known), default=0)
         group = self._cgroups.pod(spec.qos, spec.uid)
         try:
-            self._cgroups.make(group, spec.limits)
+            self._cgroups.make(group, machine.with_every_page_size(spec.limits))
             os.makedirs(spec.log_directory, exist_ok=True)  # noqa: PTH103 - one call, and it does not wait
         except OSError as error:
             raise RuntimeFailure("CreatePodSandboxError", str(error)) from error
@@ -166,7 +166,9 @@ class CriRuntime:  # shape: the calls of the runtime seam
             "CreateContainer",
             {
                 "pod_sandbox_id": ready[0]["id"],
-                "config": criconfig.container(spec, shared, self._node, spec.image_id, target),
+                "config": criconfig.container(
+                    spec, shared, self._node, spec.image_id, target, unified=self._cgroups.unified
+                ),
                 "sandbox_config": criconfig.sandbox(
                     shared, self._node, self._cgroups.pod(shared.qos, shared.uid), ready[0]["metadata"]["attempt"]
                 ),
@@ -232,7 +234,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
                 return
 
     async def update(self, container: str, limits: Limits) -> None:
-        request = {"container_id": container, "linux": criconfig.resources(limits)}
+        request = {"container_id": container, "linux": criconfig.resources(limits, unified=self._cgroups.unified)}
         try:
             await self._channel.call("UpdateContainerResources", request)
         except CallFailed as error:

@@ -80,8 +80,13 @@ def _shared(spec: SandboxSpec) -> Message:
     }
 
 
-def container(spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, target: str) -> Message:
-    """A ContainerConfig; `image` is what the runtime knows the image by, `target` the id of the container to join."""
+def container(
+    spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, target: str, *, unified: bool = False
+) -> Message:
+    """A ContainerConfig; `image` is what the runtime knows the image by, `target` the id of the container to join.
+
+    `unified`: control groups are of version 2 alone.
+    """
     options = _shared(shared)
     if target:
         options |= {"pid": cri.TARGET, "target_id": target}
@@ -122,7 +127,10 @@ def container(spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, t
         "stdin": spec.stdin,
         "stdin_once": spec.stdin_once,
         "tty": spec.tty,
-        "linux": {"resources": resources(spec.limits), "security_context": _security(spec.security, options)},
+        "linux": {
+            "resources": resources(spec.limits, unified=unified),
+            "security_context": _security(spec.security, options),
+        },
     }
 
 
@@ -143,8 +151,8 @@ def used(seen: Message | None) -> Used:
     return Used(*(field.get("value", 0) for field in fields))
 
 
-def resources(limits: Limits) -> Message:
-    """A LinuxContainerResources."""
+def resources(limits: Limits, *, unified: bool = False) -> Message:
+    """A LinuxContainerResources. Where version 2 allows it, a container that is out of memory ends as a whole."""
     return {
         "cpu_period": limits.cpu_period if limits.cpu_quota else 0,
         "cpu_quota": limits.cpu_quota,
@@ -153,6 +161,7 @@ def resources(limits: Limits) -> Message:
         "memory_swap_limit_in_bytes": limits.memory,
         "oom_score_adj": limits.oom_score_adj,
         "hugepage_limits": [{"page_size": size, "limit": limit} for size, limit in limits.hugepages.items()],
+        "unified": {"memory.oom.group": "1"} if unified else {},
     }
 
 

@@ -128,7 +128,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             if record.id_map is not None:
                 # Nobody else may take these ids from now on.
                 records.write(home / "record.json", msgspec.structs.replace(record, is_made=False))
-            self._cgroups.make(group, spec.limits)
+            self._cgroups.make(group, machine.with_every_page_size(spec.limits))
             # The UTS namespace is the pod's own unless the host's network shows the host's name.
             namespaces.make(
                 home / "ns",

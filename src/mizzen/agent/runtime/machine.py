@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from mizzen.agent.runtime import spawn, syscalls
-from mizzen.agent.runtime.base import ContainerSpec, Device, RuntimeFailure
+from mizzen.agent.runtime.base import ContainerSpec, Device, Limits, RuntimeFailure
 from mizzen.agent.runtime.namespaces import in_thread, in_user_namespace
 from mizzen.agent.runtime.oci_config import CAPABILITIES, Place
 
@@ -60,7 +60,7 @@ def place(group: str, namespaces: Mapping[str, str], shm: str, spec: ContainerSp
         hard_limits={"RLIMIT_NOFILE": min(1 << 20, resource.getrlimit(resource.RLIMIT_NOFILE)[1])},
         capabilities=own_capabilities(),
         device_nodes=nodes,
-        has_hugetlb=Path("/sys/fs/cgroup/hugetlb").is_dir() or "hugetlb" in _offered(),
+        has_hugetlb=bool(_page_sizes()),
         is_unified=bool(_offered()),
     )
 
@@ -72,6 +72,21 @@ def _offered() -> tuple[str, ...]:
         return tuple(Path("/sys/fs/cgroup/cgroup.controllers").read_text().split())
     except OSError:
         return ()
+
+
+def with_every_page_size(limits: Limits) -> Limits:
+    """The limits with those of huge pages spelled out: whoever asks for none gets none."""
+    return replace(limits, hugepages={**dict.fromkeys(_page_sizes(), 0), **limits.hugepages})
+
+
+@functools.cache
+def _page_sizes() -> tuple[str, ...]:
+    """The sizes of huge pages that control groups can limit; none without their controller."""
+    if not Path("/sys/fs/cgroup/hugetlb").is_dir() and "hugetlb" not in _offered():
+        return ()
+    names = (path.name for path in Path("/sys/kernel/mm/hugepages").glob("hugepages-*kB"))
+    sizes = (int(name.removeprefix("hugepages-").removesuffix("kB")) for name in names)
+    return tuple(f"{kb >> 20}GB" if kb >> 20 else f"{kb >> 10}MB" if kb >> 10 else f"{kb}KB" for kb in sizes)
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mizzen.agent.resources import tier_limits
+from mizzen.agent.resources import container_limits, pod_limits, tier_limits
 from mizzen.agent.runtime import oci_config
 from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec
 from mizzen.agent.runtime.cgroups import Cgroups, bound
@@ -31,6 +31,23 @@ def test_a_container_out_of_memory_ends_as_a_whole() -> None:
 
     assert "unified" not in resources(old)
     assert resources(replace(old, is_unified=True))["unified"] == {"memory.oom.group": "1"}
+
+
+def test_huge_pages_are_for_those_who_ask_for_them(tmp_path: Path) -> None:
+    asked = Resources(limits={"hugepages-2Mi": "4Mi", "memory": "1Mi"})
+    container = Container(name="c", image="i", resources=asked)
+    pod = Pod(spec=PodSpec(containers=(container, container)))
+    spec = ContainerSpec("u", "ns", "p", "c", 0, "i", "sha256:1", "/log", limits=container_limits(pod, container, 0))
+    place = oci_config.Place("/g", {}, "", -1000, {}, frozenset(), {}, has_hugetlb=True)
+    made = oci_config.config(spec, SandboxSpec("u", "ns", "p"), {}, user=oci_config.User(), place=place)
+    assert made["linux"]["resources"]["hugepageLimits"] == [{"pageSize": "2MB", "limit": 4 << 20}]
+    for name in ("hugetlb", "cpu", "memory", "pids"):
+        (tmp_path / name).mkdir()
+    Cgroups({"": tmp_path}, "/", unified=True).make("/new", pod_limits(pod, 0))
+    assert (tmp_path / "new" / "hugetlb.2MB.max").read_text() == str(8 << 20)
+    old = Cgroups({name: tmp_path / name for name in ("hugetlb", "cpu", "memory", "pids")}, "/", unified=False)
+    old.make("/old", pod_limits(pod, 0))
+    assert (tmp_path / "hugetlb" / "old" / "hugetlb.2MB.limit_in_bytes").read_text() == str(8 << 20)
 
 
 def test_pods_are_bounded_together_and_by_class_in_both_versions(tmp_path: Path) -> None:
