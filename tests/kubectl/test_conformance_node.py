@@ -1,5 +1,6 @@
 """What the conformance suite found wrong on nodes, in Services and in storage, each as the smallest demo."""
 
+import ipaddress
 import json
 from typing import Any
 
@@ -77,3 +78,13 @@ def test_an_unused_volume_attributes_class_can_be_deleted(kubectl: Kubectl) -> N
     body = {"kind": "VolumeAttributesClass", "metadata": meta, "driverName": "test.local", "parameters": {"a": "b"}}
     kubectl.apply(json.dumps({"apiVersion": "storage.k8s.io/v1", **body}))
     kubectl("delete", "volumeattributesclass", "unused", "--timeout=10s")
+
+
+def test_a_node_says_which_addresses_its_pods_have(kubectl: Kubectl) -> None:
+    # Proxies tell by it who is a pod: those of other ranges lose their address on the way through a Service.
+    for node in kubectl.json("nodes")["items"]:
+        name, ranges = node["metadata"]["name"], node["spec"]["podCIDRs"]
+        kubectl.apply(pod(name, "sleep 1000", nodeName=name))
+        kubectl.ready(name)
+        address = kubectl.json("pod", name)["status"]["podIP"]
+        assert [ipaddress.ip_address(address) in ipaddress.ip_network(one) for one in ranges] == [True]

@@ -38,6 +38,8 @@ class AgentConfig:
     """Sysctls that pods may set beside the safe ones; a star at the end stands for anything."""
     version: str = "v1.37.0"
     provider_id: str = ""
+    pod_cidrs: tuple[str, ...] = ()
+    """The ranges that the node brings along; without any the cluster gives it some."""
     runtime_handlers: tuple[str, ...] = ()
     image_verification: Policy = "NeverVerifyPreloadedImages"
     """Which images that are here already are for those pods only that could pull them."""

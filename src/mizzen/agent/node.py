@@ -277,6 +277,8 @@ class NodeReporter:
             spec["providerID"] = config.provider_id
         if config.unschedulable:
             spec["unschedulable"] = True
+        if config.pod_cidrs:
+            spec |= {"podCIDR": config.pod_cidrs[0], "podCIDRs": list(config.pod_cidrs)}
         try:
             found = await self._client.get(NODES, config.node_name, view=dict)
             wanted = {

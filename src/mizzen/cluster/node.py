@@ -250,6 +250,7 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
         runtime=options.runtime,
         cri_socket=daemon.socket if daemon is not None else options.cri_socket,
         port=options.port,
+        pod_cidrs=(options.pod_cidr,) if options.pod_cidr else (),
         cluster_dns=(options.cluster_dns,),
         host_resolv_conf=machine_resolv_conf(),
     )

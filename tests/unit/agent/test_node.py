@@ -1,6 +1,7 @@
 """What a node tells the API of itself, and what it makes of what others say of it."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,9 @@ async def test_a_node_tells_when_it_is_cordoned_and_when_no_more(client: Client)
         await client.patch(NODES, "n", {"spec": {"unschedulable": unschedulable}})
         await reporter.report()
     assert told == ["NodeNotSchedulable", "NodeSchedulable"]
+
+
+async def test_a_node_that_brings_its_pods_range_along_registers_with_it(client: Client) -> None:
+    await registered(client, VirtualClock(), replace(CONFIG, pod_cidrs=("192.0.2.128/25",)))
+    node = await client.get(NODES, "n", view=dict)
+    assert node["spec"] == {"podCIDR": "192.0.2.128/25", "podCIDRs": ["192.0.2.128/25"]}
