@@ -21,7 +21,7 @@ from mizzen.agent.probes import Prober
 from mizzen.agent.resources import node_limits, tier_limits
 from mizzen.agent.restarts import amounts_of, grace_of
 from mizzen.agent.runtime.base import ContainerSeen, Limits, Observed, RuntimeFailure
-from mizzen.agent.status import StatusWriter
+from mizzen.agent.status import StatusWriter, Wanted
 from mizzen.agent.volumes import teardown
 from mizzen.agent.volumes.kinds import ResizeFailure, VolumeFailure
 from mizzen.agent.volumes.projected import bundles, needs
@@ -42,6 +42,7 @@ class _Slot:
     life: Life
     known: Mapping[str, Any]
     """The status that the API is known to hold."""
+    written: Mapping[str, Any] | None = None
     tasks: set["asyncio.Task[None]"] = field(default_factory=set)
     timer: "asyncio.Task[None] | None" = None
     timer_at: float = 0.0
@@ -443,19 +444,20 @@ class Pods:  # shape: the one owner of all lives on the node
         self._prober.forget(uid)
         self._try_deferred()
 
-    def _status(self, uid: str) -> tuple[str, str, dict[str, Any], Mapping[str, Any]] | None:
+    def _status(self, uid: str) -> Wanted | None:
         slot = self._slots.get(uid)
         if slot is None or (slot.life.ending is not None and slot.life.ending.removed):
             return None
         meta = slot.life.pod.metadata
         if (meta.annotations or {}).get("kubernetes.io/config.source") == "file":
             return None  # the API knows a static pod by its mirror only
-        return meta.namespace, meta.name, self.status(uid), slot.known
+        return Wanted(meta.namespace, meta.name, self.status(uid), slot.known, slot.written)
 
     def _status_written(self, uid: str, status: dict[str, Any]) -> None:
         slot = self._slots.get(uid)
         if slot is not None:
             slot.known = {**slot.known, **status}
+            slot.written = status
 
     def _warn(self, uid: str, container: str, reason: str, message: str) -> None:
         slot = self._slots.get(uid)

@@ -1,8 +1,13 @@
-"""Pod statuses on their way to the API: written only when they differ, each pod's in order, several pods at once."""
+"""Pod statuses on their way to the API: written only when they differ, each pod's in order, several pods at once.
+
+What others write over the agent's word stands for some seconds, so that it is heard: controllers replace a pod that
+somebody declared failed, while the original's node agent puts right only every ten seconds what is not its own news.
+"""
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mizzen.agent.podstatus import PASSING_CONDITIONS
@@ -15,9 +20,23 @@ from mizzen.machinery.errors import ApiError, Object
 _log = log.get("agent")
 _AT_ONCE = 8
 _RETRY = 2.0
+_HEARD = 10.0
 _OPTIONAL = ("reason", "message")
-Compute = Callable[[str], tuple[str, str, dict[str, Any], Mapping[str, Any]] | None]
-"""Pod uid → namespace, name, the status wanted, the status that the API is known to hold; None when it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The status that a pod should have, the one that the API is known to hold, and the one last written."""
+
+    namespace: str
+    name: str
+    status: dict[str, Any]
+    known: Mapping[str, Any]
+    written: Mapping[str, Any] | None = None
+
+
+Compute = Callable[[str], Wanted | None]
+"""Pod uid → what to tell of it; None when it is gone."""
 Written = Callable[[str, dict[str, Any]], None]
 
 
@@ -31,6 +50,8 @@ class StatusWriter:
         self._written = written
         self._dirty: dict[str, None] = {}
         self._busy: dict[str, asyncio.Future[None]] = {}
+        self._overruled: dict[str, bool] = {}
+        """The pods whose status others wrote over, and whether that has stood for long enough."""
         self._woken = asyncio.Event()
 
     def mark(self, uid: str) -> None:
@@ -43,7 +64,7 @@ class StatusWriter:
         while (running := self._busy.get(uid)) is not None:
             await asyncio.wait({running})
         with self._alone(uid):
-            return await self._write(uid)
+            return not await self._write(uid, at_once=True)
 
     async def run(self) -> None:
         """Write what is marked, until cancelled."""
@@ -57,15 +78,17 @@ class StatusWriter:
                     group.create_task(self._one(uid, seats))
 
     async def _one(self, uid: str, seats: asyncio.Semaphore) -> None:
-        ok = True
+        pause = 0.0
         try:
             if uid in self._dirty and uid not in self._busy:  # else it was flushed while a seat was waited for
                 with self._alone(uid):
-                    ok = await self._write(uid)
+                    pause = await self._write(uid)
         finally:
             seats.release()
-        if not ok:
-            await self._clock.sleep(_RETRY)
+        if pause:
+            await self._clock.sleep(pause)
+            if uid in self._overruled:
+                self._overruled[uid] = True
             self.mark(uid)
 
     @contextlib.contextmanager
@@ -81,26 +104,41 @@ class StatusWriter:
             if uid in self._dirty:
                 self._woken.set()
 
-    async def _write(self, uid: str) -> bool:
-        computed = self._compute(uid)
-        if computed is None:
-            return True
-        namespace, name, status, known = computed
-        changes = difference(known, status)
-        if not changes:
-            return True
+    async def _write(self, uid: str, *, at_once: bool = False) -> float:
+        """Write what differs; answers after how many seconds to try again, 0 when all is told."""
+        wanted = self._compute(uid)
+        changes = difference(wanted.known, wanted.status) if wanted is not None else None
+        if wanted is None or not changes:
+            self._overruled.pop(uid, None)
+            return 0.0
+        if not at_once and not self._overruled.get(uid) and _is_told(wanted):
+            pause = 0.0 if uid in self._overruled else _HEARD
+            self._overruled.setdefault(uid, False)
+            return pause
+        self._overruled.pop(uid, None)
         patch: Object = {"metadata": {"uid": uid}, "status": changes}
         try:
-            await self._client.patch(PODS, name, patch, namespace, type=STRATEGIC, subresource="status")
+            await self._client.patch(PODS, wanted.name, patch, wanted.namespace, type=STRATEGIC, subresource="status")
         except ApiError as error:
             if error.code in {404, 409}:
-                return True  # another pod has the name by now, or none
-            _log.warning("status not written", pod=f"{namespace}/{name}", error=str(error))
-            return False
+                return 0.0  # another pod has the name by now, or none
+            _log.warning("status not written", pod=f"{wanted.namespace}/{wanted.name}", error=str(error))
+            return _RETRY
         except (ConnectionError, TimeoutError):
-            return False
-        self._written(uid, status)
-        return True
+            return _RETRY
+        self._written(uid, wanted.status)
+        return 0.0
+
+
+def _is_told(wanted: Wanted) -> bool:
+    """Whether there is nothing new: what the API holds otherwise, others have written."""
+    return wanted.written is not None and not difference(_untimed(wanted.written), _untimed(wanted.status))
+
+
+def _untimed(status: Mapping[str, Any]) -> dict[str, Any]:
+    """A status without the times of its conditions, which follow from what the API holds."""
+    conditions = [{**one, "lastTransitionTime": None} for one in status.get("conditions") or ()]
+    return {**status, "conditions": conditions}
 
 
 def difference(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
