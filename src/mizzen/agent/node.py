@@ -11,6 +11,7 @@ from mizzen.agent import machineinfo
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.equipment import Resources
 from mizzen.agent.images.policy import Listed
+from mizzen.api.rules import resources
 from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.client.client import STRATEGIC, Client
@@ -169,6 +170,18 @@ def status_of(
     }  # fmt: skip
 
 
+def following(own: Iterable[str], held: Mapping[str, Any]) -> dict[str, str | None]:
+    """What is allocatable of the extended resources that others say the node has: all of them; None: no longer any.
+
+    `own`: the resources that the agent speaks for; `held`: the status in the API.
+    """
+    capacity, allocatable = held.get("capacity") or {}, held.get("allocatable") or {}
+    known = {*own, *capacity}
+    gone = [name for name in allocatable if name not in known and resources.is_extended(name)]
+    others = {name: amount for name, amount in capacity.items() if name not in own and resources.is_extended(name)}
+    return {**dict.fromkeys(gone), **others}
+
+
 def news(name: str, before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Reason and message of the events that changed conditions are worth."""
     known = {one["type"]: one["status"] for one in before}
@@ -232,15 +245,21 @@ class NodeReporter:
 
         Raises ApiError, ConnectionError.
         """
-        await self._look()
+        held = await self._look()
         status = self._status(self._written.get("conditions", ()))
+        allocatable = {**status.get("allocatable", {}), **following(status.get("capacity", {}), held)}
+        kept = {name: amount for name, amount in allocatable.items() if amount is not None}
+        status |= {"allocatable": kept} if kept else {}
         now = self._clock.monotonic()
-        if _essence(status) == _essence(self._written) and now - self._reported_at < self._config.report_every:
+        fresh = now - self._reported_at < self._config.report_every
+        if fresh and kept == allocatable and _essence(status) == _essence(self._written):
             return
         changes = {
             key: value for key, value in status.items() if key == "conditions" or self._written.get(key) != value
         }
         changes |= dict.fromkeys(self._written.keys() - status.keys())
+        if len(kept) < len(allocatable):
+            changes["allocatable"] = allocatable
         if "addresses" in changes:
             changes["$setElementOrder/addresses"] = [{"type": one["type"]} for one in status["addresses"]]
         patch: Object = {"metadata": {"uid": self._uid}, "status": changes}
@@ -248,17 +267,19 @@ class NodeReporter:
         self._tell_news(self._written.get("conditions") or (), status["conditions"])
         self._written, self._reported_at = status, now
 
-    async def _look(self) -> None:
-        """Learn what others made of the conditions meanwhile: of a node that was silent, all are Unknown."""
+    async def _look(self) -> Mapping[str, Any]:
+        """The status in the API, and what others made of the conditions: of a node that was silent, all are Unknown."""
         found = await self._client.get(NODES, self._config.node_name, view=dict)
         if self._is_schedulable == bool(found["spec"].get("unschedulable")):
             self._is_schedulable = not self._is_schedulable
             reason = "NodeSchedulable" if self._is_schedulable else "NodeNotSchedulable"
             self._tell("Normal", reason, f"Node {self._config.node_name} status is now: {reason}")
-        conditions = (found.get("status") or {}).get("conditions") or ()
+        status: Mapping[str, Any] = found.get("status") or {}
+        conditions = status.get("conditions") or ()
         held = sorted((one for one in conditions if one["type"] in _OWNED), key=lambda one: _OWNED.index(one["type"]))
         if [_judgement(one) for one in held] != [_judgement(one) for one in self._written.get("conditions") or ()]:
             self._written = {**self._written, "conditions": held}
+        return status
 
     def _tell_news(self, before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> None:
         for reason, message in news(self._config.node_name, before, after):

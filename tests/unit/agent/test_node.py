@@ -35,7 +35,12 @@ async def registered(
     client: Client, clock: VirtualClock, config: AgentConfig, told: list[str] | None = None
 ) -> NodeReporter:
     def status(before: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        return {"nodeInfo": {"bootID": "b"}, "conditions": conditions(Health(), before, clock.now())}
+        return {
+            "nodeInfo": {"bootID": "b"},
+            "conditions": conditions(Health(), before, clock.now()),
+            "capacity": {"cpu": "2", "plugin.test/own": "0"},
+            "allocatable": {"cpu": "1500m", "plugin.test/own": "0"},
+        }
 
     def tell(_kind: str, reason: str, _message: str) -> None:
         if told is not None:
@@ -90,3 +95,20 @@ async def test_a_node_that_brings_its_pods_range_along_registers_with_it(client:
     await registered(client, VirtualClock(), replace(CONFIG, pod_cidrs=("192.0.2.128/25",)))
     node = await client.get(NODES, "n", view=dict)
     assert node["spec"] == {"podCIDR": "192.0.2.128/25", "podCIDRs": ["192.0.2.128/25"]}
+
+
+async def test_what_others_say_a_node_has_can_be_allocated_until_they_take_it_back(client: Client) -> None:
+    reporter = await registered(client, VirtualClock(), CONFIG)
+    own = {"cpu": "1500m", "plugin.test/own": "0"}
+
+    async def allocatable(capacity: dict[str, str | None]) -> dict[str, str]:
+        await client.patch(NODES, "n", {"status": {"capacity": capacity}}, subresource="status")
+        await reporter.report()
+        written = await client.get(NODES, "n", view=dict)
+        await reporter.report()
+        assert await client.get(NODES, "n", view=dict) == written
+        return dict(written["status"]["allocatable"])
+
+    assert await allocatable({"example.com/dongle": "4"}) == {**own, "example.com/dongle": "4"}
+    assert await allocatable({"example.com/dongle": "5"}) == {**own, "example.com/dongle": "5"}
+    assert await allocatable({"example.com/dongle": None}) == own
