@@ -26,7 +26,7 @@ class Webhook:
     asked: list[int] = field(default_factory=list)
     spoil: Any = None
 
-    async def post(self, config: dict[str, Any], review: dict[str, Any]) -> dict[str, Any]:
+    async def post(self, config: dict[str, Any], review: dict[str, Any], seconds: float) -> dict[str, Any]:
         request = review["request"]
         self.asked.append(len(request["objects"]))
         converted = [_converted(obj, request["desiredAPIVersion"]) for obj in request["objects"]]

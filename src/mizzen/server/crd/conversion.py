@@ -5,7 +5,6 @@ objects in one review, and remembered by uid and resourceVersion; the hooks of t
 Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/
 """
 
-import asyncio
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,11 +101,7 @@ class WebhookConverter:
     async def _ask(self, objects: Sequence[Object], wanted: str) -> list[Object]:
         request = {"uid": str(uuid.uuid4()), "desiredAPIVersion": wanted, "objects": list(objects)}
         review = {"kind": "ConversionReview", "apiVersion": _REVIEW, "request": request}
-        try:
-            async with asyncio.timeout(_SECONDS):
-                answer = await self._caller.post(self.config.get("clientConfig") or {}, review)
-        except TimeoutError:
-            raise Failed("context deadline exceeded") from None
+        answer = await self._caller.post(self.config.get("clientConfig") or {}, review, _SECONDS)
         found = _objects(answer, str(request["uid"]))
         if len(found) != len(objects):
             raise Failed(f"webhook returned {len(found)} objects, expected {len(objects)}")

@@ -1,7 +1,9 @@
 """Reaching webhooks over real TLS on loopback."""
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import orjson
@@ -40,10 +42,17 @@ async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
     pki = Pki(tmp_path, time.time())
     pair = pki.serving(("hook.shop.svc",))
 
-    def answer(request: Request) -> Response:
+    async def never() -> Response:
+        await asyncio.Event().wait()
+        return Response(200)
+
+    def answer(request: Request) -> Response | Awaitable[Response]:
+        if request.path == "/slow":
+            return never()
         if request.path == "/broken":
             return Response(500, {}, b"out of order")
-        return Response(200, {"content-type": "application/json"}, orjson.dumps({"path": request.path}))
+        seen = orjson.dumps({"path": request.path, **dict(request.query)})
+        return Response(200, {"content-type": "application/json"}, seen)
 
     listener = Listener(answer)
     port = await listener.listen("127.0.0.1", 0, server_context(pair.certificate, pair.key))
@@ -58,8 +67,8 @@ def _service(hook: Hook, **more: object) -> Object:
 async def test_a_webhook_is_reached_by_url_and_by_service(hook: Hook) -> None:
     caller = HttpCaller(hook.reader)
     by_url = {"caBundle": hook.ca, "url": f"https://127.0.0.1:{hook.port}/review"}
-    assert await caller.post(by_url, {}) == {"path": "/review"}
-    assert await caller.post(_service(hook), {}) == {"path": "/check"}
+    assert await caller.post(by_url, {}, 10) == {"path": "/review", "timeout": "10s"}
+    assert await caller.post(_service(hook), {}, 10) == {"path": "/check", "timeout": "10s"}
     await caller.close()
 
 
@@ -72,8 +81,16 @@ async def test_what_keeps_a_webhook_from_answering_is_told(hook: Hook) -> None:
         ({"url": f"https://127.0.0.1:{hook.port}/"}, "certificate"),
     ):
         with pytest.raises(Unreachable, match=why):
-            await caller.post(config, {})
+            await caller.post(config, {}, 10)
     hook.reader.drop(ENDPOINT_SLICE, "shop", "hook-1")
     with pytest.raises(Unreachable, match="no endpoints available"):
-        await caller.post(_service(hook), {})
+        await caller.post(_service(hook), {}, 10)
+    await caller.close()
+
+
+async def test_a_webhook_that_takes_too_long_is_named_with_the_time_it_was_given(hook: Hook) -> None:
+    caller = HttpCaller(hook.reader)
+    why = 'Post "https://hook.shop.svc:443/slow?timeout=0.05s": context deadline exceeded'
+    with pytest.raises(Unreachable, match=re.escape(why)):
+        await caller.post(_service(hook, path="/slow"), {}, 0.05)
     await caller.close()

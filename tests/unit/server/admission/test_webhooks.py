@@ -36,7 +36,7 @@ class FakeCaller:
         self.asked: list[str] = []
         self.seen: list[Object] = []
 
-    async def post(self, config: Object, review: Object) -> Object:
+    async def post(self, config: Object, review: Object, seconds: float) -> Object:
         name = config["url"]
         self.asked.append(name)
         self.seen.append(orjson.loads(orjson.dumps(review["request"])))

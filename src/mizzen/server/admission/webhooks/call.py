@@ -3,6 +3,7 @@
 The server is not part of the pod network's DNS, so the Service's name is used for the certificate alone.
 """
 
+import asyncio
 import base64
 import ssl
 from typing import Final, Protocol
@@ -28,8 +29,8 @@ class Unreachable(Exception):
 class Caller(Protocol):
     """Sends a review to a webhook."""
 
-    async def post(self, config: Object, review: Object) -> Object:
-        """The JSON object that the webhook of this clientConfig answers. Raises Unreachable."""
+    async def post(self, config: Object, review: Object, seconds: float) -> Object:
+        """The JSON object that the webhook of this clientConfig answers. Raises Unreachable, also when time is up."""
 
 
 class HttpCaller:
@@ -39,16 +40,22 @@ class HttpCaller:
         self._resolve = resolver(reader)
         self._transports: dict[tuple[str, int, str, str], SocketTransport] = {}
 
-    async def post(self, config: Object, review: Object) -> Object:
+    async def post(self, config: Object, review: Object, seconds: float) -> Object:
         url, host, port, path, name = self._locate(config)
+        patience = f"{seconds:g}s"
+        url = f"{url}?timeout={patience}"
         transport = self._transport(host, port, name, config.get("caBundle", ""))
         headers = {
             "content-type": "application/json",
             "accept": "application/json",
             "user-agent": "kube-apiserver-admission",
         }
+        request = Request("POST", path, (("timeout", patience),), headers, orjson.dumps(review))
         try:
-            response = await transport.call(Request("POST", path, headers=headers, body=orjson.dumps(review)))
+            async with asyncio.timeout(seconds):
+                response = await transport.call(request)
+        except TimeoutError as error:
+            raise Unreachable(f'failed to call webhook: Post "{url}": context deadline exceeded') from error
         except (OSError, ssl.SSLError) as error:
             raise Unreachable(f'failed to call webhook: Post "{url}": {error}') from error
         body = response.body if isinstance(response.body, bytes) else b"".join(response.body)

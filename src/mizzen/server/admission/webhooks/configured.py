@@ -3,7 +3,6 @@
 Ref: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
 """
 
-import asyncio
 import base64
 import binascii
 import uuid
@@ -77,16 +76,15 @@ async def ask(caller: Caller, admission: Admission, webhook: Webhook) -> list[An
     request = matching.request_of(admission, webhook.kind, uid)
     review = {"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request}
     try:
-        async with asyncio.timeout(webhook.spec.get("timeoutSeconds") or _SECONDS):
-            answer = await caller.post(webhook.spec.get("clientConfig") or {}, review)
+        seconds = webhook.spec.get("timeoutSeconds") or _SECONDS
+        answer = await caller.post(webhook.spec.get("clientConfig") or {}, review, seconds)
         response = _response(answer, uid)
         patch = _patch(response)
-    except (Unreachable, TimeoutError) as error:
+    except Unreachable as error:
         if webhook.fails_open:
             admission.annotations[f"failed-open.webhook.admission.k8s.io/{webhook.name}"] = webhook.configuration
             return None
-        why = str(error) or "failed to call webhook: context deadline exceeded"
-        raise Errors.internal(f'failed calling webhook "{webhook.name}": {why}') from error
+        raise Errors.internal(f'failed calling webhook "{webhook.name}": {error}') from error
     admission.warnings.extend(str(text) for text in response.get("warnings") or ())
     for key, value in (response.get("auditAnnotations") or {}).items():
         admission.annotations[f"{webhook.name}/{key}"] = value
