@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -301,6 +302,31 @@ async def test_a_damaged_store_says_so(tmp_path: Path, start: int) -> None:
     whole = path.read_bytes()
     path.write_bytes(whole[:start] + b"\xa5" * (len(whole) - start))
     with pytest.raises(Damaged, match="is damaged"):
+        SqliteStore(path)
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+async def test_a_store_that_has_vanished_is_not_replaced_by_an_empty_one(tmp_path: Path, emptied: bool) -> None:
+    path = tmp_path / "store.db"
+    await SqliteStore(path).close()
+    await SqliteStore(path).close()
+    if emptied:
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+    with pytest.raises(Damaged, match="gone or empty"):
+        SqliteStore(path)
+    (tmp_path / "store.lock").unlink()
+    await SqliteStore(path).close()
+
+
+async def test_a_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    await SqliteStore(path).close()
+    file = apsw.Connection(str(path))
+    file.pragma("user_version", 99)
+    file.close()
+    with pytest.raises(Unusable, match="later version of Mizzen"):
         SqliteStore(path)
 
 

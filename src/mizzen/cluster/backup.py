@@ -13,7 +13,7 @@ from typing import Final
 
 from mizzen.cluster import supervision
 from mizzen.cluster.config import ConfigError
-from mizzen.store import sqlite
+from mizzen.store import files
 from mizzen.store.base import StoreFull, Unusable
 
 STORE: Final = "store.db"
@@ -30,7 +30,7 @@ def backup(data_dir: Path, target: Path) -> int:
         raise ConfigError(f"{target} exists already")
     with tempfile.TemporaryDirectory(dir=data_dir) as scratch, _or_nothing(target):
         copied = Path(scratch) / STORE
-        sqlite.copy(data_dir / STORE, copied)
+        files.copy(data_dir / STORE, copied)
         written = io.FileIO(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
         with written, tarfile.open(fileobj=written, mode="w:gz", compresslevel=1) as archive:
             archive.add(copied, STORE)
@@ -51,7 +51,7 @@ def restore(source: Path, data_dir: Path) -> Path | None:
         aside = _set_aside(data_dir)
         for found in unpacked.iterdir():
             found.rename(data_dir / found.name)
-    sqlite.forget_history(data_dir / STORE, _REVISION_GAP)
+    files.forget_history(data_dir / STORE, _REVISION_GAP)
     return aside
 
 

@@ -364,10 +364,17 @@ def _wait_for_server(config: ClusterConfig, say: Say, seconds: float = 30.0) -> 
     deadline = time.monotonic() + seconds
     while _request(config, "/readyz") is None:
         if not supervision.is_supervised(_record(config, "server")):
-            raise ConfigError(f"the control plane has ended; look into {_log(config, 'server')}")
+            raise ConfigError(f"the control plane has ended: {_last_words(_log(config, 'server'))}")
         if time.monotonic() > deadline:
             raise ConfigError(f"the API server is not ready after {seconds:g} s; look into {_log(config, 'server')}")
         time.sleep(0.02)
+
+
+def _last_words(log: Path) -> str:
+    """The sentence that a command ended with, or where to look."""
+    lines = log.read_bytes()[-4096:].decode(errors="replace").splitlines() if log.exists() else []
+    last = lines[-1] if lines else ""
+    return last.removeprefix("mizzen: ") if last.startswith("mizzen: ") else f"look into {log}"
 
 
 def _nodes(config: ClusterConfig) -> dict[str, bool]:

@@ -15,7 +15,7 @@ from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Object
 from mizzen.server.bell import Bell
 from mizzen.server.watchcache import Entry, Event, FieldGetters, WatchCache, index
-from mizzen.store.base import Change, Compacted, Store, Value
+from mizzen.store.base import Change, Compacted, Damaged, Store, Value
 
 _log = log.get("cacher")
 _PAGE: Final = 2_000
@@ -102,14 +102,18 @@ class Cacher:
         ]
 
     async def start(self) -> None:
-        """Read everything, then follow the store until `close`.
+        """Read everything, then follow the store until `close`. Raises Damaged for what cannot be read.
 
         Memory starts a little in the past and catches up, so that watchers of before a restart can resume.
         """
         newest = self._wanted = self._store.revision
         await self._load(max(self._store.compacted, newest - _RELIVED))
         self._task = asyncio.create_task(self._follow(), name="cacher")
-        await self.seen(newest)
+        caught_up = asyncio.ensure_future(self.seen(newest))
+        await asyncio.wait({self._task, caught_up}, return_when=asyncio.FIRST_COMPLETED)
+        if not caught_up.done():
+            caught_up.cancel()
+            self._task.result()
 
     async def close(self) -> None:
         """Stop following."""
@@ -166,6 +170,8 @@ class Cacher:
             except Compacted:
                 _log.warning("history lost, reading everything again", revision=self.revision)
             except Exception as error:
+                if isinstance(error, Damaged) and self.revision < self._wanted:
+                    raise
                 _log.error("watch of the store failed", error=repr(error))
                 await self._clock.sleep(_RETRY_SECONDS)
             await self._resync()
@@ -203,10 +209,13 @@ class Cacher:
         announced = self._written.pop(value.key, None)
         if announced is not None and announced[0] == value.data:
             return index(key, value.data, value.revision, cache.getters, announced[1])
-        if cache.getters:
-            return index(key, value.data, value.revision, cache.getters)
-        labels = _labelled.decode(value.data).metadata.labels
-        return index(key, value.data, value.revision, {}, {"metadata": {"labels": labels}})
+        try:
+            if cache.getters:
+                return index(key, value.data, value.revision, cache.getters)
+            labels = _labelled.decode(value.data).metadata.labels
+            return index(key, value.data, value.revision, {}, {"metadata": {"labels": labels}})
+        except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Damaged(f"the store is damaged: {value.key} at {value.revision} cannot be read: {error}") from error
 
     def _fold(self, batch: Sequence[Change]) -> None:
         touched: set[str] = set()

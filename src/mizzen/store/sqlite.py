@@ -19,7 +19,8 @@ from typing import Any, Final
 
 import apsw
 
-from mizzen.store.base import Change, Compacted, Conflict, Damaged, Page, StoreFull, Unusable, Value
+from mizzen.store.base import Change, Compacted, Conflict, Page, StoreFull, Unusable, Value
+from mizzen.store.files import check_presence, check_version, connect, copy, note_presence, undamaged
 from mizzen.store.room import Room
 
 HISTORY: Final = 1_000
@@ -68,14 +69,16 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, max_bytes: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = path.with_suffix(".lock").open("w")
+        self._lock = path.with_suffix(".lock").open("a+")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Unusable(f"another process has the store {path}") from None
         self._path = path
-        with _undamaged(path):
+        check_presence(path, self._lock)
+        with undamaged(path):
             self._open(path, max_bytes)
+        note_presence(self._lock)
         self._assigned = self._revision
         self._pending: dict[str, Change] = {}
         self._batch: list[_Write] = []
@@ -87,11 +90,12 @@ class SqliteStore:
         self._closed = False
 
     def _open(self, path: Path, max_bytes: int) -> None:
-        self._writer = _connect(path)
+        self._writer = connect(path)
+        check_version(self._writer, path)
         for statement in filter(str.strip, _SCHEMA.split(";")):
             self._writer.execute(statement)
         self._room = Room(self._writer, path, max_bytes)
-        self._reader = _connect(path)
+        self._reader = connect(path)
         self._compacted: int = next((row[0] for row in self._reader.execute("SELECT value FROM meta")), 0)
         self._index, self._replaced = _load(self._reader)
         newest: int = _one(self._reader, "SELECT coalesce(max(revision), 0) FROM record")
@@ -121,7 +125,7 @@ class SqliteStore:
             ) ORDER BY key LIMIT ?"""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else chr(0x10FFFF)
         limits = limit + 1 if limit else -1
-        with _undamaged(self._path):
+        with undamaged(self._path):
             rows: Any = self._reader.execute(sql, (after, prefix, end, revision, revision, limits)).fetchall()
         more = bool(limit) and len(rows) > limit
         return Page(tuple(Value(*row) for row in (rows[:limit] if more else rows)), revision, more)
@@ -385,26 +389,6 @@ class SqliteStore:
         )
 
 
-def copy(path: Path, target: Path) -> None:
-    """Write a consistent copy of a store's file, also of one that another process has open. Raises FileExistsError."""
-    if target.exists():
-        raise FileExistsError(target)
-    with _undamaged(path):
-        source, copied = _connect(path), apsw.Connection(str(target))
-        with copied.backup("main", source, "main") as job:
-            job.step()
-        source.close()
-        copied.close()
-
-
-def forget_history(path: Path, gap: int) -> None:
-    """Let a copy go on `gap` revisions later, so that clients that have seen more than it holds list again."""
-    connection = _connect(path)
-    sql = "INSERT OR REPLACE INTO meta SELECT 'compacted', ? + coalesce(max(revision), 0) FROM record"
-    connection.execute(sql, (gap,))
-    connection.close()
-
-
 def _chunks(count: int) -> Iterator[tuple[int, int]]:
     """Start and length of the statements that a batch is written with: few, and of few lengths.
 
@@ -431,19 +415,6 @@ def _row(write: _Write) -> tuple[int, str, bytes, bool, int]:
 
 
 @contextmanager
-def _undamaged(path: Path) -> Iterator[None]:
-    """Raises Damaged for what SQLite finds broken in the file, else Unusable, or StoreFull."""
-    try:
-        yield
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise Damaged(f"the store {path} is damaged: {error}") from error
-    except (apsw.IOError, apsw.CantOpenError) as error:
-        raise Unusable(f"the store {path} cannot be opened: {error}; is the disk full?") from error
-    except apsw.FullError as error:
-        raise StoreFull(str(error)) from error
-
-
-@contextmanager
 def _transaction(connection: apsw.Connection) -> Iterator[None]:
     """All or nothing; a full disk may have rolled back already."""
     connection.execute("BEGIN IMMEDIATE")
@@ -459,15 +430,6 @@ def _transaction(connection: apsw.Connection) -> Iterator[None]:
 def _one(connection: apsw.Connection, sql: str, *values: Any) -> Any:
     """The single value that a query answers."""
     return next(iter(connection.execute(sql, values)))[0]
-
-
-def _connect(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(10_000)
-    connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "full")
-    connection.pragma("wal_autocheckpoint", 100)
-    return connection
 
 
 def _load(reader: apsw.Connection) -> tuple[dict[str, int], deque[tuple[int, int]]]:
