@@ -64,11 +64,7 @@ def main(arguments: list[str]) -> None:
     if known is None:
         pid = fork_inside(tuple(NAMESPACES), lambda: _live_inside(listeners, fresh=True))
     else:
-        pid = os.fork()
-        if pid == 0:
-            _die_with_parent()
-            _join(known)
-            _live_inside(listeners, fresh=False)
+        pid = fork_into(known, lambda: _live_inside(listeners, fresh=False))
     for listener in listeners:
         listener.close()
     outside.serve(dial_socket(data_dir))
@@ -116,6 +112,33 @@ def fork_inside(kinds: tuple[str, ...], work: Callable[[], None]) -> int:
             os.waitpid(pid, 0)
             raise
         ours.sendall(b"m")
+    return pid
+
+
+def fork_into(files: dict[str, str], work: Callable[[], None]) -> int:
+    """Fork a process into namespaces that there are; answers its id once it is there, since others follow it.
+
+    Raises: ConfigError.
+    """
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        _die_with_parent()
+        ours.close()
+        try:
+            _join(files)
+            theirs.sendall(b"i")
+            theirs.close()
+            work()
+        except BaseException as error:  # nobody else would hear of it
+            print(f"inside: {error!r}", file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    theirs.close()
+    with ours:
+        if ours.recv(1) != b"i":
+            os.waitpid(pid, 0)
+            raise ConfigError("the cluster's namespaces, in which some of it still runs, cannot be entered")
     return pid
 
 
