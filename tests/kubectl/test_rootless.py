@@ -168,3 +168,18 @@ def test_containerd_is_refused_with_the_reason(users: UsersCluster) -> None:
     other = UsersCluster(users.data_dir.parent / "other", users.kubectl, name="other", environment=users.environment)
     with pytest.raises(Failed, match="--runtime cri needs root"):
         other.mizzen("up", "--runtime", "cri")
+
+
+def test_a_pod_that_wants_users_of_its_own_is_told_what_is_missing(users: UsersCluster) -> None:
+    spec = {
+        "hostUsers": False, "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "c", "image": BUSYBOX, "imagePullPolicy": "Never"}],
+    }  # fmt: skip
+    users.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "own"}, "spec": spec}))
+
+    def told() -> str:
+        about = "involvedObject.name=own,reason=FailedCreatePodSandBox"
+        return users.kubectl("get", "events", "--field-selector", about, "-o", "jsonpath={.items[0].message}")
+
+    assert "the pod's own users need ids 65536 and 65536 more" in eventually(told)
+    users.kubectl("delete", "pod", "own")

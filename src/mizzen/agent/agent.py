@@ -29,6 +29,7 @@ from mizzen.agent.plugins import PluginKind, Plugins
 from mizzen.agent.pods import Pods
 from mizzen.agent.podsource import follow_node, follow_pods
 from mizzen.agent.runtime.base import Runtime
+from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.agent.staticpods import StaticPods
 from mizzen.agent.streams import server as streams
 from mizzen.agent.volumes.csi.drivers import Drivers
@@ -139,7 +140,7 @@ class Agent:
             self._guard.measure()
             await self.reporter.register()
             self._tell("Normal", "Starting", "Starting kubelet.")
-            if self.config.enforces:
+            if self.config.enforces and self.config.runtime != "simulated" and not in_user_namespace():
                 self._tell("Normal", "NodeAllocatableEnforced", "Updated Node Allocatable limit across pods")
             while not self._services.has_synced:
                 await self._clock.sleep(0.01)

@@ -47,6 +47,7 @@ _KILL_PATIENCE = 10.0
 MONITORS_EVERY = 5.0
 _IDS = 1 << 16
 """How many ids a pod with a user namespace has."""
+_NO_IDS = "the pod's own users need ids {0} and {1} more of this machine, which this node does not have"
 
 
 class Unpacked(Protocol):
@@ -143,6 +144,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             if spec.shared_pid:
                 await self._start_init(home, group)
             records.write(home / "record.json", record)
+        except PermissionError as error:
+            lacking = "" if record.id_map is None else f": {_NO_IDS.format(*record.id_map)}"
+            raise RuntimeFailure("CreatePodSandboxError", f"{error}{lacking}") from error
         except OSError as error:
             raise RuntimeFailure("CreatePodSandboxError", str(error)) from error
         return self._as_sandbox(record)
