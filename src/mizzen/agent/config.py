@@ -57,6 +57,8 @@ class AgentConfig:
     thresholds: Thresholds = field(default_factory=Thresholds)
     merges_thresholds: bool = False
     """Whether thresholds that a configuration does not name keep their defaults."""
+    longest_crash_delay: float = 300.0
+    """Seconds that a container which keeps failing waits at most."""
     shutdown_grace: float = 0.0
     shutdown_grace_critical: float = 0.0
 

@@ -11,7 +11,7 @@ from typing import Literal
 from mizzen.agent import admission, machineinfo
 from mizzen.agent.diskusage import PodDisk, measured
 from mizzen.agent.equipment import Equipment
-from mizzen.agent.images.collection import collect_images, fullness
+from mizzen.agent.images.collection import fullness, make_room, remove_old
 from mizzen.agent.life import Evicted, Life
 from mizzen.agent.node import Health
 from mizzen.agent.pods import Pods
@@ -180,8 +180,9 @@ class Guard:
         self._pods.weigh()
         short = self.measure()
         disk_is_short = any(SIGNALS[one.signal][1] == "DiskPressure" for one in short)
+        await remove_old(tools)
         if disk_is_short or fullness(tools.images.disk()) > thresholds.image_disk_high:
-            await collect_images(tools)
+            await make_room(tools)
             short = self.measure()
         self._tell_of_images(fullness(tools.images.disk()))
         await self._check_storage()

@@ -90,6 +90,20 @@ def _taints(config: AgentConfig, taints: list[Mapping[str, str]]) -> AgentConfig
     return replace(config, taints=tuple({name: str(value) for name, value in one.items()} for one in taints))
 
 
+def _age(config: AgentConfig, most: str) -> AgentConfig:
+    seconds = times.parse_duration(most)
+    if seconds and seconds <= config.thresholds.image_least_age:
+        raise ValueError("is not longer than imageMinimumGCAge")
+    return _defended(config, image_most_age=seconds)
+
+
+def _back_off(config: AgentConfig, settings: Mapping[str, str]) -> AgentConfig:
+    longest = times.parse_duration(settings["maxContainerRestartPeriod"])
+    if not 1 <= longest <= 300:
+        raise ValueError("maxContainerRestartPeriod must be between 1s and 300s")
+    return replace(config, longest_crash_delay=longest)
+
+
 def _verify(config: AgentConfig, policy: str) -> AgentConfig:
     chosen = next((one for one in get_args(Policy) if one == policy), None)
     if chosen is None:
@@ -131,6 +145,9 @@ _SETTINGS: dict[str, Setting] = {
     "imageGCLowThresholdPercent": lambda config, value: _defended(config, image_disk_low=float(value) / 100),
     "imagePullCredentialsVerificationPolicy": _verify,
     "preloadedImagesVerificationAllowlist": _leave_unverified,
+    "imageMinimumGCAge": lambda config, value: _defended(config, image_least_age=times.parse_duration(value)),
+    "imageMaximumGCAge": _age,
+    "crashLoopBackOff": _back_off,
     "staticPodPath": lambda config, value: replace(config, static_pods=Path(value) if value else None),
     "containerLogMaxSize": lambda config, value: replace(config, log_size=quantity.in_bytes(value)),
     "containerLogMaxFiles": lambda config, value: replace(config, log_files=max(2, int(value))),

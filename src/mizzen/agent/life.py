@@ -137,6 +137,8 @@ class Life:
     unresized: str = ""
     resize_at: float = 0.0
     """As of a container: of what the pod as a whole shall have."""
+    longest_crash_delay: float = 300.0
+    """Seconds that a container which keeps failing waits at most."""
     restarting_all: bool = False
     """Every container is being ended, so that the pod begins anew in the sandbox it has."""
 

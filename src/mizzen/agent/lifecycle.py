@@ -32,14 +32,13 @@ from mizzen.agent.life import (
     all_containers,
 )
 from mizzen.agent.restarts import (
-    CRASH_DELAY_FIRST,
-    CRASH_DELAY_LIMIT,
     amounts_of,
     anew,
     final_phase,
     grace_of,
     has_run_its_course,
     needs_restart,
+    next_delay,
     rule_of,
     will_restart,
 )
@@ -125,7 +124,7 @@ class _Planner:
         for one in self._ordered():
             if one.role != "ephemeral":
                 due = one.ended.finished_at + one.crash_delay if one.ended is not None and asking is one else 0.0
-                self._put(anew(one, due, self.now))
+                self._put(anew(one, due, self.now, life.longest_crash_delay))
         self.life = replace(self.life, restarting_all=False, initialized=False)
 
     def _asks_for_all(self, one: ContainerLife) -> bool:
@@ -218,7 +217,7 @@ class _Planner:
         fresh = replace(
             one, phase="waiting", attempt=one.attempt + 1, pulled=False, last=ended, ended=None, ready=False,
             started=False, hooked=False, stopping=None, early=None, resizing=False, again=False,
-            crash_delay=min(CRASH_DELAY_LIMIT, delay * 2) if delay else CRASH_DELAY_FIRST, crash_at=max(due, self.now),
+            crash_delay=next_delay(delay, self.life.longest_crash_delay), crash_at=max(due, self.now),
         )  # fmt: skip
         if delay and self.now < due:
             text = f"back-off {times.format_duration(delay)} restarting failed container={one.name} pod={self._label()}"

@@ -113,7 +113,7 @@ class Pods:  # shape: the one owner of all lives on the node
             self.happen(uid, life.PodChanged(pod, self._resize_refused(pod, slot.life)))
             return
         now = self._tools.clock.now()
-        begun = self._begin(pod, now)
+        begun = replace(self._begin(pod, now), longest_crash_delay=self._tools.config.longest_crash_delay)
         slot = self._slots[uid] = _Slot(begun, pod.status or {})
         refusal = self._refusal(pod, begun)
         may_fit = refusal is not None and refusal[0] == "NodeAffinity"

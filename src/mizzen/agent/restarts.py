@@ -11,7 +11,7 @@ import msgspec
 from mizzen.agent.life import ContainerLife, Life, all_containers
 from mizzen.api.views.podspec import Container, Pod, Resources
 
-CRASH_DELAY_FIRST, CRASH_DELAY_LIMIT = 10.0, 300.0
+_CRASH_DELAY_FIRST = 10.0
 
 
 def grace_of(pod: Pod) -> float:
@@ -48,9 +48,14 @@ def rule_of(one: ContainerLife, spec: Container) -> str:
     return ""
 
 
-def anew(one: ContainerLife, due: float, now: float) -> ContainerLife:
+def next_delay(delay: float, longest: float) -> float:
+    """How long to wait after the next failure, in seconds; each time twice as long, up to a limit."""
+    return min(longest, delay * 2 if delay else _CRASH_DELAY_FIRST)
+
+
+def anew(one: ContainerLife, due: float, now: float, longest: float) -> ContainerLife:
     """A container of a pod that begins anew: the next attempt, due not before some time."""
-    delay = min(CRASH_DELAY_LIMIT, one.crash_delay * 2) if one.crash_delay else CRASH_DELAY_FIRST
+    delay = next_delay(one.crash_delay, longest)
     return replace(
         ContainerLife(one.name, one.role), attempt=one.attempt + 1 if one.begun else one.attempt, begun=one.begun,
         last=one.ended or one.last, retry_at=due if due > now else 0.0,

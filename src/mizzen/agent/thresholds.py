@@ -65,6 +65,10 @@ class Thresholds:
     """Seconds for which pressure is reported after it has passed, so that the condition does not flap."""
     image_disk_high: float = 0.85
     image_disk_low: float = 0.80
+    image_least_age: float = 120.0
+    """Seconds that an image must have been unused for before it goes."""
+    image_most_age: float = 0.0
+    """Seconds after which an unused image goes however empty the disk is; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)

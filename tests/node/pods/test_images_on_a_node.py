@@ -188,6 +188,10 @@ async def test_unused_images_go_when_the_disk_of_images_is_full(crun_node: Node,
     assert node.running is not None
     tools = node.running.tools
     thresholds = Thresholds({}, image_disk_high=0.0, image_disk_low=0.0)
+    patient = replace(tools, config=replace(tools.config, thresholds=thresholds))
+    await Guard(patient, node.running.pods).look()
+    assert f"{registry}/team/old:1" in {name for one in tools.images.listed() for name in one.names}
+    thresholds = replace(thresholds, image_least_age=0.0)
     try:
         await Guard(replace(tools, config=replace(tools.config, thresholds=thresholds)), node.running.pods).look()
         names = {name for one in tools.images.listed() for name in one.names}

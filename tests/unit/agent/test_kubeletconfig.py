@@ -30,7 +30,8 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         nodeStatusUpdateFrequency="5s", cgroupDriver="systemd", enforceNodeAllocatable=["none"],
         evictionSoft={"memory.available": "1Gi"}, evictionSoftGracePeriod={"memory.available": "1m30s"},
         evictionMaxPodGracePeriod=20, evictionMinimumReclaim={"nodefs.available": "500Mi"},
-        evictionPressureTransitionPeriod="30s",
+        evictionPressureTransitionPeriod="30s", imageMinimumGCAge="1m", imageMaximumGCAge="12h",
+        crashLoopBackOff={"maxContainerRestartPeriod": "20s"},
     )  # fmt: skip
     seen, unknown = configured(PLAIN, said)
     assert unknown == ("cgroupDriver",)
@@ -42,8 +43,9 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
                 "imagefs.available": Bound(part=0.15),
             },
             {"memory.available": Bound(1 << 30)}, {"memory.available": 90.0}, 20.0,
-            {"nodefs.available": Bound(500 << 20)}, 30.0, 0.9,
+            {"nodefs.available": Bound(500 << 20)}, 30.0, 0.9, image_least_age=60.0, image_most_age=43200.0,
         ),
+        longest_crash_delay=20.0,
         enforces=False,
         static_pods=Path("/etc/pods"), log_size=1 << 20, log_files=3, shutdown_grace=20.0, shutdown_grace_critical=10.0,
         taints=({"key": "gpu", "effect": "NoSchedule"},), unsafe_sysctls=("kernel.msg*",), heartbeat=5.0,
@@ -61,6 +63,11 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         (
             document(evictionSoft={"pid.available": "10%"}, evictionSoftGracePeriod={"memory.available": "1m"}),
             "evictionSoftGracePeriod: pid.available of evictionSoft has no grace period",
+        ),
+        (document(imageMaximumGCAge="1m"), "imageMaximumGCAge: is not longer"),
+        (
+            document(crashLoopBackOff={"maxContainerRestartPeriod": "10m"}),
+            "crashLoopBackOff: maxContainerRestartPeriod",
         ),
         (document(shutdownGracePeriodCriticalPods="10s"), "shutdownGracePeriodCriticalPods: is longer"),
     ],

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from mizzen.agent import life, lifecycle, revival
 from mizzen.agent.life import Life, Termination
@@ -57,8 +58,11 @@ def test_the_chapters_follow_each_other() -> None:
     assert led(pod, *UP)[1] == (life.Start(pod.spec.containers[0], 0, "sha256:1"),)
 
 
-def test_the_second_crash_backs_off_and_the_delay_doubles_up_to_five_minutes() -> None:
-    state, _ = led(a_pod(), *UP)
+@pytest.mark.parametrize(
+    ("longest", "waits"), [(300.0, [10, 20, 40, 80, 160, 300, 300]), (30.0, [10, 20, 30, 30, 30, 30, 30])]
+)
+def test_the_second_crash_backs_off_and_the_delay_doubles_up_to_five_minutes(longest: float, waits: list[int]) -> None:
+    state = replace(led(a_pod(), *UP)[0], longest_crash_delay=longest)
     now, delays = NOW, []
     for attempt in range(8):
         state, _ = lifecycle.step(state, life.Started("c", attempt, f"id{attempt}", now), now)
@@ -70,7 +74,7 @@ def test_the_second_crash_backs_off_and_the_delay_doubles_up_to_five_minutes() -
             now = wake
             state, _ = lifecycle.step(state, life.Tick(), now)
         state, _ = lifecycle.step(state, life.Pulled("c", "sha256:1"), now)
-    assert delays == [10, 20, 40, 80, 160, 300, 300]
+    assert delays == waits
 
 
 def test_a_container_that_ran_for_ten_minutes_is_forgiven() -> None:

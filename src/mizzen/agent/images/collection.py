@@ -1,29 +1,34 @@
-"""Image garbage collection: when the disk is full, the images that nobody has used for longest go first."""
+"""Image garbage collection: the images that nobody has used for longest go first.
+
+Ref: https://kubernetes.io/docs/concepts/architecture/garbage-collection/#containers-images
+"""
 
 import os
 from pathlib import Path
 
 from mizzen.agent.equipment import Equipment
+from mizzen.agent.images.policy import Listed
 from mizzen.agent.runtime.base import RuntimeFailure
 from mizzen.base import log
 
 _log = log.get("agent")
 
 
-async def collect_images(tools: Equipment) -> int:
-    """Remove unused images until the disk is below the low mark; answers the bytes they took."""
-    freed = 0
-    for image in tools.images.unused():
-        try:
-            await tools.images.remove(image.id)
-        except (RuntimeFailure, OSError) as error:
-            _log.warning("image not removed", names=image.names, error=str(error))
-            continue
-        _log.info("image removed", names=image.names, size=image.size)
-        freed += image.size
+async def make_room(tools: Equipment) -> None:
+    """Remove unused images until the disk is below the low mark; those that were in use just now stay."""
+    youngest = tools.clock.now() - tools.config.thresholds.image_least_age
+    for image in [one for one in tools.images.unused() if one.unused_since <= youngest]:
+        await _remove(tools, image)
         if fullness(tools.images.disk()) < tools.config.thresholds.image_disk_low:
             break
-    return freed
+
+
+async def remove_old(tools: Equipment) -> None:
+    """Remove what nobody has used for so long that it goes in any case."""
+    oldest = tools.clock.now() - tools.config.thresholds.image_most_age
+    if tools.config.thresholds.image_most_age:
+        for image in [one for one in tools.images.unused() if 0 < one.unused_since < oldest]:
+            await _remove(tools, image)
 
 
 def fullness(place: Path) -> float:
@@ -33,3 +38,12 @@ def fullness(place: Path) -> float:
     except OSError:  # nothing has come there yet
         return 0.0
     return 1.0 - disk.f_bavail / disk.f_blocks
+
+
+async def _remove(tools: Equipment, image: Listed) -> None:
+    try:
+        await tools.images.remove(image.id)
+    except (RuntimeFailure, OSError) as error:
+        _log.warning("image not removed", names=image.names, error=str(error))
+    else:
+        _log.info("image removed", names=image.names, size=image.size)

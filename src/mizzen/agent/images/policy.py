@@ -48,6 +48,8 @@ class Listed:
     id: str
     names: tuple[str, ...]
     size: int
+    unused_since: float = 0.0
+    """Seconds since the epoch; 0 where that is not known."""
 
 
 class Source(Protocol):
@@ -133,7 +135,10 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
         names: dict[str, list[str]] = {}
         for one in self.store.names():
             names.setdefault(one.image, []).append(one.name)
-        return tuple(Listed(one.id, tuple(names.get(one.id, ())), one.size) for one in self.store.images())
+        return tuple(
+            Listed(one.id, tuple(names.get(one.id, ())), one.size, self.store.last_used(one.id))
+            for one in self.store.images()
+        )
 
     def hold_layers(self, image_id: str, holder: str) -> tuple[str, ...]:
         self.store.hold(image_id, holder)
@@ -145,7 +150,7 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
 
     def unused(self) -> tuple[Listed, ...]:
         idle = [one for one in self.listed() if not self.store.in_use(one.id)]
-        return tuple(sorted(idle, key=lambda one: self.store.last_used(one.id)))
+        return tuple(sorted(idle, key=lambda one: one.unused_since))
 
     async def remove(self, image_id: str) -> None:
         await self.store.remove(image_id)
