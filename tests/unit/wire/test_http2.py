@@ -64,10 +64,11 @@ class Other:
 @given(st.lists(st.integers(0, 200_000), min_size=1, max_size=4), st.integers(1000, 100_000), st.integers(1, 70_000))
 def test_whole_bodies_go_both_ways_however_small_the_windows(sizes: list[int], window: int, step: int) -> None:
     here, there = http2.Connection(is_client=True), Other(window)
+    here.receive(there.exchange(b""))  # h2 does not make up for what was sent before it made its windows smaller
     bodies = {here.open(_ASK, bytes([size % 251]) * size): bytes([size % 251]) * size for size in sizes}
     found: dict[int, bytearray] = {number: bytearray() for number in bodies}
     ended: set[int] = set()
-    data = there.exchange(b"")
+    data = b""
     while ended != set(bodies):
         data += there.exchange(sent(here))
         chunk, data = data[:step], data[step:]
