@@ -11,6 +11,7 @@ from mizzen.agent import machineinfo
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.equipment import Resources
 from mizzen.agent.images.policy import Listed
+from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.api.rules import resources
 from mizzen.base import log
 from mizzen.base.clock import Clock
@@ -150,6 +151,10 @@ def status_of(
 ) -> dict[str, Any]:  # fmt: skip
     """The whole status of the node; `devices` are capacity and allocatable of the resources that its plugins offer."""
     capacity = capacity_of(config)
+    handler = {
+        "recursiveReadOnlyMounts": True,
+        "userNamespaces": config.runtime == "crun" and not in_user_namespace(),
+    }
     largest = sorted(images, key=lambda one: -one.size)[:_IMAGES_SHOWN]
     return {
         "capacity": {**capacity, **devices[0]},
@@ -162,9 +167,7 @@ def status_of(
         "daemonEndpoints": {"kubeletEndpoint": {"Port": config.port}},
         "nodeInfo": dict(info),
         "images": [{"names": list(one.names), "sizeBytes": one.size} for one in largest if one.names],
-        "runtimeHandlers": [
-            {"name": name, "features": {"recursiveReadOnlyMounts": True}} for name in ("", *config.runtime_handlers)
-        ],
+        "runtimeHandlers": [{"name": name, "features": handler} for name in ("", *config.runtime_handlers)],
         "features": {"supplementalGroupsPolicy": True},
         **({"volumesInUse": list(in_use)} if in_use else {}),
     }  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mizzen.agent.config import AgentConfig
-from mizzen.agent.node import Health, NodeReporter, conditions
+from mizzen.agent.node import Health, NodeReporter, conditions, status_of
 from mizzen.base.clock import VirtualClock
 from mizzen.client.client import STRATEGIC, Client
 from mizzen.client.inprocess import InProcessTransport
@@ -112,3 +112,11 @@ async def test_what_others_say_a_node_has_can_be_allocated_until_they_take_it_ba
     assert await allocatable({"example.com/dongle": "4"}) == {**own, "example.com/dongle": "4"}
     assert await allocatable({"example.com/dongle": "5"}) == {**own, "example.com/dongle": "5"}
     assert await allocatable({"example.com/dongle": None}) == own
+
+
+@pytest.mark.parametrize(("runtime", "own_users"), [("crun", True), ("cri", False)])
+def test_a_node_says_what_its_runtime_can_do_for_pods(tmp_path: Path, runtime: str, own_users: bool) -> None:
+    config = replace(CONFIG, root=tmp_path, runtime=runtime, runtime_handlers=("other",))
+    body = status_of(config, {}, (), health=Health(), before=(), hostname="n", now=0.0)
+    features = {"recursiveReadOnlyMounts": True, "userNamespaces": own_users}
+    assert body["runtimeHandlers"] == [{"name": name, "features": features} for name in ("", "other")]
