@@ -162,8 +162,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
                 os.kill(init, signal.SIGKILL)
             await machine.gone(init)
         _clear(home)
-        if record is not None:
-            await self._remove_cgroup(record.cgroup)
+        # An agent that was killed while it made the sandbox has left a group, but no record of it.
+        unnoted = (self._cgroups.pod(qos, sandbox) for qos in ("Guaranteed", "Burstable", "BestEffort"))
+        for group in (record.cgroup,) if record is not None else unnoted:
+            await self._remove_cgroup(group)
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
     async def has_sandbox(self, sandbox: str) -> bool:

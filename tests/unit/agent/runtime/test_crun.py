@@ -92,3 +92,13 @@ async def test_a_sandbox_whose_making_was_cut_short_is_not_open_although_its_nam
     (home / "record.json").write_bytes(orjson.dumps({**record, "is_made": False}))
     assert not await runtime.has_sandbox("u")
     assert (await runtime.observe()).sandboxes == () and not home.exists()
+
+
+@pytest.mark.parametrize("group", ["podu", "burstable/podu", "besteffort/podu"])
+async def test_of_a_sandbox_whose_making_was_cut_short_no_group_stays_behind(
+    runtime: CrunRuntime, tmp_path: Path, group: str
+) -> None:
+    made = tmp_path / "cgroup" / "mizzen" / group
+    made.mkdir(parents=True)
+    await runtime.close_sandbox("u")
+    assert not made.exists()
