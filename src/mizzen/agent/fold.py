@@ -172,7 +172,9 @@ def _container(
             assert_never(event)
 
 
-_PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
+_REPEATED = {"ErrImagePull", "RegistryUnavailable", "SignatureValidationFailed"}
+"""Reasons for which an image is pulled again, later and later."""
+_PULL_REASONS = _REPEATED | {"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"}
 
 
 def _changed(life: Life, pod: Pod, now: float) -> Life:
@@ -240,7 +242,7 @@ def _pull_failed(one: ContainerLife, reason: str, message: str, now: float) -> C
     if one.phase != "pulling":
         return one
     delay = min(_PULL_DELAY_LIMIT, one.pull_delay * 2) if one.pull_delay else _PULL_DELAY_FIRST
-    flips = now + _SHOWN_AS_ERROR if reason == "ErrImagePull" else 0.0
+    flips = now + _SHOWN_AS_ERROR if reason in _REPEATED else 0.0
     return replace(
         one, phase="waiting", reason=reason, message=message, failure=message, pull_delay=delay, retry_at=now + delay,
         flip_at=flips,

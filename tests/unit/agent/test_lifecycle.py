@@ -281,6 +281,20 @@ def test_another_image_is_pulled_without_waiting_for_the_one_that_failed() -> No
     assert lifecycle.step(state, life.Pulled("c", "sha256:1"), NOW)[1] == (life.Pull(newest.spec.containers[0]),)
 
 
+@pytest.mark.parametrize(
+    ("reason", "later"),
+    [
+        ("RegistryUnavailable", "ImagePullBackOff"), ("SignatureValidationFailed", "ImagePullBackOff"),
+        ("InvalidImageName", "InvalidImageName"), ("ErrImageNeverPull", "ErrImageNeverPull"),
+    ],
+)  # fmt: skip
+def test_only_what_is_pulled_again_is_shown_to_back_off(reason: str, later: str) -> None:
+    state, _ = led(a_pod(), *UP[:2], life.PullFailed("c", reason, "no"))
+    assert status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["state"]["waiting"]["reason"] == reason
+    state, _ = lifecycle.step(state, life.Tick(), NOW + 3)
+    assert status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["state"]["waiting"]["reason"] == later
+
+
 def test_a_container_whose_image_volume_cannot_be_had_waits_for_that_image() -> None:
     state, _ = led(a_pod(), *UP[:2], life.PullFailed("c", "ErrImagePull", "no such image", "volume:1"))
     waiting = status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["state"]["waiting"]

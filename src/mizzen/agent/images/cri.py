@@ -17,6 +17,7 @@ from mizzen.agent.images.policy import Listed, Mountable, Present, StoredImages
 from mizzen.agent.images.records import PullRecords
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
+from mizzen.agent.rpc import Refused
 from mizzen.agent.runtime import criconfig, crictr
 from mizzen.agent.runtime.base import Used
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
@@ -103,7 +104,9 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
             try:
                 pulled = await self._channel.call("PullImage", request, patience=_PULL_PATIENCE)
             except CallFailed as error:
-                failure = PullFailure(error.message)
+                # A code is told unless it says nothing.
+                told = error.message if error.code == "UNKNOWN" else str(Refused(error.code, error.message))
+                failure = PullFailure(told)
                 continue
             await self._look()
             found = next((one for one in self._images if one["id"] == pulled["image_ref"]), None)

@@ -19,6 +19,10 @@ from mizzen.agent.runtime.base import Used
 from mizzen.base.clock import Clock
 from mizzen.machinery import times
 
+_RUNTIMES_REASONS = {
+    "RegistryUnavailable": "the registry is unavailable",
+    "SignatureValidationFailed": "the signature validation failed",
+}
 Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
 
 
@@ -198,13 +202,21 @@ async def ensure(
             if records is not None:
                 records.record(pulled.id, image, pulled.by, times.format(clock.now()))
     except PullFailure as error:
-        text = str(error)
-        if not text.startswith("failed to pull and unpack"):  # a runtime of its own says so itself
-            text = f'failed to pull and unpack image "{image}": {text}'
+        reason, text = _why_not_pulled(image, str(error))
         tell("Warning", "Failed", f'Failed to pull image "{name}": {text}')
-        tell("Warning", "Failed", "Error: ErrImagePull")
-        raise ImageRefused("ErrImagePull", text) from error
+        tell("Warning", "Failed", f"Error: {reason}")
+        raise ImageRefused(reason, text) from error
     took = times.format_duration(round(clock.monotonic() - began, 3))
     text = f'Successfully pulled image "{name}" in {took} ({took} including waiting). Image size: {pulled.size} bytes.'
     tell("Normal", "Pulled", text)
     return pulled
+
+
+def _why_not_pulled(image: Reference, told: str) -> tuple[str, str]:
+    """Reason and message of a pull that failed; runtimes of their own put some reasons first in what they say."""
+    for reason, words in _RUNTIMES_REASONS.items():
+        if told.startswith(reason):
+            return reason, f"image pull failed for {image} because {words}{told.removeprefix(reason)}"
+    if not told.startswith(("failed to pull and unpack", "rpc error: ")):
+        told = f'failed to pull and unpack image "{image}": {told}'
+    return "ErrImagePull", told

@@ -9,10 +9,12 @@ import pytest
 from mizzen.agent import embedded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.images.cri import CriImages
+from mizzen.agent.images.policy import ImageRefused, ensure
 from mizzen.agent.runtime.base import Used
 from mizzen.agent.runtime.cgroups import Cgroups
 from mizzen.agent.runtime.cri import CriRuntime
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
+from mizzen.base.clock import SystemClock
 from mizzen.wire import cri
 
 _SANDBOX = {"id": "s1", "metadata": {"uid": "u1", "attempt": 0}, "state": cri.SANDBOX_READY, "created_at": 0}
@@ -94,3 +96,41 @@ async def test_writable_layers_are_as_big_as_the_runtime_says(tmp_path: Path) ->
     channel = Told(ListContainerStats={"stats": [*stats, {"attributes": {"id": "new"}}]})
     runtime = CriRuntime(channel, Cgroups({"": tmp_path}, "test", unified=True), ("containerd", "1"), None)
     assert await runtime.layers(["a", "new", "gone"]) == {"a": Used(4096, 3), "new": Used()}
+
+
+class Refusing(Told):
+    """A runtime that does not pull."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(ListImages={"images": []}, Status={"info": {}}, ImageFsInfo={"image_filesystems": []})
+        self.error = CallFailed(code, message)
+
+    async def call(self, name: str, request: dict[str, Any] | None = None, *, patience: float = 0) -> Any:
+        if name == "PullImage":
+            raise self.error
+        return await super().call(name, request)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "reason", "shown"),
+    [
+        ("UNKNOWN", "failed to pull and unpack image", "ErrImagePull", "failed to pull and unpack image"),
+        ("NOT_FOUND", "failed to pull", "ErrImagePull", "rpc error: code = NotFound desc = failed to pull"),
+        ("UNAVAILABLE", "gone", "ErrImagePull", "rpc error: code = Unavailable desc = gone"),
+        ("UNKNOWN", "RegistryUnavailable: down", "RegistryUnavailable",
+         "image pull failed for x.io/a:1 because the registry is unavailable: down"),
+        ("UNKNOWN", "SignatureValidationFailed: no signature", "SignatureValidationFailed",
+         "image pull failed for x.io/a:1 because the signature validation failed: no signature"),
+    ],
+)  # fmt: skip
+async def test_why_a_runtime_does_not_pull_is_told_as_it_says(
+    tmp_path: Path, code: str, message: str, reason: str, shown: str
+) -> None:
+    images = await looked_at(Refusing(code, message), tmp_path)
+    told: list[tuple[str, str, str]] = []
+    with pytest.raises(ImageRefused) as refused:
+        await ensure(images, "x.io/a:1", None, (), tell=lambda *said: told.append(said), clock=SystemClock())
+    assert (refused.value.reason, refused.value.message) == (reason, shown)
+    assert told[1:] == [
+        ("Warning", "Failed", f'Failed to pull image "x.io/a:1": {shown}'), ("Warning", "Failed", f"Error: {reason}"),
+    ]  # fmt: skip
