@@ -1,7 +1,8 @@
 """Pods that wait: ready ones by priority and age, failed ones until something changes that may help them.
 
 A pod that failed waits in `stuck` for an event that one of the plugins that rejected it is woken by, then serves its
-back-off (1 s doubling to 10 s), then is ready again. After five minutes it is tried again in any case.
+back-off (1 s doubling to 10 s), then is ready again. After five minutes it is tried again in any case. While nobody is
+ready, a few pods need not serve the rest of their back-off; those that met an error always do.
 """
 
 import heapq
@@ -15,6 +16,8 @@ from mizzen.scheduler.snapshot import PodInfo
 FIRST_BACKOFF: Final = 1.0
 LAST_BACKOFF: Final = 10.0
 STUCK_SECONDS: Final = 300.0
+FEW: Final = 100
+"""So many pods that back off may be tried early; more of them would keep a process busy that has other work to do."""
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +32,7 @@ class Waiting:
     taken_at: int = 0
     """Negative while it is being decided; then it says since when."""
     backs_off: bool = False
+    erred: bool = False
     again: bool = False
     """It is to be tried at once whatever the decision under way says."""
 
@@ -96,6 +100,8 @@ class Queue:
     def pop(self, now: float) -> Waiting | None:
         """The next pod to decide, or None."""
         self._release(now)
+        if not self._ready:
+            self._release_one()
         while self._ready:
             waiting = heapq.heappop(self._ready)[3]
             if self._known.get(waiting.pod.key) is waiting and waiting.taken_at >= 0:
@@ -125,6 +131,7 @@ class Queue:
         if self._put_back(waiting, now):
             waiting.taken_at = 0
             self._back_off(waiting)
+            waiting.erred = True
 
     def wake(self, event: Event, now: float) -> None:
         """Something happened: pods that it may help serve their back-off and are tried again."""
@@ -159,13 +166,24 @@ class Queue:
         return True
 
     def _back_off(self, waiting: Waiting) -> None:
-        waiting.backs_off = True
+        waiting.backs_off, waiting.erred = True, False
         pause = min(self.first_backoff * 2.0 ** min(waiting.attempts - 1, 10), self.last_backoff)
         heapq.heappush(self._backing_off, (waiting.failed_at + pause, next(self._sequence), waiting))
 
     def _make_ready(self, waiting: Waiting) -> None:
         entry = (-waiting.pod.priority, waiting.added, next(self._sequence), waiting)
         heapq.heappush(self._ready, entry)
+
+    def _release_one(self) -> None:
+        """Nobody is ready: the pod whose back-off ends first need not serve the rest."""
+        if len(self._backing_off) > FEW:
+            return
+        early = min((entry for entry in self._backing_off if entry[2].backs_off and not entry[2].erred), default=None)
+        if early is not None:
+            self._backing_off.remove(early)
+            heapq.heapify(self._backing_off)
+            early[2].backs_off = False
+            self._make_ready(early[2])
 
     def _release(self, now: float) -> None:
         while self._backing_off and self._backing_off[0][0] <= now:
