@@ -271,6 +271,8 @@ class ControlPlane:
 
     def _run_components(self, ca: str) -> None:
         # Lazily: clients are served before the controllers and the scheduler are read from the disk.
+        from mizzen.agent.network import routes
+        from mizzen.cluster import networks
         from mizzen.controllers.all import controllers
         from mizzen.controllers.config import Config as ControllersConfig
         from mizzen.ingress import shell as ingress
@@ -305,6 +307,8 @@ class ControlPlane:
             self._supervise(
                 "ingress", ingress.run(cache, self._ingress_client(), self._clock, self._ingress_settings())
             )
+        if cluster.load_balancer_pool and cluster.nodes and cluster.runtime != "simulated":
+            self._supervise("load balancers", routes.lead(cache, functools.partial(networks.lead_through, cluster)))
         self._supervise("addons", addons.run(manager, cache, self._clock, self._options.cluster.dns_address))
         self._supervise("informers", follow(manager, cache, self._clock, self._rng))
 

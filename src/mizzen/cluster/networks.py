@@ -33,9 +33,12 @@ def create(config: ClusterConfig) -> None:
     inner = [ipaddress.IPv4Network(cidr) for cidr in (config.node_cidr, config.pod_cidr)]
     nodes.connect_outside(config.tag, inner, (ipaddress.IPv4Network(config.service_cidr),))
     if config.load_balancer_pool:
-        nodes.route_by_way_of(
-            config.tag, ipaddress.IPv4Network(config.load_balancer_pool), ipaddress.IPv4Address(config.node_address(1))
-        )
+        lead_through(config, ipaddress.IPv4Address(config.node_address(1)))
+
+
+def lead_through(config: ClusterConfig, node: ipaddress.IPv4Address) -> None:
+    """Let the machine reach the pool of load balancer addresses by way of a node. Raises OSError."""
+    nodes.route_by_way_of(config.tag, ipaddress.IPv4Network(config.load_balancer_pool), node)
 
 
 def delete(config: ClusterConfig) -> None:
