@@ -114,3 +114,19 @@ async def test_a_pod_is_woken_by_the_class_that_serves_its_resource(cluster: Clu
     kind = {"metadata": {"name": "named"}, "spec": {"extendedResourceName": "example.com/gpu"}}
     await cluster.ok("POST", f"{GROUP}/deviceclasses", kind)
     assert await cluster.bound("one") == "n1"
+
+
+async def test_an_administrator_reaches_devices_in_use_from_a_marked_namespace(cluster: Cluster) -> None:
+    await offered(cluster, "n1", {"name": "x"})
+    await claimed(cluster, "one")
+    assert await cluster.bound("one") == "n1"
+    request = {"name": "r", "exactly": {"deviceClassName": "gpu", "adminAccess": True}}
+    body = {"metadata": {"name": "look"}, "spec": {"devices": {"requests": [request]}}}
+    status, answer = await cluster.api.call("POST", CLAIMS, body)
+    assert (status, answer["reason"]) == (422, "Invalid"), answer
+    labels = {"resource.kubernetes.io/admin-access": "true"}
+    await cluster.ok("PATCH", "/api/v1/namespaces/default", {"metadata": {"labels": labels}}, content_type=MERGE)
+    await cluster.ok("POST", CLAIMS, body)
+    await cluster.pod("look", resourceClaims=[{"name": "gpu", "resourceClaimName": "look"}])
+    assert await cluster.bound("look") == "n1"
+    assert results(await claim(cluster, "look", results))[0]["adminAccess"] is True

@@ -10,6 +10,7 @@ from mizzen.server.admission.certificates import (
 from mizzen.server.admission.defaultingressclass import DefaultIngressClass
 from mizzen.server.admission.defaultstorageclass import DefaultStorageClass
 from mizzen.server.admission.defaulttolerationseconds import DefaultTolerationSeconds
+from mizzen.server.admission.deviceadminaccess import DeviceAdminAccess
 from mizzen.server.admission.limitranger import LimitRanger
 from mizzen.server.admission.matching import Context
 from mizzen.server.admission.namespacelifecycle import NamespaceLifecycle
@@ -45,6 +46,7 @@ def in_tree(reader: Reader, authorizer: Authorizer) -> Sequence[AdmissionPlugin]
         StorageObjectInUseProtection(),
         PersistentVolumeClaimResize(reader),
         RuntimeClass(reader),
+        DeviceAdminAccess(reader),
         CertificateApproval(authorizer),
         CertificateSigning(authorizer),
         CertificateSubjectRestriction(),

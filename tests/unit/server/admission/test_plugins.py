@@ -17,6 +17,8 @@ from mizzen.api.kind import Kind
 from mizzen.api.networking.ingress import INGRESS
 from mizzen.api.networking.ingressclass import INGRESS_CLASS
 from mizzen.api.node.runtimeclass import RUNTIME_CLASS
+from mizzen.api.resource.resourceclaim import RESOURCE_CLAIM
+from mizzen.api.resource.resourceclaimtemplate import RESOURCE_CLAIM_TEMPLATE
 from mizzen.api.scheduling.priorityclass import PRIORITY_CLASS
 from mizzen.api.storage.storageclass import STORAGE_CLASS
 from mizzen.machinery.errors import ApiError, Object
@@ -25,6 +27,7 @@ from mizzen.server.admission.certificates import CertificateApproval, Certificat
 from mizzen.server.admission.defaultingressclass import DefaultIngressClass
 from mizzen.server.admission.defaultstorageclass import DefaultStorageClass
 from mizzen.server.admission.defaulttolerationseconds import DefaultTolerationSeconds
+from mizzen.server.admission.deviceadminaccess import DeviceAdminAccess
 from mizzen.server.admission.limitranger import LimitRanger
 from mizzen.server.admission.namespacelifecycle import NamespaceLifecycle
 from mizzen.server.admission.noderestriction import NodeRestriction
@@ -410,3 +413,24 @@ def test_what_validation_will_refuse_does_not_break_the_plugins_before_it(spec: 
         RuntimeClass(reader),
     ):
         plugin.mutate(creates(POD, made("web", "shop", spec=dict(spec))))
+
+
+def test_devices_are_administered_from_marked_namespaces_alone() -> None:
+    marked = made("ops")
+    marked["metadata"]["labels"] = {"resource.kubernetes.io/admin-access": "true"}
+    plugin = DeviceAdminAccess(FakeReader((NAMESPACE, made("shop")), (NAMESPACE, marked)))
+    asked = {"devices": {"requests": [{"name": "a", "exactly": {}}, {"name": "b", "exactly": {"adminAccess": True}}]}}
+    label = "`resource.kubernetes.io/admin-access: true`"
+    why = f"admin access to devices requires the {label} label on the containing namespace"
+    for kind, spec in ((RESOURCE_CLAIM, asked), (RESOURCE_CLAIM_TEMPLATE, {"spec": asked})):
+        plugin.validate(creates(kind, made("c", "ops", spec=spec)))
+        with pytest.raises(ApiError) as caught:
+            plugin.validate(creates(kind, made("c", "shop", spec=spec)))
+        assert (caught.value.code, caught.value.reason) == (422, "Invalid")
+        [cause] = caught.value.details["causes"]
+        assert cause["field"] == "spec.devices.requests[1].adminAccess"
+        assert cause["message"] == f"Forbidden: {why}"
+    granted = {"allocation": {"devices": {"results": [{"device": "x", "adminAccess": True}]}}}
+    old, new = made("c", "shop"), made("c", "shop", status=granted)
+    assert why in refused(plugin.validate, updates(RESOURCE_CLAIM, new, old, "status"))
+    plugin.validate(updates(RESOURCE_CLAIM, new, new, "status"))
