@@ -15,7 +15,8 @@ YAML: Final = "application/yaml"
 PROTOBUF: Final = "application/vnd.kubernetes.protobuf"
 
 _OFFERED: Final = f"{JSON}, {YAML}, {PROTOBUF}"
-_STREAMED: Final = f"{_OFFERED}, {JSON};stream=watch, {PROTOBUF};stream=watch"
+STREAMED: Final = f"{JSON};stream=watch, {PROTOBUF};stream=watch"
+_LISTED: Final = f"{_OFFERED}, {STREAMED}"
 _META_VERSIONS: Final = {
     "Table": ("v1", "v1beta1"),
     "PartialObjectMetadata": ("v1", "v1beta1"),
@@ -49,7 +50,7 @@ def negotiate(accept: str, *, listing: bool, builtin: bool = True) -> Media:
         return PLAIN
     found = _negotiate(accept, True, builtin)
     if found is None:
-        raise not_acceptable(listing=listing, builtin=builtin)
+        raise not_acceptable(accept, listing=listing, builtin=builtin)
     return found
 
 
@@ -57,7 +58,7 @@ def negotiate_without_table(accept: str, *, listing: bool, builtin: bool = True)
     """The best offer where there is no Table. Raises ApiError 406."""
     others = [clause for clause in accept.split(",") if "as=Table" not in clause]
     if not others:
-        raise not_acceptable(listing=listing, builtin=builtin)
+        raise not_acceptable(accept, listing=listing, builtin=builtin)
     return negotiate(",".join(others), listing=listing, builtin=builtin)
 
 
@@ -67,14 +68,15 @@ def negotiate_discovery(accept: str) -> Media:
     if found is None and PROTOBUF in accept:
         return Media(PROTOBUF)
     if found is None:
-        raise not_acceptable(listing=False, builtin=True)
+        raise not_acceptable(accept, listing=False, builtin=True)
     return found
 
 
-def not_acceptable(*, listing: bool, builtin: bool) -> ApiError:
-    if not builtin:
+def not_acceptable(accept: str, *, listing: bool, builtin: bool) -> ApiError:
+    """What a client hears: that none of its media types is offered, or that those are, but not in the form it wants."""
+    if not builtin or any(name in (JSON, YAML, PROTOBUF, "*/*") for name, _, _ in _clauses(accept)):
         return ApiError(406, "NotAcceptable", f"only the following media types are accepted: {_OFFERED}")
-    offers = _STREAMED if listing else _OFFERED
+    offers = _LISTED if listing else _OFFERED
     return ApiError(406, "NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {offers}")
 
 

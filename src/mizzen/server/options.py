@@ -220,8 +220,12 @@ def _manager_errors(manager: str) -> list[FieldError]:
     if len(manager) > _MANAGER_LIMIT:
         detail = f"Too long: must have at most {_MANAGER_LIMIT} bytes"
         errors.append(_GoValue(Cause.TOO_LONG, "fieldManager", detail=detail))
-    if not manager.isprintable():
-        errors.append(FieldError(Cause.INVALID, "fieldManager", manager, "should not contain unprintable characters"))
+    at = 0
+    for mark in manager:
+        if not mark.isprintable():
+            detail = f"invalid character U+{ord(mark):04X} (at position {at})"
+            errors.append(FieldError(Cause.INVALID, "fieldManager", manager, detail))
+        at += len(mark.encode("utf-8", "surrogatepass"))
     return errors
 
 

@@ -6,12 +6,12 @@ from typing import Final
 
 from mizzen.api.kind import Converter
 from mizzen.base.clock import Clock
-from mizzen.machinery.errors import Errors
+from mizzen.machinery.errors import ApiError, Errors
 from mizzen.server import codec, listing, options, representation, selection, websockets
 from mizzen.server.cacher import Cacher
 from mizzen.server.call import Call
 from mizzen.server.deadlines import Deadlines
-from mizzen.server.media import JSON, PROTOBUF, YAML, negotiate_without_table, not_acceptable
+from mizzen.server.media import JSON, PROTOBUF, STREAMED, YAML, negotiate_without_table
 from mizzen.server.options import ListOptions
 from mizzen.server.recent import AT_ONCE, Encoding
 from mizzen.server.storage import object_key
@@ -86,7 +86,7 @@ class Reading:
         """A stream of events."""
         request, kind = call.request, call.kind
         if call.media.type == YAML:
-            raise not_acceptable(listing=True, builtin=call.served.builtin)
+            raise ApiError(406, "NotAcceptable", f"only the following media types are accepted: {STREAMED}")
         asked = options.list_options(request)
         selected = self._selection(call, asked)
         media = call.media

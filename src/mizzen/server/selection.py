@@ -84,6 +84,8 @@ def _term_test(term: fields.Term, served: Served, cache: WatchCache) -> Test:
     kind = served.kind
     getter = kind.selectable.get(term.field)
     if getter is None:
+        if kind.kind == "Job" and served.builtin:
+            raise Errors.bad_request(f'field label "{term.field}" not supported for Job')
         if kind.selectable or not served.builtin:
             raise Errors.bad_request(f"field label not supported: {term.field}")
         known = 'only "metadata.name", "metadata.namespace"'

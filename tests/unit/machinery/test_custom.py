@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mizzen.machinery import structural, values
 from mizzen.machinery.cel import CelError, compile_expression, evaluate_variables, rules
 from mizzen.machinery.cel.literals import as_maps
-from mizzen.machinery.cel.static import estimated_cost, undefined_fields
+from mizzen.machinery.cel.static import estimated_cost, undefined_fields, undefined_text
 
 ROOT = {
     "type": "object",
@@ -243,6 +243,24 @@ def test_a_rule_that_does_not_compile_or_names_no_field_is_refused():
         "[3].rule",
     ]
     assert "undefined field 'depth'" in found[1].detail
+
+
+@pytest.mark.parametrize(
+    ("expression", "place"),
+    [
+        ("self.depth > 1", "1:5: undefined field 'depth'\n | self.depth > 1\n | ....^"),
+        (
+            "'self.depth' == self.size &&\n  self.depth > 1",
+            "2:7: undefined field 'depth'\n |   self.depth > 1\n | ......^",
+        ),
+        (
+            "self.depths + self.depth",
+            "1:19: undefined field 'depth'\n | self.depths + self.depth\n | ..................^",
+        ),
+    ],
+)
+def test_a_field_that_is_not_there_is_shown_where_it_is_used(expression, place):
+    assert undefined_text(expression, "depth") == f"compilation failed: ERROR: <input>:{place}"
 
 
 def test_loops_within_loops_over_unbounded_lists_are_too_costly():

@@ -196,3 +196,43 @@ async def test_an_address_that_was_allowed_once_may_stay(api: Caller) -> None:
     assert (await api.call("PATCH", f"{policies}/p", labelled, "application/merge-patch+json"))[0] == 200
     moved = {"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.6/8"}}]}]}}
     assert (await api.call("PATCH", f"{policies}/p", moved, "application/merge-patch+json"))[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "why"),
+    [
+        (MAPS, "text/plain", "406: Not Acceptable\n\nAvailable representations: "),
+        (MAPS, "application/json;as=Table;v=v2;g=meta.k8s.io", "only the following media types are accepted: "),
+        (
+            f"{MAPS}?watch=1",
+            "application/yaml",
+            "only the following media types are accepted: application/json;stream=watch, ",
+        ),
+    ],
+)
+async def test_who_accepts_nothing_hears_what_there_is(api: Caller, path: str, accept: str, why: str) -> None:
+    status, refused = await api.call("GET", path, accept=accept)
+    assert (status, refused["reason"]) == (406, "NotAcceptable")
+    assert refused["message"].startswith(why)
+
+
+async def test_every_odd_character_of_a_manager_is_named(api: Caller) -> None:
+    status, refused = await api.call("POST", f"{MAPS}?fieldManager=a\u00e9\x07\x01", {"metadata": {"name": "m"}})
+    assert status == 422
+    assert [one["message"].rpartition(": ")[2] for one in refused["details"]["causes"]] == [
+        "invalid character U+0007 (at position 3)",
+        "invalid character U+0001 (at position 4)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("resource", "why"),
+    [
+        ("api/v1/pods", "field label not supported: spec.x"),
+        ("apis/batch/v1/jobs", 'field label "spec.x" not supported for Job'),
+        ("api/v1/configmaps", '"spec.x" is not a known field selector: only "metadata.name", "metadata.namespace"'),
+    ],
+)
+async def test_what_nothing_is_selected_by_is_told_as_the_kind_tells_it(api: Caller, resource: str, why: str) -> None:
+    status, refused = await api.call("GET", f"/{resource}?fieldSelector=spec.x=y")
+    assert (status, refused["message"]) == (400, why)

@@ -67,7 +67,8 @@ def _port_errors(path: str, entry: Object) -> Iterator[FieldError]:
         yield invalid(f"{path}.endPort", end, "may not be specified when `port` is non-numeric")
     elif end is not None:
         if end < port:
-            yield invalid(f"{path}.endPort", end, "must be greater than or equal to `port`")
+            # The value that is told is that of the port.
+            yield invalid(f"{path}.endPort", port, "must be greater than or equal to `port`")
         yield from ports.number(f"{path}.endPort", end)
     yield from ports.number_or_name(f"{path}.port", port)
 

@@ -6,7 +6,7 @@ Ref: https://kubernetes.io/docs/reference/using-api/cel/
 from collections.abc import Collection, Iterable, Iterator
 
 from mizzen.machinery import cel
-from mizzen.machinery.cel.static import members, undefined
+from mizzen.machinery.cel.static import members, undefined, undefined_text
 from mizzen.machinery.errors import FieldError, invalid, required
 
 _KIND, _RESOURCE = members("group", "version", "kind"), members("group", "version", "resource")
@@ -44,7 +44,7 @@ def errors(
         return
     scope = {"request": _REQUEST} if declared is None else {"request": _REQUEST, "variables": members(*declared)}
     if unknown := undefined(text, scope):
-        yield invalid(path, expression, f"compilation failed: undefined field '{unknown[0]}'")
+        yield invalid(path, expression, undefined_text(text, unknown[0]))
         return
     if "dyn" not in types and program.returns.lower() not in {*types, "dyn"}:
         yield invalid(path, expression, f"must evaluate to {' or '.join(types)}")

@@ -11,7 +11,14 @@ from typing import Any
 
 from mizzen.machinery import times
 from mizzen.machinery.cel.program import TOO_COSTLY, CelError, Program, compile_expression
-from mizzen.machinery.cel.static import COST_LIMIT, TOTAL_COST_LIMIT, count_below, estimated_cost, undefined_fields
+from mizzen.machinery.cel.static import (
+    COST_LIMIT,
+    TOTAL_COST_LIMIT,
+    count_below,
+    estimated_cost,
+    undefined_fields,
+    undefined_text,
+)
 from mizzen.machinery.errors import Cause, FieldError, forbidden, invalid, not_supported, required
 from mizzen.machinery.schema import Form, Schema
 from mizzen.machinery.values import is_same, type_name
@@ -309,7 +316,7 @@ def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str, cost: int) -
         if program.returns not in {"BOOL", "DYN"}:
             raise CelError("cel expression must evaluate to a bool")
         if missing := undefined_fields(text, schema):
-            raise CelError(f"compilation failed: undefined field '{missing[0]}'")
+            raise CelError(undefined_text(text, missing[0]))
     except CelError as error:
         yield invalid(f"{path}.rule", text, str(error))
     else:
@@ -339,7 +346,7 @@ def _wording_errors(rule: Mapping[str, Any], schema: Schema, path: str) -> Itera
     if expression and not expression.strip():
         yield required(f"{path}.messageExpression", "messageExpression must be non-empty if specified")
     if reason is not None and reason not in _REASONS:
-        yield not_supported(f"{path}.reason", reason, _REASONS)
+        yield not_supported(f"{path}.reason", reason, sorted(_REASONS))
     if field := rule.get("fieldPath"):
         if not field.strip():
             yield invalid(f"{path}.fieldPath", field, "fieldPath must be non-empty if specified")

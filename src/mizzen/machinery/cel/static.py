@@ -33,6 +33,17 @@ def undefined(expression: str, scope: Scope) -> list[str]:
     return list(dict.fromkeys(_undefined(_strings.sub('""', expression), scope)))
 
 
+def undefined_text(expression: str, name: str) -> str:
+    """What a compiler says of a field that is not there, with the place where it is used."""
+    bare = _strings.sub(lambda match: '"' * len(match[0]), expression)
+    use = re.search(rf"\.\s*{re.escape(name)}(?!\w)", bare)
+    at = use.start() if use else 0
+    start = bare.rfind("\n", 0, at) + 1
+    line, row, column = expression[start:].partition("\n")[0], bare.count("\n", 0, at) + 1, at - start
+    where = f"ERROR: <input>:{row}:{column + 1}: undefined field '{name}'"
+    return f"compilation failed: {where}\n | {line}\n | {'.' * column}^"
+
+
 def members(*names: str, **typed: Schema) -> Schema:
     """The schema of a variable that has these members, the first ones of any form."""
     return Schema(Form.STRUCT, properties={**{name: Schema(Form.ANY) for name in names}, **typed})
