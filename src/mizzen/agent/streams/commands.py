@@ -15,6 +15,8 @@ from mizzen.wire.remotecommand import STDERR, STDOUT
 Begin = Callable[[], Awaitable[Exec]]
 PARTING_SECONDS: Final = 1.0
 """How long a client may take to close after it was told how its command ended."""
+LEAVING_SECONDS: Final = 5.0
+"""How long a command may take to read what a client has sent that is gone, and to end of it."""
 _log = log.get("streams")
 _CHANNELS: tuple[tuple[Literal["stdout", "stderr"], int], ...] = (("stdout", STDOUT), ("stderr", STDERR))
 
@@ -56,7 +58,11 @@ def wanted_of(request: Request) -> Wanted:
 
 
 async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bool) -> None:
-    """Join the session and the command until either ends; the command ends with its client, an attached one goes on."""
+    """Join the session and the command until either ends; the command ends with its client, an attached one goes on.
+
+    One that reads input without a terminal may first take what its client has sent, and the end of it: some clients
+    send a file to `tar` and leave.
+    """
     inbox = Inbox()
     sizes: list[tuple[int, int]] = []
     command: Exec | None = None
@@ -72,7 +78,8 @@ async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bo
         command = await begin()
         for size in sizes:
             command.resize(*size)
-        code = await _pumped(session, command, wanted, inbox, receiving)
+        patience = LEAVING_SECONDS if wanted.stdin and not wanted.tty and not attach else 0.0
+        code = await _pumped(session, command, wanted, inbox, receiving, patience)
         if code is None:
             return
         await session.finish(remotecommand.exit_status(0 if attach else code))
@@ -85,7 +92,7 @@ async def converse(session: Session, begin: Begin, wanted: Wanted, *, attach: bo
 
 
 async def _received(session: Session, inbox: Inbox, into: Input) -> None:
-    """Take what the client sends until it has ended, or is gone while its input waits for the command."""
+    """Take what the client sends until it has ended; of one that is gone, what the command takes without delay."""
     receiving = asyncio.create_task(session.receive(into))
     lost = asyncio.create_task(session.lost())
     try:
@@ -93,6 +100,8 @@ async def _received(session: Session, inbox: Inbox, into: Input) -> None:
             await asyncio.wait({receiving, lost}, timeout=PROBE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if inbox.is_full:
                 await session.ping()
+        if not receiving.done():
+            await asyncio.wait({receiving}, timeout=LEAVING_SECONDS)
         if receiving.done():
             receiving.result()
     except ConnectionError as error:
@@ -112,9 +121,12 @@ async def _parted(inbox: Inbox, receiving: "asyncio.Task[None]") -> None:
 
 
 async def _pumped(
-    session: Session, command: Exec, wanted: Wanted, inbox: Inbox, receiving: "asyncio.Task[None]"
+    session: Session, command: Exec, wanted: Wanted, inbox: Inbox, receiving: "asyncio.Task[None]", patience: float
 ) -> int | None:
-    """Move bytes until the command has ended and its output is sent; None when the client left first."""
+    """Move bytes until the command has ended and its output is sent; None when the client left first.
+
+    A command whose client has left has `patience` seconds to end of what it was sent.
+    """
     writing = asyncio.create_task(_feed(command, inbox)) if wanted.stdin else None
     outputs = [
         asyncio.create_task(_forward(session, command, name, channel if getattr(wanted, name) else None))
@@ -123,7 +135,12 @@ async def _pumped(
     ending = asyncio.ensure_future(_ended(command, outputs))
     try:
         await asyncio.wait({ending, receiving}, return_when=asyncio.FIRST_COMPLETED)
-        return ending.result() if ending.done() else None
+        if ending.done():
+            return ending.result()
+        if patience:
+            inbox.end()
+            await asyncio.wait({ending}, timeout=patience)
+        return None
     finally:
         tasks = [task for task in (writing, ending, *outputs) if task is not None]
         for task in tasks:
@@ -147,10 +164,13 @@ async def _feed(command: Exec, inbox: Inbox) -> None:
 
 
 async def _forward(session: Session, command: Exec, name: Literal["stdout", "stderr"], channel: int | None) -> None:
-    """Send one output; what the client did not ask for is read all the same, or the command would get stuck."""
+    """Send one output. What nobody asked for, or takes any more, is read all the same: the command would get stuck."""
     while data := await command.read(name):
         if channel is not None:
-            await session.send(channel, data)
+            try:
+                await session.send(channel, data)
+            except ConnectionError:
+                channel = None
 
 
 def _refused(text: str) -> Response:

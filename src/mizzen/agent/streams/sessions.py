@@ -65,12 +65,14 @@ class WebSocketSession:
         self._protocol = protocol
         self._text = "base64" in protocol
         self._reader = websocket.Reader()
+        self._has_said_goodbye = False
 
     async def receive(self, into: Input) -> None:
         try:
             while data := await self._duplex.read():
                 for message in self._reader.feed(data):
                     if message.opcode is websocket.Opcode.CLOSE:
+                        await self._say_goodbye()
                         return
                     await self._handle(message, into)
         except (websocket.ProtocolError, binascii.Error) as error:
@@ -111,7 +113,13 @@ class WebSocketSession:
 
     async def finish(self, status: Object) -> None:
         await self.send(ERROR, remotecommand.encoded_status(status, self._protocol.replace("base64.", "")))
-        await self._duplex.write(websocket.close_frame())
+        await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        """Close, or answer that the client does, once."""
+        if not self._has_said_goodbye:
+            self._has_said_goodbye = True
+            await self._duplex.write(websocket.close_frame())
 
 
 class SpdySession:

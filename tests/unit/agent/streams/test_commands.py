@@ -198,7 +198,34 @@ async def test_a_client_that_leaves_ends_its_command(talk: Begin) -> None:
     await eventually(lambda: command.closed)
 
 
-async def test_a_client_that_leaves_while_its_input_waits_ends_its_command(talk: Begin) -> None:
+async def test_what_a_client_has_sent_before_it_left_reaches_the_command_and_ends_it(talk: Begin) -> None:
+    # The Python client's way to copy files: it sends an archive to tar and closes at once.
+    command = FakeExec()
+    one = talk(upgraded(asked("v4.channel.k8s.io"), command))
+    one.web.feed(await one.end.read())
+    archive = b"".join(masked(Opcode.BINARY, b"\0" + bytes(100_000)) for _ in range(3))
+    await one.end.write(archive + masked(Opcode.CLOSE, b"\x03\xe8"))
+    await heard(one)
+    assert one.web.closed == 1000
+    await eventually(lambda: command.closed)
+    assert (len(command.taken), command.stdin_closed, command.code) == (300_000, True, 0)
+
+
+async def test_a_command_that_goes_on_without_input_ends_soon_after_its_client(
+    talk: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "LEAVING_SECONDS", 0.05)
+    command = FakeExec(echo=False)
+    one = talk(upgraded(asked("v4.channel.k8s.io"), command))
+    await one.end.write(masked(Opcode.BINARY, b"\0some") + masked(Opcode.CLOSE, b"\x03\xe8"))
+    await asyncio.wait_for(command.ended.wait(), 5)
+    assert (command.taken, command.stdin_closed, command.code) == (b"some", True, 137)
+
+
+async def test_a_client_that_leaves_while_its_input_waits_ends_its_command(
+    talk: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "LEAVING_SECONDS", 0.05)
     command = FakeExec(echo=False, limit=0)
     one = talk(upgraded(asked("v5.channel.k8s.io"), command))
     flood = b"".join(masked(Opcode.BINARY, bytes(1 << 20)) for _ in range(6))
