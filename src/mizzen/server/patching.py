@@ -69,6 +69,9 @@ class Patched:
     def finish(self, patched: Object) -> Object:
         """Check the types of a patched object. Raises ApiError."""
         write, kind = self._write, self._write.kind
+        if self._media == _STRATEGIC:
+            # It is folded into the object's fields, whatever it calls itself: a Scale is patched in its owner's name.
+            patched.update(kind=kind.kind, apiVersion=kind.api_version)
         stated = (patched.setdefault("kind", kind.kind), patched.setdefault("apiVersion", kind.api_version))
         if stated != (kind.kind, kind.api_version):
             raise _invalid_patch(self._patch, f"{stated[0]} in {stated[1]} is not {kind.kind} in {kind.api_version}")

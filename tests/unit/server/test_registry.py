@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from tests.unit.server.conftest import Caller
 
 from mizzen.base.clock import VirtualClock
@@ -137,6 +138,20 @@ async def test_merge_json_and_strategic_patches_apply(api: Caller) -> None:
     assert two["data"] == {"k": "3", "n": "2"}
     _, three = await api.call("PATCH", path, {"data": {"s": "4"}}, "application/strategic-merge-patch+json")
     assert three["data"] == {"k": "3", "n": "2", "s": "4"}
+
+
+@pytest.mark.parametrize(("kind", "code"), [("strategic-merge", 200), ("merge", 422)])
+async def test_a_strategic_patch_may_call_itself_what_it_likes(api: Caller, kind: str, code: int) -> None:
+    # A Scale is patched by a body that names the Deployment it belongs to: so does Ansible's k8s_scale.
+    path = "/apis/apps/v1/namespaces/default/deployments"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": template}
+    await api.call("POST", path, {"metadata": {"name": "web"}, "spec": spec})
+    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 3}}
+    status, answer = await api.call("PATCH", f"{path}/web/scale", patch, f"application/{kind}-patch+json")
+    assert status == code
+    assert answer["kind"] == ("Scale" if status == 200 else "Status")
+    assert answer.get("spec") == ({"replicas": 3} if status == 200 else None)
 
 
 async def test_an_apply_that_names_an_object_which_is_gone_does_not_create_another(api: Caller) -> None:
