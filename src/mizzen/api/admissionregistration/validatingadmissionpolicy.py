@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from mizzen.api.admissionregistration import policies
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import METADATA, Column, Kind, Table
-from mizzen.api.rules import expressions, fields
+from mizzen.api.rules import conditions, expressions, fields
 from mizzen.machinery.errors import FieldError, Object, duplicate, invalid, not_supported, required
 
 REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized")
@@ -20,7 +20,7 @@ def default(policy: Object) -> None:
     if spec.get("failurePolicy") is None:
         spec["failurePolicy"] = "Fail"
     policies.default_constraints(spec.get("matchConstraints"))
-    policy.setdefault("status", {})
+    conditions.fill(policy.setdefault("status", {}))
 
 
 def prepare(policy: Object, old: Object | None) -> None:

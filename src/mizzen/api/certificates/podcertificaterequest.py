@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mizzen.api.certificates import pem, signers
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import METADATA, Column, Kind, Table
-from mizzen.api.rules import fields
+from mizzen.api.rules import conditions, fields
 from mizzen.machinery.errors import FieldError, Object, invalid, not_supported, required
 
 SHORTEST = 3600
@@ -20,6 +20,7 @@ def default(request: Object) -> None:
     spec = request.setdefault("spec", {})
     if spec.get("maxExpirationSeconds") is None:
         spec["maxExpirationSeconds"] = DEFAULT_SECONDS
+    conditions.fill(request.get("status"))
 
 
 def prepare(request: Object, old: Object | None) -> None:
@@ -75,8 +76,8 @@ def validate_status(request: Object, old: Object | None) -> Iterator[FieldError]
 
 
 def _state(request: Object) -> str:
-    conditions = (request.get("status") or {}).get("conditions") or ()
-    return next((c["type"] for c in conditions if c.get("type") in OUTCOMES), "Pending")
+    told = (request.get("status") or {}).get("conditions") or ()
+    return next((c["type"] for c in told if c.get("type") in OUTCOMES), "Pending")
 
 
 POD_CERTIFICATE_REQUEST = Kind(

@@ -3,6 +3,7 @@
 from mizzen.api.columns import AGE, NAME, NONE, UNKNOWN, age, name
 from mizzen.api.core import service_update, service_validation, service_warnings
 from mizzen.api.kind import Column, Kind, Subresource, Table
+from mizzen.api.rules import conditions
 from mizzen.machinery import names
 from mizzen.machinery.errors import Object
 
@@ -40,6 +41,7 @@ def _affinity_seconds(spec: Object) -> int | None:
 
 
 def _default_status(service: Object) -> None:
+    conditions.fill(service.get("status"))
     balancer = service.setdefault("status", {}).setdefault("loadBalancer", {})
     for ingress in balancer.get("ingress") or ():
         if ingress.get("ip") and ingress.get("ipMode") is None:

@@ -4,16 +4,13 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
-from mizzen.api.rules import addresses
+from mizzen.api.rules import addresses, conditions
 from mizzen.api.rules.fields import IMMUTABLE
 from mizzen.machinery.errors import FieldError, Object, invalid, required
 
 
 def default(range_: Object) -> None:
-    """A condition always shows its reason and message, if only as empty strings; typed clients insist."""
-    for condition in (range_.get("status") or {}).get("conditions") or ():
-        condition.setdefault("reason", "")
-        condition.setdefault("message", "")
+    conditions.fill(range_.get("status"))
 
 
 def prepare(range_: Object, old: Object | None) -> None:

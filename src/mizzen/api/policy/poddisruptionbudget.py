@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import Column, Kind, Table
-from mizzen.api.rules import workloads
-from mizzen.api.rules.conditions import condition_errors
+from mizzen.api.rules import conditions, workloads
 from mizzen.machinery import labels, names
 from mizzen.machinery.errors import FieldError, Object, invalid, not_supported
 
@@ -16,7 +15,7 @@ _COUNTS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPo
 def default(budget: Object) -> None:
     budget["spec"] = budget.get("spec") or {}
     budget["status"] = budget.get("status") or {}
-    workloads.fill_conditions(budget["status"], "lastTransitionTime")
+    conditions.fill(budget["status"])
     workloads.fill(budget["status"], dict.fromkeys(_COUNTS, 0))
 
 
@@ -41,7 +40,7 @@ def validate(budget: Object, _old: Object | None) -> Iterator[FieldError]:
 def validate_status(budget: Object, _old: Object | None) -> Iterator[FieldError]:
     status = budget.get("status") or {}
     yield from workloads.not_negative("status", status, *_COUNTS)
-    yield from condition_errors("status.conditions", status.get("conditions") or ())
+    yield from conditions.condition_errors("status.conditions", status.get("conditions") or ())
 
 
 def _row(budget: Object, now: float) -> list[object]:

@@ -11,6 +11,10 @@ from mizzen.machinery.errors import FieldError, Object, too_many
 CONDITION_LIMIT = 8
 
 
+def default(rule: Object) -> None:
+    conditions.fill(rule.get("status"))
+
+
 def prepare(rule: Object, old: Object | None) -> None:
     """A taint is dated when it comes and whenever its effect changes, unless the client says when."""
     rule["status"] = {} if old is None else old.get("status") or {}
@@ -47,6 +51,7 @@ DEVICE_TAINT_RULE = Kind(
     plural="devicetaintrules",
     namespaced=False,
     singular="devicetaintrule",
+    default=default,
     prepare=prepare,
     validate=validate,
     has_status=True,

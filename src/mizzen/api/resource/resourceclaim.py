@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mizzen.api.columns import AGE, NAME, age, name
 from mizzen.api.kind import METADATA, Column, Kind, Table
 from mizzen.api.resource import devices, results
-from mizzen.api.rules import fields
+from mizzen.api.rules import conditions, fields
 from mizzen.machinery.errors import FieldError, Object, duplicate, forbidden, required
 
 RESERVED_LIMIT = 256
@@ -13,7 +13,8 @@ RESERVED_LIMIT = 256
 
 def default(claim: Object) -> None:
     devices.default_claim(claim.setdefault("spec", {}))
-    claim.setdefault("status", {})
+    for device in claim.setdefault("status", {}).get("devices") or ():
+        conditions.fill(device)
 
 
 def prepare(claim: Object, old: Object | None) -> None:

@@ -16,6 +16,15 @@ _LONGEST_MESSAGE: Final = 32 * 1024
 _is_reason = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?").fullmatch
 
 
+def fill(status: Object | None) -> None:
+    """Every condition of a status shows all that one has, if only as empty strings: typed clients insist."""
+    for condition in (status or {}).get("conditions") or ():
+        condition.setdefault("lastTransitionTime", None)
+        for field in ("status", "reason", "message"):
+            if condition.get(field) is None:
+                condition[field] = ""
+
+
 def condition_errors(path: str, conditions: Sequence[Object]) -> Iterator[FieldError]:
     """All that is wrong with a list of conditions."""
     seen: set[str] = set()

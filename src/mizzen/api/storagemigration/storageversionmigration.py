@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from mizzen.api.columns import NAME, name
 from mizzen.api.kind import Column, Kind, Table
-from mizzen.api.rules import fields
+from mizzen.api.rules import conditions, fields
 from mizzen.machinery.errors import FieldError, Object, required
 
 
 def default(migration: Object) -> None:
     migration.setdefault("spec", {})
-    migration.setdefault("status", {})
+    conditions.fill(migration.setdefault("status", {}))
 
 
 def prepare(migration: Object, old: Object | None) -> None:
