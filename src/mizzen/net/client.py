@@ -244,6 +244,7 @@ class _Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._status = 0
         self._headers: dict[str, str] = {}
         self._chunks: list[bytes] = []
         self._size = 0
@@ -265,8 +266,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._transport.write(data)
             await self._head
-            status: int = self._parser.get_status_code()
-            headers = self._headers
+            status, headers = self._status, self._headers
             if status == 101:
                 return Response(status, headers)
             if bodiless:
@@ -340,6 +340,7 @@ class _Connection(asyncio.Protocol):
         if not self._ends_by_length():
             self._complete = True
         self._more.set()
+        del self._parser  # it holds our methods, and so us until the garbage collector comes
 
     def _ends_by_length(self) -> bool:
         return "content-length" in self._headers or "chunked" in self._headers.get("transfer-encoding", "")
@@ -383,10 +384,10 @@ class _Connection(asyncio.Protocol):
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status == 100:
+        self._status = self._parser.get_status_code()
+        if self._status == 100:
             self._headers = {}
-        elif status == 101:
+        elif self._status == 101:
             self._take_over(b"")
         elif self._head is not None and not self._head.done():
             self._head.set_result(None)
@@ -399,7 +400,7 @@ class _Connection(asyncio.Protocol):
         self._more.set()
 
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() >= 200:
+        if self._status >= 200:
             self._complete = True
             self._keeps = self._parser.should_keep_alive()  # the parser forgets it when this returns
             self._more.set()

@@ -1,7 +1,9 @@
 """The server and the client of mizzen.net against each other, and against raw bytes, on loopback."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -52,6 +54,26 @@ async def test_method_path_query_headers_and_body_arrive(start: Start) -> None:
     assert response.body == "PUT /a b/ü [('x', '1 &'), ('x', '2')] b'body'".encode()
     assert response.headers["x-seen"] == "yes"
     await transport.close()
+
+
+async def test_a_connection_that_ended_leaves_nothing_for_the_garbage_collector(start: Start) -> None:
+    gone = asyncio.Event()
+    listener = Listener(_echo)
+    transport = _transport(await listener.listen("127.0.0.1", 0, None))
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await transport.call(Request("GET", "/"))).status == 200
+        ours = next(one for one in gc.get_objects() if type(one).__name__ == "_Connection")
+        left = [weakref.ref(one, lambda _: gone.set()) for one in (*listener.connections, ours)]
+        del ours
+        await transport.close()
+        while any(one() is not None for one in left):
+            gone.clear()
+            await asyncio.wait_for(gone.wait(), 5)
+    finally:
+        gc.enable()
+        await listener.close()
 
 
 @pytest.mark.parametrize("answer", [b"", b"body"])
