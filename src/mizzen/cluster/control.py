@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvloop
 
-from mizzen.base import log
+from mizzen.base import log, memory
 from mizzen.base.clock import Clock, SystemClock
 from mizzen.base.pulse import Pulse
 from mizzen.client import kubeconfig
@@ -175,6 +175,7 @@ class ControlPlane:
         self._supervise("security", self._security.follow(ca.certificate.read_text()))
         self._supervise("metrics", self._scraper.run())
         self._supervise("aggregation", self._aggregator.run())
+        self._supervise("memory", memory.tend(self._clock))
         if options.controllers:
             self._run_components(ca.certificate.read_text())
         return port
