@@ -86,7 +86,8 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         patch["metadata"] = {"labels": changed, "annotations": marks}
     if not patch:
         return NOTHING
-    return Plan((Patch(ENDPOINTS, had.namespace, had.name, patch, resource_version=had.resourceVersion),))
+    action = Patch(ENDPOINTS, had.namespace, had.name, patch, resource_version=had.resourceVersion)
+    return Plan((action,), rest=backends.rest(len(seen.pods)))
 
 
 def _subsets(seen: Snapshot, service: Service) -> tuple[list[Object], bool]:

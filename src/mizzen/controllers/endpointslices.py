@@ -81,7 +81,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         wanted = _hinted(service.spec.trafficDistribution, wanted)
     labels = _labels(service)
     actions = arranged(wanted, seen.slices, Frame(service.metadata, IDENTITY, labels), now)
-    return Plan(actions) if actions else NOTHING
+    return Plan(actions, rest=backends.rest(len(seen.pods))) if actions else NOTHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ class Desk:
         self._woken = woken
         self._fence = Fence(cache, self.wake)
         self._doubts: dict[str, list[Doubt]] = {}
+        self._rests: dict[str, float] = {}
         for watch in controller.watches:
             self._subscribe(cache.of(watch.resource, watch.view), watch)
         if controller.follows_everything is not None:
@@ -72,10 +73,19 @@ class Desk:
         while (key := self.queue.take(now)) is not None:
             until = self._fence.holds(key, now)
             if until is None:
+                until = self._rests_until(key, now)
+            if until is None:
                 return key
             self.queue.done(key)
             self.queue.add_at(key, until)
         return None
+
+    def _rests_until(self, key: str, now: float) -> float | None:
+        until = self._rests.get(key)
+        if until is not None and until <= now:
+            del self._rests[key]
+            return None
+        return until
 
     async def round(self, key: str, hands: Hands, trace: Trace | None = None) -> None:
         """See, decide, act on one key, and arrange when to look again."""
@@ -127,6 +137,8 @@ class Desk:
 
     def _settle(self, key: str, plan: Plan, outcome: Outcome) -> None:
         self._expect(key, outcome.written)
+        if plan.rest:
+            self._rests[key] = self._clock.monotonic() + plan.rest
         if outcome.doubts:
             self._doubts.setdefault(key, []).extend(outcome.doubts)
         if outcome.error is not None:

@@ -171,12 +171,14 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Actions in order (neighbours of one sort and resource may run together; the first failure ends the plan),
-    events, when to look again in seconds, and questions to be answered before there can be a real plan."""
+    events, when to look again in seconds, questions to be answered before there can be a real plan, and for how many
+    seconds not to look again, whatever changes."""
 
     actions: tuple[Action, ...] = ()
     notes: tuple[Note, ...] = ()
     requeue_after: float | None = None
     ask: tuple[Get, ...] = ()
+    rest: float = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.actions or self.notes or self.ask)

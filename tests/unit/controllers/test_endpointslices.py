@@ -64,7 +64,9 @@ def test_one_changed_pod_touches_one_slice() -> None:
     assert not endpointslices.reconcile(Snapshot(service(), pods, {}, slices), NOW)
     gone = endpointslices.reconcile(Snapshot(service(), pods[1:], {}, slices), NOW).actions
     assert [type(one) for one in gone] == [Patch]
-    [change] = endpointslices.reconcile(Snapshot(service(), (pod(0, ready=False), *pods[1:]), {}, slices), NOW).actions
+    plan = endpointslices.reconcile(Snapshot(service(), (pod(0, ready=False), *pods[1:]), {}, slices), NOW)
+    [change], rest = plan.actions, plan.rest
+    assert rest == 0.15
     assert isinstance(change, Patch)
     assert change.name == "s0"
     assert isinstance(change.patch, dict)

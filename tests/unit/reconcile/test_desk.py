@@ -3,14 +3,14 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 from tests.sim.api import FakeApi
 
 from mizzen.api.views.core import ConfigMap
-from mizzen.base.clock import SystemClock
+from mizzen.base.clock import SystemClock, VirtualClock
 from mizzen.client.cache import Cache
 from mizzen.client.client import Client, Transport
 from mizzen.client.resources import CONFIG_MAPS, PODS
@@ -71,6 +71,24 @@ async def test_a_key_rests_until_its_own_write_shows() -> None:
     desk.wake("d/a")
     assert desk.take() is None, "the cache does not show the write yet"
     fold(cache, server)
+    assert desk.take() == "d/a"
+
+
+async def test_a_key_whose_plan_wants_rest_is_looked_at_when_that_is_over() -> None:
+    server, cache, clock = api(), Cache(), VirtualClock()
+    server.create(WHERE, body("a"))
+
+    def resting(seen: ConfigMap, now: float) -> Plan:
+        return replace(count(seen, now), rest=0.5)
+
+    desk = Desk(replace(COUNTER, reconcile=resting), cache, clock, lambda: None)
+    fold(cache, server)
+    key = desk.take()
+    assert key is not None
+    await desk.round(key, hands(server, []))
+    fold(cache, server)
+    assert (desk.take(), desk.queue.next_due()) == (None, clock.monotonic() + 0.5)
+    await clock.advance(0.5)
     assert desk.take() == "d/a"
 
 
