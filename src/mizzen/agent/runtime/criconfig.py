@@ -83,10 +83,7 @@ def _shared(spec: SandboxSpec) -> Message:
 def container(
     spec: ContainerSpec, shared: SandboxSpec, node: str, image: str, target: str, *, unified: bool = False
 ) -> Message:
-    """A ContainerConfig; `image` is what the runtime knows the image by, `target` the id of the container to join.
-
-    `unified`: control groups are of version 2 alone.
-    """
+    """A ContainerConfig; `image` is what the runtime knows the image by, `target` the id of the container to join."""
     options = _shared(shared)
     if target:
         options |= {"pid": cri.TARGET, "target_id": target}
@@ -152,7 +149,7 @@ def used(seen: Message | None) -> Used:
 
 
 def resources(limits: Limits, *, unified: bool = False) -> Message:
-    """A LinuxContainerResources. Where version 2 allows it, a container that is out of memory ends as a whole."""
+    """A LinuxContainerResources. A container out of memory ends as a whole where groups are `unified`, of version 2."""
     return {
         "cpu_period": limits.cpu_period if limits.cpu_quota else 0,
         "cpu_quota": limits.cpu_quota,
