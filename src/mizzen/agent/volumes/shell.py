@@ -5,6 +5,7 @@ import contextlib
 import itertools
 from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,7 +159,7 @@ class Volumes:
         self._mounts.pop(uid, None)
         self._pulling = {key: lock for key, lock in self._pulling.items() if key[0] != uid}
         for part in ("volume-subpaths", "volumes"):
-            await asyncio.to_thread(teardown.remove, home / part)
+            await aside(partial(teardown.remove, home / part))
         self._images.let_go(uid)
         self._certificates.forget(uid)
         self._sole = {claim: holder for claim, holder in self._sole.items() if holder != uid}
