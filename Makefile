@@ -7,11 +7,11 @@ STAMP := .venv/.stamps
 PYTEST := $(BIN)/pytest
 # What a cluster needs of the system, and what the tests need on top: command:package
 SYSTEM := crun:crun conmon:conmon nft:nftables ip:iproute2 conntrack:conntrack mmdebstrap:mmdebstrap
-SYSTEM_TEST := $(SYSTEM) docker-registry:docker-registry containerd:containerd newuidmap:uidmap /usr/lib/postgresql/15/bin/postgres:postgresql-15
+SYSTEM_TEST := $(SYSTEM) docker-registry:docker-registry containerd:containerd newuidmap:uidmap qemu-system-x86_64:qemu-system-x86 mkfs.ext4:e2fsprogs /usr/lib/postgresql/15/bin/postgres:postgresql-15
 
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup up down clean test check unit sim cluster node kubectl parity bench lock system system-test system-bench clients
+.PHONY: help setup up down clean test check unit sim cluster node machine kubectl parity bench lock system system-test system-bench clients
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -60,7 +60,7 @@ test: setup system-test ## every layer of tests
 	@$(BIN)/python tools/clients.py requirements/kubectl.txt requirements/clients.txt
 	@$(BIN)/python tools/layers.py
 
-unit sim cluster node kubectl parity: setup system-test ## one layer of tests
+unit sim cluster node machine kubectl parity: setup system-test ## one layer of tests
 	@$(BIN)/python tools/clients.py requirements/kubectl.txt requirements/clients.txt
 	@$(BIN)/python tools/layers.py $@
 

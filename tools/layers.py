@@ -19,13 +19,21 @@ CORPUS = ROOT.parent / "shared" / "corpus" / "corpus.py"
 SHARED = ("node", "kubectl")
 """The layers on real containers."""
 FEW = 2
+EMULATED = "tests/node/pods/machine"
+"""What needs a kernel that this machine may not have: it is tested on an emulated one."""
+UNDER_ANOTHER_KERNEL = (
+    "tests/node/pods/test_overlay.py", "tests/node/pods/test_resources_on_a_node.py",
+    "tests/node/pods/test_isolation_on_a_node.py", "-k", "machine or not cri",
+)  # fmt: skip
+"""What depends on the kernel most, once more under that one."""
 LAYERS: dict[str, tuple[str, ...]] = {
     "check": ("make", "--no-print-directory", "check"),
     "unit": (*PYTEST, "-n", "2", "tests/unit", "tests/store"),
     "sim": (*PYTEST, "-n", "2", "tests/sim"),
     "cluster": (*PYTEST, "tests/cluster"),
     "parity": (str(BIN / "python"), "tools/parity.py"),
-    "node": (*PYTEST, "tests/node"),
+    "node": (*PYTEST, "tests/node", f"--ignore={EMULATED}"),
+    "machine": (str(BIN / "python"), "tools/machine.py", *PYTEST, "--color=no", EMULATED, *UNDER_ANOTHER_KERNEL),
     "kubectl": (*PYTEST, "tests/kubectl"),
 }
 

@@ -41,6 +41,8 @@ from mizzen.wire.crilog import parse_line
 
 IMAGE = "local/busybox:1"
 NODE_IP = "10.209.0.1"
+PATIENCE = float(os.environ.get("MIZZEN_TEST_PATIENCE", "1"))
+"""How much longer than on a real machine a test waits for what must come; an emulated machine is slow."""
 Object = dict[str, Any]
 
 
@@ -192,7 +194,7 @@ class Node:
         """The pod, as soon as the claim holds."""
         last: Object | None = None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds * PATIENCE):
                 async for event in self.client.watch(PODS, "default", view=dict, initial=True):
                     if event.object is not None and event.object["metadata"]["name"] == name:
                         last = event.object
@@ -208,7 +210,7 @@ class Node:
 
     async def gone(self, name: str, seconds: float = 20) -> None:
         """Return once the API holds the pod no more."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds * PATIENCE):
             while True:
                 try:
                     await self.client.get(PODS, name, "default", view=dict)
@@ -252,7 +254,7 @@ class Node:
 
     async def logged(self, pod: Object, text: str, container: str = "c", attempt: int = 0) -> str:
         """The log, as soon as it holds a text."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(10 * PATIENCE):
             while True:
                 with contextlib.suppress(FileNotFoundError):
                     if text in (seen := self.log(pod, container, attempt)):
@@ -300,7 +302,7 @@ async def server_in_memory() -> Server:
 
 async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 10) -> Any:
     """Look again and again until there is something true to see."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds * PATIENCE):
         while not (seen := await look()):  # noqa: ASYNC110 - what is looked at tells nobody
             await asyncio.sleep(0.01)
     return seen

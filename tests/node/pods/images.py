@@ -4,13 +4,13 @@ import base64
 import gzip
 import hashlib
 import io
-import subprocess
 import tarfile
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import orjson
+from tools import machine
 
 _APPLETS = (
     "sh", "sleep", "echo", "cat", "ls", "ps", "id", "env", "true", "false", "kill", "wget", "httpd", "nc",
@@ -23,10 +23,8 @@ _GROUP = "root:x:0:\nworker:x:1000:\nextra:x:2000:worker\n"
 
 def busybox(scratch: Path) -> bytes:
     """The static busybox of this Debian."""
-    subprocess.run(["apt-get", "download", "-q", "busybox-static"], cwd=scratch, check=True, capture_output=True)
-    package = next(scratch.glob("busybox-static_*.deb"))
-    subprocess.run(["dpkg-deb", "-x", package, scratch / "unpacked"], check=True)
-    return (scratch / "unpacked" / "bin" / "busybox").read_bytes()
+    machine.unpack(machine.package("busybox-static"), scratch)
+    return (scratch / "bin" / "busybox").read_bytes()
 
 
 def base_layer(program: bytes) -> bytes:
