@@ -113,7 +113,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     waits = [podlife.next_available(claimed.mine, one.spec.minReadySeconds, now)]
     waits += [_FAILED_PAUSE for pod in claimed.mine if pod.status.phase == "Failed"]
     wait = min((each for each in waits if each is not None), default=None)
-    return Plan((*actions, *told, *pruned), requeue_after=wait)
+    return Plan((*told, *actions, *pruned), requeue_after=wait)
 
 
 _ALWAYS = ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady")

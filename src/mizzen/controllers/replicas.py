@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from mizzen.api.views.apps import ReplicaSet
 from mizzen.api.views.core import Pod, ReplicaStatus, ReplicationController
 from mizzen.client.cache import BY_CONTROLLER, Cache
@@ -79,7 +81,7 @@ def reconcile(flavor: Flavor, seen: Snapshot, now: float) -> Plan:
     status = _status(seen, active, terminating, now)
     actions: tuple[Action, ...] = ()
     if not owner.metadata.deleting:
-        actions = _scaling(flavor, seen, active, now)
+        actions = _scaling(flavor, seen, active, status, now)
     requeue = podlife.next_available(active, owner.spec.minReadySeconds, now)
     written = status_patch(
         flavor.resource, owner.metadata, owner.status, status, always=("replicas", "terminatingReplicas")
@@ -89,7 +91,9 @@ def reconcile(flavor: Flavor, seen: Snapshot, now: float) -> Plan:
     return Plan((*actions, *written), requeue_after=requeue)
 
 
-def _scaling(flavor: Flavor, seen: Snapshot, active: list[Pod], now: float) -> tuple[Action, ...]:
+def _scaling(
+    flavor: Flavor, seen: Snapshot, active: list[Pod], status: ReplicaStatus, now: float
+) -> tuple[Action, ...]:
     owner = seen.owner
     subject = about(owner.metadata, flavor.identity)
     missing = owner.spec.replicas - len(active)
@@ -100,7 +104,7 @@ def _scaling(flavor: Flavor, seen: Snapshot, active: list[Pod], now: float) -> t
             body,
             note=Note(subject, "SuccessfulCreate", "Created pod: {name}"),
             failed=Note(subject, "FailedCreate", "Error creating: {error}", "Warning"),
-            otherwise=_failure(flavor, owner, "FailedCreate", now),
+            otherwise=_failure(flavor, owner, status, "FailedCreate", now),
         )
         return (create,) * min(missing, BURST)
     if not missing:
@@ -113,25 +117,19 @@ def _scaling(flavor: Flavor, seen: Snapshot, active: list[Pod], now: float) -> t
             uid=pod.metadata.uid,
             note=Note(subject, "SuccessfulDelete", "Deleted pod: {name}"),
             failed=Note(subject, "FailedDelete", "Error deleting: {error}", "Warning"),
-            otherwise=_failure(flavor, owner, "FailedDelete", now),
+            otherwise=_failure(flavor, owner, status, "FailedDelete", now),
         )
         for pod in podlife.deletion_order(active, seen.neighbours)[: min(-missing, BURST)]
     )
 
 
-def _failure(flavor: Flavor, owner: ReplicaSet | ReplicationController, reason: str, now: float) -> tuple[Action, ...]:
+def _failure(
+    flavor: Flavor, owner: ReplicaSet | ReplicationController, status: ReplicaStatus, reason: str, now: float
+) -> tuple[Action, ...]:
+    """The status as it is, with the failure in it."""
     conditions = with_condition(owner.status.conditions, "ReplicaFailure", "True", reason, "{error}", now)
-    old = owner.status
-    new = ReplicaStatus(
-        replicas=old.replicas,
-        fullyLabeledReplicas=old.fullyLabeledReplicas,
-        readyReplicas=old.readyReplicas,
-        availableReplicas=old.availableReplicas,
-        terminatingReplicas=old.terminatingReplicas,
-        observedGeneration=owner.metadata.generation,
-        conditions=conditions,
-    )
-    return status_patch(flavor.resource, owner.metadata, old, new, always=("replicas", "terminatingReplicas"))
+    new = msgspec.structs.replace(status, conditions=conditions)
+    return status_patch(flavor.resource, owner.metadata, owner.status, new, always=("replicas", "terminatingReplicas"))
 
 
 def _status(seen: Snapshot, active: list[Pod], terminating: int, now: float) -> ReplicaStatus:

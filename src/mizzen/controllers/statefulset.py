@@ -128,7 +128,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         one.spec.revisionHistoryLimit,
     )
     wait = podlife.next_available(claimed.mine, one.spec.minReadySeconds, now)
-    return Plan((*actions, *told, *pruned), requeue_after=wait)
+    return Plan((*told, *actions, *pruned), requeue_after=wait)
 
 
 class _View:
