@@ -30,7 +30,8 @@ from mizzen.cluster.bootstrap import reconcile as bootstrap
 from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES
 from mizzen.cluster.bootstrap.objects import Facts
 from mizzen.cluster.config import ClusterConfig, ConfigError
-from mizzen.cluster.pki import Pki
+from mizzen.cluster.pki import KeyPair, Pki
+from mizzen.cluster.renewal import Shown
 from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.signing import Authority
 from mizzen.cluster.supervision import Supervised
@@ -142,6 +143,7 @@ class ControlPlane:
         self._rng = rng
         cluster = options.cluster
         self._pki = Pki(cluster.data_dir / "pki", clock.now())
+        self._shown = Shown()
         self._store = store if store is not None else SqliteStore(cluster.data_dir / "store.db")
         self._sealed = SealedStore(self._store, _encryption(options))
         self.server = Server(self._sealed, clock, self._compose)
@@ -158,9 +160,9 @@ class ControlPlane:
             _log.info("encrypted again with the first key", values=resealed)
         await self.server.start()
         cluster, options = self._options.cluster, self._options
-        serving = self._pki.serving(tuple(one for one in options.bind if one != "0.0.0.0"), cluster.kubernetes_address)
+        names = tuple(one for one in options.bind if one != "0.0.0.0")
+        tls = self._serving_tls(lambda: self._pki.serving(names, cluster.kubernetes_address))
         ca = self._pki.ca()
-        tls = server_context(serving.certificate, serving.key, ca.certificate, self._pki.front_proxy_ca().certificate)
         port = options.port
         for address in options.bind:
             listener = Listener(self.server.dispatch)
@@ -172,6 +174,7 @@ class ControlPlane:
         for listener in self._listeners:
             await listener.accept()
         self._write_credentials(port)
+        self._supervise("renewal", self._shown.follow(self._clock, lambda: self._renew(port)))
         self._supervise("security", self._security.follow(ca.certificate.read_text()))
         self._supervise("metrics", self._scraper.run())
         self._supervise("aggregation", self._aggregator.run())
@@ -212,6 +215,16 @@ class ControlPlane:
         config.remotes = self._aggregator
         return config
 
+    def _serving_tls(self, serving: Callable[[], KeyPair]) -> ssl.SSLContext:
+        pair, ca, front = serving(), self._pki.ca(), self._pki.front_proxy_ca()
+        context = server_context(pair.certificate, pair.key, ca.certificate, front.certificate)
+        return self._shown.keep(context, serving)
+
+    def _renew(self, port: int) -> None:
+        """Issue again what expires before long, for this process and for the nodes of this machine."""
+        self._pki.now = self._clock.now()
+        self._write_credentials(port)
+
     def _front_proxy(self) -> FrontProxy:
         pair = self._pki.front_proxy_client()
         return FrontProxy(pair.certificate, pair.key)
@@ -219,10 +232,13 @@ class ControlPlane:
     @functools.cache  # noqa: B019 - one control plane a process
     def _kubelet_tls(self) -> ssl.SSLContext:
         """What the server shows to nodes."""
-        pair = self._pki.client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", (MASTERS,))
+
+        def pair() -> KeyPair:
+            return self._pki.client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", (MASTERS,))
+
         context = unverified_context()
-        context.load_cert_chain(pair.certificate, pair.key)
-        return context
+        context.load_cert_chain(pair().certificate, pair().key)
+        return self._shown.keep(context, pair)
 
     def client(self, user: str, manager: str) -> Client:
         """A client for a component in this process, allowed everything."""

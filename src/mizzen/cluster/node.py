@@ -5,6 +5,7 @@ namespace of their own, which the monitors of its containers keep for the next s
 """
 
 import asyncio
+import functools
 import gc
 import ipaddress
 import os
@@ -45,7 +46,8 @@ from mizzen.client.informer import follow
 from mizzen.client.resources import NODES
 from mizzen.cluster import containerd
 from mizzen.cluster.config import ConfigError, RuntimeName
-from mizzen.cluster.pki import Pki
+from mizzen.cluster.pki import KeyPair, Pki
+from mizzen.cluster.renewal import Shown
 from mizzen.cluster.restarts import start_anew
 from mizzen.cluster.rootless import outside
 from mizzen.cluster.rootless.enter import dial_socket
@@ -191,7 +193,8 @@ async def _run(
     supervised.listen(task.cancel)
     clock, rng = SystemClock(), random.Random()
     address = options.address or _address_towards(options.url)
-    client = Client(SocketTransport(_endpoint(options)), user_agent="mizzen-agent", field_manager="kubelet")
+    shown = Shown()
+    client = Client(SocketTransport(_endpoint(options, shown)), user_agent="mizzen-agent", field_manager="kubelet")
     config = _agent_config(options, address)
     runtime, images = await _runtime(options, config, dial)
     cidr = options.pod_cidr or await _assigned_cidr(client, options.name)
@@ -202,7 +205,7 @@ async def _run(
     async def serve(agent: agents.Agent) -> None:
         nonlocal listener
         listener = Listener(guarded(agent.handle, client, options.name))
-        await listener.listen(None, options.port, _serving_context(options))
+        await listener.listen(None, options.port, _serving_context(options, shown))
 
     async def shut_down(agent: agents.Agent) -> None:
         _log.info("shutting down", node=options.name)
@@ -226,6 +229,7 @@ async def _run(
         group.create_task(dns.run(cache, clock, address=options.cluster_dns), name="dns")
         group.create_task(routes.run(cache, options.name), name="routes")
         group.create_task(follow(client, cache, clock, rng), name="informers")
+        group.create_task(shown.follow(clock), name="renewal")
         if tending is not None:
             group.create_task(tending, name="containerd")
 
@@ -309,9 +313,11 @@ async def _assigned_cidr(client: Client, name: str) -> str:
         await asyncio.sleep(1.0)
 
 
-def _endpoint(options: Options) -> Endpoint:
+def _endpoint(options: Options, shown: Shown) -> Endpoint:
     try:
         tls = client_context(options.ca or _asked_ca(options), options.certificate, options.key)
+        if options.certificate is not None and options.key is not None:
+            shown.keep(tls, functools.partial(KeyPair, options.certificate, options.key))
         return Endpoint.parse(options.url, tls, options.token)
     except (ValueError, ssl.SSLError, FileNotFoundError) as error:
         raise ConfigError(f"cannot reach {options.url}: {error}") from error
@@ -327,13 +333,16 @@ def _asked_ca(options: Options) -> Path:
     return path
 
 
-def _serving_context(options: Options) -> ssl.SSLContext:
+def _serving_context(options: Options, shown: Shown) -> ssl.SSLContext:
     """The node's certificate, or one of an authority of its own."""
-    certificate, key = options.certificate, options.key
-    if certificate is None or key is None:
-        own = Pki(options.data_dir / "pki", SystemClock().now()).node(options.name)
-        certificate, key = own.certificate, own.key
-    return server_context(certificate, key, options.ca)
+
+    def pair() -> KeyPair:
+        if options.certificate is not None and options.key is not None:
+            return KeyPair(options.certificate, options.key)
+        return Pki(options.data_dir / "pki", SystemClock().now()).node(options.name)
+
+    found = pair()
+    return shown.keep(server_context(found.certificate, found.key, options.ca), pair)
 
 
 def _address_towards(url: str) -> str:

@@ -59,7 +59,8 @@ class Pki:
 
     def __init__(self, directory: Path, now: float) -> None:
         self._directory = directory
-        self._now = now
+        self.now = now
+        """What renewals are judged by; whoever runs for long sets it anew."""
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._index: dict[str, dict[str, Any]] = _read_index(directory / "index.json")
 
@@ -102,13 +103,13 @@ class Pki:
         subject = Subject(name, is_ca=True)
         pair = self._pair(file)
         if not self._is_current(file, subject):
-            self._keep(file, _issue(subject, None, self._now, CA_SECONDS))
+            self._keep(file, _issue(subject, None, self.now, CA_SECONDS))
         return pair
 
     def _leaf(self, file: str, subject: Subject, issuer: KeyPair) -> KeyPair:
         pair = self._pair(file)
         if not self._is_current(file, subject, issuer):
-            self._keep(file, _issue(subject, load(issuer), self._now, LEAF_SECONDS), issuer)
+            self._keep(file, _issue(subject, load(issuer), self.now, LEAF_SECONDS), issuer)
         return pair
 
     def _pair(self, file: str) -> KeyPair:
@@ -118,7 +119,7 @@ class Pki:
         entry, pair = self._index.get(file), self._pair(file)
         if entry is None or not pair.certificate.exists() or not pair.key.exists():
             return False
-        if entry["expires"] - self._now < RENEW_BEFORE or entry["subject"] != _described(subject):
+        if entry["expires"] - self.now < RENEW_BEFORE or entry["subject"] != _described(subject):
             return False
         return bool(entry.get("issuer", 0) == self._serial(issuer))
 

@@ -1,18 +1,25 @@
-"""The control plane as a whole, where something of the machine is missing."""
+"""The control plane as a whole, where something of the machine is missing, or a year goes by."""
 
 import asyncio
 import random
+import ssl
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
-from mizzen.base.clock import SystemClock
+from mizzen.base.clock import SystemClock, VirtualClock
 from mizzen.client import kubeconfig
 from mizzen.client.resources import NAMESPACES
 from mizzen.cluster.config import ClusterConfig
 from mizzen.cluster.control import ControlPlane, Options
+from mizzen.cluster.pki import Pki
+from mizzen.cluster.renewal import DAY, Shown
+from mizzen.net.server import Listener
+from mizzen.net.tls import server_context
 from mizzen.store.base import StoreFull
 from mizzen.store.sqlite import SqliteStore
+from mizzen.wire.message import Response
 
 
 class FullStore(SqliteStore):
@@ -43,3 +50,53 @@ async def test_the_server_starts_on_a_full_disk_and_can_be_read(
     monkeypatch.setattr(kubeconfig, "write", full)
     store = FullStore(tmp_path / "store.db")
     assert await namespaces(ControlPlane(options, SystemClock(), random.Random(), store)) == before
+
+
+class Years(VirtualClock):
+    """A clock that skips the days on which nothing happens."""
+
+    def skip(self, seconds: float) -> None:
+        self._start += seconds
+
+
+async def served_until(port: int) -> float:
+    """When the certificate expires that a new connection is shown."""
+    pem = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+    return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc.timestamp()
+
+
+async def test_certificates_are_renewed_before_they_expire_while_everything_runs(tmp_path: Path) -> None:
+    clock = Years()
+    options = Options(ClusterConfig("old", tmp_path, nodes=1), 0, ("127.0.0.1",), controllers=False)
+    plane = ControlPlane(options, clock, random.Random())
+    port = await plane.start()
+    await clock.advance(0)
+    node = tmp_path / "pki" / "node-old-1.crt"
+    first, before = await served_until(port), node.read_bytes()
+    clock.skip(300 * DAY)
+    await clock.advance(DAY)
+    assert await served_until(port) == first
+    clock.skip(40 * DAY)
+    await clock.advance(DAY)
+    assert await served_until(port) > first + 300 * DAY
+    assert node.read_bytes() != before
+    assert "certificate" in (tmp_path / "admin.kubeconfig").read_text()
+    await plane.close()
+
+
+async def test_a_certificate_that_somebody_else_renews_is_shown_from_the_next_day_on(tmp_path: Path) -> None:
+    clock, shown = Years(), Shown()
+    pki = Pki(tmp_path, clock.now())
+    old = pki.node("one", ("127.0.0.1",))
+    context = shown.keep(server_context(old.certificate, old.key), lambda: old)
+    listener = Listener(lambda _: Response(200))
+    port = await listener.listen("127.0.0.1", 0, context)
+    following = asyncio.create_task(shown.follow(clock))
+    await clock.advance(0)
+    first = await served_until(port)
+    pki.now += 340 * DAY
+    pki.node("one", ("127.0.0.1",))
+    await clock.advance(DAY)
+    assert await served_until(port) > first
+    following.cancel()
+    await listener.close()
