@@ -109,6 +109,7 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
             image=_entry(pod, name).get("image") or _spec_image(pod, name), image_id=one.image_id, pulled=True,
             started_at=one.started_at, hooked=True, ended=ended,
             started=started, ready=ready, resources=_resources(pod, name), user=_user(pod, name),
+            last=_last(_entry(pod, name), one, seen),
         )  # fmt: skip
     life = replace(life, containers=containers, initialized=False)
     if sandbox is None:
@@ -118,6 +119,20 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
     # Readiness and start-up are probed again; a main container that has begun proves that initialization was over.
     begun = any(one.role == "main" and one.name in newest for one in containers.values())
     return replace(life, sandbox="open", sandbox_id=sandbox.id, ips=sandbox.ips, volumes="none", initialized=begun)
+
+
+def _last(entry: Entry, now: ContainerSeen, seen: Sequence[ContainerSeen]) -> Termination | None:
+    """How the attempt before this one ended, by the runtime's account or else by that of the API."""
+    for one in seen:
+        if (one.name, one.attempt, one.state) == (now.name, now.attempt - 1, "exited"):
+            return termination(one)
+    state, count = entry.get("state") or {}, entry.get("restartCount", 0)
+    told = entry.get("lastState") or {}
+    if count == now.attempt - 1:  # the API has not heard of this attempt yet
+        told = state if "terminated" in state else told if "waiting" in state else {}
+    elif count != now.attempt:
+        told = {}
+    return _ended(told["terminated"]) if told.get("terminated") else None
 
 
 def termination(one: ContainerSeen) -> Termination:

@@ -8,7 +8,7 @@ import pytest
 from mizzen.agent import life, lifecycle, revival
 from mizzen.agent.life import Life, Termination
 from mizzen.agent.podstatus import Shown, status_of
-from mizzen.agent.runtime.base import ContainerSeen
+from mizzen.agent.runtime.base import ContainerSeen, Sandbox
 from mizzen.api.views.podspec import Container, Pod, PodMeta, PodSpec
 
 NOW = 1_700_000_000.0
@@ -134,3 +134,30 @@ def test_a_container_that_could_not_be_run_has_an_id_and_started_never() -> None
         "exitCode": 128, "reason": "StartError", "message": "no such file", "containerID": "mizzen://x",
         "startedAt": "1970-01-01T00:00:00Z", "finishedAt": "2023-11-14T22:13:20Z",
     }  # fmt: skip
+
+
+CRASHED = {"terminated": {"exitCode": 3, "reason": "Error", "containerID": "mizzen://old"}}
+BEFORE = Termination("old", 3, "Error", "", 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("count", "state", "last", "expected"),
+    [
+        (2, RUNNING, CRASHED, BEFORE),
+        (1, {"waiting": {"reason": "CrashLoopBackOff"}}, CRASHED, BEFORE),
+        (1, CRASHED, {}, BEFORE),
+        (1, RUNNING, CRASHED, None),
+        (0, CRASHED, {}, None),
+    ],
+)
+def test_how_the_attempt_before_ended_is_known_after_the_agent_was_away(
+    count: int, state: dict[str, Any], last: dict[str, Any], expected: Termination | None
+) -> None:
+    entry = {"name": "c", "restartCount": count, "state": state, "lastState": last}
+    pod = msgspec.structs.replace(a_pod("Always", c=RUNNING), status={**STARTED, "containerStatuses": [entry]})
+    running = ContainerSeen("new", "u", "c", 2, "i", "sha256:1", "running", started_at=NOW)
+    sandbox = Sandbox("s", "u", None, NOW, ("10.1.0.1",))
+    assert revival.revive(pod, sandbox, (running,), NOW).containers["c"].last == expected
+    dead = ContainerSeen("old", "u", "c", 1, "i", "sha256:1", "exited", started_at=NOW, finished_at=NOW, exit_code=3)
+    seen = revival.revive(pod, sandbox, (running, dead), NOW).containers["c"].last
+    assert seen is not None and (seen.id, seen.code, seen.finished_at) == ("old", 3, NOW)
