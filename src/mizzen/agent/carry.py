@@ -138,6 +138,8 @@ async def _open(tools: Equipment, pod: Pod) -> Happening:
             ips = await tools.network.attach(sandboxes.attachment(pod), sandbox.netns)
         elif spec.host_network:
             ips = tools.config.node_ips
+        for text in sandboxes.omitted_from_resolver(pod, tools.config):
+            tools.tell(pod, "Warning", "DNSConfigForming", text)
         sandboxes.write_etc(tools.pod_home(uid) / "etc", pod, ips, tools.config, spec.hostname)
         partial = tools.pod_home(uid) / "ips.partial"
         partial.write_text(" ".join(ips))

@@ -109,7 +109,31 @@ def attachment(pod: Pod) -> PodAttachment:
 
 
 def resolver_of(pod: Pod, config: AgentConfig) -> Resolver:
-    """How the pod resolves names, by its dnsPolicy and dnsConfig."""
+    """How the pod resolves names, by its dnsPolicy and dnsConfig, as far as resolvers take it."""
+    wanted = _wanted_resolver(pod, config)
+    return Resolver(wanted.nameservers[:_SERVER_LIMIT], wanted.searches[:_SEARCH_LIMIT], wanted.options)
+
+
+def omitted_from_resolver(pod: Pod, config: AgentConfig) -> tuple[str, ...]:
+    """Sentences about what is too much for a resolver, and left out."""
+    wanted, had = _wanted_resolver(pod, config), resolver_of(pod, config)
+    said = []
+    if wanted.nameservers != had.nameservers:
+        said.append(_TOO_MANY_SERVERS + " ".join(had.nameservers))
+    if wanted.searches != had.searches:
+        said.append(_TOO_MANY_SEARCHES + " ".join(had.searches))
+    return tuple(said)
+
+
+_TOO_MANY_SERVERS = (
+    "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: "
+)
+_TOO_MANY_SEARCHES = (
+    "Search Line limits were exceeded, some search paths have been omitted, the applied search line is: "
+)
+
+
+def _wanted_resolver(pod: Pod, config: AgentConfig) -> Resolver:
     policy = pod.spec.dnsPolicy or "ClusterFirst"
     if policy == "ClusterFirst" and pod.spec.hostNetwork:
         policy = "Default"
@@ -128,14 +152,14 @@ def resolver_of(pod: Pod, config: AgentConfig) -> Resolver:
     for one in own.options or ():
         options[one.name] = f"{one.name}:{one.value}" if one.value is not None else one.name
     return Resolver(
-        _merged(base.nameservers, own.nameservers, _SERVER_LIMIT),
-        _merged(base.searches, own.searches, _SEARCH_LIMIT),
+        _merged(base.nameservers, own.nameservers),
+        _merged(base.searches, own.searches),
         tuple(options.values()),
     )
 
 
-def _merged(first: Sequence[str], second: Sequence[str] | None, limit: int) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*first, *(second or ()))))[:limit]
+def _merged(first: Sequence[str], second: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *(second or ()))))
 
 
 def host_resolver(path: Path) -> Resolver:

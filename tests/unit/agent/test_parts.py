@@ -154,6 +154,18 @@ def test_a_pods_resolver_puts_its_own_names_behind_the_clusters() -> None:
     )
 
 
+def test_what_is_too_much_for_a_resolver_is_left_out_and_said() -> None:
+    config = AgentConfig("n", Path("/r"), Path("/i"), (), cluster_dns=("10.96.0.10",), host_resolv_conf=Path("/none"))
+    own = DnsConfig(nameservers=("9.9.9.1", "9.9.9.2", "9.9.9.3"), searches=tuple(f"{n}.org" for n in range(30)))
+    pod = a_pod(None, dnsConfig=own)
+    made = sandboxes.resolver_of(pod, config)
+    assert made.nameservers == ("10.96.0.10", "9.9.9.1", "9.9.9.2") and len(made.searches) == 32
+    servers, searches = sandboxes.omitted_from_resolver(pod, config)
+    assert servers.endswith("the applied nameserver line is: 10.96.0.10 9.9.9.1 9.9.9.2")
+    assert searches.startswith("Search Line limits were exceeded") and searches.endswith(" 27.org 28.org")
+    assert sandboxes.omitted_from_resolver(a_pod(None), config) == ()
+
+
 def spec(**more: object) -> ContainerSpec:
     return ContainerSpec("u", "ns", "p", "c", 0, "i", "id", "/log", **more)  # type: ignore[arg-type]
 
