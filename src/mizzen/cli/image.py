@@ -60,6 +60,7 @@ def build(path: Path, tag: str, images_dir: Path) -> None:
         if tag:
             wanted = builds.renamed(wanted, tag)
         made = await builds.build(_store(images_dir), wanted, file.parent)
+        _open_to_all(images_dir, made.id)
         return f"{wanted.name}  {_short(made.id)}  {_size(made.size)}"
 
     click.echo(_run(work))
@@ -75,6 +76,8 @@ def import_(path: Path, tag: str, images_dir: Path) -> None:
 
     async def work() -> str:
         found = await archive.import_path(_store(images_dir), path, tag)
+        for one in found:
+            _open_to_all(images_dir, one.id)
         return "\n".join(f"{_short(one.id)}  {_size(one.size)}" for one in found)
 
     click.echo(_run(work))
@@ -108,6 +111,7 @@ def pull(name: str, images_dir: Path) -> None:
         shown = _Progress()
         pulled = await Puller(_store(images_dir), progress=shown.tell).pull(wanted, _logins())
         shown.end()
+        _open_to_all(images_dir, pulled.id)
         return f"{wanted}  {_short(pulled.id)}  {_size(pulled.size)}"
 
     click.echo(_run(work))
@@ -205,6 +209,13 @@ def _store(directory: Path) -> Any:
     from mizzen.agent.images.store import ImageStore  # lazily: `mizzen --help` needs none of it
 
     return ImageStore(directory)
+
+
+def _open_to_all(images_dir: Path, image: str) -> None:
+    """What the machine's owner puts here is for all pods, whoever had to show a secret for it before."""
+    from mizzen.agent.images.records import PullRecords
+
+    PullRecords(images_dir).forget(image)
 
 
 def _run(work: Callable[[], Awaitable[T]]) -> T:

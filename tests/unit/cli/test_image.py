@@ -6,6 +6,10 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.node.pods import images
 
+from mizzen.agent.images.keyring import Credential
+from mizzen.agent.images.records import PullRecords
+from mizzen.agent.images.reference import parse
+from mizzen.agent.images.store import ImageStore
 from mizzen.cli.image import image
 from mizzen.cluster.config import ConfigError
 
@@ -34,3 +38,12 @@ def test_what_names_no_image_is_told_in_a_sentence(store: Path) -> None:
     for name, why in (("b:1", "there is no image 'b:1' here"), ("A b", "invalid reference format")):
         error = run(store, "rm", name).exception
         assert isinstance(error, ConfigError) and why in str(error)
+
+
+def test_an_image_that_the_machines_owner_puts_here_is_for_all_pods(store: Path) -> None:
+    (kept,) = ImageStore(store).images()
+    wanted, secret = parse("a:1"), Credential("docker.io", "robot", "swordfish")
+    PullRecords(store).record(kept.id, wanted, secret, "2026-11-29T12:00:00Z")
+    assert not PullRecords(store).admits(kept.id, wanted, ())
+    assert run(store, "import", str(store.parent / "a.tar")).exit_code == 0
+    assert PullRecords(store).admits(kept.id, wanted, ())

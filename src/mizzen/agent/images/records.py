@@ -74,6 +74,10 @@ class PullRecords:
         record["credentialMapping"][image.name] = known
         self._write(image_id, {**record, "lastUpdatedTime": now})
 
+    def forget(self, image_id: str) -> None:
+        """An image counts as put here by the machine's owner from now on."""
+        self._path(image_id).unlink(missing_ok=True)
+
     def _must_verify(self, image: Reference, was_pulled: bool) -> bool:
         match self._policy:
             case "NeverVerify":
