@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/reference/instrumentation/metrics/
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from mizzen.agent import life
 from mizzen.agent.life import Happening, Instruction, Life
@@ -125,6 +125,15 @@ _KINDS = {
 def has_begun(one: Life) -> bool:
     """Whether every container of a pod's own has started at least once."""
     return all(each.begun for each in one.containers.values() if each.role == "main")
+
+
+def requests(answers: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    """What the API answered to this agent, by method and code."""
+    samples = [
+        (metrics.labels({"code": code, "method": method}), count) for (method, code), count in sorted(answers.items())
+    ]
+    about = "Number of HTTP requests, partitioned by status code and method."
+    yield from metrics.family("rest_client_requests_total", "counter", about, samples)
 
 
 def volumes(lives: Iterable[Life]) -> Iterator[str]:

@@ -66,7 +66,7 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
         if path == "/metrics/probes":
             return _text(200, probe_metrics(pods, pods.probes))
         if path == "/metrics":
-            lines = [*pods.measures.lines(), *measures.volumes(pods)]
+            lines = [*pods.measures.lines(), *measures.volumes(pods), *measures.requests(tools.client.answers)]
             full = [volume for life in pods for volume in await tools.volumes.usage(life.pod)]
             own = agent_metrics(pods, tools.config.node_name, tools.config.version, _process(tools))
             return _text(200, own + volume_metrics(full) + "".join(f"{line}\n" for line in lines))

@@ -3,6 +3,7 @@
 Components receive a `Client` and never know whether the server is in their process or behind TLS.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -118,6 +119,8 @@ class Client:
         self._transport = transport
         self._headers = {"user-agent": user_agent, "accept": "application/json"}
         self._manager = field_manager
+        self.answers: Counter[tuple[str, str]] = Counter()
+        """How often what was asked how (method) got which code; `<error>` where nobody answered."""
 
     async def get(
         self, resource: Resource, name: str, namespace: str = "", *, view: type[T], subresource: str = ""
@@ -177,7 +180,7 @@ class Client:
             resourceVersionMatch="NotOlderThan" if initial else "",
         )
         request = Request("GET", resource.path(namespace), query, dict(self._headers))
-        response = await self._transport.call(request)
+        response = await self._call(request)
         if response.status != 200 or response.stream is None:
             raise _error(response)
         rest = b""
@@ -262,10 +265,19 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
         sent = {"content-type": "application/json", **self._headers, **(headers or {})}
-        response = await self._transport.call(Request(method, path, query, sent, body))
+        response = await self._call(Request(method, path, query, sent, body))
         if response.status >= 300:
             raise _error(response)
         return _joined(response)
+
+    async def _call(self, request: Request) -> Response:
+        try:
+            response = await self._transport.call(request)
+        except (ConnectionError, TimeoutError):
+            self.answers[request.method, "<error>"] += 1
+            raise
+        self.answers[request.method, str(response.status)] += 1
+        return response
 
 
 def _query(**parameters: str) -> Query:

@@ -73,6 +73,7 @@ async def test_statistics_show_what_pods_use(node: Node) -> None:
     own = (await ask(node, "/metrics"))[1].decode()
     assert "kubelet_running_pods 1" in own and "kubelet_pod_start_duration_seconds_count{} 1" in own
     assert 'kubelet_runtime_operations_total{operation_type="run_podsandbox"} 1' in own
+    assert 'rest_client_requests_total{code="200",method="PATCH"} ' in own
     assert (await ask(node, "/healthz")) == (200, b"ok")
     listed = orjson.loads((await ask(node, "/pods"))[1])
     assert [one["metadata"]["name"] for one in listed["items"]] == ["busy"]

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.measures import requests
 from mizzen.agent.node import Health, NodeReporter, conditions, status_of
 from mizzen.base.clock import VirtualClock
 from mizzen.client.client import STRATEGIC, Client
 from mizzen.client.inprocess import InProcessTransport
 from mizzen.client.resources import NAMESPACES, NODES
+from mizzen.machinery.errors import ApiError
 from mizzen.machinery.identity import MASTERS, Identity
 from mizzen.server.server import Server
 from mizzen.store.memory import MemoryStore
@@ -120,3 +122,17 @@ def test_a_node_says_what_its_runtime_can_do_for_pods(tmp_path: Path, runtime: s
     body = status_of(config, {}, (), health=Health(), before=(), hostname="n", now=0.0)
     features = {"recursiveReadOnlyMounts": True, "userNamespaces": own_users}
     assert body["runtimeHandlers"] == [{"name": name, "features": features} for name in ("", "other")]
+
+
+async def test_a_client_counts_what_it_was_answered(client: Client) -> None:
+    await registered(client, VirtualClock(), CONFIG)
+    before = client.answers.copy()
+    with pytest.raises(ApiError):
+        await client.get(NODES, "another", view=dict)
+    await client.get(NODES, "n", view=dict)
+    assert client.answers - before == {("GET", "404"): 1, ("GET", "200"): 1}
+    lines = list(requests({("GET", "404"): 1, ("PATCH", "<error>"): 2}))
+    assert lines[2:] == [
+        'rest_client_requests_total{code="404",method="GET"} 1',
+        'rest_client_requests_total{code="<error>",method="PATCH"} 2',
+    ]
