@@ -1,11 +1,14 @@
 """Random pod lives: two thousand seeds of everything that can happen to a pod, in any order, with virtual time.
 
 Whatever happens, no container is started twice at once, nothing is cleaned up under one that is starting or runs,
-every instruction is given once until it is answered, and a pod that is deleted comes to its end.
+every instruction is given once until it is answered, no restart is counted that was none, and a pod that is deleted
+comes to its end.
 """
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -27,6 +30,7 @@ from mizzen.machinery import times
 
 SEEDS = 2000
 START = 1_700_000_000.0
+_LISTS = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 
 def random_pod(rng: random.Random) -> Pod:
@@ -78,6 +82,10 @@ class World:
     closing: bool = False
     calm: bool = False
     """From now on nothing fails, and stops succeed."""
+    begun: Counter[str] = field(default_factory=Counter)
+    """How often each container came to run, or was made to and could not."""
+    written: dict[str, Any] = field(default_factory=dict)
+    """The status that the API has: writes are late, and the last ones lost when the agent goes."""
 
     def happen(self, event: life.Happening) -> None:
         self.life, instructions = lifecycle.step(self.life, event, self.now)
@@ -85,7 +93,12 @@ class World:
             self.check(one)
             if not isinstance(one, life.Emit):
                 self.pending.append((self.now + self.rng.choice([0.0, 0.01, 1.0, 5.0]), one))
-        status_of(self.life, Shown(("10.0.0.1",), "mizzen"), None, self.now)
+        status = status_of(self.life, Shown(("10.0.0.1",), "mizzen"), None, self.now)
+        if self.rng.random() < 0.5:
+            self.written = status
+        for entry in (one for key in _LISTS for one in status.get(key) or ()):
+            most = max(0, self.begun[entry["name"]] - 1)
+            assert entry["restartCount"] <= most, f"{entry} after {most + 1} starts"
 
     def check(self, one: life.Instruction) -> None:
         """What must never be asked for."""
@@ -145,9 +158,11 @@ class World:
         self.starting.discard(name)
         if bad:
             reason = self.rng.choice(["RunContainerError", "CreateContainerConfigError"])
+            self.begun[name] += reason == "RunContainerError"
             self.happen(life.StartFailed(name, attempt, reason, "no"))
             return
         self.running[name] = (attempt, f"{name}-{attempt}")
+        self.begun[name] += 1
         if self.rng.random() < 0.1:
             # It ends before the answer to its own start has been heard.
             self.starting.add(name)
@@ -175,9 +190,11 @@ class World:
             self.running.clear()
             self.sandbox = False
             self.happen(life.SandboxLost())
-        elif what < 0.75:
+        elif what < 0.74:
             self.restart_agent()
-        elif what < 0.78:
+        elif what < 0.77:
+            self.turn_off()
+        elif what < 0.79:
             self.happen(life.Evicted("Evicted", "low", 0.0))
         elif what < 0.82:
             self.change_image()
@@ -193,14 +210,13 @@ class World:
 
     def restart_agent(self) -> None:
         """The agent is killed and comes back; what it was about to do is lost, what it did stays."""
-        if self.starting or self.closing or self.life.over:
+        if self.closing or self.life.over:
             return
         if any(isinstance(one, life.UnmountVolumes | life.Forget) for _, one in self.pending):
             return
-        self.pending.clear()
-        status = status_of(self.life, Shown(("10.0.0.1",), "mizzen"), None, self.now)
-        pod = replace_status(self.life.pod, status)
-        seen = [
+        seen = self.interrupted()
+        pod = replace_status(self.life.pod, self.written)
+        seen += [
             ContainerSeen(id, "u", name, attempt, "image", "sha256:1", "running", started_at=self.now)
             for name, (attempt, id) in self.running.items()
         ]
@@ -214,9 +230,41 @@ class World:
                     )
                 )  # fmt: skip
         sandbox = Sandbox("s", "u", None, START, ("10.1.0.1",)) if self.sandbox else None
-        if sandbox is None and self.running:
-            return
+        assert sandbox is not None or not self.running
         self.life = revival.revive(pod, sandbox, seen, self.now)
+        self.happen(life.PodChanged(pod))
+
+    def interrupted(self) -> list[ContainerSeen]:
+        """Starts that the agent was about to make or in the midst of: some came to nothing, some to a container."""
+        made = []
+        for _, one in self.pending:
+            if not isinstance(one, life.Start):
+                continue
+            name, id = one.container.name, f"{one.container.name}-{one.attempt}"
+            match self.rng.randrange(3):
+                case 1:
+                    made.append(ContainerSeen(id, "u", name, one.attempt, "image", "sha256:1", "created"))
+                case 2:
+                    self.begun[name] += 1
+                    self.running[name] = (one.attempt, id)
+        self.pending.clear()
+        self.starting.clear()
+        return made
+
+    def turn_off(self) -> None:
+        """The machine goes off and on, or the cluster down and up: all that ran is gone, in the midst of whatever."""
+        if self.life.over or any(isinstance(one, life.Forget) for _, one in self.pending):
+            return
+        for _, one in self.pending:
+            if isinstance(one, life.Start) and self.rng.random() < 0.5:
+                self.begun[one.container.name] += 1  # it came to run, and nobody heard of it
+        self.pending.clear()
+        self.running.clear()
+        self.starting.clear()
+        self.sandbox = self.mounted = self.closing = False
+        pod = replace_status(self.life.pod, self.written)
+        self.life = revival.begin(pod, self.now)
+        self.mounted = self.life.volumes == "mounted"
         self.happen(life.PodChanged(pod))
 
     def delete(self, grace: int) -> None:
