@@ -89,14 +89,20 @@ def start(daemon: Daemon, machine_net: int) -> None:
     programs = {name: shutil.which(name, path=spawn.PATH["PATH"]) for name in (*NEEDED, "nsenter")}
     if missing := sorted({NEEDED.get(name, "util-linux") for name, path in programs.items() if path is None}):
         raise ConfigError(f"this machine lacks {', '.join(missing)}; try: apt-get install {' '.join(missing)}")
-    if processes.running(daemon.record) is None:
+    before = processes.running(daemon.record)
+    if before is None:
         configure(daemon, spawn.PATH["PATH"], Path("/proc/self/mounts").read_text())
         argv = [str(programs["containerd"]), "-c", str(daemon.root / "config.toml")]
         if daemon.netns is not None:
             argv = [str(programs["nsenter"]), f"--net=/proc/{os.getpid()}/fd/{machine_net}", *argv]
         processes.spawn(argv, record=daemon.record, log=daemon.log, environment=spawn.PATH)
-    _until_it_answers(daemon)
-    _provide_pause(daemon)
+    try:
+        _until_it_answers(daemon)
+        _provide_pause(daemon)
+    except ConfigError:
+        if before is None or processes.running(daemon.record) is not None:
+            raise
+        start(daemon, machine_net)  # the one that ran was about to end
 
 
 async def supervise(daemon: Daemon, machine_net: int) -> None:
