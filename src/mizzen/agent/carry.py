@@ -34,6 +34,7 @@ from mizzen.machinery.errors import ApiError, Object
 _log = log.get("agent")
 _API_TROUBLE = (ApiError, ConnectionError, TimeoutError)
 _HOOK_LIMIT = 24 * 3600.0
+_STOP_PAUSE = 1.0
 
 
 async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> Happening | None:
@@ -54,6 +55,7 @@ async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> H
             try:
                 await tools.runtime.stop(id, grace)
             except RuntimeFailure:
+                await tools.clock.sleep(_STOP_PAUSE)  # it is tried again at once
                 return life.StopFailed(name, attempt)
             return None  # the end itself is seen by the runtime's watch
         case life.Resize(container, attempt, id):

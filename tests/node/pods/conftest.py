@@ -110,8 +110,8 @@ def _registry(root: Path, more: str = "") -> Iterator[str]:
 @pytest.fixture(scope="session")
 def containerd(own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A containerd of the tests' own, which has `IMAGE` from the machine's store; answers its socket."""
-    with daemon.running(tmp_path_factory.mktemp("containerd")) as address:
-        yield address
+    with daemon.running(tmp_path_factory.mktemp("containerd")) as started:
+        yield started.socket
 
 
 @dataclass

@@ -9,12 +9,12 @@ from mizzen.cluster import containerd
 
 
 @contextlib.contextmanager
-def running(root: Path) -> Iterator[str]:
-    """Run it; answers its socket. It has no image but that of its sandboxes: pods bring the machine's."""
+def running(root: Path) -> Iterator[containerd.Daemon]:
+    """Run it. It has no image but that of its sandboxes: pods bring the machine's."""
     daemon = containerd.Daemon(root)
     try:
         containerd.start(daemon, -1)
-        yield daemon.socket
+        yield daemon
     finally:
         containerd.stop(daemon)
         teardown.remove(root)

@@ -38,9 +38,11 @@ async def api() -> AsyncIterator[tuple[Server, int]]:
 
 async def started(port: int, node: Node, state: Path) -> tuple[asyncio.subprocess.Process, str]:
     """An agent process that is ready; and how it came to its mount namespace."""
+    config = node.config
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.node.pods.runner", str(port), str(node.config.root), str(node.config.images_root),
-        str(state), stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        sys.executable, "-m", "tests.node.pods.runner",
+        *(str(port), str(config.root), str(config.images_root), str(state), config.cri_socket),
+        stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
     assert process.stdout is not None
     async with asyncio.timeout(20):
@@ -90,12 +92,14 @@ def written(volumes: Path) -> list[str]:
     return [text for path in volumes.rglob("starts") if (text := path.read_text())]
 
 
+@pytest.mark.parametrize("runtime", ["crun", "cri"])
 async def test_agents_killed_while_pods_come_up_start_every_container_exactly_once(
-    api: tuple[Server, int], own_namespaces: None, image_root: Path, tmp_path: Path
+    api: tuple[Server, int], image_root: Path, tmp_path: Path, runtime: str, request: pytest.FixtureRequest
 ) -> None:
     server, port = api
     client = Client(InProcessTransport(server.handle, Identity("tester", groups=(MASTERS,))))
-    node = Node.at(tmp_path, image_root, client, name="node-2")
+    socket = request.getfixturevalue("containerd") if runtime == "cri" else ""
+    node = Node.at(tmp_path, image_root, client, name="node-2", socket=socket)
     state, names = tmp_path / "network", [f"p{number}" for number in range(6)]
     process, _ = await started(port, node, state)
     try:

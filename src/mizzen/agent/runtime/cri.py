@@ -36,13 +36,17 @@ from mizzen.wire import cri
 
 _log = log.get("runtime")
 _LOOK_EVERY = 10.0
-_MOMENT = 0.01
+_MOMENT, _LONG_MOMENT = 0.01, 1.0
 _REMOVALS = 8
 _STOP_ATTEMPTS = 4
 _STOP_PAUSE = 0.2
 """How often a removal is tried."""
 _GREETINGS, _GREETING_PAUSE = 50, 0.1
+_ABSENCE = 60.0
+"""Seconds for which a runtime that has gone is waited for."""
 _NOT_YET = frozenset({"UNAVAILABLE", "UNKNOWN"})
+_UNSURE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
+"""Failures of a call that leave open whether it was done."""
 _STATES = {0: "created", 1: "running", 2: "exited"}
 Message = dict[str, Any]
 
@@ -187,8 +191,25 @@ class CriRuntime:  # shape: the calls of the runtime seam
         try:
             await self._channel.call("StartContainer", {"container_id": container})
         except CallFailed as error:
-            raise RuntimeFailure("RunContainerError", error.message) from error
+            if error.code not in _UNSURE:
+                raise RuntimeFailure("RunContainerError", error.message) from error
+            if not await self._came_to_run(container):  # then there is nothing that could count as a crash
+                raise RuntimeFailure("CreateContainerError", error.message) from error
         self._follow(container)
+
+    async def _came_to_run(self, container: str) -> bool:
+        """Whether a container has run of which nobody answered; asked until the runtime is there again."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _ABSENCE
+        while True:
+            try:
+                seen, _ = await self._status(container)
+            except CallFailed as error:
+                if error.code in _UNSURE and loop.time() < deadline:
+                    await asyncio.sleep(_GREETING_PAUSE)
+                    continue
+                return False
+            return seen.started_at > 0
 
     async def stop(self, container: str, grace: float) -> None:
         try:
@@ -212,7 +233,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
         began = loop.time()
         with contextlib.suppress(TimeoutError, ProcessLookupError):
             os.kill(pid, signals.number(name))
-            await asyncio.wait_for(_process_end(pid), grace)
+            await asyncio.wait_for(spawn.end_of_stranger(pid), grace)
         return loop.time() - began
 
     async def remove(self, container: str) -> None:
@@ -425,9 +446,11 @@ class CriRuntime:  # shape: the calls of the runtime seam
         with contextlib.suppress(RuntimeFailure):
             seen, info = await self._status(container, verbose=True)
             if seen.state == "running":
-                await _process_end(int(info.get("pid") or 0))
-            while not await self._look_at(container):  # noqa: ASYNC110 - the runtime tells nobody
-                await asyncio.sleep(_MOMENT)
+                await spawn.end_of_stranger(int(info.get("pid") or 0))
+            pause = _MOMENT
+            while not await self._look_at(container):
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONG_MOMENT)
         self._watched.pop(container, None)
 
     async def _look_at(self, container: str) -> bool:
@@ -462,20 +485,3 @@ def _info(answer: Message) -> Message:
     except orjson.JSONDecodeError:
         return {}
     return info
-
-
-async def _process_end(pid: int) -> None:
-    """Return when a process that is not ours has ended."""
-    try:
-        fd = os.pidfd_open(pid)
-    except OSError:
-        await asyncio.sleep(1.0)  # not of this process namespace: the caller looks again
-        return
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(fd, spawn.resolve, ended)
-    try:
-        await ended
-    finally:
-        loop.remove_reader(fd)
-        os.close(fd)

@@ -62,6 +62,23 @@ async def exit_of(pid: int) -> int:
     return _reaped(pid)
 
 
+async def end_of_stranger(pid: int) -> None:
+    """Return when a process that is not ours has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        await asyncio.sleep(1.0)  # not of this process namespace: the caller looks again
+        return
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, resolve, ended)
+    try:
+        await ended
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
 def descendants(pid: int) -> tuple[int, ...]:
     """The processes that descend from one, children before grandchildren."""
     children: dict[int, list[int]] = {}

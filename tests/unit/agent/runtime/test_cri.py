@@ -10,7 +10,7 @@ from mizzen.agent import embedded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.images.cri import CriImages
 from mizzen.agent.images.policy import ImageRefused, ensure
-from mizzen.agent.runtime.base import Used
+from mizzen.agent.runtime.base import RuntimeFailure, Used
 from mizzen.agent.runtime.cgroups import Cgroups
 from mizzen.agent.runtime.cri import CriRuntime
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
@@ -134,3 +134,34 @@ async def test_why_a_runtime_does_not_pull_is_told_as_it_says(
     assert told[1:] == [
         ("Warning", "Failed", f'Failed to pull image "x.io/a:1": {shown}'), ("Warning", "Failed", f"Error: {reason}"),
     ]  # fmt: skip
+
+
+class Restarting(Told):
+    """A runtime that goes while it starts a container, and is there again two calls later."""
+
+    def __init__(self, started_at: int) -> None:
+        super().__init__(
+            ContainerStatus={"status": {"id": "c", "metadata": {"name": "c"}, "state": 1, "started_at": started_at}}
+        )
+        self.calls = 0
+
+    async def call(self, name: str, request: dict[str, Any] | None = None, *, patience: float = 0) -> Any:
+        self.calls += 1
+        if self.calls <= 3:
+            raise CallFailed("UNAVAILABLE", "error reading from server: EOF")
+        return await super().call(name, request)
+
+
+async def test_a_container_has_started_if_it_runs_whatever_became_of_the_answer(tmp_path: Path) -> None:
+    cgroups = Cgroups({"": tmp_path}, "test", unified=True)
+    runtime = CriRuntime(Restarting(1_700_000_000 * 10**9), cgroups, ("containerd", "1"), None)
+    await runtime.start("c")
+    await runtime.close()
+
+
+async def test_a_container_that_never_ran_because_its_runtime_went_counts_as_no_crash(tmp_path: Path) -> None:
+    cgroups = Cgroups({"": tmp_path}, "test", unified=True)
+    runtime = CriRuntime(Restarting(0), cgroups, ("containerd", "1"), None)
+    with pytest.raises(RuntimeFailure) as failed:
+        await runtime.start("c")
+    assert failed.value.reason == "CreateContainerError"
