@@ -150,6 +150,7 @@ class Agent:
             group.create_task(self.pods.tend_drivers(), name="driver volumes")
             await self._start_plugins(group)
             group.create_task(self._guard.run(), name="guard")
+            group.create_task(self._guard.follow_runtime(self._report), name="runtime")
             group.create_task(rotate_logs(self.tools, self.pods), name="logs")
             group.create_task(
                 follow_pods(

@@ -4,7 +4,8 @@
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,15 +18,17 @@ from mizzen.agent.node import Health
 from mizzen.agent.pods import Pods
 from mizzen.agent.resources import requested
 from mizzen.agent.restarts import grace_of
-from mizzen.agent.runtime.base import Usage
+from mizzen.agent.runtime.base import RuntimeFailure, Usage
 from mizzen.agent.thresholds import SIGNALS, Condition, Shortage, Thresholds, crossed, explained, left_of
 from mizzen.base import log
 from mizzen.machinery import quantity
+from mizzen.machinery.errors import ApiError
 from mizzen.machinery.quantity import NANO
 from mizzen.reconcile.plan import Note, Reference
 
 _log = log.get("agent")
 _EVERY = 10.0
+_RUNTIME_EVERY, _DOWN_AFTER = 5.0, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,25 @@ class Guard:
         while True:
             await self._tools.clock.sleep(_EVERY)
             await self.look()
+
+    async def follow_runtime(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Have the node not ready for as long as its containers' runtime is not, until cancelled."""
+        clock = self._tools.clock
+        heard = clock.monotonic()
+        while True:
+            await clock.sleep(_RUNTIME_EVERY)
+            try:
+                trouble = await self._tools.runtime.trouble()
+                heard = clock.monotonic()
+            except RuntimeFailure as error:
+                if clock.monotonic() - heard < _DOWN_AFTER:
+                    continue
+                trouble = "container runtime is down"
+                _log.warning(trouble, error=error.message)
+            if trouble != self.health.not_ready and not self._pods.shutting_down:
+                self.health = replace(self.health, not_ready=trouble)
+                with contextlib.suppress(ApiError, ConnectionError, TimeoutError):  # it is told later then
+                    await changed()
 
     def measure(self) -> tuple[Shortage, ...]:
         """See what the node is short of, and say so; answers the thresholds that are crossed."""

@@ -98,7 +98,9 @@ ContainerStatsFilter: id 1 string, pod_sandbox_id 2 string, label_selector 3 map
 ContainerStats: attributes 1 ContainerAttributes, writable_layer 4 FilesystemUsage
 ContainerAttributes: id 1 string
 StatusRequest: verbose 1 int
-StatusResponse: info 2 map
+StatusResponse: status 1 RuntimeStatus, info 2 map
+RuntimeStatus: conditions 1 *RuntimeCondition
+RuntimeCondition: type 1 string, status 2 int, reason 3 string, message 4 string
 FilesystemIdentifier: mountpoint 1 string
 """)
 encode, decode = _SCHEMA.encode, _SCHEMA.decode

@@ -109,6 +109,10 @@ async def test_a_sandbox_that_is_open_is_answered_again(ground: Ground) -> None:
     assert [one.uid for one in (await ground.runtime.observe()).sandboxes] == ["u1"]
 
 
+async def test_a_runtime_that_is_well_says_so(ground: Ground) -> None:
+    assert await ground.runtime.trouble() == ""
+
+
 async def test_a_container_goes_from_created_to_running_to_exited(ground: Ground) -> None:
     spec = ground.container("sleep 0.3; exit 7", env=(("SIMULATE_EXIT", "7"), ("SIMULATE_AFTER", "0.3")))
     await ground.runtime.open_sandbox(ground.sandbox())

@@ -1,6 +1,7 @@
 """Which pod a node ends when it runs short, which it keeps, and which it does not take."""
 
-from dataclasses import replace
+import asyncio
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -9,7 +10,8 @@ from mizzen.agent.diskusage import PodDisk
 from mizzen.agent.life import Life
 from mizzen.agent.machineinfo import Pressure
 from mizzen.agent.node import Health, conditions, news
-from mizzen.agent.runtime.base import Usage, Used
+from mizzen.agent.runtime import criconfig
+from mizzen.agent.runtime.base import RuntimeFailure, Usage, Used
 from mizzen.agent.thresholds import Bound, Shortage, Thresholds, crossed, explained, left_of
 from mizzen.api.views.podspec import (
     Container,
@@ -23,6 +25,7 @@ from mizzen.api.views.podspec import (
     Toleration,
     Volume,
 )
+from mizzen.base.clock import VirtualClock
 
 MIB = 1 << 20
 SHORT = Shortage("memory", 100 * MIB, 50 * MIB)
@@ -212,3 +215,55 @@ def test_extended_resources_that_others_announce_are_not_the_nodes_to_count() ->
     assert admission.resize_refusal(life.pod, (), {}) == ("", "")
     refused = admission.rejection(life.pod, (), {"example.com/foo": 2 * 10**9}, {}, ())
     assert refused is not None and refused[0] == "OutOfexample.com/foo"
+
+
+@dataclass
+class Runtime:
+    """A runtime that says this of itself; None: nothing."""
+
+    says: str | None = ""
+
+    async def trouble(self) -> str:
+        if self.says is None:
+            raise RuntimeFailure("CreateContainerError", "context deadline exceeded")
+        return self.says
+
+
+@dataclass
+class Tools:
+    """As much of the equipment as a look at the runtime needs."""
+
+    runtime: Runtime
+    clock: VirtualClock
+
+
+@dataclass
+class NoPods:
+    shutting_down: bool = False
+
+
+async def test_a_node_is_not_ready_for_as_long_as_its_runtime_is_not() -> None:
+    tools, told = Tools(Runtime(), VirtualClock()), list[str]()
+    guard = eviction.Guard(tools, NoPods())  # type: ignore[arg-type]
+
+    async def changed() -> None:
+        told.append(guard.health.not_ready)
+        raise ConnectionError("the API server is away")
+
+    following = asyncio.create_task(guard.follow_runtime(changed))
+    await asyncio.sleep(0)
+    await tools.clock.advance(60)
+    tools.runtime.says = None
+    await tools.clock.advance(24)
+    assert told == []
+    await tools.clock.advance(12)
+    assert told == ["container runtime is down"]
+    tools.runtime.says = criconfig.trouble([
+        {"type": "NetworkReady", "status": 0, "reason": "NetworkPluginNotReady", "message": "no plugin"},
+        {"type": "RuntimeReady", "status": 0, "reason": "Sick", "message": "no disk"},
+    ])  # fmt: skip
+    await tools.clock.advance(5)
+    tools.runtime.says = criconfig.trouble([{"type": "RuntimeReady", "status": 1, "reason": "", "message": ""}])
+    await tools.clock.advance(5)
+    assert told[1:] == ["container runtime not ready: RuntimeReady=false reason:Sick message:no disk", ""]
+    following.cancel()

@@ -320,6 +320,9 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
     def watch(self) -> AsyncIterator[ContainerSeen]:
         """Containers that end, as they end."""
 
+    async def trouble(self) -> str:
+        """Why no containers can be run now; empty when they can. Raises RuntimeFailure when nobody answers."""
+
     async def close(self) -> None:
         """Let go of the runtime; containers keep running."""
 

@@ -42,6 +42,7 @@ _STOP_ATTEMPTS = 4
 _STOP_PAUSE = 0.2
 """How often a removal is tried."""
 _GREETINGS, _GREETING_PAUSE = 50, 0.1
+_STATUS_PATIENCE = 10.0
 _ABSENCE = 60.0
 """Seconds for which a runtime that has gone is waited for."""
 _NOT_YET = frozenset({"UNAVAILABLE", "UNKNOWN"})
@@ -360,6 +361,10 @@ class CriRuntime:  # shape: the calls of the runtime seam
                 yield await self._ended.get()
         finally:
             looking.cancel()
+
+    async def trouble(self) -> str:
+        told = await self._channel.call("Status", patience=_STATUS_PATIENCE)
+        return criconfig.trouble((told["status"] or {}).get("conditions", ()))
 
     async def close(self) -> None:
         for task in [*self._watched.values(), *self._errands]:

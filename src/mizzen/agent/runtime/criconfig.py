@@ -4,7 +4,7 @@ Ref: https://github.com/kubernetes/cri-api
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
@@ -140,6 +140,14 @@ def knows_cdi(name: str, version: str, configuration: Mapping[str, Any]) -> bool
         return True
     numbers = tuple(int(one) for one in re.findall(r"\d+", version)[:3])
     return numbers >= _CDI_SINCE and bool(configuration.get("enableCDI", numbers >= _CDI_ALWAYS))
+
+
+def trouble(conditions: Iterable[Message]) -> str:
+    """What RuntimeConditions say against running containers; their network is the node's own affair."""
+    for one in conditions:
+        if one["type"] == "RuntimeReady" and not one["status"]:
+            return f"container runtime not ready: RuntimeReady=false reason:{one['reason']} message:{one['message']}"
+    return ""
 
 
 def used(seen: Message | None) -> Used:

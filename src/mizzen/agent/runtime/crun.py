@@ -384,6 +384,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if is_there and not self._is_alive(home.name, record):
             records.write_exit(self._root / "exits" / home.name, 128 + signal.SIGKILL)
 
+    async def trouble(self) -> str:
+        return ""
+
     async def close(self) -> None:
         self._exits.close()
 

@@ -134,6 +134,9 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
         while True:
             yield await self._ended.get()
 
+    async def trouble(self) -> str:
+        return ""
+
     async def close(self) -> None:
         for timer in self._timers.values():
             timer.cancel()
