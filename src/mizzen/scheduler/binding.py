@@ -13,9 +13,9 @@ from mizzen.api.views.resource import ResourceClaim
 from mizzen.base.clock import Clock
 from mizzen.client.cache import Cache, Table
 from mizzen.client.client import STRATEGIC, Client
-from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS
+from mizzen.client.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS
 from mizzen.machinery import times
-from mizzen.machinery.errors import ApiError, Object
+from mizzen.machinery.errors import ApiError, Errors, Object
 from mizzen.reconcile.events import Recorder
 from mizzen.reconcile.plan import Note, Reference
 from mizzen.scheduler import extended, volumes
@@ -45,6 +45,8 @@ class Hands:
 
     async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> str:
         """Bind everything of a pod, the pod itself last; answers what is wrong with its volumes or devices, or ""."""
+        if assumed.node not in snapshot.nodes:
+            raise Errors.not_found("", NODES.plural, assumed.node)
         wanted = volumes.unbound(pod, assumed.node, snapshot) if pod.claims else ()
         claims = await self._reserve(pod, assumed, snapshot) if pod.pod.spec.resourceClaims else []
         claims += await self._extend(pod, assumed, snapshot)
@@ -75,7 +77,7 @@ class Hands:
         reserved = []
         for claim in resource_claims.claims_of(pod, snapshot):
             if any(one.uid == meta.uid for one in claim.status.reservedFor):
-                reserved.append(claim)
+                reserved.append(await self._confirmed(claim, meta.uid))
                 continue
             consumers = [
                 {"resource": one.resource, "name": one.name, "uid": one.uid} for one in claim.status.reservedFor
@@ -97,28 +99,77 @@ class Hands:
 
     async def _extend(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> list[ResourceClaim]:
         """Make the claim for the pod's extended resources that are devices here, and tell the node of it."""
-        classes = extended.delegated(pod, snapshot)
-        own = extended.claim_of(pod, snapshot) if classes else None
-        picked = assumed.devices.get(extended.uid(pod.pod.metadata.uid))
+        node = snapshot.nodes.get(assumed.node)
+        classes = extended.served_by_devices(extended.delegated(pod, snapshot), node) if node is not None else {}
+        if not classes:
+            return []
+        meta, known = pod.pod.metadata, extended.claim_of(pod, snapshot)
+        picked = assumed.devices.get(extended.uid(meta.uid))
         if picked is None:
-            return [own] if own is not None else []
-        meta = pod.pod.metadata
-        classes = extended.served_by_devices(classes, snapshot.nodes[assumed.node])
-        if own is None:
-            body = extended.claim_body(pod, classes, PROTECTION)
-            own = msgspec.convert(await self.client.create(RESOURCE_CLAIMS, body, meta.namespace), ResourceClaim)
-        wanted, stamp = extended.devices(pod, classes), times.format(self.clock.now())
-        config = resource_claims.class_config(wanted, snapshot)
-        given = allocation(picked, wanted, own.metadata.uid, config, assumed.node, stamp)
-        user = {"resource": "pods", "name": meta.name, "uid": meta.uid}
-        patch: Object = {"metadata": {"uid": own.metadata.uid}, "status": {"allocation": given, "reservedFor": [user]}}
-        name = own.metadata.name
-        written = await self.client.patch(RESOURCE_CLAIMS, name, patch, meta.namespace, subresource="status")
+            if known is None:
+                raise Errors.conflict("", PODS.plural, meta.name, "its claim is gone")
+            own = await self._confirmed(known, meta.uid)
+        else:
+            made = known or await self._made(extended.claim_body(pod, classes, PROTECTION))
+            extended.found(pod, made, assumed.devices, snapshot)
+            wanted, stamp = extended.devices(pod, classes), times.format(self.clock.now())
+            config = resource_claims.class_config(wanted, snapshot)
+            given = allocation(picked, wanted, made.metadata.uid, config, assumed.node, stamp)
+            user = {"resource": "pods", "name": meta.name, "uid": meta.uid}
+            own = await self._given(made, {"allocation": given, "reservedFor": [user]})
         _, mappings = extended.requests(pod, classes)
-        told = {"resourceClaimName": name, "requestMappings": mappings}
+        told = {"resourceClaimName": own.metadata.name, "requestMappings": mappings}
         patch = {"metadata": {"uid": meta.uid}, "status": {"extendedResourceClaimStatus": told}}
         await self.client.patch(PODS, meta.name, patch, meta.namespace, subresource="status")
-        return [msgspec.convert(written, ResourceClaim)]
+        return [own]
+
+    async def _given(self, claim: ResourceClaim, status: Object) -> ResourceClaim:
+        """The claim with this in its status, where it is still as it was seen."""
+        of = claim.metadata
+        patch = {"metadata": {"uid": of.uid, "resourceVersion": of.resourceVersion}, "status": status}
+        written = await self.client.patch(RESOURCE_CLAIMS, of.name, patch, of.namespace, subresource="status")
+        return msgspec.convert(written, ResourceClaim)
+
+    async def _confirmed(self, claim: ResourceClaim, pod: str) -> ResourceClaim:
+        """The claim that an earlier attempt reserved, asked for again: it may have been given back since."""
+        of = claim.metadata
+        found = await self.client.get(RESOURCE_CLAIMS, of.name, of.namespace, view=ResourceClaim)
+        reserved = found.metadata.uid == of.uid and any(one.uid == pod for one in found.status.reservedFor)
+        if not reserved or found.status.allocation is None or found.metadata.deleting:
+            why = "it has been given back"
+            raise Errors.conflict(RESOURCE_CLAIMS.group, RESOURCE_CLAIMS.plural, of.name, why)
+        return found
+
+    async def _made(self, body: Object) -> ResourceClaim:
+        """The claim, which an earlier attempt may have made already."""
+        name, namespace = body["metadata"]["name"], body["metadata"]["namespace"]
+        try:
+            return msgspec.convert(await self.client.create(RESOURCE_CLAIMS, body, namespace), ResourceClaim)
+        except ApiError as error:
+            if error.reason != "AlreadyExists":
+                raise
+        found = await self.client.get(RESOURCE_CLAIMS, name, namespace, view=ResourceClaim)
+        uid = body["metadata"]["ownerReferences"][0]["uid"]
+        if found.status.allocation is not None or found.metadata.deleting or extended.owner(found) != uid:
+            why = "it is allocated, on its way out, or another's"
+            raise Errors.conflict(RESOURCE_CLAIMS.group, RESOURCE_CLAIMS.plural, name, why)
+        return found
+
+    async def unallocated(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> set[str]:
+        """Those of the claims that were to get devices of which the API says that they have none."""
+        namespace = pod.pod.metadata.namespace
+        names = [one.metadata.name for one in resource_claims.claims_of(pod, snapshot)]
+        allocated: set[str] = set()
+        for name in (*names, extended.claim_name(pod)):
+            try:
+                found = await self.client.get(RESOURCE_CLAIMS, name, namespace, view=ResourceClaim)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                continue
+            if found.status.allocation is not None:
+                allocated |= {found.metadata.uid, extended.uid(extended.owner(found))}
+        return assumed.devices.keys() - allocated
 
     async def withdraw(self, pod: PodInfo, snapshot: Snapshot) -> None:
         """A pod that cannot go where its claim for extended resources is allocated gets another claim."""

@@ -4,6 +4,7 @@ On a node that counts the resource itself, its device plugin serves the pod; els
 Ref: https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/#extended-resource
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -12,13 +13,15 @@ import msgspec
 from mizzen.api.views.core import Container
 from mizzen.api.views.resource import DeviceClass, ResourceClaim
 from mizzen.machinery.errors import Object
-from mizzen.scheduler.devices import Devices
+from mizzen.scheduler.devices import Devices, Picked
 from mizzen.scheduler.requests import amounts
 from mizzen.scheduler.snapshot import NodeInfo, PodInfo, Snapshot
 
 ANNOTATION: Final = "resource.kubernetes.io/extended-resource-claim"
 _PREFIX: Final = "deviceclass.resource.kubernetes.io/"
 """Every class has a resource of its own name below this."""
+_LONGEST: Final = 58
+"""So much of a name goes before what is generated."""
 
 
 def delegated(pod: PodInfo, snapshot: Snapshot) -> dict[str, str]:
@@ -50,6 +53,16 @@ def served_by_devices(classes: Mapping[str, str], node: NodeInfo) -> dict[str, s
 def uid(pod: str) -> str:
     """What stands for the uid of the claim that is not made yet, by that of its pod."""
     return f"extended {pod}"
+
+
+def found(pod: PodInfo, claim: ResourceClaim, devices: dict[str, Picked], snapshot: Snapshot) -> None:
+    """The claim is there: its devices are taken under its own uid, so that news of no other claim releases them."""
+    stand_in, uid_ = uid(pod.pod.metadata.uid), claim.metadata.uid
+    if stand_in in snapshot.assumed_devices and uid_ not in devices:
+        devices[uid_] = devices[stand_in]
+        snapshot.assumed_devices[uid_] = (pod.key, devices[stand_in])
+        snapshot.assumed_devices[stand_in] = (pod.key, ())
+        snapshot.taken = None
 
 
 def claim_of(pod: PodInfo, snapshot: Snapshot) -> ResourceClaim | None:
@@ -102,6 +115,12 @@ def devices(pod: PodInfo, classes: Mapping[str, str]) -> Devices:
     return msgspec.convert({"requests": wanted}, Devices)
 
 
+def claim_name(pod: PodInfo) -> str:
+    """The claim's name: as if it were generated, but the same at every attempt."""
+    meta = pod.pod.metadata
+    return f"{meta.name}-extended-resources-"[:_LONGEST] + hashlib.sha256(meta.uid.encode()).hexdigest()[:5]
+
+
 def claim_body(pod: PodInfo, classes: Mapping[str, str], finalizer: str) -> Object:
     """The claim to be made for these resources."""
     meta = pod.pod.metadata
@@ -111,7 +130,7 @@ def claim_body(pod: PodInfo, classes: Mapping[str, str], finalizer: str) -> Obje
         "apiVersion": "resource.k8s.io/v1",
         "kind": "ResourceClaim",
         "metadata": {
-            "generateName": f"{meta.name}-extended-resources-",
+            "name": claim_name(pod),
             "namespace": meta.namespace,
             "annotations": {ANNOTATION: "true"},
             "finalizers": [finalizer],

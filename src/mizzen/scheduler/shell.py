@@ -191,9 +191,9 @@ class Scheduler:
         except ConnectionError as error:
             # The answer may be lost alone: until it is known, the room stays taken.
             if not await self._is_bound(pod):
-                self._failed(waiting, error)
+                await self._unplaced(waiting, assumed, error)
         except (ApiError, ExtenderError) as error:
-            self._failed(waiting, error)
+            await self._unplaced(waiting, assumed, error)
         else:
             if not problem:
                 result = "scheduled"
@@ -201,7 +201,7 @@ class Scheduler:
                 self.state.queue.done(waiting)
                 self._hands.announce(pod, assumed.node)
                 return
-            self._failed(waiting, TimeoutError(problem))
+            await self._unplaced(waiting, assumed, TimeoutError(problem))
             with contextlib.suppress(ApiError, ConnectionError):
                 await self._hands.refuse(waiting.pod.pod, problem, "", "SchedulerError")
         finally:
@@ -240,6 +240,17 @@ class Scheduler:
                 return False
             else:
                 return found.metadata.uid == meta.uid and bool(found.spec.nodeName)
+
+    async def _unplaced(self, waiting: Waiting, assumed: Assumed, error: Exception) -> None:
+        """A placement did not come about; devices stay taken where only the way to the API knows that they are."""
+        while assumed.devices:
+            try:
+                self.state.release(await self._hands.unallocated(waiting.pod, assumed, self.state.snapshot))
+            except (ApiError, ConnectionError):
+                await self._clock.sleep(1.0)
+            else:
+                break
+        self._failed(waiting, error)
 
     async def _evict(self, pod: PodInfo, way: preemption.Eviction) -> None:
         try:

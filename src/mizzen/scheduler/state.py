@@ -4,7 +4,7 @@ Fed by changes of the tables and by results of requests; answers with decisions.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -117,21 +117,21 @@ class State:
         return assumed
 
     def forget(self, key: str, uid: str = "") -> None:
-        """The assumed placement (of this very pod) did not come about."""
+        """The assumed placement (of this very pod) did not come about; its devices stay taken until `release`."""
         assumed = self._assumed.get(key)
         if assumed is None or (uid and assumed.uid != uid):
             return
         del self._assumed[key]
-        self._release_devices(assumed)
         self.snapshot.remove_pod(key, assumed.node)
         self._wake("pod gone")
 
-    def _release_devices(self, assumed: Assumed) -> None:
-        for claim in assumed.devices:
+    def release(self, claims: Iterable[str]) -> None:
+        """The claims with these uids were not allocated after all; of the others the table will tell."""
+        for claim in claims:
             self.snapshot.assumed_devices.pop(claim, None)
-        if assumed.devices:
-            self.snapshot.taken = None
-            self._forget_verdicts()
+        self.snapshot.taken = None
+        self._forget_verdicts()
+        self._wake("resource claim")
 
     # --- preemption
 
@@ -227,8 +227,9 @@ class State:
         if seen is None:
             return
         if new is None or new.status.allocation is not None:
-            self.snapshot.assumed_devices.pop(seen.metadata.uid, None)
-            self.snapshot.assumed_devices.pop(extended.uid(extended.owner(seen)), None)
+            assumed = self.snapshot.assumed_devices.pop(seen.metadata.uid, None)
+            if assumed is not None:
+                self.snapshot.assumed_devices.pop(extended.uid(extended.owner(seen)), None)
         self.snapshot.taken = None
         self._forget_verdicts()
         self._wake("resource claim")
@@ -288,7 +289,6 @@ class State:
         assumed = self._assumed.pop(key, None)
         if assumed is not None and assumed.node != pod.spec.nodeName:
             self.snapshot.remove_pod(key, assumed.node)
-            self._release_devices(assumed)
             self._wake("pod gone")
         node = self.snapshot.nodes.get(pod.spec.nodeName)
         known = node.pods.get(key) if node is not None else None

@@ -103,6 +103,8 @@ def _choose(
 ) -> dict[str, Picked] | None:
     """The same, with the classes of its extended resources and the claim that was made for them."""
     waiting = [one for one in claims_of(pod, snapshot) if one.status.allocation is None]
+    if own is not None and own.metadata.deleting:
+        return None  # it makes way for another
     if classes:
         is_served = own is not None and own.status.allocation is not None
         classes = {} if is_served else extended.served_by_devices(classes, node)
@@ -112,15 +114,16 @@ def _choose(
     devices = inventory.on_node(node.name, node.labels)
     found: dict[str, Picked] = {}
     for claim in waiting:
-        assumed = snapshot.assumed_devices.get(claim.metadata.uid)
-        if assumed is not None and assumed[0] != pod.key:
-            return None
+        if claim.metadata.uid in snapshot.assumed_devices:
+            return None  # it is being allocated; that is merely not seen yet
         picked = allocate(wants(claim), devices, inventory, taken, _selectors(snapshot))
         if picked is None:
             return None
         taken = with_picks(taken, picked)
         found[claim.metadata.uid] = picked
     if classes:
+        if extended.uid(pod.pod.metadata.uid) in snapshot.assumed_devices:
+            return None
         picked = allocate(extended.devices(pod, classes), devices, inventory, taken, _selectors(snapshot))
         if picked is None:
             return None
