@@ -26,8 +26,10 @@ DEFAULT_NAME: Final = "default-scheduler"
 PYTHON: Final = "mizzen.dev/python"
 PREEMPTION: Final = "DefaultPreemption"
 _API_VERSION: Final = "kubescheduler.config.k8s.io/v1"
-_BUILT_IN: Final = frozenset({PREEMPTION, "PrioritySort", "DefaultBinder", "VolumeRestrictions", "GangScheduling"})
-"""Plugins of the original that are part of the scheduler itself here."""
+_BUILT_IN: Final = frozenset(
+    {PREEMPTION, "PrioritySort", "DefaultBinder", "VolumeRestrictions", "GangScheduling", "NodeDeclaredFeatures"}
+)
+"""Plugins of the original that are part of the scheduler itself here, or have nothing to do."""
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _FILTERS: Final = ("preFilter", "filter")
 _SCORES: Final = ("preScore", "score")
