@@ -59,12 +59,18 @@ def mirror(seed: int) -> None:
     subset = {"addresses": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}], "ports": [{"port": 5432, "protocol": "TCP"}]}
     world.api.create(("", "endpoints"), {"metadata": {"name": "db", "namespace": "d"}, "subsets": [subset]})
     later = {"addresses": [{"ip": "192.0.2.2"}], "notReadyAddresses": [{"ip": "192.0.2.3"}], "ports": subset["ports"]}
-    world.users = (lambda w: w.api.patch(ENDPOINTS, "d", "db", {"subsets": [later]}),)
+    notes = {"example.com/owner": "ann", endpoints.APPLIED: "{}"}
+    world.users = (
+        lambda w: w.api.patch(ENDPOINTS, "d", "db", {"subsets": [later], "metadata": {"annotations": {"old": "1"}}}),
+        lambda w: w.api.patch(ENDPOINTS, "d", "db", {"metadata": {"annotations": {**notes, "old": None}}}),
+    )
     world.live(60)
     [one] = world.all(ENDPOINT_SLICES)
     found = {end["addresses"][0]: end["conditions"]["ready"] for end in one["endpoints"]}
     assert found == {"192.0.2.2": True, "192.0.2.3": False}, f"seed {seed}"
     assert one["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == endpoints.MANAGER, f"seed {seed}"
+    told = {key: value for key, value in one["metadata"]["annotations"].items() if key != endpoints.TRIGGER}
+    assert told == {"example.com/owner": "ann"}, f"seed {seed}: {told}"
     world.api.patch(SERVICES, "d", "db", {"spec": {"selector": APP}})
     world.settle()
     assert not world.all(ENDPOINT_SLICES), f"seed {seed}: with a selector, it is not the mirror's any more"

@@ -29,6 +29,7 @@ OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 MANAGED = "endpoints.kubernetes.io/managed-by"
 SKIP_MIRROR = "endpointslice.kubernetes.io/skip-mirror"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
+APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 CAPACITY = 1000
 
 
@@ -179,7 +180,8 @@ def reconcile_mirror(seen: Mirrored, now: float) -> Plan:
                 wanted[family, ports][endpointslices.key_of(made)] = made
     meta = endpoints.metadata
     labels = {**meta.labels, SERVICE_NAME: meta.name, MANAGED_BY: MANAGER}
-    actions = endpointslices.arranged(wanted, seen.slices, Frame(meta, IDENTITY, labels), now)
+    annotations = {key: value for key, value in meta.annotations.items() if key not in (TRIGGER, APPLIED)}
+    actions = endpointslices.arranged(wanted, seen.slices, Frame(meta, IDENTITY, labels, annotations), now)
     return Plan(actions) if actions else NOTHING
 
 

@@ -86,11 +86,12 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What all slices of a Service have in common."""
+    """What all slices of a Service have in common; annotations that they have None of are left alone."""
 
     owner: Any
     identity: Identity
     labels: Mapping[str, str]
+    annotations: Mapping[str, str] | None = None
 
 
 def arranged(
@@ -147,11 +148,22 @@ def _patch(one: EndpointSlice, endpoints: tuple[Endpoint, ...], frame: Frame, no
     labels |= {key: None for key in meta.labels if key not in frame.labels}
     if labels:
         patch["metadata"] = {**patch.get("metadata", {}), "labels": labels}
+    if annotations := _annotations(meta.annotations, frame):
+        known = patch.setdefault("metadata", {})
+        known["annotations"] = {**annotations, **known.get("annotations", {})}
     if not patch:
         return []
     return [
         Patch(ENDPOINT_SLICES, meta.namespace, meta.name, patch, uid=meta.uid, resource_version=meta.resourceVersion)
     ]
+
+
+def _annotations(have: Mapping[str, str], frame: Frame) -> dict[str, str | None]:
+    """What must change for a slice to have the annotations of its frame."""
+    if frame.annotations is None:
+        return {}
+    changed: dict[str, str | None] = {key: value for key, value in frame.annotations.items() if have.get(key) != value}
+    return changed | {key: None for key in have if key not in frame.annotations and key != TRIGGER}
 
 
 def _create(group: Group, endpoints: Iterable[Endpoint], frame: Frame, now: float) -> Create:
@@ -160,7 +172,7 @@ def _create(group: Group, endpoints: Iterable[Endpoint], frame: Frame, now: floa
         "generateName": f"{frame.owner.name}-",
         "namespace": frame.owner.namespace,
         "labels": dict(frame.labels),
-        "annotations": {TRIGGER: times.format(now)},
+        "annotations": {**(frame.annotations or {}), TRIGGER: times.format(now)},
         "ownerReferences": owned_by(frame.owner, frame.identity),
     }
     body = {
