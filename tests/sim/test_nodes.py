@@ -66,6 +66,8 @@ def silence(seed: int) -> None:
     in_a = sorted(at for name, at in began.items() if name.startswith("a"))
     if len(silent) == 9:
         assert len(began) < 9, f"seed {seed}: a cluster that is silent altogether is left alone"
+        evicting = [one["metadata"]["name"] for one in world.all(NODES) if _is_tainted(one, "NoExecute")]
+        assert not evicting, f"seed {seed}: pods of {evicting} still leave"
     elif silent == ("a0", "a1", "a2"):
         assert set(began) < {"a0", "a1", "a2"}, f"seed {seed}: most of a small zone is silent: it is the zone"
     else:

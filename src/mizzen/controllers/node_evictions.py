@@ -1,6 +1,7 @@
 """The pace at which silent nodes lose their pods: one node every ten seconds in each zone, fewer in a troubled zone.
 
-Only the NoExecute taints of nodes that are not ready are given here; `nodes` sets the others and takes all away.
+Only the NoExecute taints of nodes that are not ready are given here, and taken back once every node is silent; `nodes`
+sets the others and takes all away.
 Ref: https://kubernetes.io/docs/concepts/architecture/nodes/#rate-limits-on-eviction
 """
 
@@ -73,8 +74,9 @@ _WAITING: Final[Index[Node]] = Index("lacking an eviction taint", lambda node: (
 
 def reconcile(seen: Snapshot, now: float) -> Plan:
     """In a cluster without a single healthy node nobody is evicted: it is more likely that we are cut off."""
-    if not any(_state(node) == "True" for nodes in seen.zones.values() for node in nodes):
-        return NOTHING
+    everybody = [node for nodes in seen.zones.values() for node in nodes]
+    if not any(_state(node) == "True" for node in everybody):
+        return Plan(tuple(_spared(node) for node in everybody if _evicting(node) is not None))
     actions: list[Action] = []
     waits: list[float] = []
     for nodes in seen.zones.values():
@@ -104,11 +106,20 @@ def _pace(nodes: tuple[Node, ...]) -> float | None:
 
 def _tainted(node: Node, now: float) -> Patch:
     taint = Taint(key=_key(node), effect="NoExecute", timeAdded=times.format(now))
-    meta = node.metadata
-    taints = [plain(one) for one in (*node.spec.taints, taint)]
-    return Patch(
-        NODES, "", meta.name, {"spec": {"taints": taints}}, uid=meta.uid, resource_version=meta.resourceVersion
+    return _with_taints(node, (*node.spec.taints, taint))
+
+
+def _spared(node: Node) -> Patch:
+    """The node without what makes its pods leave: once others are heard of again, its time begins anew."""
+    return _with_taints(
+        node, tuple(one for one in node.spec.taints if one.key not in _KEYS or one.effect != "NoExecute")
     )
+
+
+def _with_taints(node: Node, taints: tuple[Taint, ...]) -> Patch:
+    meta = node.metadata
+    patch = {"spec": {"taints": [plain(one) for one in taints] or None}}
+    return Patch(NODES, "", meta.name, patch, uid=meta.uid, resource_version=meta.resourceVersion)
 
 
 def _concerns(old: Node, new: Node) -> bool:
