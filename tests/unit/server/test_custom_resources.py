@@ -3,9 +3,11 @@
 import asyncio
 from typing import Any
 
+import pytest
 from tests.unit.server.conftest import Caller
 
 from mizzen.base.clock import VirtualClock
+from mizzen.server.crd import kinds
 from mizzen.server.server import Server
 from mizzen.store.memory import MemoryStore
 
@@ -289,3 +291,15 @@ async def test_what_a_new_rule_finds_in_a_kept_value_is_a_warning(api: Caller) -
     assert labelled.status == 200
     assert labelled.headers["warning"] == '299 - "spec: Invalid value: \\"object\\": failed rule: self.size > 5"'
     assert (await api.call("PATCH", f"{KITES}/k", {"spec": {"size": 3}}, patched))[0] == 422
+
+
+async def test_the_rules_of_an_object_have_some_time_together(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    ruled = definition()
+    schema = ruled["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    schema["x-kubernetes-validations"] = [{"rule": "self.size > 0"}]
+    await api.call("POST", DEFINITIONS, ruled)
+    assert (await api.call("POST", KITES, {"metadata": {"name": "a"}, "spec": {}}))[0] == 201
+    monkeypatch.setattr(kinds, "CEL_SECONDS", -1.0)
+    status, refused = await api.call("POST", KITES, {"metadata": {"name": "b"}, "spec": {}})
+    assert status == 422
+    assert "call cost exceeds limit for rule: self.size > 0" in refused["message"]

@@ -26,7 +26,7 @@ def rewritten(text: str) -> str:
     """The expression without such loops."""
     if _call.search(text) is None:
         return text
-    strings = [span.span() for span in _string.finditer(text)]
+    strings = strings_in(text)
     at = 0
     for number in range(_MOST):
         match = _call.search(text, at)
@@ -35,14 +35,14 @@ def rewritten(text: str) -> str:
         at = match.end()
         if any(start < match.start() < end for start, end in strings):
             continue
-        end, arguments = _arguments(text, at, strings)
+        end, given = arguments(text, at, strings)
         name = f"_r{number}"
-        made = _made(match[0][1:-1], arguments, name)
+        made = _made(match[0][1:-1], given, name)
         if made is None:
             continue
         at = _receiver(text, match.start(), strings)
         text = f"{text[:at]}cel.bind({name}, {text[at : match.start()]}, {made}){text[end:]}"
-        strings = [span.span() for span in _string.finditer(text)]
+        strings = strings_in(text)
     return text
 
 
@@ -76,10 +76,15 @@ def _made(call: str, arguments: list[str], name: str) -> str | None:
             return f"mapOfMaps({places}.map({place}, {inside(rest[-1])}))"
 
 
-def _arguments(text: str, at: int, strings: list[tuple[int, int]]) -> tuple[int, list[str]]:
+def strings_in(text: str) -> list[tuple[int, int]]:
+    """Where the texts in an expression begin and end."""
+    return [span.span() for span in _string.finditer(text)]
+
+
+def arguments(text: str, at: int, strings: list[tuple[int, int]]) -> tuple[int, list[str]]:
     """Where a call ends, and its arguments, from behind its opening bracket."""
     starts = dict(strings)
-    arguments: list[str] = []
+    found: list[str] = []
     depth, begin = 0, at
     while at < len(text):
         if at in starts:
@@ -90,10 +95,10 @@ def _arguments(text: str, at: int, strings: list[tuple[int, int]]) -> tuple[int,
             depth += 1
         elif mark in ")]}":
             if depth == 0:
-                return at + 1, [*arguments, text[begin:at].strip()]
+                return at + 1, [*found, text[begin:at].strip()]
             depth -= 1
         elif mark == "," and depth == 0:
-            arguments.append(text[begin:at].strip())
+            found.append(text[begin:at].strip())
             begin = at + 1
         at += 1
     return at, []

@@ -16,6 +16,7 @@ import orjson
 
 from mizzen.machinery import names, quantity, regexp, values
 from mizzen.machinery.cel.authorizer import AUTHORIZER_FUNCTIONS
+from mizzen.machinery.cel.timing import IN_TIME, in_time
 
 Tagged = dict[str, Any]
 Function = tuple[str, bool, tuple[str, ...], str, Callable[..., Any]]
@@ -262,6 +263,7 @@ def _map_of_maps(maps: list[dict[Any, Any]]) -> dict[Any, Any]:
 _S, _B, _I, _M, _L, _D = "string", "bool", "int", "map", "list", "dyn"
 
 FUNCTIONS: tuple[Function, ...] = (
+    (IN_TIME, False, (), _B, in_time),
     ("quantity", False, (_S,), _M, _quantity),
     ("isQuantity", False, (_S,), _B, _is_quantity),
     ("asInteger", True, (_M,), _I, _as_integer),

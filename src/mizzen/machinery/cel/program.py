@@ -8,7 +8,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any
 
-from mizzen.machinery.cel import comprehensions
+from mizzen.machinery.cel import comprehensions, timing
 from mizzen.machinery.cel.authorizer import Authorize, authorizing
 from mizzen.machinery.cel.library import FUNCTIONS
 from mizzen.machinery.cel.literals import as_maps
@@ -26,10 +26,10 @@ class CelError(ValueError):
         self.why = why or text
 
 
-TOO_COSTLY = "operation cancelled: actual cost limit exceeded"
-"""Why the evaluator gave up: it ends every evaluation after 10,000 rounds of loops."""
 _FAILURES = (
-    (re.compile(r"^INTERNAL: Iteration budget exceeded.*", re.DOTALL), TOO_COSTLY),
+    # The evaluator ends every evaluation after 10,000 rounds of loops; `timing` ends those that take too long.
+    (re.compile(rf".*{timing.TOO_COSTLY}.*", re.DOTALL), timing.TOO_COSTLY),
+    (re.compile(r"^INTERNAL: Iteration budget exceeded.*", re.DOTALL), timing.TOO_COSTLY),
     (re.compile(r'^NOT_FOUND: Key not found in map : "?(.*?)"?$'), r"no such key: \1"),
     (re.compile(r"^UNKNOWN: Index error: index=(-?\d+) size=\d+$"), r"index out of bounds: \1"),
     (re.compile(r"^UNKNOWN: No matching overloads found : .*", re.DOTALL), "no such overload"),
@@ -57,6 +57,8 @@ class Program:
 
     def evaluate(self, data: Mapping[str, Any], authorize: Authorize | None = None) -> Any:
         """The value as JSON. Raises: CelError."""
+        if timing.is_over():
+            raise self._failed(timing.TOO_COSTLY)
         with authorizing(authorize):
             try:
                 result = self.compiled.eval(data=data)
@@ -94,6 +96,8 @@ def compile_expression(expression: str, variables: tuple[str, ...], optional: tu
     known = _environment(tuple(f"_{name}" if name in optional else name for name in variables))
     try:
         compiled = known.compile(text)
+        if (asking := timing.timed(text)) != text:
+            compiled = known.compile(asking)
     except RuntimeError as error:
         problem = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
         raise CelError(f"compilation failed: {problem}") from None

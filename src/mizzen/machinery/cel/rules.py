@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from mizzen.machinery import times
-from mizzen.machinery.cel.program import TOO_COSTLY, CelError, Program, compile_expression
+from mizzen.machinery.cel.program import CelError, Program, compile_expression
 from mizzen.machinery.cel.static import (
     COST_LIMIT,
     TOTAL_COST_LIMIT,
@@ -19,6 +19,7 @@ from mizzen.machinery.cel.static import (
     undefined_fields,
     undefined_text,
 )
+from mizzen.machinery.cel.timing import TOO_COSTLY
 from mizzen.machinery.errors import Cause, FieldError, forbidden, invalid, not_supported, required
 from mizzen.machinery.schema import Form, Schema
 from mizzen.machinery.values import is_same, type_name

@@ -3,6 +3,7 @@
 Ref: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.kind import Kind
 from mizzen.machinery import decode, labels, structural
 from mizzen.machinery.cel import CelError, compile_expression
+from mizzen.machinery.cel.timing import limited
 from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import AUTHENTICATED, Identity
 from mizzen.server.authn.reviews import user_info
@@ -19,6 +21,8 @@ from mizzen.server.scales import scale_of
 from mizzen.server.seams import Admission, Attributes, Authorizer, Reader
 
 REGISTRATION: Final = "admissionregistration.k8s.io"
+CEL_SECONDS: Final = 0.5
+"""Of processor time, for all expressions of one kind that are evaluated for a request."""
 REVIEWS: Final = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 """Groups of questions, which policies and quotas do not concern."""
 
@@ -270,12 +274,13 @@ def conditions_hold(
     """Whether all matchConditions are true; one that is false decides, even if another fails. Raises CelError."""
     problem: CelError | None = None
     authorize = authorize_by(context, admission)
-    for condition in conditions:
-        try:
-            if not compile_expression(condition["expression"], _VARIABLES).holds(data, authorize):
-                return False
-        except CelError as error:
-            problem = problem or error
+    with limited(time.thread_time, CEL_SECONDS):
+        for condition in conditions:
+            try:
+                if not compile_expression(condition["expression"], _VARIABLES).holds(data, authorize):
+                    return False
+            except CelError as error:
+                problem = problem or error
     if problem is not None:
         raise problem
     return True

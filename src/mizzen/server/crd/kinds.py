@@ -3,6 +3,7 @@
 Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -12,8 +13,10 @@ import orjson
 from mizzen.api.kind import Column, Default, Kind, Scale, Table, Validate
 from mizzen.machinery import jsonpath, structural, times, values
 from mizzen.machinery.cel import rules
+from mizzen.machinery.cel.timing import limited
 from mizzen.machinery.errors import FieldError, Object, invalid
 from mizzen.machinery.schema import Schema
+from mizzen.server.admission.matching import CEL_SECONDS
 from mizzen.server.admission.webhooks.call import Caller
 from mizzen.server.crd.conversion import WebhookConverter
 from mizzen.server.served import Served
@@ -168,7 +171,8 @@ def _validation(schema: Schema) -> Validate:
             return errors
         if errors:
             return [*errors, invalid(_WHOLE, "null", _UNCHECKED)]
-        return [_placed(error) for error in rules.validate(obj, schema, old)]
+        with limited(time.thread_time, CEL_SECONDS):
+            return [_placed(error) for error in rules.validate(obj, schema, old)]
 
     return validate
 

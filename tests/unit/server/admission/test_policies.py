@@ -10,8 +10,10 @@ from mizzen.api.admissionregistration.validatingadmissionpolicybinding import VA
 from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.core.secret import SECRET
+from mizzen.machinery.cel import CelError
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import MASTERS, Identity
+from mizzen.server.admission import matching
 from mizzen.server.admission.matching import Context
 from mizzen.server.admission.policies.mutating import MutatingAdmissionPolicy
 from mizzen.server.admission.policies.validating import ValidatingAdmissionPolicy
@@ -180,3 +182,16 @@ def test_what_a_policy_patches_is_checked_as_if_it_had_been_sent() -> None:
 
 def _patches(operation: str) -> Object:
     return {"mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": f"[{operation}]"}}]}
+
+
+def test_policies_have_some_time_together_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "CEL_SECONDS", -1.0)
+    with pytest.raises(ApiError, match="operation cancelled: actual cost limit exceeded"):
+        _validates({"validations": [{"expression": "true"}]})
+    with pytest.raises(ApiError, match="operation cancelled: actual cost limit exceeded"):
+        _mutates({"mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}}]})
+    condition = [{"name": "c", "expression": "true"}]
+    admission = _create()
+    context = Context(FakeReader(), Superusers())
+    with pytest.raises(CelError, match="actual cost limit exceeded"):
+        matching.conditions_hold(context, admission, condition, {})

@@ -3,12 +3,14 @@
 Ref: https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/
 """
 
+import time
 from typing import Any, Final
 
 from mizzen.api.admissionregistration.mutatingadmissionpolicy import MUTATING_ADMISSION_POLICY
 from mizzen.api.admissionregistration.mutatingadmissionpolicybinding import MUTATING_ADMISSION_POLICY_BINDING
 from mizzen.api.kind import Kind
 from mizzen.machinery.cel import CelError
+from mizzen.machinery.cel.timing import limited
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.patch import json as json_patch
 from mizzen.machinery.patch.apply import check, combine
@@ -39,12 +41,13 @@ class MutatingAdmissionPolicy(Plugin):
 
     def mutate(self, admission: Admission) -> None:
         kinds = MUTATING_ADMISSION_POLICY, MUTATING_ADMISSION_POLICY_BINDING
-        for found in bound.concerned(self._context, *kinds, admission):
-            if isinstance(found, Failed):
-                if not found.fails_open:
-                    raise refusal(admission, f"{found.title} denied request: {found.why}")
-                continue
-            self._apply(admission, found)
+        with limited(time.thread_time, matching.CEL_SECONDS):
+            for found in bound.concerned(self._context, *kinds, admission):
+                if isinstance(found, Failed):
+                    if not found.fails_open:
+                        raise refusal(admission, f"{found.title} denied request: {found.why}")
+                    continue
+                self._apply(admission, found)
 
     @staticmethod
     def _apply(admission: Admission, found: Bound) -> None:

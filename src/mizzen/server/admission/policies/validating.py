@@ -3,6 +3,7 @@
 Ref: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
 
+import time
 from typing import Final
 
 import orjson
@@ -11,6 +12,7 @@ from mizzen.api.admissionregistration.validatingadmissionpolicy import VALIDATIN
 from mizzen.api.admissionregistration.validatingadmissionpolicybinding import VALIDATING_ADMISSION_POLICY_BINDING
 from mizzen.api.kind import Kind
 from mizzen.machinery.cel import CelError
+from mizzen.machinery.cel.timing import limited
 from mizzen.machinery.errors import Object
 from mizzen.server.admission import matching
 from mizzen.server.admission.matching import Context
@@ -36,12 +38,13 @@ class ValidatingAdmissionPolicy(Plugin):
 
     def validate(self, admission: Admission) -> None:
         kinds = VALIDATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY_BINDING
-        for found in bound.concerned(self._context, *kinds, admission):
-            if isinstance(found, Failed):
-                if not found.fails_open:
-                    _deny(admission, found.title, found.why, "Invalid")
-                continue
-            self._check(admission, found)
+        with limited(time.thread_time, matching.CEL_SECONDS):
+            for found in bound.concerned(self._context, *kinds, admission):
+                if isinstance(found, Failed):
+                    if not found.fails_open:
+                        _deny(admission, found.title, found.why, "Invalid")
+                    continue
+                self._check(admission, found)
 
     def _check(self, admission: Admission, found: Bound) -> None:
         actions = found.binding["spec"].get("validationActions") or ("Deny",)

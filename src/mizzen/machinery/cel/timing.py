@@ -1,0 +1,74 @@
+"""How long expressions may take: who evaluates those of others sets a limit, and every round of a loop asks for it.
+
+The evaluator itself ends after so many rounds, whatever is done in each: long texts make rounds slow.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
+
+from mizzen.machinery.cel import comprehensions
+
+TOO_COSTLY: Final = "operation cancelled: actual cost limit exceeded"
+"""Why an evaluation was given up, as the original says it."""
+IN_TIME: Final = "_in_time"
+"""The function that every round calls."""
+_MOST: Final = 200
+"""Loops that are looked at in one expression; those past that are not asked."""
+_call = re.compile(r"\.(all|exists|exists_one|existsOne|map|filter)\(")
+_name = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
+
+Clock = Callable[[], float]
+_limit: ContextVar[tuple[Clock, float] | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def limited(clock: Clock, seconds: float) -> Iterator[None]:
+    """Within it, evaluations may take so long together, by this clock. An outer limit goes on to count."""
+    if _limit.get() is not None:
+        yield
+        return
+    token = _limit.set((clock, clock() + seconds))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def is_over() -> bool:
+    """Whether the time is over; never where there is no limit."""
+    limit = _limit.get()
+    return limit is not None and limit[0]() > limit[1]
+
+
+def in_time() -> bool:
+    """True. Raises ValueError when the time is over, so that what a round would do is not done."""
+    if is_over():
+        raise ValueError(TOO_COSTLY)
+    return True
+
+
+def timed(text: str) -> str:
+    """The expression with a question in every round of its loops, the innermost first."""
+    matches = list(_call.finditer(text))
+    for match in reversed(matches[:_MOST]):
+        strings = comprehensions.strings_in(text)
+        if any(start < match.start() < end for start, end in strings):
+            continue
+        end, arguments = comprehensions.arguments(text, match.end(), strings)
+        made = _asking(match[1], arguments)
+        if made is not None:
+            text = f"{text[: match.end()]}{made}){text[end:]}"
+    return text
+
+
+def _asking(call: str, arguments: list[str]) -> str | None:
+    """The arguments of a loop that asks in every round; None for what is no loop."""
+    if len(arguments) < 2 or not _name.match(arguments[0]):
+        return None
+    variable, first, *rest = arguments
+    if call == "map" and not rest:
+        return f"{variable}, {IN_TIME}(), {first}"
+    return ", ".join((variable, f"{IN_TIME}() ? ({first}) : false", *rest))
