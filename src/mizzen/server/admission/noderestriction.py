@@ -9,10 +9,11 @@ from typing import Final
 from mizzen.api.core.pod import POD
 from mizzen.api.kind import Kind
 from mizzen.machinery.errors import Errors, Object
+from mizzen.server.admission import audiences
 from mizzen.server.admission.plugin import Plugin, refusal
 from mizzen.server.admission.serviceaccount import MIRROR
 from mizzen.server.authz.node import node_of
-from mizzen.server.seams import Admission, Operation, Reader
+from mizzen.server.seams import Admission, Attributes, Authorizer, Operation, Reader
 
 _RESOURCES: Final = frozenset(
     {
@@ -51,8 +52,9 @@ class NodeRestriction(Plugin):
 
     name = "NodeRestriction"
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, authorizer: Authorizer) -> None:
         self._reader = reader
+        self._authorizer = authorizer
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
         return operation != "CONNECT" and (kind.group, kind.plural) in _RESOURCES
@@ -178,6 +180,26 @@ class NodeRestriction(Plugin):
             raise refusal(admission, f"{why}. The object might have been deleted and then recreated")
         if pod["spec"].get("nodeName") != node:
             raise refusal(admission, "node requested token bound to a pod scheduled on a different node")
+        self._check_audience(admission, pod)
+
+    def _check_audience(self, admission: Admission, pod: Object) -> None:
+        """A token is for whom a volume of the pod says, or whom somebody has allowed for the account."""
+        asked = ((admission.object or {}).get("spec") or {}).get("audiences") or [""]
+        if len(asked) > 1:
+            raise refusal(admission, "node may only request 0 or 1 audiences")
+        if asked[0] in audiences.of_pod(self._reader, pod):
+            return
+        account = pod["spec"].get("serviceAccountName") or ""
+        question = Attributes(
+            admission.user,
+            "request-serviceaccounts-token-audience",
+            resource=asked[0],
+            namespace=admission.namespace,
+            name=account,
+        )
+        if not asked[0] or not self._authorizer.authorize(question).allowed:
+            why = f"{admission.user.name} is not authorized to request tokens for this audience"
+            raise refusal(admission, f'audience "{asked[0]}" not found in pod spec volume, {why}')
 
     @staticmethod
     def _lease(admission: Admission, node: str) -> None:

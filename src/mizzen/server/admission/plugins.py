@@ -37,7 +37,7 @@ def in_tree(reader: Reader, authorizer: Authorizer) -> Sequence[AdmissionPlugin]
         NamespaceLifecycle(reader),
         LimitRanger(reader),
         ServiceAccount(reader),
-        NodeRestriction(reader),
+        NodeRestriction(reader, authorizer),
         TaintNodesByCondition(),
         PodSecurity(reader),
         Priority(reader),

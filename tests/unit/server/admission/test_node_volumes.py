@@ -9,6 +9,7 @@ from mizzen.api.core.persistentvolume import PERSISTENT_VOLUME
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import Identity
 from mizzen.server.admission.noderestriction import NodeRestriction
+from mizzen.server.authz.chain import Superusers
 from mizzen.server.seams import Admission
 
 NODE = Identity("system:node:n1", groups=("system:nodes",))
@@ -27,7 +28,7 @@ def update(old: Object, new: Object) -> Admission:
 
 
 def test_a_node_releases_a_deleted_volume_on_its_own_disk() -> None:
-    NodeRestriction(FakeReader()).mutate(update(volume(), volume(finalizers=())))
+    NodeRestriction(FakeReader(), Superusers()).mutate(update(volume(), volume(finalizers=())))
 
 
 @pytest.mark.parametrize(
@@ -41,11 +42,11 @@ def test_a_node_releases_a_deleted_volume_on_its_own_disk() -> None:
 )
 def test_a_node_changes_nothing_else_of_a_volume(old: Object, new: Object) -> None:
     with pytest.raises(ApiError, match="can only release local volumes"):
-        NodeRestriction(FakeReader()).mutate(update(old, new))
+        NodeRestriction(FakeReader(), Superusers()).mutate(update(old, new))
 
 
 def test_a_volume_that_is_not_being_deleted_stays_as_it_is() -> None:
     old, new = volume(), volume(finalizers=())
     del old["metadata"]["deletionTimestamp"], new["metadata"]["deletionTimestamp"]
     with pytest.raises(ApiError):
-        NodeRestriction(FakeReader()).mutate(update(old, new))
+        NodeRestriction(FakeReader(), Superusers()).mutate(update(old, new))

@@ -10,6 +10,7 @@ from mizzen.api.core.configmap import CONFIG_MAP
 from mizzen.api.core.limitrange import LIMIT_RANGE
 from mizzen.api.core.namespace import NAMESPACE
 from mizzen.api.core.node import NODE
+from mizzen.api.core.persistentvolume import PERSISTENT_VOLUME
 from mizzen.api.core.persistentvolumeclaim import PERSISTENT_VOLUME_CLAIM
 from mizzen.api.core.pod import POD
 from mizzen.api.core.serviceaccount import SERVICE_ACCOUNT
@@ -20,6 +21,7 @@ from mizzen.api.node.runtimeclass import RUNTIME_CLASS
 from mizzen.api.resource.resourceclaim import RESOURCE_CLAIM
 from mizzen.api.resource.resourceclaimtemplate import RESOURCE_CLAIM_TEMPLATE
 from mizzen.api.scheduling.priorityclass import PRIORITY_CLASS
+from mizzen.api.storage.csidriver import CSI_DRIVER
 from mizzen.api.storage.storageclass import STORAGE_CLASS
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import Identity
@@ -37,6 +39,7 @@ from mizzen.server.admission.runtimeclass import RuntimeClass
 from mizzen.server.admission.serviceaccount import ServiceAccount
 from mizzen.server.admission.storageobjectinuseprotection import StorageObjectInUseProtection
 from mizzen.server.admission.taintnodesbycondition import TaintNodesByCondition
+from mizzen.server.authz.chain import Superusers
 from mizzen.server.seams import Admission, Attributes, Decision
 
 ANN = Identity("ann")
@@ -328,11 +331,11 @@ def test_an_ingress_without_class_gets_the_default() -> None:
     ],
 )
 def test_a_node_may_not_write_what_is_not_its_own(admission: Admission, why: str) -> None:
-    assert why in refused(NodeRestriction(FakeReader()).mutate, admission)
+    assert why in refused(NodeRestriction(FakeReader(), Superusers()).mutate, admission)
 
 
 def test_a_node_may_write_its_own() -> None:
-    plugin = NodeRestriction(FakeReader())
+    plugin = NodeRestriction(FakeReader(), Superusers())
     labels = {"kubernetes.io/os": "linux", "example.com/rack": "7", "node.kubernetes.io/kind": "x"}
     plugin.mutate(creates(NODE, made("n1", labels=labels), N1))
     plugin.mutate(updates(POD, pod(nodeName="n1"), pod(nodeName="n1"), "status", N1))
@@ -340,9 +343,9 @@ def test_a_node_may_write_its_own() -> None:
     plugin.mutate(updates(NODE, made("n2", labels={"node-restriction.kubernetes.io/a": "b"}), made("n2")))
 
 
-def _asks_for_token(**bound: object) -> Admission:
+def _asks_for_token(*audiences: str, **bound: object) -> Admission:
     request: Object = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": {}}
-    request["spec"] = {"boundObjectRef": bound} if bound else {}
+    request["spec"] = {"boundObjectRef": bound, "audiences": list(audiences)} if bound else {}
     return Admission("CREATE", SERVICE_ACCOUNT, "token", "shop", "robot", N1, request, None)
 
 
@@ -357,9 +360,52 @@ def _asks_for_token(**bound: object) -> Admission:
     ],
 )
 def test_a_node_gets_tokens_of_its_own_pods_alone(bound: Object, why: str) -> None:
-    reader = FakeReader((POD, pod(nodeName="n1")), (POD, pod("other", nodeName="n2")))
-    assert why in refused(NodeRestriction(reader).mutate, _asks_for_token(**bound))
-    NodeRestriction(reader).mutate(_asks_for_token(kind="Pod", apiVersion="v1", name="web", uid="uid-1"))
+    token = {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    reader = FakeReader((POD, pod(nodeName="n1", volumes=[token])), (POD, pod("other", nodeName="n2")))
+    assert why in refused(NodeRestriction(reader, Superusers()).mutate, _asks_for_token(**bound))
+    NodeRestriction(reader, Superusers()).mutate(_asks_for_token(kind="Pod", apiVersion="v1", name="web", uid="uid-1"))
+
+
+@pytest.mark.parametrize(
+    ("audiences", "may"),
+    [
+        ((), False),
+        (("vault",), True),
+        (("vault", "other"), False),
+        (("inline",), True),
+        (("claimed",), True),
+        (("ephemeral",), True),
+        (("registry",), True),
+        (("other",), False),
+    ],
+)
+def test_a_node_gets_tokens_for_those_whom_a_volume_or_a_role_names(audiences: tuple[str, ...], may: bool) -> None:
+    volumes = [
+        {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token", "audience": "vault"}}]}},
+        {"name": "i", "csi": {"driver": "inline.test"}},
+        {"name": "c", "persistentVolumeClaim": {"claimName": "data"}},
+        {"name": "e", "ephemeral": {}},
+    ]
+    objects: list[tuple[Kind, Object]] = [(POD, pod(nodeName="n1", volumes=volumes, serviceAccountName="robot"))]
+    for name in ("inline", "claimed", "ephemeral"):
+        objects.append((CSI_DRIVER, made(f"{name}.test", spec={"tokenRequests": [{"audience": name}]})))
+    for claim, name in (("data", "claimed"), ("web-e", "ephemeral")):
+        objects.append((PERSISTENT_VOLUME_CLAIM, made(claim, "shop", spec={"volumeName": name})))
+        objects.append((PERSISTENT_VOLUME, made(name, spec={"csi": {"driver": f"{name}.test"}})))
+    plugin = NodeRestriction(FakeReader(*objects), Registrar())
+    asks = _asks_for_token(*audiences, kind="Pod", apiVersion="v1", name="web", uid="uid-1")
+    if may:
+        plugin.mutate(asks)
+    else:
+        assert "audience" in refused(plugin.mutate, asks)
+
+
+class Registrar:
+    """Allows tokens of one account for one audience."""
+
+    def authorize(self, attributes: Attributes) -> Decision:
+        asked = attributes.verb, attributes.resource, attributes.namespace, attributes.name
+        return Decision(allowed=asked == ("request-serviceaccounts-token-audience", "registry", "shop", "robot"))
 
 
 class _Allows:
