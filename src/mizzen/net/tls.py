@@ -1,8 +1,17 @@
 """TLS contexts for servers and clients, from files or from PEM text."""
 
+import asyncio
 import ssl
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+_NAMED_AS_ITS_ISSUER: Final = 18
+"""OpenSSL's X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT."""
 
 
 def server_context(certificate: Path, key: Path, *client_cas: Path | None) -> ssl.SSLContext:
@@ -46,3 +55,44 @@ def unverified_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def is_taken_for_self_signed(error: BaseException | None) -> bool:
+    """Whether a handshake failed because the certificate and its issuer have the same name, or neither has one.
+
+    OpenSSL then looks for no issuer, while Go's clients do: they ask who has signed, not what it is called.
+    """
+    return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code == _NAMED_AS_ITS_ISSUER
+
+
+async def vouched_context(host: str, port: int, name: str, ca_data: str) -> ssl.SSLContext | None:
+    """Trust the very certificate that a server shows, if one of these CAs has signed it; None if none has.
+
+    Its names, dates and purposes are checked at the handshake as ever. Raises OSError, ValueError.
+    """
+    from cryptography import x509
+
+    _, writer = await asyncio.open_connection(host, port, ssl=unverified_context(), server_hostname=name)
+    try:
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.close()
+    leaf = x509.load_der_x509_certificate(shown)
+    if any(_has_signed(ca, leaf) for ca in x509.load_pem_x509_certificates(ca_data.encode())):
+        return client_context(ca_data=ssl.DER_cert_to_PEM_cert(shown))
+    return None
+
+
+def _has_signed(ca: "x509.Certificate", leaf: "x509.Certificate") -> bool:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        if not ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return False
+        usages = [one.value for one in ca.extensions if isinstance(one.value, x509.KeyUsage)]
+        leaf.verify_directly_issued_by(ca)
+    except (x509.ExtensionNotFound, InvalidSignature, ValueError, TypeError):
+        return False
+    is_valid = ca.not_valid_before_utc <= datetime.now(UTC) <= ca.not_valid_after_utc
+    return is_valid and all(usage.key_cert_sign for usage in usages)

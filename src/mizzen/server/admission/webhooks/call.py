@@ -13,13 +13,15 @@ import orjson
 
 from mizzen.machinery.errors import Object
 from mizzen.net.client import Endpoint, SocketTransport
-from mizzen.net.tls import client_context
+from mizzen.net.tls import client_context, is_taken_for_self_signed, vouched_context
 from mizzen.server.endpoints import Unresolved, resolver
 from mizzen.server.seams import Reader
-from mizzen.wire.message import Request
+from mizzen.wire.message import Request, Response
 
 _KEPT: Final = 256
 DEFAULT_PORT: Final = 443
+Place = tuple[str, int, str, str]
+"""Host, port, the name on the certificate, and the bundle of CAs in base64."""
 
 
 class Unreachable(Exception):
@@ -38,13 +40,13 @@ class HttpCaller:
 
     def __init__(self, reader: Reader) -> None:
         self._resolve = resolver(reader)
-        self._transports: dict[tuple[str, int, str, str], SocketTransport] = {}
+        self._transports: dict[Place, SocketTransport] = {}
 
     async def post(self, config: Object, review: Object, seconds: float) -> Object:
         url, host, port, path, name = self._locate(config)
         patience = f"{seconds:g}s"
         url = f"{url}?timeout={patience}"
-        transport = self._transport(host, port, name, config.get("caBundle", ""))
+        place = (host, port, name, config.get("caBundle", ""))
         headers = {
             "content-type": "application/json",
             "accept": "application/json",
@@ -53,10 +55,10 @@ class HttpCaller:
         request = Request("POST", path, (("timeout", patience),), headers, orjson.dumps(review))
         try:
             async with asyncio.timeout(seconds):
-                response = await transport.call(request)
+                response = await self._answer(place, request)
         except TimeoutError as error:
             raise Unreachable(f'failed to call webhook: Post "{url}": context deadline exceeded') from error
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, ssl.SSLError, ValueError) as error:
             raise Unreachable(f'failed to call webhook: Post "{url}": {error}') from error
         body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
         if response.status != 200:
@@ -76,6 +78,20 @@ class HttpCaller:
             await transport.close()
         self._transports.clear()
 
+    async def _answer(self, place: Place, request: Request) -> Response:
+        """What the webhook answers. Raises OSError, ssl.SSLError, ValueError."""
+        try:
+            return await self._transport(place).call(request)
+        except ConnectionError as error:
+            host, port, name, ca_bundle = place
+            if not ca_bundle or not is_taken_for_self_signed(error.__cause__):
+                raise
+            vouched = await vouched_context(host, port, name, base64.b64decode(ca_bundle).decode())
+            if vouched is None:
+                raise
+        self._transports[place] = SocketTransport(Endpoint(host, port, vouched, name))
+        return await self._transports[place].call(request)
+
     def _locate(self, config: Object) -> tuple[str, str, int, str, str]:
         """URL for messages, host and port to connect to, path, and the name on the certificate."""
         if config.get("url"):
@@ -92,12 +108,12 @@ class HttpCaller:
             raise Unreachable(f"failed to call webhook: {error}") from error
         return f"https://{server_name}:{port}{path}", host, target, path, server_name
 
-    def _transport(self, host: str, port: int, name: str, ca_bundle: str) -> SocketTransport:
-        key = (host, port, name, ca_bundle)
-        known = self._transports.get(key)
+    def _transport(self, place: Place) -> SocketTransport:
+        host, port, name, ca_bundle = place
+        known = self._transports.get(place)
         if known is None:
             if len(self._transports) >= _KEPT:
                 self._transports.clear()
             tls = client_context(ca_data=base64.b64decode(ca_bundle).decode() if ca_bundle else "")
-            known = self._transports[key] = SocketTransport(Endpoint(host, port, tls, name))
+            known = self._transports[place] = SocketTransport(Endpoint(host, port, tls, name))
         return known
