@@ -17,8 +17,8 @@ from mizzen.server.recent import Encoding
 from mizzen.server.served import ListMeta
 from mizzen.server.watchcache import metadata_of
 
-KEPT_BYTES: Final = 8 << 20
-"""Messages that are kept, over all kinds, enough for some 5,000 pods; the oldest go first. Most of the tails that they
+KEPT_BYTES: Final = 32 << 20
+"""Messages that are kept, over all kinds, enough for some 15,000 pods; the oldest go first. Most of the tails that they
 were made of are in memory anyway."""
 
 
