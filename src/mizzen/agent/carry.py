@@ -212,7 +212,10 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
         tools.tell(pod, "Warning", "Failed", f"Error: {text}", container.name)
         return life.StartFailed(container.name, attempt, "CreateContainerConfigError", text)
     id = ""
+    resized = attempt > 0 and (pod.metadata.generation or 0) > 1  # then the pod's bounds may be those of before
     try:
+        if resized:
+            _make_way(tools, pod)
         id = await tools.runtime.create(seen.sandbox_id, spec)
         tools.tell(pod, "Normal", "Created", "Container created", container.name)
         user = await tools.runtime.user_of(id)
@@ -222,6 +225,9 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
     except RuntimeFailure as failure:
         tools.tell(pod, "Warning", "Failed", f"Error: {failure.message}", container.name)
         return life.StartFailed(container.name, attempt, failure.reason, failure.message, id or failure.container)
+    if resized:
+        with contextlib.suppress(RuntimeFailure):  # it runs; what it may use is bounded all the same
+            _bound(tools, seen, container)
     tools.tell(pod, "Normal", "Started", "Container started", container.name)
     return life.Started(container.name, attempt, id, tools.clock.now(), user)
 
@@ -340,14 +346,39 @@ async def _resize(tools: Equipment, seen: Life, container: Container, attempt: i
     whole = pod_limits(pod, tools.config.pod_pids)
     try:
         await _check_usage(tools, seen, container, limits.memory, whole.memory, id)
-        # Control groups refuse a child beyond its parent, so the pod's own bounds make way meanwhile.
-        tools.runtime.limit_sandbox(pod.metadata.uid, replace(whole, cpu_quota=0, memory=0))
+        _make_way(tools, pod)
         await tools.runtime.update(id, limits)
-        tools.runtime.limit_sandbox(pod.metadata.uid, whole)
-    except (RuntimeFailure, OSError) as failure:
+        _bound(tools, seen, container)
+    except RuntimeFailure as failure:
         given = seen.containers[container.name].resources
         return life.Resized(container.name, attempt, given, str(failure))
     return life.Resized(container.name, attempt, container.resources)
+
+
+def _make_way(tools: Equipment, pod: Pod) -> None:
+    """Lift the pod's own bounds while a container's change: control groups refuse a child beyond its parent.
+
+    Raises RuntimeFailure.
+    """
+    whole = replace(pod_limits(pod, tools.config.pod_pids), cpu_quota=0, memory=0)
+    try:
+        tools.runtime.limit_sandbox(pod.metadata.uid, whole)
+    except OSError as error:
+        raise RuntimeFailure("ResizeError", str(error)) from error
+
+
+def _bound(tools: Equipment, seen: Life, changed: Container) -> None:
+    """Hold the pod to the sum of its containers, or leave that to those that are still to become smaller.
+
+    Raises RuntimeFailure.
+    """
+    pod = seen.pod
+    try:
+        tools.runtime.limit_sandbox(pod.metadata.uid, pod_limits(pod, tools.config.pod_pids))
+    except OSError as error:
+        others = [one for one in (*(pod.spec.initContainers or ()), *pod.spec.containers) if one.name != changed.name]
+        if all(seen.containers[one.name].resources == one.resources for one in others):
+            raise RuntimeFailure("ResizeError", str(error)) from error
 
 
 async def _resize_pod(tools: Equipment, seen: Life, given: object) -> Happening:

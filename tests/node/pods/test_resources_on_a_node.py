@@ -7,6 +7,7 @@ from typing import Any
 from tests.node.pods.conftest import Node, container, phase, shell
 
 from mizzen.agent.eviction import Guard
+from mizzen.agent.runtime.cgroups import find
 from mizzen.agent.thresholds import Bound, Thresholds
 from mizzen.client.resources import NODES, PODS
 
@@ -47,6 +48,27 @@ async def test_resources_change_in_place_or_by_a_restart_as_the_policy_says(node
     again = await node.until("elastic", lambda pod: container(pod).get("restartCount") == 1 and container(pod)["ready"])
     assert container(again)["resources"]["limits"]["memory"] == "48Mi"
     assert not condition(again, "PodResizeInProgress")
+    await resize(node, "elastic", "300m", "64Mi")  # more than the pod as a whole had so far
+    await node.until("elastic", lambda pod: container(pod).get("restartCount") == 2 and container(pod)["ready"])
+    limits = await node.run("elastic", "cat", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu.max")
+    assert "30000" in limits
+
+
+async def test_a_pod_is_held_to_what_its_containers_have_after_restarts_that_resize_them(crun_node: Node) -> None:
+    node = crun_node
+    policy = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
+    made = await node.create("elastic", sized("200m", "32Mi", resizePolicy=policy))
+    await node.running_pod("elastic")
+    assert node.running is not None
+    groups = find(node.running.tools.config.cgroup_parent)
+    pod = groups.pod("Guaranteed", made["metadata"]["uid"])
+    file = groups.path(pod) / "cpu.max" if groups.unified else groups.path(pod, "cpu") / "cpu.cfs_quota_us"
+    for restarts, (cpu, quota) in enumerate((("300m", "30000"), ("100m", "10000")), 1):
+        await resize(node, "elastic", cpu, "32Mi")
+        await node.until(
+            "elastic", lambda seen, n=restarts: container(seen).get("restartCount") == n and container(seen)["ready"]
+        )
+        assert file.read_text().split()[0] == quota
 
 
 async def test_a_resize_waits_for_room_or_is_refused_for_ever(node: Node) -> None:

@@ -18,6 +18,7 @@ from mizzen.agent.runtime.namespaces import in_user_namespace
 _V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 _V1 = ("cpu", "cpuacct", "cpuset", "memory", "pids", "blkio", "devices", "freezer", "systemd", "hugetlb")
 _UNLIMITED_V1 = 1 << 62
+_QUOTA = "cpu.cfs_quota_us"
 _NEEDED = {"cpu", "memory", "pids"}
 _NOWHERE = Path("/proc/self/nowhere")
 """Stands for a controller that the machine does not have."""
@@ -88,7 +89,13 @@ class Cgroups:
         """Set a group's limits; what is zero is lifted."""
         for path, value in self._settings(group, limits):
             with contextlib.suppress(FileNotFoundError):
-                path.write_text(value)
+                try:
+                    path.write_text(value)
+                except OSError as error:
+                    if error.errno != errno.EINVAL or path.name != _QUOTA:
+                        raise
+                    _lift_ended(path.parent)
+                    path.write_text(value)
 
     def _settings(self, group: str, limits: Limits) -> Iterator[tuple[Path, str]]:
         if self.unified:
@@ -102,7 +109,7 @@ class Cgroups:
             return
         yield self.path(group, "cpu") / "cpu.shares", str(max(2, limits.cpu_shares))
         yield self.path(group, "cpu") / "cpu.cfs_period_us", str(limits.cpu_period)
-        yield self.path(group, "cpu") / "cpu.cfs_quota_us", str(limits.cpu_quota or -1)
+        yield self.path(group, "cpu") / _QUOTA, str(limits.cpu_quota or -1)
         yield from _memory_v1(self.path(group, "memory"), limits.memory)
         yield self.path(group, "pids") / "pids.max", str(limits.pids or "max")
         for size, amount in limits.hugepages.items() if "hugetlb" in self.mounts else ():
@@ -181,6 +188,13 @@ def _hand_down(at: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 (at / "init" / "cgroup.procs").write_text(pid)
         (at / "cgroup.subtree_control").write_text(wanted)
+
+
+def _lift_ended(group: Path) -> None:
+    """Lift the quotas of ended containers, beyond which version 1 lets no group above them go."""
+    for below in group.glob(f"*/{_QUOTA}"):
+        if not (below.parent / "cgroup.procs").read_text().strip():
+            below.write_text("-1")
 
 
 def _memory_v1(at: Path, limit: int) -> Iterator[tuple[Path, str]]:
