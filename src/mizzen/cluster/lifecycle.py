@@ -359,7 +359,7 @@ def _mizzen() -> list[str]:
     return [sys.executable, "-m", "mizzen"]
 
 
-def _wait_for_server(config: ClusterConfig, say: Say, seconds: float = 30.0) -> None:
+def _wait_for_server(config: ClusterConfig, say: Say, seconds: float = 120.0) -> None:
     say("waiting for the API server")
     deadline = time.monotonic() + seconds
     while _request(config, "/readyz") is None:
