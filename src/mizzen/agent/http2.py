@@ -63,6 +63,8 @@ class Link(asyncio.Protocol):  # shape: the callbacks of a protocol, and what it
             self._take(event)
         self._make_room()
         self._flush()
+        if not self.is_open and not self._receivers:
+            self._end("the connection was closed")  # the other side has said that it goes, and nothing is left to do
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"error reading from server: {exc or 'EOF'}")

@@ -209,6 +209,7 @@ async def test_a_peer_that_goes_in_peace_answers_what_it_has_while_others_go_to_
     tmp_path: Path,
 ) -> None:
     held: list[Callable[[], None]] = []
+    left = asyncio.Event()
     goaway = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\1\0\0\0\0"  # of the streams up to the first, without an error
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -227,6 +228,7 @@ async def test_a_peer_that_goes_in_peace_answers_what_it_has_while_others_go_to_
                 else:
                     held.append(reply)
                     writer.write(goaway)
+        left.set()
 
     server = await asyncio.start_unix_server(serve, str(tmp_path / "s"))
     channel = Channel(str(tmp_path / "s"))
@@ -237,6 +239,7 @@ async def test_a_peer_that_goes_in_peace_answers_what_it_has_while_others_go_to_
     assert not first.done()
     held[0]()
     assert await first == b"ok"
+    await left.wait()
     await channel.close()
     server.close()
 
