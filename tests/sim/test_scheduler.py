@@ -150,6 +150,8 @@ class World:
             self.cordon()
         elif dice < 0.985:
             self.start()
+        elif dice < 0.99:
+            self.lose_or_find_node()
 
     async def decide(self) -> bool:
         action = await self.scheduler.take()
@@ -171,9 +173,20 @@ class World:
         cordoned = not node["spec"].get("unschedulable") if "spec" in node else True
         self.api.patch(NODES, "", node["metadata"]["name"], {"spec": {"unschedulable": cordoned}})
 
+    def lose_or_find_node(self) -> None:
+        """A node is deleted, with pods on their way to it and on it, or one comes back."""
+        known = [one["metadata"]["name"] for one in self.api.all(NODES)]
+        missing = sorted({f"n{number}" for number in range(4)} - set(known))
+        if missing:
+            self.add_node(missing[0])
+        else:
+            self.api.delete(("", "nodes"), "", self.rng.choice(known))
+
     async def settle(self) -> None:
         """No more faults: until nothing moves before the far future."""
         self.line.faulty = False
+        while len(self.api.all(NODES)) < 4:
+            self.lose_or_find_node()
         for node in self.api.all(NODES):
             self.api.patch(NODES, "", node["metadata"]["name"], {"spec": {"unschedulable": False}})
         for _ in range(2000):
