@@ -20,7 +20,10 @@ class InProcessTransport:
 
     async def call(self, request: Request) -> Response:
         body = request.body if isinstance(request.body, bytes) else orjson.dumps(request.body)
-        return await self._handle(replace(request, body=body, user=self._user, remote="127.0.0.1"))
+        response = await self._handle(replace(request, body=body, user=self._user, remote="127.0.0.1"))
+        if response.stream is not None and not request.parameter("watch"):
+            response.body, response.stream = [piece async for piece in response.stream], None
+        return response
 
     async def close(self) -> None:
         """There is nothing to give up."""

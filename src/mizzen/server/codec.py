@@ -1,6 +1,6 @@
 """Objects to bytes and back: what leaves is JSON, YAML or protobuf, pretty or compressed when asked for."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
@@ -52,7 +52,7 @@ def respond(
         body = _as_protobuf(body)
     elif media.type == YAML:
         body = encode_yaml(orjson.loads(_joined(body)))
-    elif _wants_pretty(request):
+    elif wants_pretty(request):
         body = orjson.dumps(orjson.loads(_joined(body)), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     return compressed(request, Response(status, answered, body))
 
@@ -66,6 +66,27 @@ def compressed(request: Request, response: Response) -> Response:
         response.headers["content-encoding"] = "gzip"
         response.headers["vary"] = "Accept-Encoding"
     return response
+
+
+def respond_bit_by_bit(request: Request, pieces: Iterator[bytes]) -> Response:
+    """Answer compact JSON too long to be held in memory for every client; the pieces are made as the client reads."""
+    headers = dict(_JSON_HEADERS)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        pieces = _gzip_bit_by_bit(pieces)
+        headers["content-encoding"], headers["vary"] = "gzip", "Accept-Encoding"
+    return Response(200, headers, stream=_streamed(pieces))
+
+
+async def _streamed(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def _gzip_bit_by_bit(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    machine = isal_zlib.compressobj(1, isal_zlib.DEFLATED, 16 + isal_zlib.MAX_WBITS)
+    for piece in pieces:
+        yield machine.compress(piece)
+    yield machine.flush()
 
 
 def _gzip(pieces: Sequence[bytes]) -> Sequence[bytes]:
@@ -126,7 +147,8 @@ def _joined(body: bytes | Sequence[bytes]) -> bytes:
     return body if isinstance(body, bytes) else b"".join(body)
 
 
-def _wants_pretty(request: Request) -> bool:
+def wants_pretty(request: Request) -> bool:
+    """Whether the answer is to be indented."""
     asked = request.parameter("pretty", "none").lower()
     if asked != "none":
         return asked not in ("0", "false")

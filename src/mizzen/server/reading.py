@@ -13,7 +13,7 @@ from mizzen.server.call import Call
 from mizzen.server.deadlines import Deadlines
 from mizzen.server.media import JSON, PROTOBUF, STREAMED, YAML, negotiate_without_table
 from mizzen.server.options import ListOptions
-from mizzen.server.recent import AT_ONCE, Encoding
+from mizzen.server.recent import AT_ONCE, ONE_BYTES, Encoding
 from mizzen.server.storage import object_key
 from mizzen.server.watch import Watch
 from mizzen.server.watchcache import Entry
@@ -21,6 +21,8 @@ from mizzen.wire import websocket
 from mizzen.wire.message import Response
 
 _SHORTEST_WATCH_SECONDS: Final = 1800
+_LONG: Final = 1000
+"""Objects from which on it is looked how long their list is."""
 
 
 class Reading:
@@ -73,6 +75,8 @@ class Reading:
         found, meta = listing.page(cache, self._cacher.revision, now, self._namespace(call), selected, asked)
         shown = representation.choose(request, call.served, call.media, self._clock.now, listing=True)
         tails = found.tails
+        if _is_long(tails) and _is_compact(call, shown):
+            return codec.respond_bit_by_bit(request, call.served.whole.bit_by_bit(tails, meta))
 
         def render() -> Response:
             return codec.respond(request, shown.many(tails, meta), call.media)
@@ -135,6 +139,17 @@ class Reading:
     @staticmethod
     def _namespace(call: Call) -> str:
         return call.info.namespace if call.kind.namespaced else ""
+
+
+def _is_long(tails: Sequence[bytes]) -> bool:
+    """Whether a list is made as its client reads it, since it is too long to be kept for the next one."""
+    return len(tails) > _LONG and sum(map(len, tails)) > ONE_BYTES
+
+
+def _is_compact(call: Call, shown: representation.Representation) -> bool:
+    """Whether the answer is what is stored, in JSON, without a word to anybody and as it is."""
+    stored = shown is call.served.whole and call.kind.converter is None
+    return stored and call.media.type == JSON and not codec.wants_pretty(call.request)
 
 
 async def _encoded(encoding: Encoding, tails: Sequence[bytes], render: Callable[[], Response]) -> Response:

@@ -12,7 +12,8 @@ AT_ONCE: Final = 100
 """Objects that are encoded before other clients have a turn: some milliseconds of work."""
 _FROM: Final = 50
 """Objects from which on a list is worth keeping."""
-_ONE_BYTES: Final = 8 << 20
+ONE_BYTES: Final = 8 << 20
+"""Lists longer than this are not kept."""
 _ALL_BYTES: Final = 32 << 20
 
 
@@ -49,7 +50,7 @@ class RecentLists:
         if found is not None:
             return found
         made = make()
-        if len(tails) >= _FROM and len(made) <= _ONE_BYTES:
+        if len(tails) >= _FROM and len(made) <= ONE_BYTES:
             self._known.append(_List(form, tails, made))
             self._grow(len(made))
         return made

@@ -1,6 +1,6 @@
 """A kind as this server serves it: its name for lists, its schema, and its objects spliced from stored bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +12,8 @@ from mizzen.machinery.schema import Schema
 from mizzen.server.recent import RECENT, Encoding
 from mizzen.server.watchcache import decode_tail
 
+_PIECE: Final = 128
+"""Objects in one piece of a list that is made bit by bit."""
 _EVENT: Final = {name: b'{"type":"%b","object":' % name.encode() for name in ("ADDED", "MODIFIED", "DELETED")}
 
 
@@ -63,11 +65,7 @@ class Whole(Lines):
         return self._prefix + (tail if self._convert is None else self._convert(tail))
 
     def many(self, tails: Sequence[bytes], meta: ListMeta) -> bytes | Sequence[bytes]:
-        shown = meta.as_object()
-        if not self._typed:
-            # Lists of custom resources always say where they go on, be it nowhere.
-            shown.setdefault("continue", "")
-        head = self._list + orjson.dumps(shown)
+        head = self._head(meta)
         if not tails:
             return head + b',"items":[]}'
         if self._convert is not None:
@@ -75,6 +73,24 @@ class Whole(Lines):
         separator = self._separator
         joined = RECENT.get(separator, tails, lambda: separator.join(tails))
         return (head, b',"items":[', self._item, joined, b"]}")
+
+    def bit_by_bit(self, tails: Sequence[bytes], meta: ListMeta) -> Iterator[bytes]:
+        """The same list, of at least one object, in pieces that are made when they are asked for."""
+        before = b'%b,"items":[%b' % (self._head(meta), self._item)
+        for start in range(0, len(tails), _PIECE):
+            some: Sequence[bytes] = tails[start : start + _PIECE]
+            if self._convert is not None:
+                some = [self._convert(tail) for tail in some]
+            yield before + self._separator.join(some)
+            before = self._separator
+        yield b"]}"
+
+    def _head(self, meta: ListMeta) -> bytes:
+        shown = meta.as_object()
+        if not self._typed:
+            # Lists of custom resources always say where they go on, be it nowhere.
+            shown.setdefault("continue", "")
+        return self._list + orjson.dumps(shown)
 
     def event(self, type: str, tail: bytes) -> bytes:
         if self._convert is not None:

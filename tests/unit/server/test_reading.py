@@ -1,12 +1,14 @@
 """Lists, pages, watches and tables, as a client sees them."""
 
 import asyncio
+import gzip
 from typing import Any
 
 import orjson
 from tests.unit.server.conftest import Caller
 
 from mizzen.server import recent
+from mizzen.wire.message import Response
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
@@ -239,3 +241,29 @@ async def test_long_lists_in_another_form_show_every_object_as_it_is_shown_alone
         assert len(listed[field]) == count
         assert listed[field] == pages[0][1][field]
         assert listed[field][7] == (one if field == "items" else one["rows"][0])
+
+
+async def _read(response: Response) -> bytes:
+    assert response.stream is not None
+    return b"".join([piece async for piece in response.stream])
+
+
+async def test_a_long_list_comes_in_pieces_that_are_made_as_it_is_read(api: Caller) -> None:
+    big = {"k": "x" * 9_000}
+    for number in range(1_050):
+        await api.call("POST", MAPS, {"metadata": {"name": f"m{number:04}"}, "data": big})
+    plain = await _read(await api.raw("GET", MAPS))
+    listed = orjson.loads(plain)
+    assert names_of(listed) == [f"m{number:04}" for number in range(1_050)]
+    _, first = await api.call("GET", f"{MAPS}?limit=1")
+    assert {**listed, "items": listed["items"][:1]}.keys() == first.keys()
+    assert listed["items"][0] == first["items"][0]
+    zipped = await api.raw("GET", MAPS, accept_encoding="gzip")
+    assert (zipped.headers["content-encoding"], gzip.decompress(await _read(zipped))) == ("gzip", plain)
+    begun = await api.raw("GET", MAPS)
+    assert begun.stream is not None
+    some = await anext(begun.stream)
+    await api.call("DELETE", f"{MAPS}/m1049")
+    assert some + await _read(begun) == plain
+    _, pretty = await api.call("GET", f"{MAPS}?pretty=true")
+    assert len(pretty["items"]) == 1_049
