@@ -1,8 +1,8 @@
 """ResourceQuota status: what a namespace uses of what it may.
 
 Admission enforces quotas: it counts in what is made before it is there. This controller counts anew when something
-goes or shrinks, and now and then. It must not when something is made: what admission has let in may not show yet.
-Ref: https://kubernetes.io/docs/concepts/policy/resource-quotas/
+goes or shrinks, once after a limit has come into force, and now and then; not when something is made, since what
+admission has let in may not show yet. Ref: https://kubernetes.io/docs/concepts/policy/resource-quotas/
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,6 +44,7 @@ _OLD_COUNTS = {
     "persistentvolumeclaims": "persistentvolumeclaims",
 }
 _SIZED = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS, RESOURCE_CLAIMS)
+_LOOK_AGAIN = 1.0
 _ONE = Quantity(quantity.NANO)
 _ATTRIBUTES = "VolumeAttributesClass"
 _QOS = ("cpu", "memory")
@@ -162,7 +163,9 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     if seen.behind and _gives_room(quota.status.used, used):
         return Plan(ask=tuple(_question(seen, resource) for resource in seen.behind))
     status = ResourceQuotaStatus(hard=quota.spec.hard, used=_kept(quota.status.used, used))
-    return Plan(status_patch(RESOURCE_QUOTAS, quota.metadata, quota.status, status))
+    # Until a limit is in force, admission does not count: what it let in meanwhile may not show yet.
+    again = _LOOK_AGAIN if quota.status.hard != quota.spec.hard else None
+    return Plan(status_patch(RESOURCE_QUOTAS, quota.metadata, quota.status, status), requeue_after=again)
 
 
 def _gives_room(old: Mapping[str, Any], new: Mapping[str, str]) -> bool:

@@ -109,3 +109,17 @@ def test_finished_pods_count_as_objects_but_take_nothing() -> None:
     assert isinstance(patch, Patch)
     told = patch.patch["status"]["used"]  # type: ignore[call-overload]
     assert told == {"pods": "1", "count/pods": "2", "requests.cpu": "500m"}
+
+
+def test_what_was_let_in_before_a_limit_came_into_force_is_counted_once_more() -> None:
+    quota = {"metadata": {"name": "q", "namespace": "d"}, "spec": {"hard": {"pods": "5"}}}
+    pod = msgspec.convert({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c"}]}}, Pod)
+
+    def plan(status: dict[str, dict[str, str]], *pods: Pod) -> tuple[object, float | None]:
+        seen = quotas.Snapshot(msgspec.convert({**quota, "status": status}, ResourceQuota), pods, (), (), {})
+        made = quotas.CONTROLLER.reconcile(seen, 0.0)
+        return [one.patch["status"] for one in made.actions if isinstance(one, Patch)], made.requeue_after
+
+    counted = {"hard": {"pods": "5"}, "used": {"pods": "0"}}
+    assert plan({}) == ([counted], 1.0)
+    assert plan(counted, pod) == ([{"used": {"pods": "1"}}], None)
