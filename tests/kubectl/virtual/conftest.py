@@ -1,5 +1,6 @@
 """Real kubectl against a whole control plane in this process, whose hours pass in a moment."""
 
+import select
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class Console:
         process = subprocess.Popen(
             self.kubectl.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
+        select.select([process.stdout], [], [])  # it has seen how things stand once it says its first word, or ends
         for _ in range(within):
             self.cluster.advance(1)
             try:
