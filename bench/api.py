@@ -38,6 +38,7 @@ class Case:
     content_type: str = "application/json"
     original: float = 0
     accept: str = "application/json"
+    encoding: str = "identity"
 
 
 _MAP = json.dumps(objects.config_map("@"), separators=(",", ":"))
@@ -49,6 +50,7 @@ _PODS = "/api/v1/namespaces/pods/pods"
 CASES = (
     Case("GET ConfigMap 3 KB", "GET", f"{NAMESPACE}/configmaps/shared", original=2560),
     Case("LIST 2,000 pods", "GET", _PODS, original=21),
+    Case("LIST 2,000 pods, gzip", "GET", _PODS, encoding="gzip"),
     Case("LIST pods limit=500", "GET", f"{_PODS}?limit=500", original=45),
     Case("LIST pods, none matches", "GET", f"{_PODS}?labelSelector=app%3Dnone"),
     Case("LIST pods as Table", "GET", _PODS, accept=_TABLE),
@@ -88,6 +90,7 @@ CASES = (
 _SCRIPT = """
 local method, path, body, prefix, count = %s, %s, %s, "", 0
 wrk.headers["Authorization"], wrk.headers["Content-Type"], wrk.headers["Accept"] = "Bearer %s", %s, %s
+wrk.headers["Accept-Encoding"] = %s
 function init(args) prefix = "w" .. args[1] .. "-" end
 function request()
   count = count + 1
@@ -168,7 +171,8 @@ def _measured(
 def _wrk(running: Running, case: Case, connections: int, seconds: int, salt: str) -> Measured:
     quoted = [_lua(text) for text in (case.method, case.path, case.body)]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_SCRIPT % (*quoted, process.TOKEN, _lua(case.content_type), _lua(case.accept)))
+        headers = _lua(case.content_type), _lua(case.accept), _lua(case.encoding)
+        script.write(_SCRIPT % (*quoted, process.TOKEN, *headers))
         script.flush()
         argv = [
             "wrk",

@@ -60,3 +60,85 @@ def deployment(name: str) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "bench"}}, "template": template},
     }
+
+
+def widget(name: str, kind: str = "Widget") -> dict[str, Any]:
+    """A custom resource with a list, a map and some scalars."""
+    parts = [{"name": f"part-{i}", "size": i, "labels": {"a": "b"}} for i in range(10)]
+    spec = {"replicas": 3, "most": 5, "mode": "fast", "parts": parts, "settings": {f"s{i}": "v" for i in range(10)}}
+    return {"apiVersion": "bench.example.com/v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def definition(plural: str, kind: str, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """The definition of such resources."""
+    text = {"type": "string"}
+    part = {
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": {"type": "string", "maxLength": 63, "pattern": "^[a-z0-9-]+$"},
+            "size": {"type": "integer", "minimum": 0},
+            "labels": {"type": "object", "additionalProperties": text},
+        },
+    }
+    spec: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "replicas": {"type": "integer", "minimum": 0},
+            "most": {"type": "integer"},
+            "mode": {"type": "string", "enum": ["fast", "slow"], "default": "slow"},
+            "parts": {
+                "type": "array",
+                "maxItems": 100,
+                "items": part,
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            },
+            "settings": {"type": "object", "additionalProperties": text},
+        },
+    }
+    if rules:
+        spec["x-kubernetes-validations"] = rules
+    status = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": status}}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema, "subresources": {"status": {}}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.bench.example.com"},
+        "spec": {
+            "group": "bench.example.com",
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": kind + "List"},
+            "versions": [version],
+        },
+    }
+
+
+def event(name: str) -> dict[str, Any]:
+    """An Event as the scheduler writes it."""
+    now = "2026-01-01T00:00:00Z"
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": "bench"},
+        "involvedObject": {"kind": "Pod", "namespace": "bench", "name": "pod", "uid": "1", "apiVersion": "v1"},
+        "reason": "Scheduled",
+        "message": "Successfully assigned bench/pod to node-1",
+        "type": "Normal",
+        "source": {"component": "default-scheduler"},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+
+
+def lease(name: str, holder: str) -> dict[str, Any]:
+    """A lease as a node renews it."""
+    spec = {"holderIdentity": holder, "leaseDurationSeconds": 40, "renewTime": "2026-01-01T00:00:00.000000Z"}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name}, "spec": spec}
+
+
+def review(kind: str, spec: dict[str, Any], group: str = "authorization") -> dict[str, Any]:
+    """A question to the API server."""
+    return {"apiVersion": f"{group}.k8s.io/v1", "kind": kind, "spec": spec}
