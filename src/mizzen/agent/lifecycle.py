@@ -28,6 +28,7 @@ from mizzen.agent.life import (
     Start,
     Stop,
     Stopping,
+    Termination,
     UnmountVolumes,
     all_containers,
 )
@@ -123,7 +124,7 @@ class _Planner:
             return
         for one in self._ordered():
             if one.role != "ephemeral":
-                due = one.ended.finished_at + one.crash_delay if one.ended is not None and asking is one else 0.0
+                due = self._ended_at(one.ended) + one.crash_delay if one.ended is not None and asking is one else 0.0
                 self._put(anew(one, due, self.now, life.longest_crash_delay))
         self.life = replace(self.life, restarting_all=False, initialized=False)
 
@@ -208,12 +209,16 @@ class _Planner:
         self._put(replace(one, phase="starting", retry_at=0.0, resources=spec.resources))
         self.instructions.append(Start(spec, one.attempt, one.image_id))
 
+    def _ended_at(self, ended: Termination) -> float:
+        """When it ended, which is over, whatever clock has stamped it."""
+        return min(ended.finished_at, self.now)
+
     def _restart(self, one: ContainerLife) -> None:
         spec, ended = self._specs.get(one.name), one.ended
         if spec is None or ended is None or not will_restart(self.life.pod, one, spec):
             return
         delay = 0.0 if one.again or self.now - one.crash_at > _FORGIVEN_AFTER else one.crash_delay
-        due = ended.finished_at + delay
+        due = self._ended_at(ended) + delay
         fresh = replace(
             one, phase="waiting", attempt=one.attempt + 1, pulled=False, last=ended, ended=None, ready=False,
             started=False, hooked=False, stopping=None, early=None, resizing=False, again=False,

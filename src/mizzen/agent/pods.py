@@ -255,13 +255,13 @@ class Pods:  # shape: the one owner of all lives on the node
             except OSError as error:
                 _log.debug("devices not released yet", uid=uid, error=str(error))
 
-    def happen(self, uid: str, event: Happening) -> None:
-        """Take in an event, decide, and set the instructions going."""
+    def happen(self, uid: str, event: Happening, now: float = 0.0) -> None:
+        """Take in an event, decide, and set the instructions going; it is `now` at least."""
         slot = self._slots.get(uid)
         if slot is None or slot.life.forgotten:
             return
         before = slot.life
-        slot.life, instructions = lifecycle.step(slot.life, event, self._tools.clock.now())
+        slot.life, instructions = lifecycle.step(slot.life, event, max(now, self._tools.clock.now()))
         for instruction in instructions:
             if isinstance(instruction, life.Emit):
                 self._tools.tell(
@@ -434,7 +434,7 @@ class Pods:  # shape: the one owner of all lives on the node
     async def _wake(self, uid: str, slot: _Slot, at: float) -> None:
         await self._tools.clock.sleep(max(0.0, at - self._tools.clock.now()) + 0.001)
         slot.timer = None
-        self.happen(uid, life.Tick())
+        self.happen(uid, life.Tick(), at)  # the time has passed, though the clock may have been set back meanwhile
 
     def _drop(self, uid: str, slot: _Slot) -> None:
         if slot.timer is not None:

@@ -11,7 +11,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from mizzen.agent.network.routed import RoutedNetwork
 from mizzen.agent.runtime import cgroups, namespaces, syscalls
 from mizzen.agent.runtime.base import Runtime
 from mizzen.base import log
-from mizzen.base.clock import SystemClock
+from mizzen.base.clock import Clock, SystemClock
 from mizzen.client.client import Client
 from mizzen.client.inprocess import InProcessTransport
 from mizzen.client.resources import EVENTS, NAMESPACES, PODS
@@ -124,6 +124,7 @@ class Node:
     new_client: Callable[[str], Client] | None = None
     running: agent.Agent | None = None
     task: "asyncio.Task[None] | None" = None
+    clock: Clock = field(default_factory=SystemClock)
 
     @classmethod
     def at(cls, root: Path, image_root: Path, client: Client, name: str = "node-1", socket: str = "",
@@ -150,7 +151,7 @@ class Node:
         self.task = asyncio.create_task(
             agent.run(
                 self.config, self.new_client("kubelet"), network=self.network, runtime=runtime, images=pictures,
-                clock=SystemClock(), ready=told,
+                clock=self.clock, ready=told,
             )
         )  # fmt: skip
         waiting = asyncio.create_task(ready.wait())

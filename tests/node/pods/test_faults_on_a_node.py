@@ -25,6 +25,7 @@ from mizzen.agent.images import store as stores
 from mizzen.agent.runtime import crun, syscalls
 from mizzen.agent.runtime.crun import CrunRuntime
 from mizzen.agent.volumes import teardown
+from mizzen.base.clock import SystemClock
 from mizzen.client.client import Transport
 from mizzen.client.resources import PODS
 from mizzen.wire.message import Request, Response
@@ -219,6 +220,33 @@ async def test_a_full_disk_keeps_pods_waiting_and_spares_the_agent(image_root: P
         assert_nothing_left(node.config)
     finally:
         syscalls.unmount(str(small))
+
+
+class SetBack(SystemClock):
+    """A clock that somebody sets."""
+
+    wrong = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.wrong
+
+
+async def test_a_clock_that_is_set_back_puts_off_no_deadline(image_root: Path, tmp_path: Path) -> None:
+    async with running_node(image_root, tmp_path) as node:
+        await node.stop()
+        node.clock = clock = SetBack()
+        await node.start()
+        await node.create("brief", {"script": "exec sleep 1000"}, activeDeadlineSeconds=3)
+        await node.create("again", {"script": "exit 1"})
+        await node.running_pod("brief")
+        clock.wrong = -86_400.0
+        ended = await node.until("brief", phase("Failed"))
+        assert ended["status"]["reason"] == "DeadlineExceeded"
+
+        def is_back(pod: Any) -> bool:
+            return any(one["restartCount"] >= 2 for one in pod["status"].get("containerStatuses", ()))
+
+        await node.until("again", is_back)
 
 
 async def test_an_image_whose_layers_are_gone_says_so(crun_node: Node) -> None:

@@ -77,6 +77,14 @@ def test_the_second_crash_backs_off_and_the_delay_doubles_up_to_five_minutes(lon
     assert delays == waits
 
 
+def test_a_crash_that_is_stamped_by_a_clock_since_set_back_backs_off_no_longer_than_others() -> None:
+    state, _ = led(a_pod(), *UP, life.Started("c", 0, "id", NOW), life.Exited("c", 0, ended(1)))
+    state, _ = lifecycle.step(state, life.Pulled("c", "sha256:1"), NOW)
+    state, _ = lifecycle.step(state, life.Started("c", 1, "id1", NOW), NOW)
+    state, _ = lifecycle.step(state, life.Exited("c", 1, ended(1, NOW + 86_400)), NOW)
+    assert lifecycle.wakes_at(state, NOW) == NOW + 10
+
+
 def test_a_container_that_ran_for_ten_minutes_is_forgiven() -> None:
     state, _ = led(a_pod(), *UP, life.Started("c", 0, "id", NOW), life.Exited("c", 0, ended(1)))
     state, _ = lifecycle.step(state, life.Pulled("c", "sha256:1"), NOW)
