@@ -1,6 +1,7 @@
 """`mizzen image`: the images that the nodes of this machine share."""
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -34,12 +35,17 @@ def image() -> None:
 
 
 def _store_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--images-dir",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: configs.default_data_dir(configs.DEFAULT_NAME).parent / "images",
-        help="Where the images are. [default: /var/lib/mizzen/images]",
-    )(command)
+    """--images-dir, or --data-dir of a cluster that uses them; the command is told `images_dir`."""
+    directory = click.Path(path_type=Path, file_okay=False)
+
+    @click.option("--images-dir", type=directory, help="Where the images are. [default: /var/lib/mizzen/images]")
+    @click.option("--data-dir", type=directory, help="The cluster's directory: its images are beside it.")
+    @functools.wraps(command)
+    def with_images(*, images_dir: Path | None, data_dir: Path | None, **more: Any) -> Any:
+        beside = data_dir or configs.default_data_dir(configs.DEFAULT_NAME)
+        return command(images_dir=images_dir or beside.absolute().parent / "images", **more)
+
+    return with_images
 
 
 @image.command()

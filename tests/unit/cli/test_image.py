@@ -34,6 +34,11 @@ def test_an_image_goes_by_the_id_that_is_listed(store: Path) -> None:
     assert run(store, "ls").output == ""
 
 
+def test_a_clusters_images_are_beside_its_directory(store: Path) -> None:
+    listed = CliRunner().invoke(image, ["ls", "--data-dir", str(store.parent / "cluster")]).output
+    assert listed == run(store, "ls").output != ""
+
+
 def test_what_names_no_image_is_told_in_a_sentence(store: Path) -> None:
     for name, why in (("b:1", "there is no image 'b:1' here"), ("A b", "invalid reference format")):
         error = run(store, "rm", name).exception
