@@ -103,6 +103,7 @@ class Cgroups:
             yield at / "cpu.weight", str(weight(limits.cpu_shares))
             yield at / "cpu.max", f"{limits.cpu_quota or 'max'} {limits.cpu_period}"
             yield at / "memory.max", str(limits.memory or "max")
+            yield at / "memory.swap.max", "0"  # pods do not swap
             yield at / "pids.max", str(limits.pids or "max")
             for size, amount in limits.hugepages.items():
                 yield at / f"hugetlb.{size}.max", str(amount)

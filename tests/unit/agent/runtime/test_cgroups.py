@@ -16,8 +16,9 @@ def test_every_controller_that_the_machine_offers_is_handed_down(tmp_path: Path)
     groups.make("/mizzen/podu", Limits(cpu_quota=50_000, memory=1 << 20, pids=100))
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +cpuset +hugetlb +io +memory +pids"
     at = tmp_path / "mizzen" / "podu"
-    written = {name: (at / name).read_text() for name in ("cpu.max", "memory.max", "pids.max")}
-    assert written == {"cpu.max": "50000 100000", "memory.max": str(1 << 20), "pids.max": "100"}
+    written = {name: (at / name).read_text() for name in ("cpu.max", "memory.max", "memory.swap.max", "pids.max")}
+    bounds = {"cpu.max": "50000 100000", "memory.max": str(1 << 20), "memory.swap.max": "0", "pids.max": "100"}
+    assert written == bounds
 
 
 def test_a_container_out_of_memory_ends_as_a_whole() -> None:
