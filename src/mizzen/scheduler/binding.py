@@ -43,8 +43,8 @@ class Hands:
     slots: asyncio.Semaphore
     """One for every decision that is being carried out; taken by the caller."""
 
-    async def bind(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot, binding: Object) -> str:
-        """Bind everything of a pod, the pod itself last; answers what is wrong with its volumes or devices, or ""."""
+    async def prepare(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> str:
+        """Bind all that a pod needs, before the pod itself; answers what is wrong with that, "" for nothing."""
         if assumed.node not in snapshot.nodes:
             raise Errors.not_found("", NODES.plural, assumed.node)
         wanted = volumes.unbound(pod, assumed.node, snapshot) if pod.claims else ()
@@ -57,9 +57,12 @@ class Hands:
             await self._expect(pod.pod, assumed.node)
             if problem := await self._claims_bound(pod, assumed.node):
                 return f'running PreBind plugin "VolumeBinding": binding volumes: {problem}'
-        meta = pod.pod.metadata
-        await self.client.create(PODS, binding, meta.namespace, name=meta.name, subresource="binding")
         return ""
+
+    async def bind(self, pod: Pod, node: str) -> None:
+        """Assign a pod to its node."""
+        meta = pod.metadata
+        await self.client.create(PODS, binding_of(pod, node), meta.namespace, name=meta.name, subresource="binding")
 
     def announce(self, pod: PodInfo, node: str) -> None:
         """Tell that a pod was assigned."""

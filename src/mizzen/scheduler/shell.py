@@ -19,7 +19,7 @@ from mizzen.client.resources import PODS
 from mizzen.machinery.errors import ApiError
 from mizzen.reconcile.events import Recorder
 from mizzen.scheduler import preemption
-from mizzen.scheduler.binding import Hands, binding_of
+from mizzen.scheduler.binding import Hands
 from mizzen.scheduler.config import Configuration
 from mizzen.scheduler.cycle import Placed, Unschedulable
 from mizzen.scheduler.extenders import ExtenderError, Extenders
@@ -182,12 +182,12 @@ class Scheduler:
         pod = waiting.pod
         result: Result = "error"
         try:
+            problem = await self._hands.prepare(pod, assumed, self.state.snapshot)
             binder = self._extenders.binder(pod) if self._extenders.chosen else None
-            if binder is not None:
+            if not problem and binder is not None:
                 await self._extenders.bind(binder, pod, assumed.node)
-                problem = ""
-            else:
-                problem = await self._hands.bind(pod, assumed, self.state.snapshot, binding_of(pod.pod, assumed.node))
+            elif not problem:
+                await self._hands.bind(pod.pod, assumed.node)
         except ConnectionError as error:
             # The answer may be lost alone: until it is known, the room stays taken.
             if not await self._is_bound(pod):

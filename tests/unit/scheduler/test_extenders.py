@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 import pytest
-from tests.sim import test_scheduler
+from tests.sim import test_devices, test_scheduler
 from tests.sim.api import FakeApi
 from tests.unit.scheduler.test_cycle import World, node, pod
 
@@ -160,6 +160,30 @@ async def test_the_scheduler_removes_whom_it_names(served: tuple[str, dict[str, 
     assert world.api.objects["", "pods"]["default", "urgent"]["spec"]["nodeName"] == "n2"
     assert ("default", "low2") not in world.api.objects["", "pods"]
     assert len(world.api.objects["", "pods"]) == 4
+
+
+async def test_what_a_pod_needs_is_bound_before_it_binds_the_pod(served: tuple[str, dict[str, Any], list[Any]]) -> None:
+    url, answers, asked = served
+    answers["/bind"] = {"Error": ""}
+    world = test_devices.World(1)
+    world.line.faulty = False
+    request = {"name": "r", "exactly": {"deviceClassName": "gpu"}}
+    world.api.create(
+        test_devices.CLAIMS, {"metadata": {"name": "c"}, "spec": {"devices": {"requests": [request]}}}, "default"
+    )
+    containers = [{"name": "c", "resources": {"requests": {"cpu": "1m"}}}]
+    spec = {"containers": containers, "resourceClaims": [{"name": "gpu", "resourceClaimName": "c"}]}
+    world.api.create(("", "pods"), {"metadata": {"name": "p"}, "spec": spec}, "default")
+    chosen = config.Configuration(extenders=(Extender(url, bind="bind"),))
+    world.scheduler = Scheduler(Client(world.line), world.cache, world.clock, random.Random(1), chosen)
+    world.scheduler.state.subscribe()
+    await world.settle()
+    [bound] = asked
+    assert bound["PodName"] == "p"
+    held = world.api.objects[test_devices.CLAIMS]["default", "c"]
+    assert held["status"]["reservedFor"][0]["name"] == "p"
+    [device] = test_devices.devices_of(held)
+    assert device["pool"] == bound["Node"]
 
 
 async def test_it_is_reached_by_https_as_the_configuration_says(tmp_path: Path) -> None:
