@@ -100,19 +100,11 @@ def devices_of(claim: Object) -> list[Any]:
     return list((allocation.get("devices") or {}).get("results") or ())
 
 
-async def lived(seed: int) -> World:
-    world = World(seed)
-    for _ in range(250):
-        await world.step()
-    await world.settle()
-    return world
-
-
 @pytest.mark.parametrize("batch", range(2))
 def test_no_device_has_two_users_and_every_placed_pod_has_its_own(batch: int) -> None:
     for seed in range(batch, SEEDS, 2):
         try:
-            world = asyncio.run(lived(seed))
+            world = asyncio.run(test_scheduler.lived(seed, World))
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
         claims = [msgspec.convert(one, ResourceClaim) for one in world.api.all(RESOURCE_CLAIMS)]

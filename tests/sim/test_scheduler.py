@@ -208,8 +208,8 @@ class World:
         raise AssertionError("the world never comes to rest")
 
 
-async def lived(seed: int) -> World:
-    world = World(seed)
+async def lived(seed: int, kind: type[World] = World) -> World:
+    world = kind(seed)
     for _ in range(250):
         await world.step()
     await world.settle()

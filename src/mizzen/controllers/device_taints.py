@@ -13,18 +13,15 @@ from mizzen.api.views.core import Pod, Taint, Toleration
 from mizzen.api.views.resource import Conditions, DeviceTaintRule, ResourceClaim, ResourceSlice
 from mizzen.client.cache import Cache
 from mizzen.client.resources import DEVICE_TAINT_RULES, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES
-from mizzen.controllers.disruption import doomed
-from mizzen.controllers.ownership import Identity, about
 from mizzen.controllers.pods import is_finished
 from mizzen.controllers.status import status_patch, with_condition
-from mizzen.controllers.taint_eviction import leaves_at
+from mizzen.controllers.taint_eviction import FOREVER, evicted, leaves_at
 from mizzen.reconcile.controller import Controller, Watch, key_of, own, split
-from mizzen.reconcile.plan import NOTHING, Delete, Note, Plan
+from mizzen.reconcile.plan import NOTHING, Plan
 
 Id = tuple[str, str, str]
 """Driver, pool and device."""
 _SELECTED = ("driver", "pool", "device")
-_FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +48,7 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
 
 def reconcile(seen: Snapshot, now: float) -> Plan:
     due = min(leaves_at(tolerations, taint, now) for taint, tolerations in seen.taints)
-    if due == _FOREVER:
-        return NOTHING
-    if due > now:
-        return Plan(requeue_after=due - now)
-    meta = seen.pod.metadata
-    text = f"Marking for deletion Pod {meta.namespace}/{meta.name}"
-    note = Note(about(meta, Identity("v1", "Pod")), "DeviceTaintManagerEviction", text)
-    why = "Device Taint manager: deleting due to NoExecute taint"
-    marked = doomed(seen.pod, "DeletionByDeviceTaintManager", why, now)
-    return Plan((*marked, Delete(PODS, meta.namespace, meta.name, uid=meta.uid, note=note)))
+    return evicted(seen.pod, due, "DeviceTaintManager", now)
 
 
 def _may_leave(pod: Pod) -> bool:
@@ -165,7 +153,7 @@ def observe_rule(cache: Cache, key: str) -> Told | None:
     for claim in cache.of(RESOURCE_CLAIMS, ResourceClaim):
         mine = [(id, tolerations) for id, tolerations in allocated(claim) if selects(rule, id)]
         used |= {id for id, _ in mine}
-        if not any(leaves_at(tolerations, would, 0.0) < _FOREVER for _, tolerations in mine):
+        if not any(leaves_at(tolerations, would, 0.0) < FOREVER for _, tolerations in mine):
             continue
         for one in claim.status.reservedFor:
             pod = table.get(claim.metadata.namespace, one.name)

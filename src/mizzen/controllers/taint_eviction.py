@@ -14,7 +14,7 @@ from mizzen.machinery import times
 from mizzen.reconcile.controller import Controller, Watch, key_of, own, split
 from mizzen.reconcile.plan import NOTHING, Delete, Note, Plan
 
-_FOREVER = float("inf")
+FOREVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,21 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
 
 
 def reconcile(seen: Snapshot, now: float) -> Plan:
-    due = min((leaves_at(seen.pod.spec.tolerations, taint, now) for taint in seen.taints), default=_FOREVER)
-    if due == _FOREVER:
+    due = min((leaves_at(seen.pod.spec.tolerations, taint, now) for taint in seen.taints), default=FOREVER)
+    return evicted(seen.pod, due, "TaintManager", now)
+
+
+def evicted(pod: Pod, due: float, manager: str, now: float) -> Plan:
+    """Delete a pod when it is due, in the name of a manager: `TaintManager`, or that of devices."""
+    if due == FOREVER:
         return NOTHING
     if due > now:
         return Plan(requeue_after=due - now)
-    meta = seen.pod.metadata
+    meta = pod.metadata
     text = f"Marking for deletion Pod {meta.namespace}/{meta.name}"
-    note = Note(about(meta, Identity("v1", "Pod")), "TaintManagerEviction", text)
-    why = "Taint manager: deleting due to NoExecute taint"
-    marked = doomed(seen.pod, "DeletionByTaintManager", why, now)
+    note = Note(about(meta, Identity("v1", "Pod")), f"{manager}Eviction", text)
+    name = manager.replace("TaintManager", " Taint manager").strip()
+    marked = doomed(pod, f"DeletionBy{manager}", f"{name}: deleting due to NoExecute taint", now)
     return Plan((*marked, Delete(PODS, meta.namespace, meta.name, uid=meta.uid, note=note)))
 
 
@@ -55,7 +60,7 @@ def leaves_at(tolerations: tuple[Toleration, ...], taint: Taint, now: float) -> 
         return now
     limits = [one.tolerationSeconds for one in tolerating if one.tolerationSeconds is not None]
     if not limits:
-        return _FOREVER
+        return FOREVER
     since = times.parse(taint.timeAdded) if taint.timeAdded else now  # the node controller is about to date it
     return since + max(0, min(limits))
 
