@@ -157,3 +157,11 @@ def test_hosts_that_are_left_out_are_counted_by_their_rules() -> None:
     more = [*rules, {}, {"host": "d.test"}]
     assert cells(INGRESS, {"spec": {"rules": more}})["Hosts"] == "a.test,b.test,c.test + 2 more..."
     assert cells(INGRESS, {"spec": {"rules": [{}]}})["Hosts"] == "*"
+
+
+def test_an_end_port_below_its_port_is_told_with_the_port() -> None:
+    ports = [{"port": 90, "endPort": 80}]
+    policy = {"metadata": {"name": "p"}, "spec": {"podSelector": {}, "ingress": [{"ports": ports}]}}
+    assert NETWORK_POLICY.validate is not None
+    (error,) = NETWORK_POLICY.validate(written(NETWORK_POLICY, policy), None)
+    assert (error.path, error.value) == ("spec.ingress[0].ports[0].endPort", 90)
