@@ -1,5 +1,6 @@
 """A cluster of an ordinary user, made for the test: `mizzen up` without root, pods by crun, an end without traces."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -86,7 +87,7 @@ class UsersCluster(Cluster):
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Path]:
-    """The home of an ordinary user, who is gone afterwards."""
+    """The home of an ordinary user, who is gone afterwards, whatever became of the test."""
     directory = Path(tempfile.mkdtemp(prefix="mizzen-"))
     directory.chmod(0o755)
     made = directory / "home"
@@ -94,7 +95,10 @@ def home() -> Iterator[Path]:
     try:
         yield made
     finally:
-        subprocess.run(["userdel", USER], check=True, capture_output=True)
+        for pid in processes_of(pwd.getpwnam(USER).pw_uid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        subprocess.run(["userdel", "--force", USER], check=True, capture_output=True)
         shutil.rmtree(directory)
 
 
@@ -111,17 +115,17 @@ def users(home: Path) -> Iterator[UsersCluster]:
         yield made
     finally:
         made.mizzen("down", "--delete-data")
-    assert processes_of(pwd.getpwnam(USER).pw_uid) == []
+    assert processes_of(pwd.getpwnam(USER).pw_uid) == {}
     assert not made.data_dir.exists()
 
 
-def processes_of(user: int) -> list[str]:
-    """The command lines of what a user runs."""
-    found = []
+def processes_of(user: int) -> dict[int, str]:
+    """The command lines of what a user runs, by process."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             if entry.stat().st_uid == user and (line := (entry / "cmdline").read_bytes()):
-                found.append(line.replace(b"\0", b" ").decode())
+                found[int(entry.name)] = line.replace(b"\0", b" ").decode()
         except (FileNotFoundError, ProcessLookupError):
             continue
     return found
