@@ -282,8 +282,10 @@ class PodClass:
         totals = [0.0] * len(groups)
         for at, (weight, scorer) in enumerate(self._ranked, len(self._rules)):
             ranks = [value for group in groups if isinstance(value := group[at], int)]
-            for position, value in enumerate(scorer.normalise(ranks)):
-                totals[position] += weight * value
+            distinct = tuple(dict.fromkeys(ranks))
+            scores = dict(zip(distinct, scorer.normalise(distinct), strict=True))
+            for position, rank in enumerate(ranks):
+                totals[position] += weight * scores[rank]
         for plugin, wishes in self._graded:
             assert plugin.grade is not None
             standings = [self._standing(group, wishes) for group in groups]
@@ -292,8 +294,8 @@ class PodClass:
         return totals
 
     def _standing(self, group: Group, wishes: Sequence[int]) -> Standing:
-        domains = tuple(group[at] for at in wishes)
-        counts = (0 if one is None else self._rules[at].count(one) for at, one in zip(wishes, domains, strict=True))
+        domains = tuple([group[at] for at in wishes])
+        counts = [0 if one is None else self._rules[at].count(one) for at, one in zip(wishes, domains, strict=True)]
         return Standing(self._sizes[group], domains, tuple(counts))
 
 

@@ -49,7 +49,7 @@ NodeScore = Callable[[NodeInfo], float]
 class Ranked:
     """A score that depends on the other nodes: `of` a node a whole number of few values, alike for many nodes.
 
-    `normalise` makes scores of 0…100 out of those of all nodes that can take the pod.
+    `normalise` makes scores of 0…100 out of those that there are among the nodes that can take the pod.
     """
 
     of: Callable[[NodeInfo], int]

@@ -103,29 +103,30 @@ def grade(rules: Sequence[DomainRule], standings: Sequence[Standing]) -> list[in
     """Fewer pods in a node's domains are better; keys with many domains weigh more, as their counts are smaller."""
     strict = any(rule.unlabelled_last for rule in rules)
     counted = [one for one in standings if not (strict and None in one.domains)]
-    if not counted:
-        return [0] * len(standings)
-    domains = [
-        sum(one.nodes for one in counted)
-        if rule.key == HOSTNAME
-        else len({one.domains[at] for one in counted} - {None})
+    weights = [
+        math.log(2 + (sum(one.nodes for one in counted) if rule.key == HOSTNAME else _domains(counted, at)))
         for at, rule in enumerate(rules)
     ]
-    weights = [math.log(number + 2) for number in domains]
+    slack = [rule.wish - 1 for rule in rules]
 
-    def raw(standing: Standing) -> int:
+    def raw(standing: Standing) -> int | None:
         total = 0.0
-        for at, rule in enumerate(rules):
-            if standing.domains[at] is not None:
-                total += standing.counts[at] * weights[at] + (rule.wish - 1)
-        return math.floor(total + 0.5)
+        for domain, count, weight, skew in zip(standing.domains, standing.counts, weights, slack, strict=True):
+            if domain is not None:
+                total += count * weight + skew
+            elif strict:
+                return None
+        return int(total + 0.5)
 
-    known = [raw(one) for one in counted]
-    low, high = min(known), max(known)
-    return [
-        0 if strict and None in one.domains else 100 * (high + low - raw(one)) // high if high else 100
-        for one in standings
-    ]
+    raws = [raw(one) for one in standings]
+    known = [one for one in raws if one is not None]
+    low, high = min(known, default=0), max(known, default=0)
+    return [0 if one is None else 100 * (high + low - one) // high if high else 100 for one in raws]
+
+
+def _domains(standings: Sequence[Standing], at: int) -> int:
+    """In how many domains of a key there are nodes."""
+    return len({one.domains[at] for one in standings} - {None})
 
 
 def plugin(args: Args) -> Plugin:
