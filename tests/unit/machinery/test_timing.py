@@ -69,6 +69,20 @@ def test_every_round_asks_for_the_time(expression: str, asking: str) -> None:
     assert timed(expression) == asking
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "self.l.all(x, x >= 0 // all of them\n)",
+        "self.l.all(x, // don't ask\n x >= 0)",
+        "self.l.map(x, x // as it is (\n).size() == 50",
+        "self.l.all(x, x >= 0) // don't\n && self.l.exists(x, x == 1)",
+        "self.l.exists(x, string(x) == '1' + r'\\d)' || x == 1)",
+    ],
+)
+def test_comments_and_odd_texts_are_no_mistakes(expression: str) -> None:
+    assert compile_expression(expression, ("self",)).evaluate(ROWS) is True
+
+
 def test_what_does_not_compile_is_shown_as_it_was_written() -> None:
     with pytest.raises(CelError) as caught:
         compile_expression("self.l.all(x, x +)", ("self",))

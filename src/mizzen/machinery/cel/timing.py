@@ -68,7 +68,8 @@ def _asking(call: str, arguments: list[str]) -> str | None:
     """The arguments of a loop that asks in every round; None for what is no loop."""
     if len(arguments) < 2 or not _name.match(arguments[0]):
         return None
-    variable, first, *rest = arguments
+    # A comment at an argument's end must not reach what follows it.
+    variable, first, *rest = (f"{one}\n" if "//" in one else one for one in arguments)
     if call == "map" and not rest:
         return f"{variable}, {IN_TIME}(), {first}"
     return ", ".join((variable, f"{IN_TIME}() ? ({first}) : false", *rest))
