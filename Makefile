@@ -11,7 +11,7 @@ SYSTEM_TEST := $(SYSTEM) docker-registry:docker-registry containerd:containerd n
 
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup up down clean test check unit sim cluster node machine kubectl parity bench lock system system-test system-bench clients
+.PHONY: help setup up down clean test check unit sim cluster node machine kubectl parity bench lock map system system-test system-bench clients
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -49,12 +49,16 @@ down: ## end the cluster; its data stays
 clean: down ## end the cluster and remove its data
 	@test ! -x $(BIN)/mizzen || $(BIN)/mizzen down --delete-data
 
-check: setup ## ruff, mypy --strict, import and purity rules, shape limits
+check: setup ## ruff, mypy --strict, import and purity rules, shape limits, the map
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python tools/shape.py
+	$(BIN)/python tools/map.py --check
+
+map: setup ## write docs/map.md anew, after modules came or went
+	@$(BIN)/python tools/map.py
 
 test: setup system-test ## every layer of tests
 	@$(BIN)/python tools/clients.py requirements/kubectl.txt requirements/clients.txt

@@ -1,0 +1,1 @@
+"""Components put together: certificates, first objects, processes, networks. Start reading at `lifecycle`."""

@@ -1,0 +1,1 @@
+"""What is true of every object: schemas, paths, selectors, quantities, times, errors. Pure."""

@@ -1,0 +1,1 @@
+"""The one loop that drives every controller: observe, reconcile, carry out the plan. Start reading at `controller`."""

@@ -1,0 +1,1 @@
+"""The API server. Start reading at `pipeline`, then `registry`."""

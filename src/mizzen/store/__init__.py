@@ -1,0 +1,1 @@
+"""Where objects are kept: one protocol (`base`), in memory and in SQLite."""
