@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Final
 
+from mizzen.wire import websocket
 from mizzen.wire.message import Duplex
 
 HOP_BY_HOP: Final = frozenset({"authorization", "host", "content-length", "transfer-encoding", "keep-alive", "te"})
@@ -16,6 +17,14 @@ _PARTING_SECONDS: Final = 2.0
 def wants_upgrade(headers: Mapping[str, str]) -> bool:
     """Whether a request asks for another protocol."""
     return "upgrade" in headers.get("connection", "").lower()
+
+
+def handed_on(headers: Mapping[str, str], left: frozenset[str] = HOP_BY_HOP) -> dict[str, str]:
+    """The headers that another server is sent: none of those `left` behind, and never the client's token."""
+    kept = {name: value for name, value in headers.items() if name not in left and name != "authorization"}
+    if kept.pop(websocket.PROTOCOLS, "") and (offered := websocket.offered(headers)):
+        kept[websocket.PROTOCOLS] = ", ".join(offered)
+    return kept
 
 
 async def splice(one: Duplex, other: Duplex) -> None:

@@ -5,7 +5,7 @@ Ref: https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-dete
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from typing import Final
 
 from mizzen.machinery.errors import Errors
@@ -15,7 +15,6 @@ from mizzen.wire.websocket import Opcode, ProtocolError
 
 _LENGTH: Final = 4
 """Bytes before each frame of a watch in protobuf, which tell how long it is."""
-_TOKEN: Final = "base64url.bearer.authorization.k8s.io."
 _PROTOCOL_ERROR: Final = 1002
 _BINARY: Final = "binary.k8s.io"
 _BASE64: Final = "base64.binary.k8s.io"
@@ -25,22 +24,17 @@ Frames = AsyncGenerator[bytes, None]
 
 def watch(request: Request, stream: AsyncGenerator[bytes, None], *, binary: bool) -> Response:
     """A watch as messages, one for each event; `stream` are the pieces of its answer over HTTP."""
-    offered = _offered(request)
+    offered = websocket.offered(request.headers)
     return _upgraded(request, offered[0] if offered else "", _events(stream, binary=binary))
 
 
 def log(request: Request, answer: Response) -> Response:
     """A log as messages, the first of them empty. Raises ApiError 400 for subprotocols that none knows."""
-    offered = _offered(request)
+    offered = websocket.offered(request.headers)
     protocol = next((name for name in offered if name in (_BINARY, _BASE64)), "")
     if offered and not protocol:
         raise Errors.bad_request(f"requested protocol(s) are not supported: {list(offered)}; supports {_BINARY}")
     return _upgraded(request, protocol, _pieces(answer, coded=protocol == _BASE64))
-
-
-def _offered(request: Request) -> Sequence[str]:
-    """The subprotocols that a client offers, without the one that is its token."""
-    return [name for name in websocket.offered(request.headers) if not name.startswith(_TOKEN)]
 
 
 def _upgraded(request: Request, protocol: str, frames: Frames) -> Response:

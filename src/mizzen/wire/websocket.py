@@ -13,6 +13,9 @@ from typing import Final
 
 _GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_MESSAGE: Final = 16 * 1024 * 1024
+PROTOCOLS: Final = "sec-websocket-protocol"
+TOKEN_PREFIX: Final = "base64url.bearer.authorization.k8s.io."
+"""Before the token of a browser's client, which can send it in no other header than that of the subprotocols."""
 
 
 class Opcode(IntEnum):
@@ -44,8 +47,9 @@ def is_upgrade(headers: Mapping[str, str]) -> bool:
 
 
 def offered(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The subprotocols that the client offers, best first."""
-    return tuple(one.strip() for one in headers.get("sec-websocket-protocol", "").split(",") if one.strip())
+    """The subprotocols that the client offers, best first; without its token."""
+    names = (one.strip() for one in headers.get(PROTOCOLS, "").split(","))
+    return tuple(name for name in names if name and not name.startswith(TOKEN_PREFIX))
 
 
 def accept_headers(headers: Mapping[str, str], protocol: str) -> dict[str, str]:
@@ -58,7 +62,7 @@ def accept_headers(headers: Mapping[str, str], protocol: str) -> dict[str, str]:
         "sec-websocket-accept": base64.b64encode(digest).decode(),
     }
     if protocol:
-        answer["sec-websocket-protocol"] = protocol
+        answer[PROTOCOLS] = protocol
     return answer
 
 

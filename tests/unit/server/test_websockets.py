@@ -13,7 +13,7 @@ from tests.fakes.streaming import masked
 from tests.unit.server.conftest import Caller
 
 from mizzen.machinery.errors import ApiError
-from mizzen.server import websockets
+from mizzen.server import carry, websockets
 from mizzen.wire import websocket
 from mizzen.wire.message import Request, Response
 from mizzen.wire.websocket import Opcode
@@ -174,3 +174,12 @@ async def test_a_log_that_comes_whole_is_one_message() -> None:
 def test_a_log_in_an_unknown_subprotocol_is_refused() -> None:
     with pytest.raises(ApiError, match="not supported"):
         websockets.log(Request("GET", "/log", headers={"sec-websocket-protocol": "x"}), Response(200))
+
+
+TOKEN = websocket.TOKEN_PREFIX + "c2VjcmV0"
+
+
+@pytest.mark.parametrize(("offered", "left"), [((TOKEN, "a", "b"), "a, b"), ((TOKEN,), None), (("a",), "a")])
+def test_the_token_of_a_client_is_not_handed_on(offered: tuple[str, ...], left: str | None) -> None:
+    headers = {websocket.PROTOCOLS: ", ".join(offered), "authorization": "Bearer secret", "te": "trailers", "x": "y"}
+    assert carry.handed_on(headers) == {"x": "y", **({websocket.PROTOCOLS: left} if left else {})}

@@ -172,8 +172,8 @@ def _carried(request: Request, user: Identity, left: frozenset[str]) -> Request:
     """A request as the other server receives it."""
     headers = {
         name: value
-        for name, value in request.headers.items()
-        if name not in left and name != "authorization" and not name.startswith(_LEFT_BEHIND)
+        for name, value in carry.handed_on(request.headers, left).items()
+        if not name.startswith(_LEFT_BEHIND)
     }
     return Request(request.method, request.path, request.query, headers, request.body, repeated=tuple(_identity(user)))
 

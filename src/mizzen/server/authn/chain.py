@@ -10,10 +10,10 @@ from mizzen.machinery.errors import Errors
 from mizzen.machinery.identity import ANONYMOUS, ANONYMOUS_NAME, AUTHENTICATED, UNAUTHENTICATED, Identity
 from mizzen.server.authn.certificates import ClientCertificates
 from mizzen.server.authn.frontproxy import FrontProxies
+from mizzen.wire import websocket
 from mizzen.wire.message import Request
 
 ANONYMOUS_PATHS: Final = ("/healthz", "/livez", "/readyz", "/version")
-_WEBSOCKET_PREFIX: Final = "base64url.bearer.authorization.k8s.io."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +98,10 @@ def bearer(request: Request) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    for protocol in request.headers.get("sec-websocket-protocol", "").split(","):
+    for protocol in request.headers.get(websocket.PROTOCOLS, "").split(","):
         name = protocol.strip()
-        if name.startswith(_WEBSOCKET_PREFIX):
-            return _decoded(name.removeprefix(_WEBSOCKET_PREFIX))
+        if name.startswith(websocket.TOKEN_PREFIX):
+            return _decoded(name.removeprefix(websocket.TOKEN_PREFIX))
     return ""
 
 

@@ -21,7 +21,7 @@ from mizzen.net.client import Endpoint, SocketTransport
 from mizzen.net.tls import unverified_context
 from mizzen.server import options, websockets
 from mizzen.server.call import Call
-from mizzen.server.carry import HOP_BY_HOP, UPGRADE, splice, wants_upgrade
+from mizzen.server.carry import HOP_BY_HOP, UPGRADE, handed_on, splice, wants_upgrade
 from mizzen.server.seams import Reader
 from mizzen.server.subresources import links
 from mizzen.server.work import Handlers
@@ -190,9 +190,8 @@ class Nodes:
 
     async def _joined(self, endpoint: Endpoint, request: Request, path: str) -> Response:
         """Ask for the same upgrade at the other end and, once it has it, join both connections."""
-        headers = {name: value for name, value in request.headers.items() if name not in HOP_BY_HOP}
         try:
-            asked = Request(request.method, path, request.query, headers)
+            asked = Request(request.method, path, request.query, handed_on(request.headers))
             response, duplex = await SocketTransport(endpoint).upgrade(asked)
         except ConnectionError as error:
             raise _unreachable(endpoint, error) from error
@@ -213,8 +212,7 @@ class Nodes:
             # Relative links in what is shown must lead to below this path.
             query = f"?{urlencode(request.query)}" if request.query else ""
             return Response(301, {"location": f"{request.path}/{query}"})
-        headers = {k: v for k, v in request.headers.items() if k not in HOP_BY_HOP | UPGRADE}
-        headers |= {
+        headers = handed_on(request.headers, HOP_BY_HOP | UPGRADE) | {
             "x-forwarded-uri": request.path,
             "x-forwarded-host": request.headers.get("host", ""),
             "x-forwarded-proto": "https",
