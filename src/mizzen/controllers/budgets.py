@@ -21,14 +21,20 @@ from mizzen.client.resources import (
     REPLICATION_CONTROLLERS,
     STATEFUL_SETS,
 )
+from mizzen.controllers.ownership import Identity, about
 from mizzen.controllers.pods import is_finished, is_ready
 from mizzen.controllers.status import status_patch, with_condition
 from mizzen.machinery import times
 from mizzen.machinery.intstr import scale_up
 from mizzen.reconcile.controller import Controller, Watch, own, split
-from mizzen.reconcile.plan import Answer, Get, Plan
+from mizzen.reconcile.plan import Answer, Get, Note, Plan
 
+IDENTITY = Identity("policy/v1", "PodDisruptionBudget")
 _DISRUPTION_TIMEOUT = 120.0
+_UNMANAGED = (
+    "Pods selected by this PodDisruptionBudget were found to be unmanaged, so that its status cannot be calculated "
+    'correctly. To account for these pods please set ".spec.minAvailable" to an integer value.'
+)
 _ALWAYS = ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods")
 
 
@@ -139,7 +145,16 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
         conditions=conditions,
     )
     told = status_patch(POD_DISRUPTION_BUDGETS, budget.metadata, budget.status, status, always=_ALWAYS)
-    return Plan(told, requeue_after=wait)
+    return Plan(told, _warnings(seen) if told else (), requeue_after=wait)
+
+
+def _warnings(seen: Snapshot) -> tuple[Note, ...]:
+    """Pods without an owner are of no known number, of which a share could be meant."""
+    spec = seen.budget.spec
+    is_share = spec.maxUnavailable is not None or isinstance(spec.minAvailable, str)
+    if not is_share or all(pod.metadata.controller is not None for pod in seen.pods):
+        return ()
+    return (Note(about(seen.budget.metadata, IDENTITY), "UnmanagedPods", _UNMANAGED, "Warning"),)
 
 
 def _expectation(seen: Snapshot) -> tuple[int, int]:

@@ -35,3 +35,13 @@ def test_the_size_of_an_owner_of_a_custom_kind_is_asked_for() -> None:
     assert isinstance(patch, Patch)
     status = patch.patch["status"]  # type: ignore[call-overload]
     assert (status["expectedPods"], status["desiredHealthy"], status["disruptionsAllowed"]) == (3, 2, 1)
+
+
+def test_a_share_of_pods_that_nobody_owns_is_warned_of() -> None:
+    labels = {"labels": {"app": "web"}, "namespace": "d", "uid": "p", "name": "p"}
+    pod = msgspec.convert({"metadata": labels, "status": {"phase": "Running"}}, Pod)
+    for spec, warns in (({"maxUnavailable": 1}, True), ({"minAvailable": "50%"}, True), ({"minAvailable": 1}, False)):
+        meta = {"name": "b", "namespace": "d"}
+        one = msgspec.convert({"metadata": meta, "spec": spec, "status": {}}, PodDisruptionBudget)
+        notes = budgets.reconcile(budgets.Snapshot(one, (pod,), {}), 0.0).notes
+        assert [note.reason for note in notes] == (["UnmanagedPods"] if warns else []), spec
