@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/
 """
 
 import errno
+import gzip
 import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -28,6 +29,8 @@ from mizzen.server.trail import Trail
 from mizzen.wire.message import Duplex, Request, Response
 
 AUDIT_ID: Final = "audit-id"
+_STATUS_BYTES: Final = 2048
+"""The Status of a success is shorter; that of a failure is looked at however long it is."""
 _log = log.get("audit")
 
 
@@ -146,9 +149,7 @@ class AuditLog:
         response: Response,
     ) -> Object:
         event = self._event(trail, request, info, user, rule, stage)
-        body = None
-        if response.stream is None and response.upgrade is None:
-            body = _body(response.body if isinstance(response.body, bytes) else b"".join(response.body))
+        body = _answered(response, whole=rule.level >= Level.REQUEST_RESPONSE)
         event["responseStatus"] = _status(response.status, body)
         if rule.level >= Level.REQUEST and (sent := _body(request.body)) is not None:
             event["requestObject"] = _without_managed_fields(sent) if rule.omits_managed_fields else sent
@@ -222,6 +223,19 @@ def _reference(info: RequestInfo) -> Object:
         "subresource": info.subresource,
     }
     return {key: value for key, value in reference.items() if value}
+
+
+def _answered(response: Response, *, whole: bool) -> Any:
+    """What was answered, as JSON; unless it is wanted whole, only what may be a Status, which is never long."""
+    if response.stream is not None or response.upgrade is not None:
+        return None
+    body = response.body
+    if not whole and response.status < 400 and (not isinstance(body, bytes) or len(body) > _STATUS_BYTES):
+        return None
+    body = body if isinstance(body, bytes) else b"".join(body)
+    if response.headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
+    return _body(body)
 
 
 def _status(code: int, body: Any) -> Object:

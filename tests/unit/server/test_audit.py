@@ -1,3 +1,4 @@
+import gzip
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,41 @@ def test_managed_fields_are_left_out_unless_a_rule_wants_them(tmp_path: Path) ->
     policy = {"omitManagedFields": True, "omitStages": ["RequestReceived"], "rules": rules}
     answers = [event["responseObject"]["metadata"] for event in _events(tmp_path, *requests, policy=policy)]
     assert answers == [{"name": "a"}, {"name": "a", "managedFields": [{}]}]
+
+
+def _answered(tmp_path: Path, level: str, response: Response) -> dict[str, Any]:
+    log = AuditLog(parse_policy({"rules": [{"level": level}]}), LogFile(tmp_path / "audit.log"), VirtualClock())
+    request = Request("GET", "/api/v1/pods")
+    log.answered(log.opened(request), request, requestinfo.parse(request), ANN, response)
+    event: dict[str, Any] = orjson.loads((tmp_path / "audit.log").read_bytes())
+    return event
+
+
+def test_an_answer_that_was_compressed_is_written_down_as_it_was(tmp_path: Path) -> None:
+    packed = gzip.compress(ANSWER)
+    response = Response(200, {"content-encoding": "gzip"}, [packed[:9], packed[9:]])
+    assert _answered(tmp_path, "RequestResponse", response)["responseObject"]["metadata"]["name"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("response", "status"),
+    [
+        (Response(200, {}, [b"no ", b"JSON"]), {"metadata": {}, "code": 200}),
+        (
+            Response(200, {}, b'{"kind":"Status","status":"Success"}'),
+            {"metadata": {}, "status": "Success", "code": 200},
+        ),
+        (
+            Response(422, {}, b'{"kind":"Status","message":"%b"}' % (b"x" * 5_000)),
+            {"metadata": {}, "message": "x" * 5_000, "code": 422},
+        ),
+    ],
+)
+def test_of_an_answer_that_is_not_wanted_its_status_is_written_down(
+    tmp_path: Path, response: Response, status: dict[str, Any]
+) -> None:
+    event = _answered(tmp_path, "Metadata", response)
+    assert (event["responseStatus"], "responseObject" in event) == (status, False)
 
 
 def test_an_unknown_stage_is_no_policy() -> None:
