@@ -41,6 +41,10 @@ def test_a_deployment_keeps_max_unavailable_and_max_surge_at_every_step(seeds: r
     check(seeds, roll)
 
 
+def test_a_delete_that_failed_does_not_hide_the_pods_that_are_there() -> None:
+    roll(91102)
+
+
 def roll(seed: int) -> None:
     world = World(seed, (REPLICA_SET, deployment.CONTROLLER), kubelet=Kubelet(flaky=0))
     replicas = world.rng.randrange(1, 6)

@@ -126,7 +126,7 @@ def _scaling(
 def _failure(
     flavor: Flavor, owner: ReplicaSet | ReplicationController, status: ReplicaStatus, reason: str, now: float
 ) -> tuple[Action, ...]:
-    """The status as it is, with the failure in it."""
+    """The status as it is counted now, with the failure: who reads its generation takes its numbers for current."""
     conditions = with_condition(owner.status.conditions, "ReplicaFailure", "True", reason, "{error}", now)
     new = msgspec.structs.replace(status, conditions=conditions)
     return status_patch(flavor.resource, owner.metadata, owner.status, new, always=("replicas", "terminatingReplicas"))
