@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
+from mizzen.api.core.event import EVENT
 from mizzen.api.kind import Kind
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Errors, Object
@@ -16,6 +17,7 @@ from mizzen.server.config import Compose, Config, open_to_masters
 from mizzen.server.crd.definitions import Definitions
 from mizzen.server.crd.kinds import Stored
 from mizzen.server.deadlines import Deadlines
+from mizzen.server.expiry import Expiry
 from mizzen.server.managers import Managers
 from mizzen.server.metrics import Metrics, stored
 from mizzen.server.nonresource import NonResource
@@ -54,6 +56,7 @@ class Server:
         self.handlers = config.handlers
         self._deadlines = Deadlines(clock)
         storage = Storage(store, self.cacher)
+        self._expiry = Expiry(EVENT, storage, clock)
         chain, allocations = Chain(config.admission), Allocations(config.allocators)
         self.registry = Registry(storage, chain, allocations, Managers(), clock)
         self.writer.bind(self.registry, self.routes)
@@ -89,6 +92,7 @@ class Server:
     async def start(self) -> None:
         """Read the store and follow it."""
         await self.cacher.start()
+        self._expiry.start()
         self._definitions.start()
         self._policies.start()
         self.nonresource.health.started = True
@@ -96,6 +100,7 @@ class Server:
     async def close(self) -> None:
         """End every watch and stop following the store, which stays open."""
         self.nonresource.health.leaving = True
+        await self._expiry.close()
         await self._policies.close()
         await self._definitions.close()
         self._deadlines.close()
