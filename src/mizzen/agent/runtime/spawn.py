@@ -50,15 +50,7 @@ def resolve(waiter: "asyncio.Future[None]") -> None:
 
 async def exit_of(pid: int) -> int:
     """Wait for a child to end; answers its exit code, or minus the signal."""
-    loop = asyncio.get_running_loop()
-    fd = os.pidfd_open(pid)
-    ended: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(fd, resolve, ended)
-    try:
-        await ended
-    finally:
-        loop.remove_reader(fd)
-        os.close(fd)
+    await _end_behind(os.pidfd_open(pid))
     return _reaped(pid)
 
 
@@ -69,6 +61,11 @@ async def end_of_stranger(pid: int) -> None:
     except OSError:
         await asyncio.sleep(1.0)  # not of this process namespace: the caller looks again
         return
+    await _end_behind(fd)
+
+
+async def _end_behind(fd: int) -> None:
+    """Return when the process behind a descriptor has ended, which is closed then."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[None] = loop.create_future()
     loop.add_reader(fd, resolve, ended)

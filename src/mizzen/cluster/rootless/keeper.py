@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Never
 
 from mizzen.agent.network.netlink import Netlink
 from mizzen.agent.runtime import syscalls
@@ -92,14 +92,13 @@ def fork_inside(kinds: tuple[str, ...], work: Callable[[], None]) -> int:
         if theirs.recv(1) != b"m":
             os._exit(1)
         theirs.close()
-        try:
+
+        def as_root() -> None:
             os.setgid(0)
             os.setuid(0)
             work()
-        except BaseException as error:  # nobody else would hear of it
-            print(f"inside: {error!r}", file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
+
+        _end_after(as_root)
     theirs.close()
     with ours:
         if (said := ours.recv(4096)) != b"made":
@@ -125,21 +124,30 @@ def fork_into(files: dict[str, str], work: Callable[[], None]) -> int:
     if pid == 0:
         _die_with_parent()
         ours.close()
-        try:
+
+        def inside() -> None:
             _join(files)
             theirs.sendall(b"i")
             theirs.close()
             work()
-        except BaseException as error:  # nobody else would hear of it
-            print(f"inside: {error!r}", file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
+
+        _end_after(inside)
     theirs.close()
     with ours:
         if ours.recv(1) != b"i":
             os.waitpid(pid, 0)
             raise ConfigError("the cluster's namespaces, in which some of it still runs, cannot be entered")
     return pid
+
+
+def _end_after(work: Callable[[], None]) -> Never:
+    """Work, and end this process: a forked one never goes back to what its parent does."""
+    try:
+        work()
+    except BaseException as error:  # nobody else would hear of it
+        print(f"inside: {error!r}", file=sys.stderr, flush=True)
+        os._exit(1)
+    os._exit(0)
 
 
 def survivor(data_dir: Path) -> dict[str, str] | None:
