@@ -158,13 +158,14 @@ class _View:
         one, pods = self._one, list(self._pods.values())
         minimum = one.spec.minReadySeconds
         counted = [pod for pod in pods if not pod.metadata.deleting]
+        running = [pod for pod in pods if pod.status.phase == "Running"]
         current = sum(self._revision(pod) == self._current for pod in counted)
         updated = sum(self._revision(pod) == self._update for pod in counted)
         status = StatefulSetStatus(
             observedGeneration=one.metadata.generation,
             replicas=len(pods),
-            readyReplicas=sum(podlife.is_ready(pod) and pod.status.phase == "Running" for pod in pods),
-            availableReplicas=sum(podlife.is_available(pod, minimum, self._now) for pod in pods),
+            readyReplicas=sum(podlife.is_ready(pod) for pod in running),
+            availableReplicas=sum(podlife.is_available(pod, minimum, self._now) for pod in running),
             currentReplicas=current,
             updatedReplicas=updated,
             currentRevision=self._current,

@@ -8,7 +8,7 @@ from mizzen.api.views.apps import ControllerRevision, StatefulSet
 from mizzen.api.views.core import PersistentVolumeClaim, Pod
 from mizzen.controllers import revisions, statefulset
 from mizzen.machinery.errors import Object
-from mizzen.reconcile.plan import Action, Create, Delete
+from mizzen.reconcile.plan import Action, Create, Delete, Patch
 
 OWNER = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "s", "controller": True}
 TEMPLATE = {"metadata": {"labels": {"app": "db"}}, "spec": {"containers": [{"name": "c", "image": "a"}]}}
@@ -65,3 +65,10 @@ def test_no_pod_is_made_for_a_claim_that_is_on_its_way_out() -> None:
     )
     assert any(isinstance(action, Create) for action in decide(one, claims={"data-db-0": there}))
     assert not any(isinstance(action, Create) for action in decide(one, claims={"data-db-0": leaving}))
+
+
+def test_a_pod_that_has_failed_is_neither_ready_nor_available_whatever_its_conditions_say() -> None:
+    failed = msgspec.structs.replace(pod(0), status=msgspec.structs.replace(pod(0).status, phase="Failed"))
+    (told,) = (action for action in decide(stateful_set(1), failed) if isinstance(action, Patch) and action.subresource)
+    status = told.patch["status"]
+    assert (status.get("readyReplicas", 0), status.get("availableReplicas", 0)) == (0, 0)
