@@ -102,7 +102,8 @@ def setns(fd: int, kind: int = 0) -> None:
 def mount_overlay(lowers: Sequence[str], upper: str, work: str, target: str, *, as_user: bool = False) -> None:
     """Mount an overlay of read-only layers, uppermost first.
 
-    The layers are named by descriptors: whatever their paths are, a page of options holds 200, on every kernel.
+    The layers are named by descriptors: whatever their paths are, a page of options holds 150, on every kernel. The
+    upper one goes by its path, which the kernel shows: it tells whose root file system this is.
     `as_user`: keep its marks in `user.` attributes, the only ones that the root of a user namespace can write.
     """
     with contextlib.ExitStack() as opened:
@@ -114,10 +115,14 @@ def mount_overlay(lowers: Sequence[str], upper: str, work: str, target: str, *, 
 
         options = ["lowerdir=" + ":".join(map(name, lowers))]
         if upper:
-            options += [f"upperdir={name(upper)}", f"workdir={name(work)}"]
+            options += [f"upperdir={_escaped(upper)}", f"workdir={_escaped(work)}"]
         if as_user:
             options.append("userxattr")
         mount("overlay", target, "overlay", data=",".join(options))
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace(",", "\\,")
 
 
 def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
