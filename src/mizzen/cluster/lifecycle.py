@@ -344,10 +344,17 @@ def _agent(config: ClusterConfig, number: int) -> list[str]:
         "--netns": networks.namespace_path(config, number),
         "--pod-cidr": config.node_pod_cidr(number),
         "--cluster-dns": config.dns_address,
+        "--config": _settings(config),
     }
-    if (settings := config.data_dir / "kubelet.yaml").exists():
-        values["--config"] = settings
     return [*_mizzen(), "agent", *(str(part) for pair in values.items() for part in pair)]
+
+
+def _settings(config: ClusterConfig) -> Path:
+    """The KubeletConfiguration that each node reads when it starts; one that says nothing, unless there is one."""
+    path = config.data_dir / "kubelet.yaml"
+    if not path.exists():
+        path.write_text("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n")
+    return path
 
 
 def _halt(config: ClusterConfig, number: int) -> list[str]:
