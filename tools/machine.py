@@ -56,14 +56,18 @@ def main(command: list[str]) -> int:
 def package(name: str) -> Path:
     """A Debian package's file; it is fetched once."""
     PACKAGES.mkdir(parents=True, exist_ok=True)
+    download = ["apt-get", "download", "-qq", name]
     if not (found := sorted(PACKAGES.glob(f"{name}_*.deb"))):
-        subprocess.run(["apt-get", "download", "-qq", name], cwd=PACKAGES, check=True, stderr=subprocess.DEVNULL)
+        if subprocess.run(download, cwd=PACKAGES, check=False, stderr=subprocess.DEVNULL).returncode:
+            subprocess.run(["apt-get", "update", "-qq"], check=True)  # the lists are of another day
+            subprocess.run(download, cwd=PACKAGES, check=True)
         found = sorted(PACKAGES.glob(f"{name}_*.deb"))
     return found[-1]
 
 
 def kernel_package() -> Path:
     """The package of Debian's newest kernel with every module."""
+    package("linux-image-amd64")  # which has the lists renewed, should they be old
     shown = subprocess.run(["apt-cache", "depends", "linux-image-amd64"], check=True, capture_output=True, text=True)
     named = re.search(r"Depends: (linux-image-\S+)", shown.stdout)
     assert named is not None, "the package lists name no kernel: apt-get update"
