@@ -12,6 +12,7 @@ import shlex
 import shutil
 import signal
 import socket
+import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ NEEDED: Final = {"containerd": "containerd", "runc": "runc", "ctr": "containerd"
 """Programs, and the Debian packages that bring them."""
 _PATIENCE: Final = 30.0
 _MOMENT: Final = 0.02
+_DYING: Final = 3.0
+"""How long a killed daemon may take to be gone: a thread of it may still wait for the disk."""
+_PEER: Final = struct.Struct("3i")
 _LOOK_EVERY: Final = 1.0
 _CONFIG: Final = """version = 2
 root = "{root}/root"
@@ -89,18 +93,18 @@ def start(daemon: Daemon, machine_net: int) -> None:
     programs = {name: shutil.which(name, path=spawn.PATH["PATH"]) for name in (*NEEDED, "nsenter")}
     if missing := sorted({NEEDED.get(name, "util-linux") for name, path in programs.items() if path is None}):
         raise ConfigError(f"this machine lacks {', '.join(missing)}; try: apt-get install {' '.join(missing)}")
-    before = processes.running(daemon.record)
-    if before is None:
+    before = known = processes.running(daemon.record)
+    if known is None:
         configure(daemon, spawn.PATH["PATH"], Path("/proc/self/mounts").read_text())
         argv = [str(programs["containerd"]), "-c", str(daemon.root / "config.toml")]
         if daemon.netns is not None:
             argv = [str(programs["nsenter"]), f"--net=/proc/{os.getpid()}/fd/{machine_net}", *argv]
-        processes.spawn(argv, record=daemon.record, log=daemon.log, environment=spawn.PATH)
+        known = processes.spawn(argv, record=daemon.record, log=daemon.log, environment=spawn.PATH)
     try:
-        _until_it_answers(daemon)
+        _until_it_answers(daemon, known.pid)
         _provide_pause(daemon)
     except ConfigError:
-        if before is None or processes.running(daemon.record) is not None:
+        if before is None or not processes.gone(before, _DYING):
             raise
         start(daemon, machine_net)  # the one that ran was about to end
 
@@ -154,16 +158,15 @@ def configure(daemon: Daemon, path: str, mounts: str) -> None:
     (daemon.root / "config.toml").write_text(text)
 
 
-def _until_it_answers(daemon: Daemon) -> None:
+def _until_it_answers(daemon: Daemon, pid: int) -> None:
     deadline = time.monotonic() + _PATIENCE
     while True:
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(daemon.socket)
-            except OSError:
-                ended = processes.running(daemon.record) is None
-            else:
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(daemon.socket)
+            # The one before may still hold the socket while it ends.
+            if _PEER.unpack(probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))[0] == pid:
                 return
+        ended = processes.running(daemon.record) is None
         if ended or time.monotonic() > deadline:
             raise ConfigError(f"containerd does not answer; look into {daemon.log}")
         time.sleep(_MOMENT)

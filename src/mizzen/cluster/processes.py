@@ -97,10 +97,22 @@ def end(found: Record, *, seconds: float = 10.0) -> None:
     """End a process: SIGTERM, then SIGKILL after so many seconds."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(found.pid, signal.SIGTERM)
-    if not _gone(found, seconds):
+    if not gone(found, seconds):
         with contextlib.suppress(ProcessLookupError):
             os.kill(found.pid, signal.SIGKILL)
-        _gone(found, 5.0)
+        gone(found, 5.0)
+
+
+def gone(found: Record, seconds: float) -> bool:
+    """Whether a process has ended, waiting for so many seconds; a child is reaped."""
+    deadline = time.monotonic() + seconds
+    while _start_time(found.pid) == found.started:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(found.pid, os.WNOHANG)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _write(record: Path, text: str) -> None:
@@ -113,17 +125,6 @@ def _write(record: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
-
-
-def _gone(found: Record, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while _start_time(found.pid) == found.started:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(found.pid, os.WNOHANG)
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def _start_time(pid: int) -> int | None:

@@ -58,7 +58,7 @@ async def test_the_log_of_a_finished_pod_is_served_by_an_agent_that_never_saw_it
 
 async def test_statistics_show_what_pods_use(node: Node) -> None:
     await node.create("busy", {"script": "echo on; while true; do :; done"})
-    await node.running_pod("busy")
+    await node.logged(await node.running_pod("busy"), "on")
     summary = orjson.loads((await ask(node, "/stats/summary"))[1])
     pod = next(one for one in summary["pods"] if one["podRef"]["name"] == "busy")
     assert pod["containers"][0]["memory"]["workingSetBytes"] > 0
