@@ -29,33 +29,36 @@ class Room:
         self._most = max(64, max_bytes // self._page) if max_bytes else 0
         self._kept = min(_KEPT_PAGES, self._most // 8) if self._most else _KEPT_PAGES
         self._step = min(_STEP, self._kept * self._page) if self._most else _STEP
-        self._tell(apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.c_int(self._step))
+        # Open as long as the connections are: to close it would take SQLite's locks on the file from this process.
+        self._file = path.open("r+b", buffering=0)
+        self._round_to(self._step)
         self.spent = not self._prepare(path)
         """Whether the disk is full and what was kept is in use: room is left for updates and deletes alone."""
 
     def grow(self, size: int) -> bool:
         """Take room for so many bytes more; False when there is none. Whoever has used it calls `settle`."""
         pages: int = self._connection.pragma("page_count")
-        step = max(self._step, 1 << (pages * self._page // 8).bit_length() - 1)
-        wanted = pages + 2 * (size // self._page) + step // self._page
+        step = self._step if self._most else max(self._step, 1 << (pages * self._page // 8).bit_length() - 1)
+        wanted = _whole((pages + 2 * (size // self._page) + 1) * self._page, step) // self._page
         if self._most:
-            wanted, step = min(wanted, self._most), self._step
+            wanted = min(wanted, self._most)
         if wanted <= self._connection.pragma("max_page_count"):
             return False
-        self._tell(apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.c_int(step))
-        try:
-            self._tell(apsw.SQLITE_FCNTL_SIZE_HINT, ctypes.c_int64(wanted * self._page))
-        except apsw.Error:
-            self._tell(apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.c_int(self._step))
+        if not self._extend(wanted * self._page):
             return False
+        self._round_to(step)
         self._step = step
         self._connection.pragma("max_page_count", wanted)
         return True
 
+    def close(self) -> None:
+        """Let go of the file, once its connections are closed."""
+        self._file.close()
+
     def settle(self) -> None:
         """Let the limit be where the file ends: a checkpoint gives back whole steps that are not used."""
         size = self._connection.pragma("page_count") * self._page
-        pages = -(-size // self._step) * self._step // self._page
+        pages = _whole(size, self._step) // self._page
         self._connection.pragma("max_page_count", min(pages, self._most) if self._most else pages)
 
     def release(self) -> None:
@@ -108,10 +111,33 @@ class Room:
     def _keep(self) -> None:
         self._connection.execute("INSERT INTO kept VALUES (zeroblob(?))", (self._kept * self._page,))
 
-    def _tell(self, operation: int, value: "ctypes.c_int | ctypes.c_int64") -> None:
-        self._connection.file_control("main", operation, ctypes.addressof(value))
+    def _extend(self, size: int) -> bool:
+        """Have the file system promise this size of the file; tells whether it does.
+
+        SQLite would write a byte into every page instead, which costs half as much as what is then written there.
+        """
+        fd = self._file.fileno()
+        present = os.fstat(fd).st_size
+        if present >= size:
+            return True
+        try:
+            os.posix_fallocate(fd, present, size - present)
+        except OSError:
+            os.ftruncate(fd, present)
+            return False
+        return True
+
+    def _round_to(self, step: int) -> None:
+        """Let SQLite give back whole steps of the file alone."""
+        value = ctypes.c_int(step)
+        self._connection.file_control("main", apsw.SQLITE_FCNTL_CHUNK_SIZE, ctypes.addressof(value))
 
     def _free(self) -> int:
         """Pages of the file that hold nothing."""
         free: int = self._connection.pragma("freelist_count")
         return free
+
+
+def _whole(size: int, step: int) -> int:
+    """The next whole number of steps."""
+    return -(-size // step) * step

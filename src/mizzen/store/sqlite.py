@@ -187,6 +187,7 @@ class SqliteStore:
             await asyncio.to_thread(self._thread.join)
         self._reader.close()
         self._writer.close()
+        self._room.close()
         self._lock.close()
 
     async def _barrier(self) -> None:
