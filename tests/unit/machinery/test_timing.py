@@ -47,6 +47,13 @@ def test_nothing_is_begun_when_the_time_is_over() -> None:
     assert in_time()
 
 
+def test_nobody_looks_at_the_clock_where_nothing_is_evaluated() -> None:
+    clock = ticking()
+    with limited(clock.__next__, 1):
+        pass
+    assert next(clock) == 0
+
+
 def test_a_limit_within_a_limit_gives_no_more_time() -> None:
     with limited(ticking().__next__, 2), limited(ticking().__next__, 1000):
         assert [is_over() for _ in range(3)] == [False, False, True]

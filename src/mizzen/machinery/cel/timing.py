@@ -4,9 +4,9 @@ The evaluator itself ends after so many rounds, whatever is done in each: long t
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from typing import Final
 
 from mizzen.machinery.cel import comprehensions
@@ -21,26 +21,45 @@ _call = re.compile(r"\.(all|exists|exists_one|existsOne|map|filter)\(")
 _name = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
 
 Clock = Callable[[], float]
-_limit: ContextVar[tuple[Clock, float] | None] = ContextVar("limit", default=None)
 
 
-@contextmanager
-def limited(clock: Clock, seconds: float) -> Iterator[None]:
+class _Limit:
+    """So many seconds from the first look at the clock, which costs more than all else where nothing is evaluated."""
+
+    __slots__ = ("_clock", "_ends", "_seconds", "_token")
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._ends: float | None = None
+        self._token: Token[_Limit | None] | None = None
+
+    def __enter__(self) -> None:
+        if _limit.get() is None:
+            self._token = _limit.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _limit.reset(self._token)
+
+    def is_over(self) -> bool:
+        if self._ends is None:
+            self._ends = self._clock() + self._seconds
+        return self._clock() > self._ends
+
+
+_limit: ContextVar[_Limit | None] = ContextVar("limit", default=None)
+
+
+def limited(clock: Clock, seconds: float) -> AbstractContextManager[None]:
     """Within it, evaluations may take so long together, by this clock. An outer limit goes on to count."""
-    if _limit.get() is not None:
-        yield
-        return
-    token = _limit.set((clock, clock() + seconds))
-    try:
-        yield
-    finally:
-        _limit.reset(token)
+    return _Limit(clock, seconds)
 
 
 def is_over() -> bool:
     """Whether the time is over; never where there is no limit."""
     limit = _limit.get()
-    return limit is not None and limit[0]() > limit[1]
+    return limit is not None and limit.is_over()
 
 
 def in_time() -> bool:
