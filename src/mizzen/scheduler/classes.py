@@ -46,6 +46,7 @@ class _Rule:
     """A domain rule with the eligible domains of this class: how many nodes each value (or count) stands for."""
 
     rule: DomainRule
+    key: str
     local: bool
     eligible: Counter[str | int]
     plugin: str
@@ -65,7 +66,7 @@ class _Rule:
 
     def component(self, labels: dict[str, str]) -> str | int | None:
         """A node's part in its group: its domain, or for hosts the number counted there; None without the label."""
-        value = labels.get(self.rule.key)
+        value = labels.get(self.key)
         return self.rule.tally.counts.get(value, 0) if self.local and value is not None else value
 
     def count(self, component: str | int) -> int:
@@ -79,7 +80,8 @@ class _Seen:
     version: int
     group: Group | None
     reject: Reject | None
-    components: Group
+    counted: Group
+    """Its parts of the rules that count where they are eligible; None where it is not."""
 
 
 class PodClass:
@@ -111,17 +113,23 @@ class PodClass:
             if plugin.domains:
                 self._add_rules(plugin, plugin.domains(pod, snapshot))
         self._seen: dict[str, _Seen] = {}
-        self._sizes: Counter[Group] = Counter()
+        self._counting = [
+            (at, one.eligible, one.rule.eligible) for at, one in enumerate(self._rules) if one.rule.eligible
+        ]
+        self._demanding = [
+            (at, _named(one.rule.missing, one.plugin)) for at, one in enumerate(self._rules) if one.rule.missing
+        ]
+        self._sizes: dict[Group, int] = {}
         self._heaps: dict[Group, list[tuple[float, float, str, int]]] = {}
         self._version = 0
-        if any(one.rule.eligible for one in self._rules):
+        if self._counting:
             self._only = None  # the other nodes may count where the smallest number is looked for
         self._absent = Reject(f"node(s) didn't satisfy plugin(s) [{' '.join(picky)}]", False, " ".join(picky))
         self.dirty: set[str] = set(snapshot.nodes) if self._only is None else set(self._only)
 
     def _add_rules(self, plugin: Plugin, rules: Sequence[DomainRule]) -> None:
         first = len(self._rules)
-        self._rules += [_Rule(rule, rule.key == HOSTNAME, Counter(), plugin.name) for rule in rules]
+        self._rules += [_Rule(rule, rule.key, rule.key == HOSTNAME, Counter(), plugin.name) for rule in rules]
         wishes = tuple(first + at for at, rule in enumerate(rules) if rule.wish)
         if plugin.grade and wishes:
             self._graded.append((plugin, wishes))
@@ -205,7 +213,7 @@ class PodClass:
         known = self._seen.pop(name, None)
         node = self._snapshot.nodes.get(name)
         if known is not None:
-            self._count_eligible(known.components, -1)
+            self._count_eligible(known.counted, -1)
             if known.group is not None:
                 self._leave(known.group)
         if node is None:
@@ -213,18 +221,22 @@ class PodClass:
         self._version += 1
         components = self._components(node)
         counted = tuple(
-            component if one.rule.eligible is not None and component is not None and one.rule.eligible(node) else None
-            for one, component in zip(self._rules, components, strict=True)
+            [
+                component if (component := components[at]) is not None and is_eligible(node) else None
+                for at, _, is_eligible in self._counting
+            ]
         )
         self._count_eligible(counted, 1)
         reject = self._node_reject(node) or self._missing(components)
         if reject is not None:
             self._seen[name] = _Seen(self._version, None, reject, counted)
             return
-        group = (*components, *(scorer.of(node) for _, scorer in self._ranked))
+        group = (*components, *[scorer.of(node) for _, scorer in self._ranked])
         self._seen[name] = _Seen(self._version, group, None, counted)
-        self._sizes[group] += 1
-        score = sum(weight * scorer(node) for weight, scorer in self._scores)
+        self._sizes[group] = self._sizes.get(group, 0) + 1
+        score = 0.0
+        for weight, scorer in self._scores:
+            score += weight * scorer(node)
         entry = (-score, self._tiebreak(), name, self._version)
         heapq.heappush(self._heaps.setdefault(group, []), entry)
 
@@ -243,20 +255,21 @@ class PodClass:
     def _components(self, node: NodeInfo) -> Group:
         if not self._rules:
             return ()
-        return tuple(one.component(node.labels) for one in self._rules)
+        labels = node.labels
+        return tuple([one.component(labels) for one in self._rules])
 
     def _missing(self, components: Group) -> Reject | None:
-        for one, component in zip(self._rules, components, strict=True):
-            if component is None and one.rule.missing is not None:
-                return _named(one.rule.missing, one.plugin)
+        for at, reject in self._demanding:
+            if components[at] is None:
+                return reject
         return None
 
-    def _count_eligible(self, components: Group, sign: int) -> None:
-        for one, component in zip(self._rules, components, strict=True):
+    def _count_eligible(self, counted: Group, sign: int) -> None:
+        for (_, eligible, _), component in zip(self._counting, counted, strict=True):
             if component is not None:
-                one.eligible[component] += sign
-                if not one.eligible[component]:
-                    del one.eligible[component]
+                eligible[component] += sign
+                if not eligible[component]:
+                    del eligible[component]
 
     def _group_reject(self, group: Group, leasts: list[int]) -> Reject | None:
         for one, component, least in zip(self._rules, group, leasts, strict=False):

@@ -87,6 +87,17 @@ def test_balance_is_what_the_pod_makes_better_or_worse() -> None:
     assert scores(world, pod(cpu="0"), balanced.PLUGIN) == {"busy": 0, "idle": 0}
 
 
+@pytest.mark.parametrize("cpu", ["1", "3", "7"])
+@pytest.mark.parametrize("memory", ["0", "1Gi", "6Gi", "40Gi"])
+def test_two_resources_are_balanced_alike_whether_or_not_a_third_was_named(cpu: str, memory: str) -> None:
+    named = balanced.plugin(balanced.parse({"resources": [{"name": one} for one in ("cpu", "memory", "x.io/y")]}))
+    placed = pod(containers=[{"name": "c", "resources": {"requests": {"cpu": cpu, "memory": memory, "x.io/y": 4}}}])
+    world = World(node("a"), node("b"), node("c", more={"cpu": "0"}))
+    world.place(placed, "b")
+    asked = pod(containers=[{"name": "c", "resources": {"requests": {"cpu": memory, "memory": cpu, "x.io/y": 1}}}])
+    assert scores(world, asked, named) == scores(world, pod(cpu=memory, memory=cpu), balanced.PLUGIN)
+
+
 def test_three_resources_are_balanced_by_their_standard_deviation() -> None:
     plugin = balanced.plugin(balanced.parse({"resources": [{"name": one} for one in ("cpu", "memory", "x.io/y")]}))
     requests = {"cpu": "2", "memory": "4Gi", "x.io/y": 4}

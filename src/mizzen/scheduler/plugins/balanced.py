@@ -27,6 +27,8 @@ def _score(pod: PodInfo, resources: Resources) -> NodeScore | None:
     wanted = tuple((name, pod.requests.get(name, 0)) for name in resources if counts(name, pod))
     if not any(amount for _, amount in wanted):
         return None  # pods that ask for nothing would all gather on one node
+    if len(wanted) == 2:
+        return _of_two(*wanted)
 
     def score(node: NodeInfo) -> int:
         before: list[float] = []
@@ -36,9 +38,30 @@ def _score(pod: PodInfo, resources: Resources) -> NodeScore | None:
             if have:
                 before.append(min(1.0, used / have))
                 after.append(min(1.0, (used + amount) / have))
-        return 50 + (50 + _evenness(after) - _evenness(before)) // 2
+        return _gained(_evenness(before), _evenness(after))
 
     return score
+
+
+def _of_two(one: tuple[str, int], other: tuple[str, int]) -> NodeScore:
+    """The same, written out for two resources because every pod on every node goes through it."""
+    (name, amount), (name2, amount2) = one, other
+
+    def score(node: NodeInfo) -> int:
+        have, have2 = node.allocatable.get(name, 0), node.allocatable.get(name2, 0)
+        if not have or not have2:
+            return _gained(100, 100)
+        used, used2 = node.requested.get(name, 0), node.requested.get(name2, 0)
+        before = (used / have if used < have else 1.0) - (used2 / have2 if used2 < have2 else 1.0)
+        used, used2 = used + amount, used2 + amount2
+        after = (used / have if used < have else 1.0) - (used2 / have2 if used2 < have2 else 1.0)
+        return _gained(int((1 - abs(before / 2)) * 100), int((1 - abs(after / 2)) * 100))
+
+    return score
+
+
+def _gained(before: int, after: int) -> int:
+    return 50 + (50 + after - before) // 2
 
 
 def _evenness(shares: Sequence[float]) -> int:

@@ -29,10 +29,11 @@ def score_nodes(pod: PodInfo, snapshot: Snapshot) -> Ranked:
     tolerations = tuple(one for one in pod.pod.spec.tolerations if one.effect in ("", "PreferNoSchedule"))
 
     def avoided(node: NodeInfo) -> int:
-        return sum(
-            taint.effect == "PreferNoSchedule" and not any(one.tolerates(taint) for one in tolerations)
-            for taint in node.node.spec.taints
-        )
+        number = 0
+        for taint in node.node.spec.taints:
+            if taint.effect == "PreferNoSchedule" and not any(one.tolerates(taint) for one in tolerations):
+                number += 1
+        return number
 
     return Ranked(avoided, lambda numbers: [100 - one for one in share_of_most(numbers)])
 
