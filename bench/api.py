@@ -1,9 +1,10 @@
 """What the API server does in a second, beside what the original did on this class of machine.
 
-`python bench/api.py [--seconds 2] [--rounds 3] [--only NAME] [--connections 1,32,256]`: starts `mizzen server
+`python bench/api.py [--seconds 1] [--rounds 3] [--only NAME] [--connections 1,32,256]`: starts `mizzen server
 --no-controllers` in a directory of its own, asks it through wrk over TLS with a bearer token, and stops it. wrk shares
 the machine's cores with the server, as the original's load generator did; `server µs` is the processor time that the
-server itself used for one request, which other work on the machine disturbs least.
+server itself used for one request, which other work on the machine disturbs least. Rates at 32 connections are the
+median of the rounds; the others are of one round, of twice the time where the connections take long to make.
 """
 
 import argparse
@@ -20,6 +21,8 @@ import objects
 import process
 from process import Running
 
+COMPARED = 32
+"""Connections at which the original was measured."""
 NAMESPACE = "/api/v1/namespaces/bench"
 PODS = 2_000
 
@@ -114,7 +117,7 @@ class Measured:
 def main() -> None:
     """Print a line a measurement."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--only", default="", help="cases whose name holds this text, or one of several with commas between"
@@ -159,11 +162,12 @@ def _measured(
 ) -> Iterator[tuple[str, ...]]:
     for count in connections:
         before = process.cpu_seconds(running.pid)
-        runs = [_wrk(running, case, count, seconds, f"c{count}r{turn}") for turn in range(rounds)]
+        turns, length = rounds if count == COMPARED else 1, seconds * 2 if count > COMPARED else seconds
+        runs = [_wrk(running, case, count, length, f"c{count}r{turn}") for turn in range(turns)]
         rate = statistics.median(run.rate for run in runs)
-        middle = next(run for run in runs if run.rate == rate) if rounds % 2 else runs[0]
-        ratio = f"×{rate / case.original:.1f}" if case.original and count == 32 else ""
-        used = (process.cpu_seconds(running.pid) - before) / max(1, sum(run.rate * seconds for run in runs)) * 1e6
+        middle = next(run for run in runs if run.rate == rate) if turns % 2 else runs[0]
+        ratio = f"×{rate / case.original:.1f}" if case.original and count == COMPARED else ""
+        used = (process.cpu_seconds(running.pid) - before) / max(1, sum(run.rate * length for run in runs)) * 1e6
         figures = f"{rate:,.0f}", ratio, f"{middle.p50:.2f}", f"{middle.p99:.2f}", f"{used:.0f}"
         yield case.name, str(count), *figures
 

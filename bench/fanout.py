@@ -17,7 +17,7 @@ import objects
 import process
 from process import Running
 
-WATCHERS, PROCESSES, RATE, SECONDS = 1_000, 2, 100, 8
+WATCHERS, PROCESSES, RATE, SECONDS = 1_000, 2, 100, 5
 _MARK = b'"at":"'
 _PATH = "/api/v1/namespaces/fanout/configmaps"
 _BOUNDS = [0.001 * 1.1**i for i in range(100)]
