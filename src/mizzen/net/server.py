@@ -20,6 +20,7 @@ import orjson
 from mizzen.base import log
 from mizzen.machinery.errors import ApiError
 from mizzen.net import liveness, transports
+from mizzen.net.dates import date_now
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
 from mizzen.wire.message import Request, Response
 
@@ -398,7 +399,8 @@ async def _discard(response: Response) -> None:
 
 
 def _head(response: Response, keep: bool, *, upgraded: bool = False) -> bytes:
-    return _encoded_head(response.status, tuple(response.headers.items()), keep or upgraded)
+    head = _encoded_head(response.status, tuple(response.headers.items()), keep or upgraded)
+    return head if upgraded else b"%bdate: %b\r\n" % (head, date_now())
 
 
 @lru_cache(maxsize=256)

@@ -3,12 +3,15 @@
 import asyncio
 import gc
 import socket
+import time
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import parsedate_to_datetime
 
 import pytest
 
 from mizzen.net.client import IDLE_CONNECTIONS, Endpoint, SocketTransport
+from mizzen.net.dates import http_date
 from mizzen.net.duplex import BUFFER_LIMIT
 from mizzen.net.server import IDLE_SWEEPS, REQUEST_SWEEPS, UNREAD_SWEEPS, Connection, Listener
 from mizzen.wire.message import Duplex, Request, Response
@@ -54,6 +57,28 @@ async def test_method_path_query_headers_and_body_arrive(start: Start) -> None:
     assert response.body == "PUT /a b/ü [('x', '1 &'), ('x', '2')] b'body'".encode()
     assert response.headers["x-seen"] == "yes"
     await transport.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_every_answer_has_a_date(start: Start, method: str) -> None:
+    before = int(time.time())
+    transport = _transport(await start(_echo))
+    response = await transport.call(Request(method, "/"))
+    assert before <= parsedate_to_datetime(response.headers["date"]).timestamp() <= time.time()
+    await transport.close()
+
+
+async def test_a_refusal_and_a_stream_have_a_date(start: Start) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"one"
+
+    port = await start(lambda request: Response(200, {}, b"", stream=pieces()))
+    assert b"\r\ndate: " in await _raw(port, b"nonsense\r\n\r\n")
+    assert b"\r\ndate: " in await _raw(port, b"GET / HTTP/1.0\r\n\r\n")
+
+
+def test_the_date_is_written_as_http_has_it() -> None:
+    assert http_date(784111777) == b"Sun, 06 Nov 1994 08:49:37 GMT"
 
 
 async def test_a_connection_that_ended_leaves_nothing_for_the_garbage_collector(start: Start) -> None:
