@@ -10,6 +10,7 @@ import ssl
 import sys
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +49,7 @@ from mizzen.server.endpoints import resolver
 from mizzen.server.metricsapi.kinds import NODE_METRICS, POD_METRICS
 from mizzen.server.metricsapi.scraper import Scraper
 from mizzen.server.metricsapi.serving import MetricsApi
+from mizzen.server.presence import Presence
 from mizzen.server.sealedstore import SealedStore
 from mizzen.server.seams import Reader, Writer
 from mizzen.server.security import Security, Settings
@@ -71,6 +73,8 @@ SWITCH_SECONDS: Final = 0.0005
 _SETTLED_SECONDS: Final = 1.0
 """How long after it is ready the server takes stock: the first clients come before."""
 ADMIN: Final = "kubernetes-admin"
+_BESIDE: Final = ("scheduler", "controller-manager")
+"""What runs in the server's own process, which starts anew when one of them crashes."""
 _log = log.get("control")
 
 
@@ -171,11 +175,16 @@ class ControlPlane:
         await self._bootstrap(port)
         for path in self._security.document_paths:
             self.server.nonresource.extra[path] = self._security.document
+        for component in _BESIDE:
+            self.server.components.checks[component] = lambda: "" if options.controllers else "it does not run here"
         for listener in self._listeners:
             await listener.accept()
         self._write_credentials(port)
         self._supervise("renewal", self._shown.follow(self._clock, lambda: self._renew(port)))
         self._supervise("security", self._security.follow(ca.certificate.read_text()))
+        uid = str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+        presence = Presence(self.server.reader, self.server.writer, self._clock, socket.gethostname(), uid)
+        self._supervise("presence", presence.run())
         self._supervise("metrics", self._scraper.run())
         self._supervise("aggregation", self._aggregator.run())
         self._supervise("memory", memory.tend(self._clock))

@@ -30,6 +30,7 @@ from mizzen.server.seams import Attributes
 from mizzen.server.served import Served
 from mizzen.server.storage import Storage, object_key
 from mizzen.server.subresources import add_builtin
+from mizzen.server.subresources.componentstatus import ComponentStatuses
 from mizzen.server.watchcache import Event
 from mizzen.server.work import Work
 from mizzen.server.writing import Writing
@@ -81,6 +82,9 @@ class Server:
         # Under the name by which clients ask for the store, whichever it is.
         health.checks["etcd"] = lambda: self.cacher.problem
         health.readiness["informer-sync"] = lambda: self.cacher.lag
+        self.components = ComponentStatuses(clock)
+        self.components.checks["etcd-0"] = health.checks["etcd"]
+        self.components.register(self.handlers)
         connecting = Chain([plugin for plugin in config.admission if plugin.name in _CONNECTING])
         work = Work(reading, writing, self.handlers, connecting)
         self._pipeline = Pipeline(self.routes, config, work, self.nonresource, self.metrics)

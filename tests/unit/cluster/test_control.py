@@ -2,21 +2,24 @@
 
 import asyncio
 import random
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
+from mizzen.api.coordination.lease import LEASE
 from mizzen.base.clock import SystemClock, VirtualClock
 from mizzen.client import kubeconfig
-from mizzen.client.resources import NAMESPACES
+from mizzen.client.resources import LEASES, NAMESPACES
 from mizzen.cluster.config import ClusterConfig
 from mizzen.cluster.control import ControlPlane, Options
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.renewal import DAY, Shown
 from mizzen.net.server import Listener
 from mizzen.net.tls import server_context
+from mizzen.server.presence import lease_name
 from mizzen.store.base import StoreFull
 from mizzen.store.sqlite import SqliteStore
 from mizzen.wire.message import Response
@@ -50,6 +53,21 @@ async def test_the_server_starts_on_a_full_disk_and_can_be_read(
     monkeypatch.setattr(kubeconfig, "write", full)
     store = FullStore(tmp_path / "store.db")
     assert await namespaces(ControlPlane(options, SystemClock(), random.Random(), store)) == before
+
+
+async def test_a_control_plane_has_a_lease_and_tells_of_its_components(tmp_path: Path) -> None:
+    options = Options(ClusterConfig("lease", tmp_path, nodes=0), 0, ("127.0.0.1",), controllers=False)
+    plane = ControlPlane(options, SystemClock(), random.Random())
+    await plane.start()
+    client, name = plane.client("reader", "reader"), lease_name(socket.gethostname())
+    there = asyncio.Event()
+    plane.server.reader.subscribe(LEASE, lambda *_: there.set())
+    await asyncio.wait_for(there.wait(), 5)
+    lease = await client.get(LEASES, name, "kube-system", view=dict)
+    assert lease["spec"]["holderIdentity"].startswith(f"{name}_")
+    assert list(plane.server.components.checks) == ["etcd-0", "scheduler", "controller-manager"]
+    assert plane.server.components.checks["scheduler"]() == "it does not run here"
+    await plane.close()
 
 
 class Years(VirtualClock):
