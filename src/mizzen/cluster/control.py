@@ -105,7 +105,7 @@ def serve(options: Options) -> None:
         crashed = uvloop.run(_serve(options, supervised))
     except Damaged as error:
         raise ConfigError(f"{error}; a backup is put back by: mizzen restore FILE") from error
-    except (Unusable, StoreFull) as error:
+    except (Unusable, StoreFull, encryption.Unreadable) as error:
         raise ConfigError(str(error)) from error
     supervised.leave()
     if crashed:

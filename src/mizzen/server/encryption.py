@@ -1,32 +1,53 @@
-"""Encryption at rest: AES around the stored bytes of the resources that a configuration names.
+"""Encryption at rest: around the stored bytes of the resources that a configuration names.
 
-A sealed value is a prefix that names the provider and the key, a nonce and the ciphertext; AES-GCM binds it to the
-storage key it is stored under. The first key of a resource writes, all of them read, so that keys can be rotated.
+A sealed value begins with a prefix that names the provider and the key; AES-GCM binds it to the storage key it is
+stored under. The first provider of a resource writes, all of them read, so that keys can be rotated.
 Ref: https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
 """
 
 import base64
 import binascii
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-_NONCE: Final = 12
-_BLOCK: Final = 16
-_KEY_BYTES: Final = 32
-_sealed = re.compile(rb"k8s:enc:([a-z0-9]+):v1:([^:]+):").match
+from mizzen.api.kinds import KINDS
+from mizzen.server.ciphers import CIPHERS, KEY_BYTES, Cipher
+
+SEALED: Final = b"k8s:enc:"
+"""What every sealed value begins with."""
+_EVERYTHING: Final = "*/*"
+_SHORT_GROUPS: Final = frozenset(kind.group for kind in KINDS if kind.group and "." not in kind.group)
+"""Groups without a dot, which only built-in ones may be."""
 
 
 class Unreadable(Exception):
     """A stored value was sealed with a key that is not configured, or was tampered with."""
 
 
+class Provider(Protocol):
+    """One way to keep values."""
+
+    @property
+    def prefix(self) -> bytes:
+        """What values that it sealed begin with; empty: values are kept as they are."""
+
+    def seal(self, data: bytes, bound: bytes) -> bytes:
+        """What is stored behind the prefix. Raises ApiError when it cannot now."""
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        """What was sealed, from what is behind the prefix. Raises ValueError."""
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it would be sealed with the same key today."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A named AES key of 16, 24 or 32 bytes; without a secret, values are stored as they are."""
+    """A named key of one of the ciphers; without a secret, values are stored as they are."""
 
     name: str
     secret: bytes
@@ -34,119 +55,100 @@ class Key:
 
     @property
     def prefix(self) -> bytes:
-        """What values that it seals begin with."""
-        return f"k8s:enc:{self.provider}:v1:{self.name}:".encode()
+        return SEALED + f"{self.provider}:v1:{self.name}:".encode() if self.secret else b""
+
+    def seal(self, data: bytes, bound: bytes) -> bytes:
+        return _cipher(self.provider, self.secret).seal(data, bound) if self.secret else data
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        return _cipher(self.provider, self.secret).open(sealed, bound)
+
+    def is_current(self, sealed: bytes) -> bool:
+        return True
+
+
+@lru_cache(maxsize=64)
+def _cipher(provider: str, secret: bytes) -> Cipher:
+    return CIPHERS[provider](secret)
 
 
 class Encryption:
-    """Seals and opens values, by the storage prefix of their kind (`secrets`, `configmaps`)."""
+    """Seals and opens values, by the storage prefix of their kind (`secrets`, `apps/deployments`).
 
-    def __init__(self, keys: Mapping[str, Sequence[Key]]) -> None:
-        self._keys = {storage: tuple(held) for storage, held in keys.items()}
-        self._ciphers: dict[Key, _Cipher] = {}
+    Rules are asked in their order, `*` stands for any group or plural: `*/*`, `apps/*`, `*` (the core group).
+    """
+
+    def __init__(self, rules: Mapping[str, Sequence[Provider]], own: Key | None = None) -> None:
+        """The data directory's `own` key opens Secrets, and seals those that none else does."""
+        self._rules = {pattern: tuple(providers) for pattern, providers in rules.items()}
+        self._own = own
+        self._known: dict[str, tuple[Provider, ...]] = {}
 
     @property
-    def storages(self) -> tuple[str, ...]:
-        """The storage prefixes that are configured."""
-        return tuple(self._keys)
+    def prefixes(self) -> tuple[str, ...]:
+        """Where in the store there are values that a rule is about; all begin with the empty prefix."""
+        if any("*" in pattern for pattern in self._rules):
+            return ("",)
+        return tuple(f"{storage}/" for storage in ({*self._rules, "secrets"} if self._own else self._rules))
+
+    def providers(self, storage: str) -> tuple[Provider, ...]:
+        """Those of a kind, the one that writes first."""
+        known = self._known.get(storage)
+        if known is None:
+            found = next((held for pattern, held in self._rules.items() if covers(pattern, storage)), ())
+            known = (*found, self._own) if self._own is not None and storage == "secrets" else found
+            self._known[storage] = known
+        return known
 
     def seal(self, storage: str, key: str, data: bytes) -> bytes:
-        """The bytes to store."""
-        held = self._keys.get(storage)
-        if not held or not held[0].secret:
+        """The bytes to store. Raises ApiError when a key cannot be had now."""
+        held = self.providers(storage)
+        if not held or not held[0].prefix:
             return data
-        return held[0].prefix + self._cipher(held[0]).seal(data, key.encode())
+        return held[0].prefix + held[0].seal(data, key.encode())
 
     def open(self, storage: str, key: str, data: bytes) -> bytes:
         """The bytes that were sealed; what is not sealed is answered as it is. Raises Unreadable."""
-        if not data.startswith(b"k8s:enc:"):
+        if not data.startswith(SEALED):
             return data
-        match = _sealed(data)
-        if match is None or match[1].decode() not in _CIPHERS:
-            raise Unreadable(f"{storage}/{key}: sealed by an unknown provider")
-        for held in self._keys.get(storage, ()):
-            if not held.secret or held.prefix != match[0]:
+        why = "no provider that is configured for it has sealed it"
+        for held in self.providers(storage):
+            prefix = held.prefix
+            if not prefix or not data.startswith(prefix):
                 continue
             try:
-                return self._cipher(held).open(data[match.end() :], key.encode())
-            except ValueError:
-                continue
-        raise Unreadable(f"{storage}/{key}: no matching key {match[2].decode()!r}, or the value was changed")
+                return held.open(data[len(prefix) :], key.encode())
+            except ValueError as error:
+                why = str(error)
+        named = b":".join(data.split(b":", 5)[2:5]).decode("utf-8", "replace")
+        raise Unreadable(f"{key}: no matching key {named!r}, or the value was changed ({why})")
 
     def is_current(self, storage: str, data: bytes) -> bool:
         """Whether a stored value is as it would be written today."""
-        held = self._keys.get(storage)
-        if not held or not held[0].secret:
-            return not data.startswith(b"k8s:enc:")
-        return data.startswith(held[0].prefix)
-
-    def _cipher(self, key: Key) -> "_Cipher":
-        known = self._ciphers.get(key)
-        if known is None:
-            known = self._ciphers[key] = _CIPHERS[key.provider](key.secret)
-        return known
+        held = self.providers(storage)
+        if not held or not held[0].prefix:
+            return not data.startswith(SEALED)
+        return data.startswith(held[0].prefix) and held[0].is_current(data[len(held[0].prefix) :])
 
 
-class _Cipher(Protocol):
-    def seal(self, data: bytes, bound: bytes) -> bytes:
-        """A nonce and the ciphertext."""
-
-    def open(self, sealed: bytes, bound: bytes) -> bytes:
-        """Raises ValueError for what was sealed otherwise or changed."""
+def storage_of(key: str) -> str:
+    """The storage prefix of a key in the store: `secrets` of `secrets/shop/a`."""
+    first, _, rest = key.partition("/")
+    return f"{first}/{rest.partition('/')[0]}" if "." in first or first in _SHORT_GROUPS else first
 
 
-class _Gcm:
-    """AES-GCM: whoever changes or moves a value is found out."""
-
-    def __init__(self, secret: bytes) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        self._cipher = AESGCM(secret)
-
-    def seal(self, data: bytes, bound: bytes) -> bytes:
-        nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, data, bound)
-
-    def open(self, sealed: bytes, bound: bytes) -> bytes:
-        from cryptography.exceptions import InvalidTag
-
-        try:
-            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], bound)
-        except InvalidTag:
-            raise ValueError("the value was changed") from None
-
-
-class _Cbc:
-    """AES-CBC with padding, for what clusters of old have: it hides values and does not guard them."""
-
-    def __init__(self, secret: bytes) -> None:
-        from cryptography.hazmat.primitives.ciphers.algorithms import AES
-
-        self._algorithm = AES(secret)
-
-    def seal(self, data: bytes, bound: bytes) -> bytes:
-        from cryptography.hazmat.primitives.ciphers import Cipher, modes
-        from cryptography.hazmat.primitives.padding import PKCS7
-
-        nonce, padder = os.urandom(_BLOCK), PKCS7(_BLOCK * 8).padder()
-        encryptor = Cipher(self._algorithm, modes.CBC(nonce)).encryptor()
-        return nonce + encryptor.update(padder.update(data) + padder.finalize()) + encryptor.finalize()
-
-    def open(self, sealed: bytes, bound: bytes) -> bytes:
-        from cryptography.hazmat.primitives.ciphers import Cipher, modes
-        from cryptography.hazmat.primitives.padding import PKCS7
-
-        decryptor = Cipher(self._algorithm, modes.CBC(sealed[:_BLOCK])).decryptor()
-        unpadder = PKCS7(_BLOCK * 8).unpadder()
-        return unpadder.update(decryptor.update(sealed[_BLOCK:]) + decryptor.finalize()) + unpadder.finalize()
-
-
-_CIPHERS: Final[Mapping[str, Callable[[bytes], _Cipher]]] = {"aesgcm": _Gcm, "aescbc": _Cbc}
+def covers(pattern: str, storage: str) -> bool:
+    """Whether a rule is about a kind, or about all the kinds that another rule is about."""
+    if pattern in (_EVERYTHING, storage):
+        return True
+    if pattern == "*":
+        return "/" not in storage
+    return pattern.endswith("/*") and storage.startswith(pattern[:-1])
 
 
 def generated(path: Path) -> Encryption:
     """Secrets under a key of this data directory's own, made at the first start."""
-    return Encryption({"secrets": (_generated_key(path),)})
+    return Encryption({}, _generated_key(path))
 
 
 def from_file(path: Path, key_path: Path) -> Encryption:
@@ -170,7 +172,7 @@ def _generated_key(path: Path) -> Key:
         draft = path.with_name(f".{path.name}.new")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.b64encode(os.urandom(_KEY_BYTES)))
+            file.write(base64.b64encode(os.urandom(32)))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -178,38 +180,45 @@ def _generated_key(path: Path) -> Key:
 
 
 def configured(configuration: Mapping[str, Any], own: Key | None = None) -> Encryption:
-    """From an EncryptionConfiguration. The data directory's own key opens Secrets, and seals those that none else does.
-
-    Raises ValueError.
-    """
-    keys: dict[str, list[Key]] = {}
+    """From an EncryptionConfiguration, and the data directory's own key. Raises ValueError."""
+    rules: dict[str, Sequence[Provider]] = {}
     for entry in configuration.get("resources") or ():
-        held: list[Key] = []
-        for provider in entry.get("providers") or ():
-            held.extend(_keys(provider))
+        held = [one for provider in entry.get("providers") or () for one in _providers(provider)]
         for resource in entry.get("resources") or ():
-            plural, _, group = str(resource).partition(".")
-            if "*" in resource:
-                raise ValueError(f"resources are named one by one, {resource!r} is none")
-            keys.setdefault(f"{group}/{plural}" if group else plural, held)
-    if own is not None:
-        keys["secrets"] = [*keys.get("secrets", ()), own]
-    return Encryption(keys)
+            pattern = _pattern(str(resource))
+            masking = next((one for one in rules if one != pattern and covers(one, pattern)), None)
+            if masking is not None:
+                raise ValueError(f"resource {resource!r} is covered by a wildcard before it, so it would mean nothing")
+            rules.setdefault(pattern, held)
+    return Encryption(rules, own)
 
 
-def _keys(provider: Mapping[str, Any]) -> list[Key]:
+def _pattern(resource: str) -> str:
+    """A rule's resources as storage prefixes: `apps/*` of `*.apps`. Raises ValueError."""
+    plural, dot, group = resource.partition(".")
+    if "*" in resource and (plural != "*" or not dot or ("*" in group and group != "*")):
+        raise ValueError(f"resource {resource!r} is no wildcard: there are '*.*', '*.' and '*.GROUP'")
+    return f"{group}/{plural}" if group else plural
+
+
+def _providers(provider: Mapping[str, Any]) -> Iterator[Provider]:
     if "identity" in provider:
-        return [Key("identity", b"")]
+        yield Key("identity", b"")
+        return
     name = next(iter(provider), "")
-    if name not in _CIPHERS:
-        raise ValueError(f"encryption provider {name!r} is not supported: use {', '.join(_CIPHERS)} or identity")
-    found: list[Key] = []
+    if name not in CIPHERS:
+        raise ValueError(f"encryption provider {name!r} is not supported: use {', '.join(CIPHERS)} or identity")
     for key in provider[name].get("keys") or ():
         try:
             secret = base64.b64decode(key["secret"], validate=True)
         except binascii.Error:
             raise ValueError(f"key {key['name']!r} is not in base64") from None
-        if len(secret) not in (16, 24, 32):
-            raise ValueError(f"key {key['name']!r} must have 16, 24 or 32 bytes")
-        found.append(Key(key["name"], secret, name))
-    return found
+        if len(secret) not in KEY_BYTES[name]:
+            raise ValueError(f"key {key['name']!r} must have {_either(KEY_BYTES[name])} bytes")
+        yield Key(key["name"], secret, name)
+
+
+def _either(numbers: Sequence[int]) -> str:
+    """`16, 24 or 32`."""
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} or {last}" if others else last

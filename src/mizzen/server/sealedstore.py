@@ -5,9 +5,13 @@ Everything above sees plain values; the file, its backups and the etcd behind it
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Final
 
-from mizzen.server.encryption import Encryption
+from mizzen.server.encryption import SEALED, Encryption, storage_of
 from mizzen.store.base import Change, Conflict, Page, Store, Value
+
+_AT_ONCE: Final = 500
+"""Values that are read together when all are looked at."""
 
 
 class SealedStore:
@@ -16,7 +20,6 @@ class SealedStore:
     def __init__(self, store: Store, encryption: Encryption) -> None:
         self._store = store
         self._encryption = encryption
-        self._prefixes = tuple((f"{storage}/", storage) for storage in encryption.storages)
 
     @property
     def revision(self) -> int:
@@ -35,8 +38,7 @@ class SealedStore:
         return Page(tuple(self._opened(value) for value in page.values), page.revision, page.more)
 
     async def put(self, key: str, data: bytes, *, expect: int | None = None) -> int:
-        storage = self._storage(key)
-        sealed = self._encryption.seal(storage, key, data) if storage else data
+        sealed = self._encryption.seal(storage_of(key), key, data)
         try:
             return await self._store.put(key, sealed, expect=expect)
         except Conflict as conflict:
@@ -64,9 +66,9 @@ class SealedStore:
         The history is forgotten then: it holds what only the older keys open.
         """
         count = 0
-        for prefix, storage in self._prefixes:
-            page = await self._store.list(prefix)
-            for value in page.values:
+        for prefix in self._encryption.prefixes:
+            async for value in self._values(prefix):
+                storage = storage_of(value.key)
                 if not self._encryption.is_current(storage, value.data):
                     opened = self._encryption.open(storage, value.key, value.data)
                     await self.put(value.key, opened, expect=value.revision)
@@ -75,18 +77,24 @@ class SealedStore:
             await self._store.compact(self._store.revision)
         return count
 
-    def _storage(self, key: str) -> str:
-        return next((storage for prefix, storage in self._prefixes if key.startswith(prefix)), "")
+    async def _values(self, prefix: str) -> AsyncIterator[Value]:
+        """All values as they are stored."""
+        after, more = "", True
+        while more:
+            page = await self._store.list(prefix, after=after, limit=_AT_ONCE)
+            for value in page.values:
+                yield value
+            after, more = page.values[-1].key if page.values else "", page.more
 
     def _opened(self, value: Value) -> Value:
-        storage = self._storage(value.key)
-        return replace(value, data=self._encryption.open(storage, value.key, value.data)) if storage else value
+        if not value.data.startswith(SEALED):
+            return value
+        return replace(value, data=self._encryption.open(storage_of(value.key), value.key, value.data))
 
     def _opened_conflict(self, conflict: Conflict) -> Conflict:
         return Conflict(self._opened(conflict.current) if conflict.current is not None else None)
 
     def _opened_change(self, change: Change) -> Change:
-        storage = self._storage(change.key) if change.type == "PUT" else ""
-        if not storage:
+        if change.type != "PUT" or not change.data.startswith(SEALED):
             return change
-        return replace(change, data=self._encryption.open(storage, change.key, change.data))
+        return replace(change, data=self._encryption.open(storage_of(change.key), change.key, change.data))
