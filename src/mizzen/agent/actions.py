@@ -7,9 +7,9 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from mizzen.agent import http
-from mizzen.agent.rpc import Channel, Refused
 from mizzen.agent.runtime.base import Runtime, RuntimeFailure
 from mizzen.api.views.podspec import Container, ExecAction, GrpcAction, HttpGet, TcpSocket
+from mizzen.net.rpc import Channel, Refused
 
 _OUTPUT_LIMIT = 10 << 10
 _USER_AGENT = "kube-probe/1.37"

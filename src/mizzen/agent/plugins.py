@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from mizzen.agent.kubeletdir import KubeletDir
-from mizzen.agent.rpc import Channel, Refused
 from mizzen.agent.runtime import syscalls
 from mizzen.base import log
+from mizzen.net.rpc import Channel, Refused
 from mizzen.wire import csi
 
 _PATIENCE = 5.0

@@ -72,6 +72,9 @@ SWITCH_SECONDS: Final = 0.0005
 """How long a busy event loop may keep the interpreter from the thread that commits: every write waits for that."""
 _SETTLED_SECONDS: Final = 1.0
 """How long after it is ready the server takes stock: the first clients come before."""
+_PLUGIN_SECONDS: Final = 30.0
+"""How long a start waits for key management plugins to answer."""
+_PLUGIN_PAUSE: Final = 0.5
 ADMIN: Final = "kubernetes-admin"
 _BESIDE: Final = ("scheduler", "controller-manager")
 """What runs in the server's own process, which starts anew when one of them crashes."""
@@ -149,7 +152,9 @@ class ControlPlane:
         self._pki = Pki(cluster.data_dir / "pki", clock.now())
         self._shown = Shown()
         self._store = store if store is not None else SqliteStore(cluster.data_dir / "store.db")
-        self._sealed = SealedStore(self._store, _encryption(options))
+        encryption = _encryption(options, clock)
+        self._plugins = encryption.plugins
+        self._sealed = SealedStore(self._store, encryption)
         self.server = Server(self._sealed, clock, self._compose)
         for kind in (NODE_METRICS, POD_METRICS):
             self.server.add_kind(Served(kind, builtin=False))
@@ -160,6 +165,7 @@ class ControlPlane:
 
     async def start(self) -> int:
         """Serve, and run everything else beside it; answers the port. Raises OSError when it is taken."""
+        await self._reach_plugins()
         if resealed := await self._sealed.reseal():
             _log.info("encrypted again with the first key", values=resealed)
         await self.server.start()
@@ -187,6 +193,8 @@ class ControlPlane:
         self._supervise("presence", presence.run())
         self._supervise("metrics", self._scraper.run())
         self._supervise("aggregation", self._aggregator.run())
+        for plugin in self._plugins:
+            self._supervise(f"kms {plugin.name}", plugin.run())
         self._supervise("memory", memory.tend(self._clock))
         if options.controllers:
             self._run_components(ca.certificate.read_text())
@@ -201,6 +209,22 @@ class ControlPlane:
             await listener.close()
         await self.server.close()
         await self._store.close()
+        for plugin in self._plugins:
+            await plugin.close()
+
+    async def _reach_plugins(self) -> None:
+        """Wait for the key management plugins, without which nothing can be read. Raises ConfigError."""
+        began = self._clock.monotonic()
+        for plugin in self._plugins:
+            await plugin.refresh()
+            while plugin.problem:
+                if self._clock.monotonic() - began > _PLUGIN_SECONDS:
+                    raise ConfigError(f"key management plugin {plugin.name!r}: {plugin.problem}")
+                await self._clock.sleep(_PLUGIN_PAUSE)
+                await plugin.refresh()
+        if self._plugins:
+            checks = self.server.nonresource.health.checks
+            checks["kms-providers"] = lambda: next((one.problem for one in self._plugins if one.problem), "")
 
     def _compose(self, reader: Reader, writer: Writer) -> Config:
         """The stages of the server: who may do what, what is admissible, and the way to the nodes."""
@@ -395,14 +419,14 @@ class ControlPlane:
         self._tasks.append(asyncio.get_running_loop().create_task(watched(), name=name))
 
 
-def _encryption(options: Options) -> encryption.Encryption:
+def _encryption(options: Options, clock: Clock) -> encryption.Encryption:
     """The keys of what is encrypted in the store. Raises ConfigError."""
     directory = options.cluster.data_dir
     key, path = directory / "encryption.key", options.encryption or directory / "encryption.yaml"
     if options.encryption is None and not path.exists():
         return encryption.generated(key)
     try:
-        return encryption.from_file(path, key)
+        return encryption.from_file(path, key, clock)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from error
 

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+SEALED: Final = b"k8s:enc:"
+"""What every sealed value begins with."""
 _NONCE: Final = 12
 _BLOCK: Final = 16
 

@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from mizzen.api.kinds import KINDS
-from mizzen.server.ciphers import CIPHERS, KEY_BYTES, Cipher
+from mizzen.base.clock import Clock, SystemClock
+from mizzen.machinery import times
+from mizzen.server.ciphers import CIPHERS, KEY_BYTES, SEALED, Cipher
+from mizzen.server.kms import Kms
 
-SEALED: Final = b"k8s:enc:"
-"""What every sealed value begins with."""
+_SYSTEM: Final = SystemClock()
+_SOCKET: Final = "unix://"
+_PATIENCE: Final = "3s"
 _EVERYTHING: Final = "*/*"
 _SHORT_GROUPS: Final = frozenset(kind.group for kind in KINDS if kind.group and "." not in kind.group)
 """Groups without a dot, which only built-in ones may be."""
@@ -91,6 +95,21 @@ class Encryption:
             return ("",)
         return tuple(f"{storage}/" for storage in ({*self._rules, "secrets"} if self._own else self._rules))
 
+    @property
+    def plugins(self) -> tuple[Kms, ...]:
+        """The key management plugins of all rules, each once."""
+        found = (held for providers in self._rules.values() for held in providers if isinstance(held, Kms))
+        return tuple(dict.fromkeys(found))
+
+    async def fetch(self, storage: str, key: str, data: bytes) -> None:
+        """Have what is needed to open a sealed value. Raises Unreadable when a plugin does not give it."""
+        for held in self.providers(storage):
+            if isinstance(held, Kms) and data.startswith(held.prefix):
+                try:
+                    await held.fetch(data[len(held.prefix) :])
+                except ValueError as error:
+                    raise Unreadable(f"{key}: {error}") from error
+
     def providers(self, storage: str) -> tuple[Provider, ...]:
         """Those of a kind, the one that writes first."""
         known = self._known.get(storage)
@@ -151,7 +170,7 @@ def generated(path: Path) -> Encryption:
     return Encryption({}, _generated_key(path))
 
 
-def from_file(path: Path, key_path: Path) -> Encryption:
+def from_file(path: Path, key_path: Path, clock: Clock = _SYSTEM) -> Encryption:
     """What a file with an EncryptionConfiguration says; the data directory's own key still opens Secrets.
 
     Raises ValueError.
@@ -164,7 +183,7 @@ def from_file(path: Path, key_path: Path) -> Encryption:
         raise ValueError(f"no YAML: {error}") from None
     if not isinstance(configuration, dict) or configuration.get("kind") != "EncryptionConfiguration":
         raise ValueError("no EncryptionConfiguration")
-    return configured(configuration, _generated_key(key_path))
+    return configured(configuration, _generated_key(key_path), clock)
 
 
 def _generated_key(path: Path) -> Key:
@@ -179,11 +198,14 @@ def _generated_key(path: Path) -> Key:
     return Key("generated", base64.b64decode(path.read_bytes()))
 
 
-def configured(configuration: Mapping[str, Any], own: Key | None = None) -> Encryption:
+def configured(configuration: Mapping[str, Any], own: Key | None = None, clock: Clock = _SYSTEM) -> Encryption:
     """From an EncryptionConfiguration, and the data directory's own key. Raises ValueError."""
     rules: dict[str, Sequence[Provider]] = {}
+    names: set[str] = set()
     for entry in configuration.get("resources") or ():
-        held = [one for provider in entry.get("providers") or () for one in _providers(provider)]
+        held: list[Provider] = []
+        for provider in entry.get("providers") or ():
+            held += (_plugin(provider["kms"], names, clock),) if "kms" in provider else _keys(provider)
         for resource in entry.get("resources") or ():
             pattern = _pattern(str(resource))
             masking = next((one for one in rules if one != pattern and covers(one, pattern)), None)
@@ -201,13 +223,29 @@ def _pattern(resource: str) -> str:
     return f"{group}/{plural}" if group else plural
 
 
-def _providers(provider: Mapping[str, Any]) -> Iterator[Provider]:
+def _plugin(given: Mapping[str, Any], names: set[str], clock: Clock) -> Kms:
+    """A key management plugin; its name is another one than those of the others. Raises ValueError."""
+    name, endpoint, version = given.get("name") or "", given.get("endpoint") or "", given.get("apiVersion") or "v1"
+    if not name or ":" in name or name in names:
+        raise ValueError(f"a kms provider needs a name of its own without a colon, which {name!r} is not")
+    if version != "v2":
+        raise ValueError(f"kms provider {name!r}: apiVersion {version} is not supported, v2 is")
+    if not endpoint.startswith(f"{_SOCKET}/"):
+        raise ValueError(f"kms provider {name!r}: the endpoint is a socket such as unix:///run/kms.sock")
+    patience = times.parse_duration(str(given.get("timeout") or _PATIENCE))
+    if patience <= 0:
+        raise ValueError(f"kms provider {name!r}: the timeout must be longer than nothing")
+    names.add(name)
+    return Kms(name, endpoint.removeprefix(_SOCKET), patience, clock)
+
+
+def _keys(provider: Mapping[str, Any]) -> Iterator[Provider]:
     if "identity" in provider:
         yield Key("identity", b"")
         return
     name = next(iter(provider), "")
     if name not in CIPHERS:
-        raise ValueError(f"encryption provider {name!r} is not supported: use {', '.join(CIPHERS)} or identity")
+        raise ValueError(f"encryption provider {name!r} is not supported: use {', '.join(CIPHERS)}, kms or identity")
     for key in provider[name].get("keys") or ():
         try:
             secret = base64.b64decode(key["secret"], validate=True)

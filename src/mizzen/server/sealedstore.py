@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Final
 
-from mizzen.server.encryption import SEALED, Encryption, storage_of
+from mizzen.server.ciphers import SEALED
+from mizzen.server.encryption import Encryption, storage_of
 from mizzen.store.base import Change, Conflict, Page, Store, Value
 
 _AT_ONCE: Final = 500
@@ -31,28 +32,28 @@ class SealedStore:
 
     async def get(self, key: str) -> Value | None:
         value = await self._store.get(key)
-        return self._opened(value) if value is not None else None
+        return await self._opened(value) if value is not None else None
 
     async def list(self, prefix: str, *, at: int = 0, after: str = "", limit: int = 0) -> Page:
         page = await self._store.list(prefix, at=at, after=after, limit=limit)
-        return Page(tuple(self._opened(value) for value in page.values), page.revision, page.more)
+        return Page(tuple([await self._opened(value) for value in page.values]), page.revision, page.more)
 
     async def put(self, key: str, data: bytes, *, expect: int | None = None) -> int:
         sealed = self._encryption.seal(storage_of(key), key, data)
         try:
             return await self._store.put(key, sealed, expect=expect)
         except Conflict as conflict:
-            raise self._opened_conflict(conflict) from None
+            raise await self._opened_conflict(conflict) from None
 
     async def delete(self, key: str, *, expect: int | None = None) -> int:
         try:
             return await self._store.delete(key, expect=expect)
         except Conflict as conflict:
-            raise self._opened_conflict(conflict) from None
+            raise await self._opened_conflict(conflict) from None
 
     async def watch(self, prefix: str, *, after: int) -> AsyncIterator[tuple[Change, ...]]:
         async for changes in self._store.watch(prefix, after=after):
-            yield tuple(self._opened_change(change) for change in changes)
+            yield tuple([await self._opened_change(change) for change in changes])
 
     async def compact(self, revision: int) -> None:
         await self._store.compact(revision)
@@ -68,10 +69,8 @@ class SealedStore:
         count = 0
         for prefix in self._encryption.prefixes:
             async for value in self._values(prefix):
-                storage = storage_of(value.key)
-                if not self._encryption.is_current(storage, value.data):
-                    opened = self._encryption.open(storage, value.key, value.data)
-                    await self.put(value.key, opened, expect=value.revision)
+                if not self._encryption.is_current(storage_of(value.key), value.data):
+                    await self.put(value.key, await self._open(value.key, value.data), expect=value.revision)
                     count += 1
         if count:
             await self._store.compact(self._store.revision)
@@ -86,15 +85,23 @@ class SealedStore:
                 yield value
             after, more = page.values[-1].key if page.values else "", page.more
 
-    def _opened(self, value: Value) -> Value:
-        if not value.data.startswith(SEALED):
-            return value
-        return replace(value, data=self._encryption.open(storage_of(value.key), value.key, value.data))
+    async def _open(self, key: str, data: bytes) -> bytes:
+        """Raises Unreadable."""
+        if not data.startswith(SEALED):
+            return data
+        storage = storage_of(key)
+        await self._encryption.fetch(storage, key, data)
+        return self._encryption.open(storage, key, data)
 
-    def _opened_conflict(self, conflict: Conflict) -> Conflict:
-        return Conflict(self._opened(conflict.current) if conflict.current is not None else None)
+    async def _opened(self, value: Value) -> Value:
+        data = await self._open(value.key, value.data)
+        return value if data is value.data else replace(value, data=data)
 
-    def _opened_change(self, change: Change) -> Change:
-        if change.type != "PUT" or not change.data.startswith(SEALED):
+    async def _opened_conflict(self, conflict: Conflict) -> Conflict:
+        return Conflict(await self._opened(conflict.current) if conflict.current is not None else None)
+
+    async def _opened_change(self, change: Change) -> Change:
+        if change.type != "PUT":
             return change
-        return replace(change, data=self._encryption.open(storage_of(change.key), change.key, change.data))
+        data = await self._open(change.key, change.data)
+        return change if data is change.data else replace(change, data=data)

@@ -2,7 +2,8 @@
 
 Fields that are absent have their zero value. What the table does not name is skipped when reading, so newer peers may
 say more. In a table each message has a line, `Name: field NUMBER KIND, …`; `*` marks a list, `int` is every kind of
-varint (booleans and enumerations too), `map` leads from texts to texts, and every other kind is a message.
+varint (booleans and enumerations too), `map` leads from texts to texts, `blobs` from texts to bytes, and every other
+kind but `string` and `bytes` is a message.
 """
 
 import struct
@@ -12,7 +13,9 @@ from typing import Any, Final
 from mizzen.machinery.protobuf import varint
 
 Message = dict[str, Any]
-_ENTRY: Final = "Entry"
+_ENTRIES: Final = {"map": "Entry", "blobs": "BlobEntry"}
+_OWN: Final = "Entry: key 1 string, value 2 string\nBlobEntry: key 1 string, value 2 bytes"
+_ZERO: Final[Mapping[str, Any]] = {"int": 0, "string": "", "bytes": b""}
 
 
 class DecodeError(ValueError):
@@ -23,7 +26,7 @@ class Schema:
     """The messages of a table."""
 
     def __init__(self, table: str) -> None:
-        self._fields = _parsed(f"{table}\n{_ENTRY}: key 1 string, value 2 string")
+        self._fields = _parsed(f"{table}\n{_OWN}")
         self._by_number = {
             name: {number: (field, repeated, kind) for field, (number, repeated, kind) in fields.items()}
             for name, fields in self._fields.items()
@@ -35,29 +38,26 @@ class Schema:
         fields = self._fields[name]
         for field, value in message.items():
             number, repeated, kind = fields[field]
-            if kind == "map":
-                for key, text in value.items():
-                    self._append(out, number, _ENTRY, {"key": key, "value": text})
+            if kind in _ENTRIES:
+                for key, one in value.items():
+                    self._append(out, number, _ENTRIES[kind], {"key": key, "value": one})
             elif repeated:
                 for one in value:
                     self._append(out, number, kind, one)
-            elif value or (kind not in {"int", "string"} and value is not None):
+            elif value or (kind not in _ZERO and value is not None):
                 self._append(out, number, kind, value)
         return bytes(out)
 
     def decode(self, name: str, data: bytes) -> Message:
         """Bytes as a message; every field is there, a message that was not sent as an empty one. Raises DecodeError."""
         fields = self._by_number[name]
-        message: Message = {
-            field: {} if kind == "map" else [] if repeated else 0 if kind == "int" else "" if kind == "string" else {}
-            for field, repeated, kind in fields.values()
-        }
+        message: Message = {field: [] if repeated else _ZERO.get(kind, {}) for field, repeated, kind in fields.values()}
         for number, value in _values(data):
             if number not in fields:
                 continue
             field, repeated, kind = fields[number]
-            if kind == "map":
-                entry = self.decode(_ENTRY, _bytes(value))
+            if kind in _ENTRIES:
+                entry = self.decode(_ENTRIES[kind], _bytes(value))
                 message[field][entry["key"]] = entry["value"]
             elif repeated and kind == "int" and isinstance(value, bytes):
                 message[field] += [_signed(one) for one in _packed(value)]
@@ -73,7 +73,7 @@ class Schema:
         if kind == "int":
             out += varint.tag(number, varint.VARINT) + varint.write(int(value))
             return
-        data = value.encode() if kind == "string" else self.encode(kind, value)
+        data = value if kind == "bytes" else value.encode() if kind == "string" else self.encode(kind, value)
         out += varint.tag(number, varint.BYTES) + varint.sized(data)
 
     def _one(self, kind: str, value: int | bytes) -> Any:
@@ -81,6 +81,8 @@ class Schema:
             if not isinstance(value, int):
                 raise DecodeError("a number was expected")
             return _signed(value)
+        if kind == "bytes":
+            return _bytes(value)
         if kind == "string":
             return _bytes(value).decode("utf-8", "replace")
         return self.decode(kind, _bytes(value))

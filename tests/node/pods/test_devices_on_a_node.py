@@ -13,8 +13,8 @@ from tests.node.pods import devicedriver
 from tests.node.pods.conftest import Node, container, eventually, is_ready, phase
 from tests.node.pods.devicedriver import DRIVER, RESOURCE
 
-from mizzen.agent.rpc import Channel
 from mizzen.client.resources import NODES, PODS, RESOURCE_CLAIMS
+from mizzen.net.rpc import Channel
 from mizzen.wire import podresources
 
 CODE = Path(__file__).parents[3]

@@ -12,9 +12,9 @@ import pytest
 from mizzen.agent.devices.plugins import DevicePlugins
 from mizzen.agent.devices.registration import Registration
 from mizzen.agent.kubeletdir import KubeletDir
-from mizzen.agent.rpc import Channel, Refused
 from mizzen.api.views.podspec import Pod
 from mizzen.base.clock import SystemClock
+from mizzen.net.rpc import Channel, Refused
 from mizzen.wire import deviceplugin
 
 RESOURCE = "test.io/gpu"

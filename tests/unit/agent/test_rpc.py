@@ -17,7 +17,7 @@ import uvloop
 
 from mizzen.agent.devices.listener import CallRefused, Listener
 from mizzen.agent.kubeletdir import KubeletDir
-from mizzen.agent.rpc import Channel, Refused
+from mizzen.net.rpc import Channel, Refused
 
 _BIG = 3 << 20
 

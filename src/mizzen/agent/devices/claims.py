@@ -11,12 +11,12 @@ from mizzen.agent.devices import checkpoint, preparation
 from mizzen.agent.devices.preparation import ClaimFailure, Record
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.plugins import PluginRefused
-from mizzen.agent.rpc import Channel, Refused
 from mizzen.api.views.podspec import Container, Pod
 from mizzen.base import log
 from mizzen.client.client import Client
 from mizzen.client.resources import RESOURCE_CLAIMS
 from mizzen.machinery.errors import ApiError, Object
+from mizzen.net.rpc import Channel, Refused
 from mizzen.wire import dra
 from mizzen.wire.protobuf import Message
 

@@ -13,7 +13,7 @@ from mizzen.base import log
 from mizzen.wire import grpc
 
 if TYPE_CHECKING:
-    from mizzen.agent.http2 import Link
+    from mizzen.net.rpclink import Link
 
 _log = log.get("agent")
 Method = Callable[[bytes], Awaitable[bytes]]
@@ -51,7 +51,7 @@ class Listener:
                 link.close()
 
     def _linked(self) -> "Link":
-        from mizzen.agent.http2 import Link  # lazily: most nodes are called by nobody
+        from mizzen.net.rpclink import Link  # lazily: most nodes are called by nobody
 
         link = Link(lambda here, number: _Asked(here, number, self._methods))
         self._links.add(link)

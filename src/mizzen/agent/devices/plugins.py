@@ -10,11 +10,11 @@ from mizzen.agent.devices import checkpoint, ledger
 from mizzen.agent.devices.ledger import Assignment, DeviceFailure, Granted, Offer
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.plugins import PluginRefused
-from mizzen.agent.rpc import Channel, Refused
 from mizzen.api.views.podspec import Container, Pod
 from mizzen.base import log
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import ApiError
+from mizzen.net.rpc import Channel, Refused
 from mizzen.wire import deviceplugin
 from mizzen.wire.protobuf import Message
 

@@ -17,11 +17,11 @@ from mizzen.agent.images.policy import Listed, Mountable, Present, StoredImages
 from mizzen.agent.images.records import PullRecords
 from mizzen.agent.images.reference import Reference, parse
 from mizzen.agent.images.registry import PullFailure
-from mizzen.agent.rpc import Refused
 from mizzen.agent.runtime import criconfig, crictr
 from mizzen.agent.runtime.base import Used
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
 from mizzen.base import log
+from mizzen.net.rpc import Refused
 
 _log = log.get("images")
 _LOOK_EVERY = 30.0

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from mizzen.agent.rpc import Channel, Refused
 from mizzen.agent.runtime.base import RuntimeFailure
+from mizzen.net.rpc import Channel, Refused
 from mizzen.wire import cri
 
 _PATIENCE = 120.0

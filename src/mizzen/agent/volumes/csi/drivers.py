@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 
 from mizzen.agent.plugins import PluginRefused
-from mizzen.agent.rpc import Channel, Refused
 from mizzen.agent.volumes.csi import requests
 from mizzen.agent.volumes.kinds import VolumeFailure
 from mizzen.base import log
@@ -16,6 +15,7 @@ from mizzen.base.clock import Clock
 from mizzen.client.client import Client
 from mizzen.client.resources import CSI_DRIVERS, CSI_NODES, NODES
 from mizzen.machinery.errors import ApiError, Object
+from mizzen.net.rpc import Channel, Refused
 from mizzen.wire import csi
 from mizzen.wire.protobuf import Message
 

@@ -6,7 +6,6 @@ Ref: https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-p
 from collections.abc import Mapping
 from typing import Any
 
-from mizzen.agent.rpc import Refused
 from mizzen.agent.volumes.csi import requests
 from mizzen.agent.volumes.csi.drivers import Driver
 from mizzen.agent.volumes.kinds import ResizeFailure
@@ -14,6 +13,7 @@ from mizzen.client.client import Client
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
+from mizzen.net.rpc import Refused
 
 
 def is_due(claim: Object, persistent: Object) -> bool:

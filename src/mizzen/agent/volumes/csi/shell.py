@@ -14,7 +14,6 @@ from typing import Any
 import orjson
 
 from mizzen.agent.kubeletdir import KubeletDir
-from mizzen.agent.rpc import Refused
 from mizzen.agent.volumes import teardown, tokens, usage
 from mizzen.agent.volumes.csi import records, requests
 from mizzen.agent.volumes.csi.drivers import Driver, Drivers
@@ -26,6 +25,7 @@ from mizzen.base.clock import Clock
 from mizzen.client.client import Client
 from mizzen.client.resources import SECRETS, VOLUME_ATTACHMENTS
 from mizzen.machinery.errors import ApiError, Object
+from mizzen.net.rpc import Refused
 from mizzen.wire import csi
 
 _ATTACH_PATIENCE = 15.0

@@ -9,7 +9,7 @@ from mizzen.wire import grpc
 from mizzen.wire.hpack import Headers
 
 if TYPE_CHECKING:
-    from mizzen.agent.http2 import Link
+    from mizzen.net.rpclink import Link
 
 _RECONNECT = 0.25
 
@@ -99,7 +99,7 @@ class Channel:
 
     async def _connected(self) -> "Link":
         """Raises OSError."""
-        from mizzen.agent.http2 import Link  # lazily: many nodes need none of it
+        from mizzen.net.rpclink import Link  # lazily: many nodes need none of it
 
         async with self._connecting:
             if self._link is None or not self._link.is_open:
