@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from mizzen.machinery.errors import ApiError, Object
-from mizzen.server import codec, media, openapi_protobuf
+from mizzen.server import codec, media, openapi_protobuf, openapi_protobuf_v3
 from mizzen.server.aggregation import merging
 from mizzen.server.aggregation.remote import Remote
 from mizzen.server.config import Remotes
@@ -47,13 +47,19 @@ class OpenApi:
         name = path.removeprefix("openapi/v3/")
         if name == path or name not in dict(self._group_versions()):
             return None
-        if not any(clause in _JSON_TYPES for clause in _accepted(request)):
+        accepted = _accepted(request)
+        as_protobuf = any(clause in openapi_protobuf_v3.CONTENT_TYPES for clause in accepted)
+        if not as_protobuf and not any(clause in _JSON_TYPES for clause in accepted):
             raise _not_acceptable()
         asked = request.parameter("hash")
         if asked and asked != (known := self._fingerprint(name)):
             return Response(301, {"location": f"/openapi/v3/{name}?hash={known}"})
-        body, digest = self._kept(name, lambda: self._document(name))
         headers = {"cache-control": "public, immutable" if asked else "no-cache, private"}
+        if as_protobuf:
+            body, digest = self._packed(f"{name} protobuf", lambda: openapi_protobuf_v3.encode(self._document(name)))
+            headers["content-type"] = openapi_protobuf_v3.CONTENT_TYPES[1]
+        else:
+            body, digest = self._kept(name, lambda: self._document(name))
         return _tagged(request, body, digest, headers)
 
     def _group_versions(self) -> list[tuple[str, tuple[str, str]]]:
