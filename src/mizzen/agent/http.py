@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urljoin, urlsplit
 
+from mizzen.net.tls import unverified_context, verifying_context
+
 _HEADER_LIMIT = 256 * 1024
 
 
@@ -45,16 +47,13 @@ class Answer:
 @cache
 def verifying() -> ssl.SSLContext:
     """TLS that trusts what the machine trusts."""
-    return ssl.create_default_context()
+    return verifying_context()
 
 
 @cache
 def unverified() -> ssl.SSLContext:
     """TLS that asks for no proof, as probes do."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    return unverified_context()
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import yaml
 from mizzen.client.client import Client
 from mizzen.cluster.config import ConfigError
 from mizzen.net.client import Endpoint, SocketTransport
-from mizzen.net.tls import unverified_context
+from mizzen.net.tls import unverified_context, verifying_context
 
 
 def current(path: Path) -> tuple[Client, str]:
@@ -43,7 +43,7 @@ def _tls(cluster: dict[str, Any], user: dict[str, Any], directory: Path) -> ssl.
         context = unverified_context()
     else:
         ca = _content(cluster, "certificate-authority", directory)
-        context = ssl.create_default_context(cadata=ca.decode() if ca else None)
+        context = verifying_context(ca_data=ca.decode() if ca else "")
     certificate, key = (_content(user, f"client-{one}", directory) for one in ("certificate", "key"))
     if certificate and key:
         with tempfile.NamedTemporaryFile() as file:  # readable by its owner alone; ssl takes files only

@@ -7,7 +7,6 @@ DATA_DIR/logs. Starting what runs already changes nothing, so `up` also repairs.
 import os
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from mizzen.cluster.config import ClusterConfig, ConfigError, RuntimeName
 from mizzen.cluster.rootless import enter
 from mizzen.ingress import envoy
 from mizzen.machinery import times
+from mizzen.net.tls import client_context
 
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 Say = Callable[[str], None]
@@ -413,8 +413,7 @@ def _request(config: ClusterConfig, path: str) -> bytes | None:
     """What the API server answers to the administrator, or None when it does not answer 200."""
     pki = config.data_dir / "pki"
     try:
-        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        context = client_context(pki / "ca.crt", pki / "admin.crt", pki / "admin.key")
         connection = HTTPSConnection("127.0.0.1", config.api_port, timeout=5, context=context)
         connection.request("GET", path)
         response = connection.getresponse()

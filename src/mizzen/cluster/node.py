@@ -346,7 +346,7 @@ def _serving_context(options: Options, shown: Shown) -> ssl.SSLContext:
 
 
 def _address_towards(url: str) -> str:
-    endpoint = Endpoint.parse(url, ssl.create_default_context())
+    endpoint = Endpoint.parse(url)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((endpoint.host, endpoint.port))
         return str(probe.getsockname()[0])

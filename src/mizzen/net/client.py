@@ -17,6 +17,7 @@ import orjson
 
 from mizzen.net import liveness
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
+from mizzen.net.tls import verifying_context
 from mizzen.wire.message import Duplex, Request, Response
 
 IDLE_CONNECTIONS: Final = 16
@@ -50,7 +51,7 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is not an http or https address")
         if parts.scheme == "https" and tls is None:
-            tls = ssl.create_default_context()
+            tls = verifying_context()
         port = parts.port or (443 if parts.scheme == "https" else 80)
         headers = {"authorization": f"Bearer {token}"} if token else {}
         context = tls if parts.scheme == "https" else None

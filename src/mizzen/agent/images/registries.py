@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from mizzen.net.tls import verifying_context
+
 FILE = "registries.yaml"
 
 
@@ -49,6 +51,6 @@ def read(directory: Path) -> Mapping[str, Settings]:
 @cache
 def trusting(authority: str) -> ssl.SSLContext:
     """TLS that trusts an authority beside those of the machine. Raises OSError, SSLError."""
-    context = ssl.create_default_context()
+    context = verifying_context()
     context.load_verify_locations(authority)
     return context

@@ -18,7 +18,7 @@ import orjson
 from mizzen.machinery.errors import Object
 from mizzen.machinery.identity import MASTERS, Identity
 from mizzen.net.client import Endpoint, SocketTransport
-from mizzen.net.tls import client_context, unverified_context
+from mizzen.net.tls import client_context, is_taken_for_self_signed, unverified_context, vouched_context
 from mizzen.server import carry
 from mizzen.server.endpoints import Resolve, Unresolved
 from mizzen.wire.message import Request, Response
@@ -116,7 +116,25 @@ class Remote:
         self._transports.clear()
 
     async def _ask(self, path: str) -> Response:
-        return await self._transport().call(_carried(Request("GET", path), _PROBER, frozenset()))
+        request = _carried(Request("GET", path), _PROBER, frozenset())
+        try:
+            return await self._transport().call(request)
+        except ConnectionError as error:
+            if not is_taken_for_self_signed(error.__cause__) or not await self._vouch():
+                raise
+        return await self._transport().call(request)
+
+    async def _vouch(self) -> bool:
+        """Trust the very certificate that it shows, if one of its authorities has signed it: names may not tell that.
+
+        Raises OSError, ValueError, Unresolved.
+        """
+        context = await vouched_context(*self._place(), self._name, self._authorities())
+        if context is None:
+            return False
+        self._tls = self._showing(context)
+        await self.close()
+        return True
 
     async def _schema(self) -> Object | None:
         """The version's OpenAPI v3 document, where it has one."""
@@ -147,25 +165,40 @@ class Remote:
 
     def _transport(self) -> SocketTransport:
         """Connections to where the Service is now. Raises Unresolved."""
-        service = self.spec["service"]
-        place = self.resolve(service["namespace"], service["name"], service.get("port") or 443)
+        place = self._place()
         known = self._transports.get(place)
         if known is None:
-            name = f"{service['name']}.{service['namespace']}.svc"
-            known = self._transports[place] = SocketTransport(Endpoint(*place, self._context(), name))
+            known = self._transports[place] = SocketTransport(Endpoint(*place, self._context(), self._name))
         return known
+
+    @property
+    def _name(self) -> str:
+        """The name on its certificate."""
+        service = self.spec["service"]
+        return f"{service['name']}.{service['namespace']}.svc"
+
+    def _place(self) -> tuple[str, int]:
+        """Raises Unresolved."""
+        service = self.spec["service"]
+        return self.resolve(service["namespace"], service["name"], service.get("port") or 443)
+
+    def _authorities(self) -> str:
+        return base64.b64decode(self.spec.get("caBundle") or "").decode()
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            if self.spec.get("insecureSkipTLSVerify"):
-                self._tls = unverified_context()
-            else:
-                bundle = self.spec.get("caBundle") or ""
-                self._tls = client_context(ca_data=base64.b64decode(bundle).decode())
-            if self.front_proxy is not None:
-                shown = self.front_proxy()
-                self._tls.load_cert_chain(shown.certificate, shown.key)
+            is_unchecked = self.spec.get("insecureSkipTLSVerify")
+            self._tls = self._showing(
+                unverified_context() if is_unchecked else client_context(ca_data=self._authorities())
+            )
         return self._tls
+
+    def _showing(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        """The context with the certificate by which the other server knows this one."""
+        if self.front_proxy is not None:
+            shown = self.front_proxy()
+            context.load_cert_chain(shown.certificate, shown.key)
+        return context
 
 
 def _carried(request: Request, user: Identity, left: frozenset[str]) -> Request:

@@ -4,14 +4,11 @@ import asyncio
 import base64
 import re
 from collections.abc import AsyncIterator, Awaitable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.fakes.certificates import new_key, pem, signed, written
 from tests.fakes.reader import FakeReader, made
 
 from mizzen.api.core.service import SERVICE
@@ -100,21 +97,6 @@ async def test_a_webhook_that_takes_too_long_is_named_with_the_time_it_was_given
     await caller.close()
 
 
-NAMELESS = x509.Name([])
-
-
-def signed(name: str, signer: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    """A certificate without subject or issuer, as some operators make them; without a name it is a CA's."""
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(NAMELESS, NAMELESS, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(hours=1))
-    if name:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=True)
-    else:
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
-    return builder.sign(signer, hashes.SHA256())
-
-
 @pytest.mark.parametrize(
     ("name", "is_signed", "why"),
     [
@@ -126,15 +108,11 @@ def signed(name: str, signer: ec.EllipticCurvePrivateKey, key: ec.EllipticCurveP
 async def test_who_has_signed_a_certificate_counts_where_names_do_not_tell(
     tmp_path: Path, name: str, is_signed: bool, why: str
 ) -> None:
-    authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    shown, private = tmp_path / "tls.crt", tmp_path / "tls.key"
-    shown.write_bytes(signed(name, authority if is_signed else key, key).public_bytes(serialization.Encoding.PEM))
-    forms = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    private.write_bytes(key.private_bytes(*forms))
+    authority, key = new_key(), new_key()
+    shown = written(tmp_path, key, signed(name, authority if is_signed else key, key))
     listener = Listener(lambda request: Response(200, {}, b'{"asked": true}'))
-    port = await listener.listen("127.0.0.1", 0, server_context(shown, private))
-    ca = signed("", authority, authority).public_bytes(serialization.Encoding.PEM)
-    hook = Hook(port, base64.b64encode(ca).decode())
+    port = await listener.listen("127.0.0.1", 0, server_context(*shown))
+    hook = Hook(port, base64.b64encode(pem(signed("", authority, authority))).decode())
     caller = HttpCaller(hook.reader)
     if why:
         with pytest.raises(Unreachable, match=why):

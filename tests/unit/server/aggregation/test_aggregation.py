@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.fakes.certificates import new_key, pem, signed, written
 from tests.unit.server.conftest import Caller
 
 from mizzen.base.clock import VirtualClock
@@ -125,6 +126,31 @@ async def aggregated(tmp_path: Path) -> AsyncIterator[Aggregated]:
     await listener.close()
     await server.close()
     await store.close()
+
+
+async def test_an_extension_is_trusted_by_who_has_signed_where_names_do_not_tell(
+    aggregated: Aggregated, tmp_path: Path
+) -> None:
+    extension, authority, key = aggregated.extension, new_key(), new_key()
+    tls = server_context(*written(tmp_path, key, signed("wind.default.svc", authority, key)))
+    listener = Listener(extension.answer)
+    extension.port = await listener.listen("127.0.0.1", 0, tls)
+    bundle = base64.b64encode(pem(signed("", authority, authority))).decode()
+    await aggregated.caller.call("POST", SERVICES, extension.service(caBundle=bundle))
+    assert (await aggregated.settled("True"))["reason"] == "Passed"
+    assert (await aggregated.caller.call("GET", f"{BASE}/gusts"))[0] == 200
+    await listener.close()
+
+
+async def test_an_extension_that_another_has_signed_is_not_trusted(aggregated: Aggregated, tmp_path: Path) -> None:
+    extension, authority, key = aggregated.extension, new_key(), new_key()
+    tls = server_context(*written(tmp_path, key, signed("wind.default.svc", key, key)))
+    listener = Listener(extension.answer)
+    extension.port = await listener.listen("127.0.0.1", 0, tls)
+    bundle = base64.b64encode(pem(signed("", authority, authority))).decode()
+    await aggregated.caller.call("POST", SERVICES, extension.service(caBundle=bundle))
+    assert (await aggregated.settled("False"))["reason"] == "FailedDiscoveryCheck"
+    await listener.close()
 
 
 async def test_requests_reach_the_extension_in_the_users_name(aggregated: Aggregated) -> None:
