@@ -20,6 +20,7 @@ from mizzen.reconcile.events import Recorder
 from mizzen.reconcile.plan import Note, Reference
 from mizzen.scheduler import extended, volumes
 from mizzen.scheduler.allocations import allocation, readiness
+from mizzen.scheduler.config import Patience
 from mizzen.scheduler.plugins import resource_claims
 from mizzen.scheduler.plugins.volumes import SELECTED_NODE
 from mizzen.scheduler.snapshot import PodInfo, Snapshot
@@ -27,8 +28,6 @@ from mizzen.scheduler.state import Assumed
 
 PROTECTION: Final = "resource.kubernetes.io/delete-protection"
 """The finalizer of claims that have devices; the controller of claims takes it off."""
-CLAIM_SECONDS: Final = 600.0
-"""How long a pod's claims may take to be bound before it is decided again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ class Hands:
     """By the scheduler's name in `spec.schedulerName`."""
     slots: asyncio.Semaphore
     """One for every decision that is being carried out; taken by the caller."""
+    patience: Mapping[str, Patience]
+    """By the scheduler's name."""
 
     async def prepare(self, pod: PodInfo, assumed: Assumed, snapshot: Snapshot) -> str:
         """Bind all that a pod needs, before the pod itself; answers what is wrong with that, "" for nothing."""
@@ -214,7 +215,7 @@ class Hands:
         problem = readiness(seen)
         if problem is None:
             await self._expect(pod, node)
-            problem = await self._settled(table, look)
+            problem = await self._settled(table, look, self.patience[pod.spec.schedulerName].devices)
         if problem:
             await asyncio.gather(*(self._give_back(claim, pod.metadata.uid) for claim in seen))
         return problem
@@ -252,9 +253,9 @@ class Hands:
                     return f'provisioning failed for PVC "{name}"'
             return None
 
-        return await self._settled(table, look)
+        return await self._settled(table, look, self.patience[pod.pod.spec.schedulerName].volumes)
 
-    async def _settled(self, table: Table[Any], look: Callable[[], str | None]) -> str:
+    async def _settled(self, table: Table[Any], look: Callable[[], str | None], seconds: float) -> str:
         """Wait until `look` has an answer, "" for all is well; whoever takes his time keeps no other pod waiting."""
         changed = asyncio.Event()
 
@@ -264,7 +265,7 @@ class Hands:
         table.subscribe(note)
         self.slots.release()
         try:
-            async with asyncio.timeout(CLAIM_SECONDS):
+            async with asyncio.timeout(seconds):
                 while (answer := look()) is None:
                     changed.clear()
                     await changed.wait()

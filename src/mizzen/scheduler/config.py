@@ -39,6 +39,14 @@ Decide = Callable[[PodInfo, Snapshot], Placed | Unschedulable]
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds that a pod's volumes may take to be bound, and its devices to be ready, until it is decided again."""
+
+    volumes: float = 600.0
+    devices: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One scheduler, by its name in `spec.schedulerName`. With `decide` a function takes the place of all plugins."""
 
@@ -48,6 +56,7 @@ class Profile:
     decide: Decide | None = None
     foreign: bool = False
     """Whether code of the user's takes part, which may raise whatever it likes."""
+    patience: Patience = Patience()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,22 @@ def _profile(document: Mapping[str, Any], where: str, ignored: Sequence[str] = (
     post = (plugins.get("postFilter") or {}).get("disabled") or ()
     kept = not any(one.get("name") in ("*", PREEMPTION) for one in post) and PREEMPTION not in chosen.removed
     active = tuple(chosen.known[one] for one in chosen.active)
-    return Profile(name, active, preempts=kept, foreign=chosen.foreign)
+    patience = _patience(arguments, f"{where}.pluginConfig")
+    return Profile(name, active, preempts=kept, foreign=chosen.foreign, patience=patience)
+
+
+def _patience(arguments: Mapping[str, Mapping[str, Any]], where: str) -> Patience:
+    """What VolumeBindingArgs and DynamicResourcesArgs say. Raises ValueError."""
+    binding, devices = (arguments.get(one) or {} for one in ("VolumeBinding", "DynamicResources"))
+    volumes = binding.get("bindTimeoutSeconds")
+    if volumes is not None and (not isinstance(volumes, int) or volumes < 0):
+        raise ValueError(f"{where}[VolumeBinding]: bindTimeoutSeconds: must be a whole number and not negative")
+    known = Patience()
+    ready = devices.get("bindingTimeout")
+    return Patience(
+        known.volumes if volumes is None else float(volumes),
+        known.devices if ready is None else _seconds(str(ready), f"{where}[DynamicResources].bindingTimeout"),
+    )
 
 
 @dataclass(slots=True)

@@ -60,7 +60,8 @@ class Scheduler:
         self.state = State(cache, chosen, rng, clock.monotonic, self._woken.set)
         self._extenders = Extenders(client, chosen.extenders)
         self._recorders = {one.name: Recorder(client, clock, rng, one.name) for one in chosen.profiles}
-        self._hands = Hands(client, cache, clock, self._recorders, self._slots)
+        patience = {one.name: one.patience for one in chosen.profiles}
+        self._hands = Hands(client, cache, clock, self._recorders, self._slots, patience)
 
     async def run(self) -> None:
         """Schedule until cancelled."""

@@ -88,6 +88,8 @@ def test_a_whole_scheduler_can_be_a_python_function() -> None:
             {"pluginConfig": [{"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "Tidy"}}}]},
             "scoringStrategy.type",
         ),
+        ({"pluginConfig": [{"name": "VolumeBinding", "args": {"bindTimeoutSeconds": -1}}]}, "bindTimeoutSeconds"),
+        ({"pluginConfig": [{"name": "DynamicResources", "args": {"bindingTimeout": "soon"}}]}, "bindingTimeout"),
     ],
 )
 def test_what_is_wrong_is_named(profile: dict[str, Any], message: str) -> None:
