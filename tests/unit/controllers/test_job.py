@@ -73,6 +73,18 @@ def test_the_wait_of_an_index_doubles_with_its_failures() -> None:
     assert decide(job(**{**EACH, "completions": 1}), third).requeue_after == 1.0
 
 
+@pytest.mark.parametrize(("status", "wait"), [({"failed": 2}, 35.0), ({"failed": 2, "succeeded": 1}, 5.0), ({}, 5.0)])
+def test_failed_pods_that_are_gone_count_for_the_wait_until_one_succeeds(status: Object, wait: float) -> None:
+    plan = decide(job(status, completions=2, backoffLimit=6), pod("a", "Failed", ago=5))
+    assert (made(plan), plan.requeue_after) == ([], wait)
+
+
+def test_an_index_whose_pod_is_deleted_waits_from_then_on() -> None:
+    meta = {"creationTimestamp": times.format(NOW - 100), "deletionTimestamp": times.format(NOW + 26)}
+    leaving = pod("a", "Running", 0, deletionGracePeriodSeconds=30, **meta)
+    assert decide(job(**{**EACH, "completions": 1}), leaving).requeue_after == 6.0
+
+
 def test_a_failure_that_a_rule_ignores_does_not_count_for_its_index() -> None:
     rules = [{"action": "Ignore", "onExitCodes": {"operator": "In", "values": [7]}}]
     one = job(**{**EACH, "completions": 1}, podFailurePolicy={"rules": rules})

@@ -332,7 +332,8 @@ def _manage(job: Job, tally: Tally, mine: tuple[Pod, ...], now: float) -> tuple[
         return (), None
     if job.spec.completionMode == "Indexed" and job.spec.backoffLimitPerIndex is not None:
         return _fill_each(job, tally, mine, missing, now)
-    wait = failures.pause(_failed_in_a_row(mine), now)
+    # Without any success all that have failed are one row, those that have been deleted since included.
+    wait = failures.pause(_failed_in_a_row(mine), 0 if tally.succeeded else tally.failed, now)
     if wait > 0:
         return (), wait
     if job.spec.completionMode != "Indexed":

@@ -50,19 +50,25 @@ def _matches(rule: FailureRule, pod: Pod) -> str | None:
 
 
 def ended_at(pod: Pod) -> float:
-    """When the pod's last container ended."""
+    """When the pod's last container ended; of one that is deleted while it runs, when that was asked for."""
     ends = [
         times.parse(status.state.terminated.finishedAt)
         for status in pod.status.containerStatuses
         if status.state.terminated is not None and status.state.terminated.finishedAt
     ]
-    return max(ends, default=created_at(pod.metadata))
+    meta = pod.metadata
+    if not ends and meta.deletionTimestamp is not None:
+        return times.parse(meta.deletionTimestamp) - (meta.deletionGracePeriodSeconds or 0)
+    return max(ends, default=created_at(meta))
 
 
-def pause(failed: Iterable[Pod], now: float) -> float:
-    """Seconds to wait before a replacement: ten after the first failure in a row, doubled by each further one."""
+def pause(failed: Iterable[Pod], gone: int, now: float) -> float:
+    """Seconds to wait before a replacement: ten after the first failure in a row, doubled by each further one.
+
+    `gone`: how many have failed in this row at least, of which some may have been deleted since.
+    """
     ordered = sorted(failed, key=ended_at)
-    return pause_of(ordered[-1], len(ordered), now) if ordered else 0.0
+    return pause_of(ordered[-1], max(len(ordered), gone), now) if ordered else 0.0
 
 
 def pause_of(last: Pod, count: int, now: float) -> float:
