@@ -122,9 +122,11 @@ def sweep(seed: int) -> None:
     world.api.delete(("", "pods"), "d", "held")
     world.users = (lambda w: w.api.delete(("", "nodes"), "", "n2"),)
     world.live(60)
-    for desk in world.desks:
-        desk.wake("pods")
-    world.settle()
+    for _ in range(2):  # the second time its quarantine is over
+        for desk in world.desks:
+            desk.wake("pods")
+        world.settle()
+        world.clock.elapsed += podgc.QUARANTINE_SECONDS
     left = {one["metadata"]["name"] for one in world.all(PODS)}
     assert "waits" in left, f"seed {seed}"
     stuck = world.api.get(("", "pods"), "d", "held")

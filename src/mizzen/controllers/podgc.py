@@ -3,7 +3,7 @@
 Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +20,21 @@ from mizzen.reconcile.plan import NOTHING, Action, Answer, Delete, Get, Patch, P
 
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 BY_FINISHED: Index[Pod] = Index("finished", lambda pod: (True,) if is_finished(pod) else ())
+QUARANTINE_SECONDS = 40.0
+"""For how long a node must be gone before its pods are: it may be about to come back."""
 _KEY = "pods"
+
+
+class Absences:
+    """Since when nodes that pods name are gone, as this process has seen."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def left(self, names: Iterable[str], now: float) -> dict[str, float]:
+        """Seconds of quarantine that are left of each of the nodes that are gone now; all others are forgotten."""
+        self._since = {name: min(now, self._since.get(name, now)) for name in names}
+        return {name: since + QUARANTINE_SECONDS - now for name, since in self._since.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +67,9 @@ def _is_out_of_service(node: Node) -> bool:
 
 
 def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
-    """Only nodes that the API itself does not know are lost."""
-    lost = {name: pods for name, pods in seen.lost.items() if answers[_question(name)].status == 404}
+    """Only nodes that the API itself does not know are lost; those in quarantine are asked for later."""
+    there = {name for name in seen.lost if (told := answers.get(_question(name))) is not None and told.status != 404}
+    lost = {name: pods for name, pods in seen.lost.items() if name not in there}
     return replace(seen, lost=lost, verified=True)
 
 
@@ -62,12 +77,15 @@ def _question(name: str) -> Get:
     return Get(NODES.path("", name))
 
 
-def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
-    if seen.lost and not seen.verified:
-        return Plan(ask=tuple(_question(name) for name in seen.lost))
+def reconcile(config: Config, absences: Absences, seen: Snapshot, now: float) -> Plan:
+    left = absences.left(seen.lost, config.awake()[0] if config.awake is not None else now)
+    gone = [name for name in seen.lost if left[name] <= 0]
+    if gone and not seen.verified:
+        return Plan(ask=tuple(_question(name) for name in gone))
+    again = min((seconds for seconds in left.values() if seconds > 0), default=None)
     actions: list[Action] = []
-    for pods in seen.lost.values():
-        for pod in pods:
+    for name in gone:
+        for pod in seen.lost[name]:
             actions += (*doomed(pod, "DeletionByPodGC", "PodGC: node no longer exists", now, "Failed"), _force(pod))
     for pod in seen.stuck:
         actions += (*doomed(pod, "DeletionByPodGC", "PodGC: node is out of service", now, "Failed"), _force(pod))
@@ -77,7 +95,7 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
     if surplus > 0:
         oldest = sorted(seen.finished, key=lambda pod: (created_at(pod.metadata), pod.metadata.name))
         actions += (_force(pod) for pod in oldest[:surplus])
-    return Plan(tuple(actions)) if actions else NOTHING
+    return Plan(tuple(actions), requeue_after=again) if actions or again is not None else NOTHING
 
 
 def _ended(pod: Pod) -> tuple[Patch, ...]:
@@ -101,7 +119,7 @@ def controller(config: Config) -> Controller:
         name="pod-garbage-collector",
         watches=(Watch(PODS, Pod), Watch(NODES, Node)),
         observe=observe,
-        reconcile=partial(reconcile, config),
+        reconcile=partial(reconcile, config, Absences()),
         informed=informed,
         resync=lambda _cache: (_KEY,),
         resync_seconds=20.0,
