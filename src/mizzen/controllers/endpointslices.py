@@ -13,13 +13,15 @@ from mizzen.api.views.discovery import Endpoint, EndpointConditions, EndpointHin
 from mizzen.api.views.meta import ObjectReference, plain
 from mizzen.client.cache import BY_LABEL, BY_NODE, Cache
 from mizzen.client.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
-from mizzen.controllers import backends
-from mizzen.controllers.ownership import Identity, owned_by
+from mizzen.controllers import backends, topology
+from mizzen.controllers.ownership import Identity, about, owned_by
 from mizzen.controllers.pods import is_ready
+from mizzen.controllers.topology import ZONE
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
 from mizzen.reconcile.controller import Controller, Watch, own, split
-from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Patch, Plan
+from mizzen.reconcile.controller import key_of as place_of
+from mizzen.reconcile.plan import NOTHING, Action, Create, Delete, Note, Patch, Plan
 
 IDENTITY = Identity("v1", "Service")
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -27,7 +29,6 @@ MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
 HEADLESS = "service.kubernetes.io/headless"
 TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
-ZONE = "topology.kubernetes.io/zone"
 CAPACITY = 100
 
 Group = tuple[str, tuple[SlicePort, ...]]
@@ -36,12 +37,16 @@ Group = tuple[str, tuple[SlicePort, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A Service, its pods, the zones of their nodes, and its slices as they stand."""
+    """A Service, its pods, the zones of their nodes, and its slices as they stand.
+
+    `shares`: those of the zones, or why there are none, where the Service asks for topology aware routing.
+    """
 
     service: Service
     pods: tuple[Pod, ...]
     zones: Mapping[str, str]
     slices: tuple[EndpointSlice, ...]
+    shares: topology.Shares | str | None = None
 
 
 def observe(cache: Cache, key: str) -> Snapshot | None:
@@ -53,7 +58,8 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
     names = {pod.spec.nodeName for pod in pods}
     found = (nodes.get("", name) for name in names)
     zones = {node.metadata.name: node.metadata.labels[ZONE] for node in found if node and ZONE in node.metadata.labels}
-    return Snapshot(service, pods, zones, slices_of(cache, *split(key), MANAGER))
+    shares = topology.shares(nodes) if topology.is_aware(service) else None
+    return Snapshot(service, pods, zones, slices_of(cache, *split(key), MANAGER), shares)
 
 
 def slices_of(cache: Cache, namespace: str, name: str, manager: str) -> tuple[EndpointSlice, ...]:
@@ -77,11 +83,14 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
                 wanted[group][_identity(pod)] = _endpoint(seen, pod, ips[:1])
         if not any(one[0] == family for one in wanted):
             wanted[family, ()] = {}
-    if service.spec.trafficDistribution:
+    notes: tuple[Note, ...] = ()
+    if seen.shares is not None:
+        wanted, notes = _by_topology(seen, seen.shares, wanted)
+    elif service.spec.trafficDistribution:
         wanted = _hinted(service.spec.trafficDistribution, wanted)
     labels = _labels(service)
     actions = arranged(wanted, seen.slices, Frame(service.metadata, IDENTITY, labels), now)
-    return Plan(actions, rest=backends.rest(len(seen.pods))) if actions else NOTHING
+    return Plan(actions, notes, rest=backends.rest(len(seen.pods))) if actions else NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +260,39 @@ def _with_hints(distribution: str, one: Endpoint) -> Endpoint:
     nodes = (ForZone(one.nodeName),) if one.nodeName and distribution == "PreferSameNode" else ()
     if not zones and not nodes:
         return one
-    hints = EndpointHints(forZones=zones, forNodes=nodes)
+    return _meant(one, EndpointHints(forZones=zones, forNodes=nodes))
+
+
+def _by_topology(
+    seen: Snapshot, shares: topology.Shares | str, wanted: Mapping[Group, dict[str, Endpoint]]
+) -> tuple[dict[Group, dict[str, Endpoint]], tuple[Note, ...]]:
+    """Hints by the processors of the zones where that can be, and what is to be told when that changes."""
+    hinted: dict[Group, dict[str, Endpoint]] = {}
+    notes: list[Note] = []
+    for family in dict.fromkeys(family for family, _ in wanted):
+        ours = {group: endpoints for group, endpoints in wanted.items() if group[0] == family}
+        ready = {key: one for endpoints in ours.values() for key, one in endpoints.items() if one.conditions.ready}
+        zones = {key: one.zone or "" for key, one in ready.items()}
+        meant = shares if isinstance(shares, str) else topology.meant_for(zones, shares)
+        had = any(one.hints for each in seen.slices if each.addressType == family for one in each.endpoints)
+        subject = about(seen.service.metadata, IDENTITY)
+        if isinstance(meant, str):
+            hinted |= ours
+            if had:
+                notes.append(Note(subject, "TopologyAwareHintsDisabled", f"{meant}, addressType: {family}", "Warning"))
+            continue
+        if not had:
+            text = f"Topology Aware Hints has been enabled, addressType: {family}"
+            notes.append(Note(subject, "TopologyAwareHintsEnabled", text))
+        for group, endpoints in ours.items():
+            hinted[group] = {
+                key: _meant(one, EndpointHints((ForZone(meant[key]),))) if key in meant else one
+                for key, one in endpoints.items()
+            }
+    return hinted, tuple(notes)
+
+
+def _meant(one: Endpoint, hints: EndpointHints) -> Endpoint:
     return Endpoint(one.addresses, one.conditions, one.hostname, one.nodeName, one.zone, one.targetRef, hints)
 
 
@@ -269,10 +310,15 @@ def _keys_of_slice(_cache: Cache, one: EndpointSlice) -> tuple[str, ...]:
 
 
 def _keys_of_node(cache: Cache, node: Node) -> tuple[str, ...]:
-    """A node's zone concerns every Service with a pod there."""
-
+    """A node's zone concerns every Service with a pod there; its processors those that are aware of the topology."""
     pods = cache.of(PODS, Pod).by(BY_NODE, node.metadata.name)
-    return tuple({key for pod in pods for key in backends.keys_of_pod(cache, pod)})
+    aware = (place_of(one) for one in cache.of(SERVICES, Service) if topology.is_aware(one))
+    return tuple({*(key for pod in pods for key in backends.keys_of_pod(cache, pod)), *aware})
+
+
+def _node_concerns(old: Node, new: Node) -> bool:
+    zones = old.metadata.labels.get(ZONE), new.metadata.labels.get(ZONE)
+    return zones[0] != zones[1] or topology.weight(old) != topology.weight(new)
 
 
 CONTROLLER = Controller(
@@ -285,7 +331,7 @@ CONTROLLER = Controller(
             NODES,
             Node,
             _keys_of_node,
-            lambda old, new: old.metadata.labels.get(ZONE) != new.metadata.labels.get(ZONE),
+            _node_concerns,
         ),
     ),
     observe=observe,
