@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 )
 @click.option("--audit-policy", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="What to audit.")
 @click.option(
+    "--authentication-config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An AuthenticationConfiguration. [default: DATA_DIR/authentication.yaml, if it exists]",
+)
+@click.option(
     "--encryption-config",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="An EncryptionConfiguration for the store. [default: DATA_DIR/encryption.yaml, if it exists]",
@@ -44,6 +49,7 @@ def server(
     bind: tuple[str, ...],
     token_file: Path | None,
     audit_policy: Path | None,
+    authentication_config: Path | None,
     encryption_config: Path | None,
     scheduler_config: Path | None,
     controllers: bool,
@@ -73,6 +79,7 @@ def server(
         bind=bind or ("127.0.0.1",),
         token_file=token_file,
         audit_policy=audit_policy,
+        authentication=authentication_config,
         encryption=encryption_config,
         scheduler=_scheduler(scheduler_config),
         controllers=controllers,

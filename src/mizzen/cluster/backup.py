@@ -17,7 +17,7 @@ from mizzen.store import files
 from mizzen.store.base import StoreFull, Unusable
 
 STORE: Final = "store.db"
-_KEPT: Final = ("cluster.json", "encryption.key", "encryption.yaml", "pki")
+_KEPT: Final = ("authentication.yaml", "cluster.json", "encryption.key", "encryption.yaml", "pki")
 """What belongs to the store: without its keys it cannot be read, without the CA's no client is known."""
 _REVISION_GAP: Final = 1_000_000
 

@@ -63,6 +63,7 @@ from mizzen.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from mizzen.ingress.shell import Settings as IngressSettings
     from mizzen.scheduler.config import Configuration
+    from mizzen.server.authn.configuration import Configuration as Authentication
 
 _COLLECT_AFTER: Final = (20_000, 20, 50)
 """The collector's thresholds: requests leave hardly any cycles behind, so that it may come seldom."""
@@ -90,6 +91,8 @@ class Options:
     bind: tuple[str, ...]
     token_file: Path | None = None
     audit_policy: Path | None = None
+    authentication: Path | None = None
+    """An AuthenticationConfiguration; None: `authentication.yaml` in the data directory, if it is there."""
     encryption: Path | None = None
     """An EncryptionConfiguration; None: `encryption.yaml` in the data directory, if it is there."""
     controllers: bool = True
@@ -232,6 +235,7 @@ class ControlPlane:
         settings = Settings(
             signing_key=self._pki.service_account_key(),
             token_file=options.token_file,
+            authentication=_authentication(options),
             front_proxy_ca=self._pki.front_proxy_ca().certificate,
             service_ranges=(cluster.service_cidr,),
             audit_policy=options.audit_policy,
@@ -428,6 +432,19 @@ def _encryption(options: Options, clock: Clock) -> encryption.Encryption:
     try:
         return encryption.from_file(path, key, clock)
     except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _authentication(options: Options) -> "Authentication | None":
+    """Whose tokens are good. Raises ConfigError."""
+    path = options.authentication or options.cluster.data_dir / "authentication.yaml"
+    if options.authentication is None and not path.exists():
+        return None
+    from mizzen.server.authn import configuration  # lazily: most servers know their own tokens alone
+
+    try:
+        return configuration.load(path)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

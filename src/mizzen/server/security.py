@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mizzen.base.clock import Clock
 from mizzen.machinery.errors import Object
@@ -21,7 +21,7 @@ from mizzen.server.allocators.services import NODE_PORTS, Services
 from mizzen.server.audit import AuditLog, LogFile
 from mizzen.server.auditpolicy import parse_policy
 from mizzen.server.authn.bootstrap_tokens import BootstrapTokens
-from mizzen.server.authn.chain import Chain, TokenAuthenticator
+from mizzen.server.authn.chain import Chain, TokenAuthenticator, is_open
 from mizzen.server.authn.frontproxy import FrontProxies
 from mizzen.server.authn.issuer import DISCOVERY_PATH, KEYS_PATH, Issuer
 from mizzen.server.authn.jwt import SigningKeys
@@ -44,6 +44,10 @@ from mizzen.server.seams import AdmissionPlugin, Reader, Writer
 from mizzen.server.work import Handlers
 from mizzen.wire.message import Request, Response
 
+if TYPE_CHECKING:
+    from mizzen.server.authn.configuration import Configuration
+    from mizzen.server.authn.oidc import IssuerTokens
+
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
 
 
@@ -56,7 +60,8 @@ class Settings:
     issuer: str = ISSUER
     audiences: tuple[str, ...] = (ISSUER,)
     token_file: Path | None = None
-    anonymous: bool = True
+    authentication: "Configuration | None" = None
+    """Whose tokens are good beside the server's own, and where nobody needs one."""
     front_proxy_ca: Path | None = None
     """PEM; those whose certificates it has signed may name users in headers."""
     service_ranges: tuple[str, ...] = ("10.96.0.0/16",)
@@ -79,7 +84,10 @@ class Security:
         self._keys = SigningKeys(settings.signing_key.read_bytes())
         trusted = settings.front_proxy_ca
         proxies = FrontProxies(trusted.read_bytes()) if trusted is not None else None
-        self.authentication = Chain(self._tokens(), anonymous=settings.anonymous, proxies=proxies)
+        given = settings.authentication
+        self._issuers = _issuers(given, settings.audiences, clock) if given is not None else []
+        allows = given.anonymous.allows if given is not None and given.anonymous is not None else is_open
+        self.authentication = Chain(self._tokens(), anonymous=allows, proxies=proxies)
         self.rbac = Rbac(self.reader)
         rules = tuple(Rule.parse(rule) for rule in settings.node_rules)
         self.authorizer = Authorizers((Superusers(), NodeAuthorizer(self.reader, rules), self.rbac))
@@ -139,6 +147,8 @@ class Security:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(IpAddresses(self.reader, self.writer).run(), name="ipaddresses")
             tasks.create_task(FlowStatuses(self.reader, self.writer, self._clock).run(), name="flowstatuses")
+            for issuer in self._issuers:
+                tasks.create_task(issuer.follow(), name="oidc")
             legacy = LegacyTokens(self._keys, ca, self.reader, self.writer, self._clock)
             self._accounts.used = legacy.used
             tasks.create_task(legacy.run(), name="legacytokens")
@@ -161,4 +171,11 @@ class Security:
         self._accounts = accounts
         tokens.append(accounts)
         tokens.append(BootstrapTokens(self.reader, self._clock))
+        tokens += self._issuers
         return tokens
+
+
+def _issuers(given: "Configuration", audiences: Sequence[str], clock: Clock) -> "list[IssuerTokens]":
+    from mizzen.server.authn.oidc import IssuerTokens  # lazily: most servers know their own tokens alone
+
+    return [IssuerTokens(one, audiences, clock) for one in given.issuers]

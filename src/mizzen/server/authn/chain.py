@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -35,12 +35,22 @@ class TokenAuthenticator(Protocol):
         """The user, or None for a token of another kind. No audiences: those of the API server. Raises BadToken."""
 
 
+def is_open(path: str) -> bool:
+    """Whether a path is for everybody, where nothing else is said."""
+    return any(path == allowed or path.startswith(allowed + "/") for allowed in ANONYMOUS_PATHS)
+
+
 class Chain:
     """The server's Authenticator; with `identify` also what TokenReview asks."""
 
     def __init__(
-        self, tokens: Sequence[TokenAuthenticator], *, anonymous: bool = True, proxies: FrontProxies | None = None
+        self,
+        tokens: Sequence[TokenAuthenticator],
+        *,
+        anonymous: Callable[[str], bool] = is_open,
+        proxies: FrontProxies | None = None,
     ) -> None:
+        """`anonymous`: whether a path is for those without credentials."""
         self._proxies = proxies
         self._certificates = ClientCertificates()
         self._tokens = tuple(tokens)
@@ -62,7 +72,7 @@ class Chain:
             if found is None:
                 raise Errors.unauthorized()
             return found.user
-        if self._anonymous and _may_be_anonymous(request.path):
+        if self._anonymous(request.path):
             return ANONYMOUS
         raise Errors.unauthorized()
 
@@ -117,7 +127,3 @@ def _known(user: Identity) -> Identity:
     if AUTHENTICATED in user.groups or UNAUTHENTICATED in user.groups or user.name == ANONYMOUS_NAME:
         return user
     return replace(user, groups=(*user.groups, AUTHENTICATED))
-
-
-def _may_be_anonymous(path: str) -> bool:
-    return any(path == allowed or path.startswith(allowed + "/") for allowed in ANONYMOUS_PATHS)

@@ -50,6 +50,11 @@ def claims(token: str) -> Object:
     return _object(parts[1])
 
 
+def header(token: str) -> Object:
+    """How the token says it is signed. Raises BadSignature when it is no such token."""
+    return _object(token.partition(".")[0])
+
+
 def _object(part: str) -> Object:
     try:
         found = orjson.loads(decode(part))
