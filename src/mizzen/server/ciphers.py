@@ -71,21 +71,20 @@ class _Secretbox:
     """XSalsa20 with Poly1305: whoever changes a value is found out."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        from nacl.secret import SecretBox
+
+        self._box = SecretBox(secret)
 
     def seal(self, data: bytes, bound: bytes) -> bytes:
-        from mizzen.server import secretbox
-
-        nonce = os.urandom(secretbox.NONCE_BYTES)
-        return nonce + secretbox.seal(self._secret, nonce, data)
+        return bytes(self._box.encrypt(data))
 
     def open(self, sealed: bytes, bound: bytes) -> bytes:
-        from mizzen.server import secretbox
+        from nacl.exceptions import CryptoError
 
-        nonce, box = sealed[: secretbox.NONCE_BYTES], sealed[secretbox.NONCE_BYTES :]
-        if len(nonce) < secretbox.NONCE_BYTES:
-            raise ValueError("the value is cut off")
-        return secretbox.open_box(self._secret, nonce, box)
+        try:
+            return self._box.decrypt(sealed)
+        except CryptoError:
+            raise ValueError("the value was changed") from None
 
 
 CIPHERS: Final[Mapping[str, Callable[[bytes], Cipher]]] = {"aesgcm": Gcm, "aescbc": _Cbc, "secretbox": _Secretbox}

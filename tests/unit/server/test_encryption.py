@@ -6,7 +6,6 @@ import yaml
 
 from mizzen.api.core.secret import SECRET
 from mizzen.base.clock import VirtualClock
-from mizzen.server import secretbox
 from mizzen.server.encryption import Encryption, Key, Unreadable, configured, from_file, generated, storage_of
 from mizzen.server.sealedstore import SealedStore
 from mizzen.server.server import Server
@@ -225,7 +224,5 @@ def test_a_secretbox_is_what_the_original_writes() -> None:
         "98dce87b4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfea"
         "bd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5"
     )
-    assert secretbox.seal(key, nonce, text) == box
-    assert secretbox.open_box(key, nonce, box) == text
     stored = b"k8s:enc:secretbox:v1:k:" + nonce + box
     assert Encryption({"secrets": (Key("k", key, "secretbox"),)}).open("secrets", "a", stored) == text
