@@ -21,26 +21,26 @@ from mizzen.agent.runtime import criconfig, crictr
 from mizzen.agent.runtime.base import Used
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
 from mizzen.base import log
+from mizzen.base.clock import Clock
 from mizzen.net.rpc import Refused
 
 _log = log.get("images")
 _LOOK_EVERY = 30.0
 _PULL_PATIENCE = 3600.0
-_LEAST_AGE = 120.0
-"""Seconds for which an image stays that nobody needs: a container may be about to be made of it."""
 
 
 class CriImages:  # shape: the calls of `Images`, its start and its end
     """What the runtime's image service has, as of the last look; every pull and removal looks again."""
 
-    def __init__(self, channel: CriChannel, machine: StoredImages) -> None:
+    def __init__(self, channel: CriChannel, machine: StoredImages, clock: Clock) -> None:
         self._channel = channel
         self._machine = machine
+        self._clock = clock
         self._adopting = asyncio.Lock()
         self._takes_files = False
         self._images: list[dict[str, Any]] = []
         self._needed: dict[str, float] = {}
-        """When each image was needed last, or came here, by the loop's clock."""
+        """When each image was needed last, or was first seen here; seconds since the epoch."""
         self._used: set[str] = set()
         self._kept = ""
         """The image of sandboxes: some runtimes do not say that it must stay."""
@@ -70,6 +70,7 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         name = str(image)
         for one in self._images:
             if name in one["repo_tags"] or name in one["repo_digests"] or name == one["id"]:
+                self._needed[one["id"]] = self._clock.now()  # a container is about to be made of it
                 return Present(one["id"], one["size"])
         return None
 
@@ -123,17 +124,18 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         return known or self._machine.shown_id(image_id, name)
 
     def listed(self) -> tuple[Listed, ...]:
-        return tuple(Listed(one["id"], (*one["repo_digests"], *one["repo_tags"]), one["size"]) for one in self._images)
+        return tuple(
+            Listed(one["id"], (*one["repo_digests"], *one["repo_tags"]), one["size"], self._needed[one["id"]])
+            for one in self._images
+        )
 
     def mountable(self) -> Mountable:
         return self._machine  # the runtime keeps its layers to itself
 
     def unused(self) -> tuple[Listed, ...]:
-        now = asyncio.get_running_loop().time()
         kept = {one["id"] for one in self._images if one["pinned"]} | self._used
-        kept |= {id for id, at in self._needed.items() if now - at < _LEAST_AGE}
         idle = (one for one in self.listed() if one.id not in kept and self._kept not in one.names)
-        return tuple(sorted(idle, key=lambda one: self._needed[one.id]))
+        return tuple(sorted(idle, key=lambda one: one.unused_since))
 
     async def remove(self, image_id: str) -> None:
         await self._channel.call("RemoveImage", {"image": {"image": image_id}})
@@ -146,10 +148,10 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
         return self._taken
 
     async def _look(self) -> None:
-        self._images = (await self._channel.call("ListImages"))["images"]
+        images = (await self._channel.call("ListImages"))["images"]
         containers = (await self._channel.call("ListContainers"))["containers"]
-        self._used = {one["image_ref"] for one in containers}
-        now = asyncio.get_running_loop().time()
+        self._images, self._used = images, {one["image_ref"] for one in containers}
+        now = self._clock.now()
         self._needed = {
             one["id"]: now if one["id"] in self._used else self._needed.get(one["id"], now) for one in self._images
         }

@@ -1,6 +1,5 @@
 """The CRI runtime's steps against a runtime whose answers are written down here."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,12 @@ from mizzen.agent import embedded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.images.cri import CriImages
 from mizzen.agent.images.policy import ImageRefused, ensure
+from mizzen.agent.images.reference import parse
 from mizzen.agent.runtime.base import RuntimeFailure, Used
 from mizzen.agent.runtime.cgroups import Cgroups
 from mizzen.agent.runtime.cri import CriRuntime
 from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
-from mizzen.base.clock import SystemClock
+from mizzen.base.clock import Clock, SystemClock, VirtualClock
 from mizzen.wire import cri
 
 _SANDBOX = {"id": "s1", "metadata": {"uid": "u1", "attempt": 0}, "state": cri.SANDBOX_READY, "created_at": 0}
@@ -54,19 +54,16 @@ class Told(CriChannel):
         return cri.decode(f"{name}Response", cri.encode(f"{name}Response", self.answers[name]))
 
 
-async def looked_at(channel: CriChannel, machine: Path) -> CriImages:
-    images = CriImages(channel, embedded.images_of(AgentConfig("n", machine / "node", machine, ("127.0.0.1",))))
+async def looked_at(channel: CriChannel, machine: Path, clock: Clock | None = None) -> CriImages:
+    own = embedded.images_of(AgentConfig("n", machine / "node", machine, ("127.0.0.1",)))
+    images = CriImages(channel, own, clock or SystemClock())
     await images.start()
     images.close()
     return images
 
 
-async def test_what_sandboxes_are_made_of_what_is_needed_and_what_has_just_come_is_never_removed(
-    tmp_path: Path,
-) -> None:
-    listed = [
-        {"id": name, "repo_tags": [f"x.io/{name}:1"], "size": 1} for name in ("pause", "used", "old", "new", "pin")
-    ]
+async def test_what_containers_and_sandboxes_are_made_of_is_never_removed(tmp_path: Path) -> None:
+    listed = [{"id": name, "repo_tags": [f"x.io/{name}:1"], "size": 1} for name in ("pause", "used", "idle", "pin")]
     listed[-1]["pinned"] = True
     channel = Told(
         ListImages={"images": listed},
@@ -75,12 +72,30 @@ async def test_what_sandboxes_are_made_of_what_is_needed_and_what_has_just_come_
         ImageFsInfo={"image_filesystems": []},
     )
     images = await looked_at(channel, tmp_path)
-    assert images.unused() == ()
-    long_ago = asyncio.get_running_loop().time() - 3600
-    images._needed |= {"pause": long_ago, "old": long_ago, "new": long_ago + 1, "pin": long_ago}
-    assert [one.id for one in images.unused()] == ["old", "new"]
-    images._needed["old"] += 2
-    assert [one.id for one in images.unused()] == ["new", "old"]
+    assert [one.id for one in images.unused()] == ["idle"]
+
+
+async def test_images_of_a_runtime_are_unused_since_they_came_were_asked_for_or_their_last_container_went(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock()
+    channel = Told(
+        ListImages={"images": [{"id": name, "repo_tags": [f"x.io/{name}:1"]} for name in ("asked", "held", "idle")]},
+        ListContainers={"containers": [{"id": "c", "image_ref": "held"}]},
+        Status={"info": {}},
+        ImageFsInfo={"image_filesystems": []},
+    )
+    images = await looked_at(channel, tmp_path, clock)
+    began = clock.now()
+    await clock.advance(60.0)
+    assert images.find(parse("x.io/asked:1")) is not None
+    await clock.advance(60.0)
+    await images._look()
+    channel.answers["ListContainers"] = {"containers": []}
+    await clock.advance(60.0)
+    await images._look()
+    seen = [(one.id, one.unused_since - began) for one in images.unused()]
+    assert seen == [("idle", 0.0), ("asked", 60.0), ("held", 120.0)]
 
 
 async def test_the_runtime_says_where_its_images_are_and_what_they_take(tmp_path: Path) -> None:
