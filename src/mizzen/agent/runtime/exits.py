@@ -23,7 +23,7 @@ class Exits:
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
     async def names(self) -> AsyncIterator[str]:
-        """Containers as they end."""
+        """Containers as they end; all that have ended come once more when the kernel has lost count of them."""
         while True:
             yield await self._fresh.get()
 
@@ -53,7 +53,8 @@ class Exits:
 
     def _readable(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            for name in syscalls.inotify_names(os.read(self._fd, 65536)):
+            names, are_all = syscalls.inotify_names(os.read(self._fd, 65536))
+            for name in names if are_all else [path.name for path in self._directory.iterdir()]:
                 # The monitor writes beside the final name first.
                 if len(name) == _ID_LENGTH:
                     self._wake(name)

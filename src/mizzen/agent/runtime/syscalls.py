@@ -46,6 +46,7 @@ IN_CLOSE_WRITE: Final = 0x8
 IN_MOVED_TO: Final = 0x80
 IN_CREATE: Final = 0x100
 IN_DELETE: Final = 0x200
+_IN_Q_OVERFLOW: Final = 0x4000
 
 
 def _checked(result: int, what: str) -> int:
@@ -142,11 +143,14 @@ def inotify_watch(fd: int, path: str, mask: int) -> int:
     return _checked(_libc.inotify_add_watch(fd, path.encode(), mask), f"inotify {path}")
 
 
-def inotify_names(buffer: bytes) -> list[str]:
-    """The file names in a buffer read from an inotify descriptor."""
-    names, at = [], 0
+def inotify_names(buffer: bytes) -> tuple[list[str], bool]:
+    """The file names in a buffer read from an inotify descriptor, and whether the kernel has dropped none."""
+    names, are_all, at = [], True, 0
     while at < len(buffer):
-        _, _, _, length = struct.unpack_from("=iIII", buffer, at)
-        names.append(buffer[at + 16 : at + 16 + length].rstrip(b"\0").decode())
+        _, mask, _, length = struct.unpack_from("=iIII", buffer, at)
+        if mask & _IN_Q_OVERFLOW:
+            are_all = False
+        else:
+            names.append(buffer[at + 16 : at + 16 + length].rstrip(b"\0").decode())
         at += 16 + length
-    return names
+    return names, are_all
