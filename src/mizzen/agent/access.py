@@ -22,6 +22,7 @@ _SUBRESOURCES: Final = {
     "/runningpods": ("pods", "proxy"),
     "/healthz": ("healthz", "proxy"),
     "/configz": ("configz", "proxy"),
+    "/statusz": ("statusz",),
 }
 """Any of these subresources of the node will do; for all other paths, only `proxy`."""
 

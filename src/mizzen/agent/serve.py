@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 import msgspec
 import orjson
 
-from mizzen.agent import machineinfo, measures
+from mizzen.agent import machineinfo, measures, pages
 from mizzen.agent.diskusage import Disks
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.exposition import agent_metrics, container_metrics, probe_metrics, volume_metrics
@@ -72,8 +72,8 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
             return _text(200, own + volume_metrics(full) + "".join(f"{line}\n" for line in lines))
         if request.path == "/logs" or request.path.startswith("/logs/"):
             return await asyncio.to_thread(_files, tools.config.logs, request.path)
-        if path == "/configz":
-            return _json({"kubeletconfig": _configuration(tools)})
+        if path in pages.PATHS:
+            return pages.answer(tools.config, request, _process(tools).started_at, tools.clock.now())
         return _text(404, "404 page not found\n")
 
     return answer
@@ -205,38 +205,6 @@ def _files(root: Path, path: str) -> Response:
     lines = "".join(f'<a href="{quote(name)}">{escape(name)}</a>\n' for name in names)
     page = f"<!doctype html>\n<pre>\n{lines}</pre>\n"
     return Response(200, {"content-type": "text/html; charset=utf-8"}, page.encode())
-
-
-def _configuration(tools: Equipment) -> dict[str, Any]:
-    config = tools.config
-    return {
-        "kind": "KubeletConfiguration",
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "clusterDNS": list(config.cluster_dns),
-        "clusterDomain": config.cluster_domain,
-        "maxPods": config.max_pods,
-        "port": config.port,
-        "containerLogMaxSize": str(config.log_size),
-        "containerLogMaxFiles": config.log_files,
-        "systemReserved": dict(config.reserved),
-        "cgroupDriver": "cgroupfs",
-        "podPidsLimit": config.pod_pids or -1,
-        "staticPodPath": str(config.static_pods or ""),
-        "nodeLeaseDurationSeconds": config.lease_seconds,
-        "nodeStatusUpdateFrequency": f"{config.heartbeat:g}s",
-        "nodeStatusReportFrequency": f"{config.report_every:g}s",
-        "shutdownGracePeriod": f"{config.shutdown_grace + config.shutdown_grace_critical:g}s",
-        "shutdownGracePeriodCriticalPods": f"{config.shutdown_grace_critical:g}s",
-        "imageGCHighThresholdPercent": round(config.thresholds.image_disk_high * 100),
-        "imageGCLowThresholdPercent": round(config.thresholds.image_disk_low * 100),
-        "evictionHard": {signal: str(bound) for signal, bound in config.thresholds.hard.items()},
-        "evictionSoft": {signal: str(bound) for signal, bound in config.thresholds.soft.items()},
-        "evictionSoftGracePeriod": {signal: f"{time:g}s" for signal, time in config.thresholds.soft_after.items()},
-        "evictionMaxPodGracePeriod": round(config.thresholds.longest_grace),
-        "evictionMinimumReclaim": {signal: str(bound) for signal, bound in config.thresholds.reclaim.items()},
-        "evictionPressureTransitionPeriod": f"{config.thresholds.calm_after:g}s",
-        "enforceNodeAllocatable": ["pods"] if config.enforces else [],
-    }
 
 
 def _json(body: Any) -> Response:

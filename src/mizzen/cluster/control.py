@@ -31,6 +31,7 @@ from mizzen.cluster.bootstrap import reconcile as bootstrap
 from mizzen.cluster.bootstrap.clusterroles import CLUSTER_ROLES
 from mizzen.cluster.bootstrap.objects import Facts
 from mizzen.cluster.config import ClusterConfig, ConfigError
+from mizzen.cluster.pages import pages
 from mizzen.cluster.pki import KeyPair, Pki
 from mizzen.cluster.renewal import Shown
 from mizzen.cluster.restarts import start_anew
@@ -136,6 +137,18 @@ async def _serve(options: Options, supervised: Supervised) -> bool:
     return plane.crashed and not supervised.signal
 
 
+def _flags(options: Options, port: int) -> dict[str, str | Path | None]:
+    return {
+        "audit-policy-file": options.audit_policy,
+        "authorization-mode": "Node,RBAC",
+        "bind-address": ",".join(options.bind),
+        "encryption-provider-config": options.encryption,
+        "secure-port": str(port),
+        "service-cluster-ip-range": options.cluster.service_cidr,
+        "token-auth-file": options.token_file,
+    }
+
+
 def settle() -> None:
     """Keep the garbage collector from what lives until the end; until now it may have been off."""
     gc.collect()
@@ -186,6 +199,7 @@ class ControlPlane:
             self.server.nonresource.extra[path] = self._security.document
         for component in _BESIDE:
             self.server.components.checks[component] = lambda: "" if options.controllers else "it does not run here"
+        self.server.nonresource.extra |= pages(self._clock, _flags(options, port))
         for listener in self._listeners:
             await listener.accept()
         self._write_credentials(port)

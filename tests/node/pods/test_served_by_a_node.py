@@ -75,6 +75,7 @@ async def test_statistics_show_what_pods_use(node: Node) -> None:
     assert 'kubelet_runtime_operations_total{operation_type="run_podsandbox"} 1' in own
     assert 'rest_client_requests_total{code="200",method="PATCH"} ' in own
     assert (await ask(node, "/healthz")) == (200, b"ok")
+    assert (await ask(node, "/statusz"))[1].startswith(b"kubelet statusz\n")
     listed = orjson.loads((await ask(node, "/pods"))[1])
     assert [one["metadata"]["name"] for one in listed["items"]] == ["busy"]
 

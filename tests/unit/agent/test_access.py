@@ -96,6 +96,9 @@ async def test_an_unknown_token_is_refused_and_a_known_one_reviewed() -> None:
         ("GET", "/pods", "get", "proxy"),
         ("GET", "/runningpods/", "get", "pods"),
         ("GET", "/configz", "get", "configz"),
+        ("GET", "/configz", "get", "proxy"),
+        ("GET", "/flagz", "get", "proxy"),
+        ("GET", "/statusz", "get", "statusz"),
         ("GET", "/healthz/ping", "get", "healthz"),
         ("GET", "/logstash", "get", "proxy"),
     ],
@@ -105,6 +108,11 @@ async def test_paths_are_reviewed_as_subresources_of_the_node(
 ) -> None:
     api = Api({"verb": verb, "resource": "nodes", "subresource": subresource, "name": "node-1"})
     assert await status(api, with_token("good", path, method)) == 200
+
+
+async def test_whoever_may_use_the_nodes_proxy_may_not_see_its_status_page_by_that() -> None:
+    api = Api({"verb": "get", "resource": "nodes", "subresource": "proxy", "name": "node-1"})
+    assert await status(api, with_token("good", "/statusz")) == 403
 
 
 async def test_without_an_api_server_nobody_new_gets_in() -> None:

@@ -17,12 +17,13 @@ from mizzen.cluster.config import ClusterConfig
 from mizzen.cluster.control import ControlPlane, Options
 from mizzen.cluster.pki import Pki
 from mizzen.cluster.renewal import DAY, Shown
+from mizzen.machinery.identity import Identity
 from mizzen.net.server import Listener
 from mizzen.net.tls import server_context
 from mizzen.server.presence import lease_name
 from mizzen.store.base import StoreFull
 from mizzen.store.sqlite import SqliteStore
-from mizzen.wire.message import Response
+from mizzen.wire.message import Request, Response
 
 
 class FullStore(SqliteStore):
@@ -68,6 +69,28 @@ async def test_a_control_plane_has_a_lease_and_tells_of_its_components(tmp_path:
     assert list(plane.server.components.checks) == ["etcd-0", "scheduler", "controller-manager"]
     assert plane.server.components.checks["scheduler"]() == "it does not run here"
     await plane.close()
+
+
+async def test_the_server_shows_people_its_state_and_what_it_was_started_with(tmp_path: Path) -> None:
+    options = Options(ClusterConfig("shown", tmp_path, nodes=0), 0, ("127.0.0.1",), controllers=False)
+    plane = ControlPlane(options, SystemClock(), random.Random())
+    await plane.start()
+    try:
+        told = [await ask(plane, path) for path in ("/statusz", "/flagz")]
+        assert told[0].startswith("kube-apiserver statusz\n") and "\nEmulation version: 1.37\n" in told[0]
+        assert "\nservice-cluster-ip-range=10.96.0.0/16\n" in told[1]
+        assert "/statusz" in await ask(plane, "/")
+        assert "system:anonymous" in await ask(plane, "/flagz", Identity("system:anonymous"))
+    finally:
+        await plane.close()
+
+
+async def ask(plane: ControlPlane, path: str, user: Identity | None = None) -> str:
+    """What the server answers to a user, or else to a monitor."""
+    asking = user or Identity("watcher", groups=("system:monitoring", "system:masters"))
+    answer = await plane.server.handle(Request("GET", path, user=asking))
+    assert isinstance(answer.body, bytes)
+    return answer.body.decode()
 
 
 class Years(VirtualClock):

@@ -200,6 +200,7 @@ CLUSTER_ROLES: Final = (
             rule("core", "nodes", READ),
             rule("core", "nodes", "proxy"),
             rule("core", "nodes/log nodes/metrics nodes/proxy nodes/stats", "*"),
+            rule("core", "nodes/configz nodes/healthz nodes/pods", "*"),
         ),
     ),
     Role(

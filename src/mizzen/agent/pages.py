@@ -1,0 +1,85 @@
+"""What a node tells people of itself: /configz, /statusz and /flagz, the last by the names of a kubelet's flags.
+
+Ref: https://kubernetes.io/docs/reference/instrumentation/zpages/
+"""
+
+from typing import Any, Final
+
+import orjson
+
+from mizzen.agent.config import AgentConfig
+from mizzen.wire import zpages
+from mizzen.wire.message import Request, Response
+
+PATHS: Final = frozenset({"/configz", "/flagz", "/statusz"})
+_NAME: Final = "kubelet"
+_SHOWN: Final = (
+    *("/configz", "/flagz", "/healthz", "/metrics", "/metrics/cadvisor", "/metrics/probes", "/metrics/resource"),
+    *("/pods", "/stats/summary", "/statusz"),
+)
+
+
+def answer(config: AgentConfig, request: Request, began: float, now: float) -> Response:
+    """The answer for one of `PATHS`; the agent began at `began`, both in seconds since the epoch."""
+    accept = request.headers.get("accept", "")
+    match request.path.rstrip("/"):
+        case "/statusz":
+            version = config.version.removeprefix("v")
+            return zpages.statusz(accept, zpages.Component(_NAME, began, version, _SHOWN), now)
+        case "/flagz":
+            return zpages.flagz(accept, _NAME, flags(config))
+        case _:
+            body = orjson.dumps({"kubeletconfig": configuration(config)})
+            return Response(200, {"content-type": "application/json"}, body)
+
+
+def flags(config: AgentConfig) -> dict[str, str]:
+    """What the node was started with."""
+    return {
+        "container-runtime-endpoint": f"unix://{config.cri_socket}" if config.cri_socket else "",
+        "hostname-override": config.node_name,
+        "node-ip": ",".join(config.node_ips),
+        "node-labels": ",".join(f"{key}={value}" for key, value in sorted(config.labels.items())),
+        "register-schedulable": str(not config.unschedulable).lower(),
+        "root-dir": str(config.kubelet),
+    }
+
+
+def configuration(config: AgentConfig) -> dict[str, Any]:
+    """The settings in force, as a KubeletConfiguration."""
+    return {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "clusterDNS": list(config.cluster_dns),
+        "clusterDomain": config.cluster_domain,
+        "maxPods": config.max_pods,
+        "port": config.port,
+        "containerLogMaxSize": str(config.log_size),
+        "containerLogMaxFiles": config.log_files,
+        "systemReserved": dict(config.reserved),
+        "cgroupDriver": "cgroupfs",
+        "podPidsLimit": config.pod_pids or -1,
+        "staticPodPath": str(config.static_pods or ""),
+        "nodeLeaseDurationSeconds": config.lease_seconds,
+        "nodeStatusUpdateFrequency": f"{config.heartbeat:g}s",
+        "nodeStatusReportFrequency": f"{config.report_every:g}s",
+        "shutdownGracePeriod": f"{config.shutdown_grace + config.shutdown_grace_critical:g}s",
+        "shutdownGracePeriodCriticalPods": f"{config.shutdown_grace_critical:g}s",
+        "imageGCHighThresholdPercent": round(config.thresholds.image_disk_high * 100),
+        "imageGCLowThresholdPercent": round(config.thresholds.image_disk_low * 100),
+        "imageMinimumGCAge": f"{config.thresholds.image_least_age:g}s",
+        "imageMaximumGCAge": f"{config.thresholds.image_most_age:g}s",
+        "imagePullCredentialsVerificationPolicy": config.image_verification,
+        "crashLoopBackOff": {"maxContainerRestartPeriod": f"{config.longest_crash_delay:g}s"},
+        "allowedUnsafeSysctls": list(config.unsafe_sysctls),
+        "registerWithTaints": [dict(taint) for taint in config.taints],
+        "providerID": config.provider_id,
+        "resolvConf": str(config.host_resolv_conf),
+        "evictionHard": {signal: str(bound) for signal, bound in config.thresholds.hard.items()},
+        "evictionSoft": {signal: str(bound) for signal, bound in config.thresholds.soft.items()},
+        "evictionSoftGracePeriod": {signal: f"{time:g}s" for signal, time in config.thresholds.soft_after.items()},
+        "evictionMaxPodGracePeriod": round(config.thresholds.longest_grace),
+        "evictionMinimumReclaim": {signal: str(bound) for signal, bound in config.thresholds.reclaim.items()},
+        "evictionPressureTransitionPeriod": f"{config.thresholds.calm_after:g}s",
+        "enforceNodeAllocatable": ["pods"] if config.enforces else [],
+    }
