@@ -6,8 +6,8 @@ Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ (pods are
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from mizzen.agent.resources import qos_class, requested
-from mizzen.api.views.podspec import Pod
+from mizzen.agent.resources import Size, is_critical, qos_class, requested, swap_share
+from mizzen.api.views.podspec import Pod, Resources
 from mizzen.machinery.quantity import NANO
 
 _SAFE_SYSCTLS = {
@@ -27,14 +27,7 @@ _SAFE_SYSCTLS = {
 """Ref: https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls"""
 
 
-_CRITICAL_PRIORITY = 2_000_000_000
 _MEMORY_TAINT = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
-
-
-def is_critical(pod: Pod) -> bool:
-    """Whether the node keeps a pod whatever it is short of: static ones and those of system priority."""
-    source = (pod.metadata.annotations or {}).get("kubernetes.io/config.source", "api")
-    return (pod.spec.priority or 0) >= _CRITICAL_PRIORITY or source != "api"
 
 
 def pressure_refusal(pod: Pod, pressures: Sequence[str]) -> tuple[str, str] | None:
@@ -92,6 +85,24 @@ def rejection(
             unit = NANO // 1000 if name == "cpu" else NANO
             return _out_of(name, nanos // unit, used.get(name, 0) // unit, allocatable.get(name, 0) // unit)
     return None
+
+
+def resize_bar(pod: Pod, before: Mapping[str, object], node: Size) -> tuple[str, str]:
+    """Why a running pod's resources cannot be changed in place on this node whatever they are; empty when they can.
+
+    `before`: the resources of its containers as they are. Memory of which a part may be swapped out needs a restart.
+    """
+    for one in pod.spec.containers:
+        old, new = before.get(one.name) or Resources(), one.resources or Resources()
+        assert isinstance(old, Resources)
+        is_changed = any(
+            (was or {}).get("memory") != (now or {}).get("memory")
+            for was, now in ((old.requests, new.requests), (old.limits, new.limits))
+        )
+        restarts = {rule.resourceName for rule in one.resizePolicy or () if rule.restartPolicy == "RestartContainer"}
+        if is_changed and "memory" not in restarts and swap_share(pod, one, node):
+            return "Infeasible", "In-place resize of containers with swap is not supported."
+    return "", ""
 
 
 def resize_refusal(pod: Pod, others: Iterable[Pod], allocatable: Mapping[str, int]) -> tuple[str, str]:

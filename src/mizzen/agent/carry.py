@@ -20,7 +20,6 @@ from mizzen.agent.images import keyring, policy
 from mizzen.agent.images.keyring import Credential
 from mizzen.agent.life import Happening, Instruction, Life
 from mizzen.agent.logs import remove_older
-from mizzen.agent.resources import container_limits, pod_limits
 from mizzen.agent.runtime.base import Device, RuntimeFailure
 from mizzen.agent.volumes import teardown
 from mizzen.agent.volumes.kinds import VolumeFailure
@@ -132,7 +131,7 @@ async def _open(tools: Equipment, pod: Pod) -> Happening:
     try:
         await tools.devices.prepare(pod)
         handler = await _handler(tools, pod)
-        spec = sandboxes.sandbox_spec(pod, tools.config, tools.pod_logs(pod), tools.hostname)
+        spec = sandboxes.sandbox_spec(pod, tools.config, tools.pod_logs(pod), tools.hostname, tools.pod_limits(pod))
         spec = replace(spec, handler=handler)
         sandbox = await tools.runtime.open_sandbox(spec)
         ips = sandbox.ips
@@ -259,7 +258,7 @@ async def _ground(tools: Equipment, seen: Life, container: Container, attempt: i
         pod_home=tools.pod_home(uid) / "etc",
         log_path=str(tools.log_path(pod, container.name, attempt)),
         message_file=message,
-        node_memory=tools.resources.memory,
+        limits=tools.container_limits(pod, container),
         seccomp_root=_seccomp_root(tools),
         granted=await tools.devices.granted(pod, container),
     )
@@ -342,8 +341,8 @@ async def _act(tools: Equipment, action: LifecycleHook | None, target: Target, l
 
 async def _resize(tools: Equipment, seen: Life, container: Container, attempt: int, id: str) -> Happening:
     pod = seen.pod
-    limits = container_limits(pod, container, tools.resources.memory)
-    whole = pod_limits(pod, tools.config.pod_pids)
+    limits = tools.container_limits(pod, container)
+    whole = tools.pod_limits(pod)
     try:
         await _check_usage(tools, seen, container, limits.memory, whole.memory, id)
         _make_way(tools, pod)
@@ -360,7 +359,7 @@ def _make_way(tools: Equipment, pod: Pod) -> None:
 
     Raises RuntimeFailure.
     """
-    whole = replace(pod_limits(pod, tools.config.pod_pids), cpu_quota=0, memory=0)
+    whole = replace(tools.pod_limits(pod), cpu_quota=0, memory=0)
     try:
         tools.runtime.limit_sandbox(pod.metadata.uid, whole)
     except OSError as error:
@@ -374,7 +373,7 @@ def _bound(tools: Equipment, seen: Life, changed: Container) -> None:
     """
     pod = seen.pod
     try:
-        tools.runtime.limit_sandbox(pod.metadata.uid, pod_limits(pod, tools.config.pod_pids))
+        tools.runtime.limit_sandbox(pod.metadata.uid, tools.pod_limits(pod))
     except OSError as error:
         others = [one for one in (*(pod.spec.initContainers or ()), *pod.spec.containers) if one.name != changed.name]
         if all(seen.containers[one.name].resources == one.resources for one in others):
@@ -383,7 +382,7 @@ def _bound(tools: Equipment, seen: Life, changed: Container) -> None:
 
 async def _resize_pod(tools: Equipment, seen: Life, given: object) -> Happening:
     pod = seen.pod
-    whole = pod_limits(pod, tools.config.pod_pids)
+    whole = tools.pod_limits(pod)
     try:
         await _check_usage(tools, seen, None, 0, whole.memory, "")
         tools.runtime.limit_sandbox(pod.metadata.uid, whole)

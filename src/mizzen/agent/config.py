@@ -34,6 +34,10 @@ class AgentConfig:
     """Whether pods together are held to what is not reserved."""
     max_pods: int = 110
     pod_pids: int = 0
+    limited_swap: bool = False
+    """Whether burstable pods have their share of the machine's swap space; others never swap."""
+    fails_on_swap: bool = False
+    """Whether a machine with swap space is none for this node."""
     unsafe_sysctls: tuple[str, ...] = ()
     """Sysctls that pods may set beside the safe ones; a star at the end stands for anything."""
     version: str = "v1.37.0"

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from mizzen.agent.devices.ledger import Granted
 from mizzen.agent.env import expand
-from mizzen.agent.resources import container_limits
-from mizzen.agent.runtime.base import ContainerSpec, Device, Mount, Security
+from mizzen.agent.runtime.base import ContainerSpec, Device, Limits, Mount, Security
 from mizzen.api.views.podspec import Capabilities, Container, Pod, PodSecurityContext, SecurityContext
 
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
@@ -24,7 +23,7 @@ class Ground:
     pod_home: Path
     log_path: str
     message_file: Path
-    node_memory: int
+    limits: Limits
     seccomp_root: Path
     hosts_managed: bool = True
     granted: Granted = field(default_factory=Granted)
@@ -51,7 +50,7 @@ def container_spec(pod: Pod, container: Container, attempt: int, image_id: str, 
         stdin_once=bool(container.stdinOnce),
         mounts=_mounts(container, ground),
         devices=(*ground.devices, *ground.granted.devices),
-        limits=container_limits(pod, container, ground.node_memory),
+        limits=ground.limits,
         security=security_of(pod, container, ground.seccomp_root),
         stop_signal=(container.lifecycle.stopSignal or "") if container.lifecycle is not None else "",
         target=container.targetContainerName or "",

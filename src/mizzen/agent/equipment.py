@@ -10,9 +10,10 @@ from mizzen.agent.devices.shell import Devices
 from mizzen.agent.images.policy import Images
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.objects import Objects
-from mizzen.agent.runtime.base import Runtime
+from mizzen.agent.resources import Size, container_limits, pod_limits
+from mizzen.agent.runtime.base import Limits, Runtime
 from mizzen.agent.volumes.shell import Volumes
-from mizzen.api.views.podspec import Pod
+from mizzen.api.views.podspec import Container, Pod
 from mizzen.base.clock import Clock
 from mizzen.client.client import Client
 from mizzen.machinery.errors import Object
@@ -22,12 +23,12 @@ from mizzen.reconcile.plan import Note, Reference
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The node's size: amounts in nanos by resource, memory in bytes."""
+    """What the node has: amounts in nanos by resource."""
 
     allocatable: Mapping[str, int] = field(default_factory=dict)
     unreserved: Mapping[str, int] = field(default_factory=dict)
     """What pods together are held to."""
-    memory: int = 0
+    size: Size = field(default_factory=Size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ class Equipment:
     services: Callable[[str], Iterable[Object]]
     """The services of a namespace, and default/kubernetes."""
     hostname: str
+
+    def pod_limits(self, pod: Pod) -> Limits:
+        """What a pod as a whole is held to."""
+        return pod_limits(pod, self.config.pod_pids, self.resources.size)
+
+    def container_limits(self, pod: Pod, container: Container) -> Limits:
+        """What a container is held to."""
+        return container_limits(pod, container, self.resources.size)
 
     def pod_home(self, uid: str) -> Path:
         """The directory of a pod."""

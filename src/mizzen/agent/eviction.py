@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mizzen.agent import admission, machineinfo
+from mizzen.agent import machineinfo
 from mizzen.agent.diskusage import PodDisk, measured
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.images.collection import fullness, make_room, remove_old
 from mizzen.agent.life import Evicted, Life
 from mizzen.agent.node import Health
 from mizzen.agent.pods import Pods
-from mizzen.agent.resources import requested
+from mizzen.agent.resources import is_critical, requested
 from mizzen.agent.restarts import grace_of
 from mizzen.agent.runtime.base import RuntimeFailure, Usage
 from mizzen.agent.thresholds import SIGNALS, Condition, Shortage, Thresholds, crossed, explained, left_of
@@ -58,7 +58,7 @@ def choose(
         asked = requested(life.pod).get(short.resource, 0) // NANO
         return (used <= asked, life.pod.spec.priority or 0, -(used - asked))
 
-    candidates = [one for one in lives if one.ending is None and not one.over and not is_critical(one)]
+    candidates = [one for one in lives if one.ending is None and not one.over and not is_critical(one.pod)]
     if not candidates:
         return None
     worst = min(candidates, key=rank)
@@ -81,11 +81,6 @@ def _consumers(life: Life, usage: Mapping[str, Usage], disk: Mapping[str, PodDis
             text += f"Container {one.name} was using {short.shown(used)}, request is {asked}, "
             text += f"has larger consumption of {short.resource}. "
     return text
-
-
-def is_critical(life: Life) -> bool:
-    """Whether a pod is never ended by the node: static ones and those of system priority."""
-    return admission.is_critical(life.pod)
 
 
 def over_storage_limit(life: Life, used: Mapping[str, int], empty_dirs: Mapping[str, int]) -> str:
@@ -237,7 +232,7 @@ class Guard:
         self.announce_shutdown()
         text = "Pod was terminated in response to imminent node shutdown."
         for critical, seconds in ((False, grace), (True, critical_grace)):
-            chosen = [one for one in self._pods if is_critical(one) == critical]
+            chosen = [one for one in self._pods if is_critical(one.pod) == critical]
             for one in chosen:
                 limit = min(grace_of(one.pod), seconds)
                 self._pods.happen(one.pod.metadata.uid, Evicted("Terminated", text, limit))

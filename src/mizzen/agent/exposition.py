@@ -12,7 +12,7 @@ from mizzen.agent.diskusage import PodDisk
 from mizzen.agent.life import ContainerLife, Life, all_containers
 from mizzen.agent.network import counters
 from mizzen.agent.network.counters import Interface
-from mizzen.agent.resources import container_limits
+from mizzen.agent.resources import Size, container_limits
 from mizzen.agent.runtime.base import Usage
 from mizzen.agent.stats import Readings
 from mizzen.api.views.podspec import Container
@@ -192,7 +192,7 @@ def _use(told: Mapping[str, Family], used: Usage, **labels: str) -> None:
 def _bounds(told: Mapping[str, Family], life: Life, spec: Container | None, labels: dict[str, str]) -> None:
     if spec is None:
         return
-    limits = container_limits(life.pod, spec, 0)
+    limits = container_limits(life.pod, spec, Size())
     told["container_spec_cpu_shares"].add(limits.cpu_shares, **labels)
     told["container_spec_memory_limit_bytes"].add(limits.memory, **labels)
     if limits.cpu_quota:

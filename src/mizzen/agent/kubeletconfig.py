@@ -97,6 +97,13 @@ def _age(config: AgentConfig, most: str) -> AgentConfig:
     return _defended(config, image_most_age=seconds)
 
 
+def _swap(config: AgentConfig, settings: Mapping[str, str]) -> AgentConfig:
+    behaviour = settings.get("swapBehavior") or "NoSwap"
+    if behaviour not in {"NoSwap", "LimitedSwap"}:
+        raise ValueError(f"swapBehavior {behaviour!r} is neither NoSwap nor LimitedSwap")
+    return replace(config, limited_swap=behaviour == "LimitedSwap")
+
+
 def _back_off(config: AgentConfig, settings: Mapping[str, str]) -> AgentConfig:
     longest = times.parse_duration(settings["maxContainerRestartPeriod"])
     if not 1 <= longest <= 300:
@@ -148,6 +155,8 @@ _SETTINGS: dict[str, Setting] = {
     "imageMinimumGCAge": lambda config, value: _defended(config, image_least_age=times.parse_duration(value)),
     "imageMaximumGCAge": _age,
     "crashLoopBackOff": _back_off,
+    "failSwapOn": lambda config, value: replace(config, fails_on_swap=bool(value)),
+    "memorySwap": _swap,
     "staticPodPath": lambda config, value: replace(config, static_pods=Path(value) if value else None),
     "containerLogMaxSize": lambda config, value: replace(config, log_size=quantity.in_bytes(value)),
     "containerLogMaxFiles": lambda config, value: replace(config, log_files=max(2, int(value))),

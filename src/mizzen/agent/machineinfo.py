@@ -4,6 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -81,8 +82,9 @@ def _meminfo() -> dict[str, int]:
     return {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
 
 
-def info(runtime: str, version: str) -> dict[str, str]:
+def info(runtime: str, version: str) -> dict[str, Any]:
     """The `nodeInfo` of a node's status."""
+    space = swap()[0]
     release = {}
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         if Path(path).exists():
@@ -101,6 +103,7 @@ def info(runtime: str, version: str) -> dict[str, str]:
         "kubeProxyVersion": version,
         "operatingSystem": "linux",
         "architecture": _ARCHITECTURES.get(machine, machine),
+        **({"swap": {"capacity": space}} if space else {}),
     }
 
 

@@ -11,6 +11,8 @@ from mizzen.agent import machineinfo
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.equipment import Resources
 from mizzen.agent.images.policy import Listed
+from mizzen.agent.resources import Size
+from mizzen.agent.runtime import cgroups
 from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.api.rules import resources
 from mizzen.base import log
@@ -87,7 +89,16 @@ def resources_of(config: AgentConfig) -> Resources:
         {name: quantity.parse(value).nanos for name, value in amounts.items()}
         for amounts in (allocatable_of(config, capacity), unreserved_of(config, capacity))
     )
-    return Resources(allocatable, unreserved, quantity.in_bytes(capacity["memory"]))
+    return Resources(allocatable, unreserved, Size(quantity.in_bytes(capacity["memory"]), _swap_of(config)))
+
+
+def _swap_of(config: AgentConfig) -> int:
+    """How much swap space pods share, in bytes: none unless that is wanted and groups can say how much each has."""
+    try:
+        bounded = config.limited_swap and cgroups.find(config.cgroup_parent).unified
+    except OSError:
+        return 0
+    return machineinfo.swap()[0] if bounded else 0
 
 
 def labels_of(config: AgentConfig, hostname: str) -> dict[str, str]:
@@ -145,7 +156,7 @@ def _pressure(kind: str, holds: bool, reasons: tuple[str, str], noun: str) -> tu
 
 
 def status_of(
-    config: AgentConfig, info: Mapping[str, str], images: Iterable[Listed], *, health: Health,
+    config: AgentConfig, info: Mapping[str, Any], images: Iterable[Listed], *, health: Health,
     before: Iterable[Mapping[str, Any]], hostname: str, now: float, in_use: Sequence[str] = (),
     devices: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
 ) -> dict[str, Any]:  # fmt: skip

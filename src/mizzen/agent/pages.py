@@ -70,6 +70,8 @@ def configuration(config: AgentConfig) -> dict[str, Any]:
         "imageMinimumGCAge": f"{config.thresholds.image_least_age:g}s",
         "imageMaximumGCAge": f"{config.thresholds.image_most_age:g}s",
         "imagePullCredentialsVerificationPolicy": config.image_verification,
+        "failSwapOn": config.fails_on_swap,
+        "memorySwap": {"swapBehavior": "LimitedSwap" if config.limited_swap else "NoSwap"},
         "crashLoopBackOff": {"maxContainerRestartPeriod": f"{config.longest_crash_delay:g}s"},
         "allowedUnsafeSysctls": list(config.unsafe_sysctls),
         "registerWithTaints": [dict(taint) for taint in config.taints],

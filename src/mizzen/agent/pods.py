@@ -18,7 +18,7 @@ from mizzen.agent.life import Happening, Instruction, Life, Termination
 from mizzen.agent.measures import Measures, has_begun
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
-from mizzen.agent.resources import node_limits, tier_limits
+from mizzen.agent.resources import is_critical, node_limits, tier_limits
 from mizzen.agent.restarts import amounts_of, grace_of
 from mizzen.agent.runtime.base import ContainerSeen, Limits, Observed, RuntimeFailure
 from mizzen.agent.status import StatusWriter, Wanted
@@ -121,7 +121,7 @@ class Pods:  # shape: the one owner of all lives on the node
             slot.judged = pod
             self._spawn(slot, self._judge(uid, slot, pod))
             return
-        if refusal is not None and refusal[0].startswith("OutOf") and admission.is_critical(pod):
+        if refusal is not None and refusal[0].startswith("OutOf") and is_critical(pod):
             self._make_room(uid, slot, pod)
             return
         self.happen(uid, life.Rejected(*refusal) if refusal is not None else life.PodChanged(pod))
@@ -354,7 +354,10 @@ class Pods:  # shape: the one owner of all lives on the node
         if seen.over or not _is_resized(pod, seen):
             return "", ""
         others = self._others(pod.metadata.uid)
-        refused = admission.resize_refusal(pod, others, self._tools.resources.allocatable)
+        given = {name: one.resources for name, one in seen.containers.items()}
+        refused = admission.resize_bar(pod, given, self._tools.resources.size)
+        if not refused[0]:
+            refused = admission.resize_refusal(pod, others, self._tools.resources.allocatable)
         if refused not in {("", ""), seen.resize_refused}:
             text = f"Pod resize {refused[0]}: {amounts_of(pod, refused[1])}"
             self._tools.tell(pod, "Warning", f"Resize{refused[0]}", text)

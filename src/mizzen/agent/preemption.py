@@ -5,8 +5,7 @@ Ref: https://kubernetes.io/docs/tasks/administer-cluster/guaranteed-scheduling-c
 
 from collections.abc import Mapping, Sequence
 
-from mizzen.agent.admission import is_critical
-from mizzen.agent.resources import qos_class, requested
+from mizzen.agent.resources import is_critical, qos_class, requested
 from mizzen.api.views.podspec import Pod
 from mizzen.machinery.quantity import NANO
 

@@ -4,6 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/configuration/manage-resources-containe
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from mizzen.agent.runtime.base import Limits
 from mizzen.api.views.podspec import Container, Pod, Quantity, Resources
@@ -12,6 +13,21 @@ from mizzen.machinery import quantity
 _COMPUTE = ("cpu", "memory")
 _CRITICAL = {"system-node-critical"}
 _PERIOD = 100_000
+_CRITICAL_PRIORITY = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a node has for its pods together, in bytes: memory, and swap space if they may use it."""
+
+    memory: int = 0
+    swap: int = 0
+
+
+def is_critical(pod: Pod) -> bool:
+    """Whether the node keeps a pod whatever it is short of: static ones and those of system priority."""
+    source = (pod.metadata.annotations or {}).get("kubernetes.io/config.source", "api")
+    return (pod.spec.priority or 0) >= _CRITICAL_PRIORITY or source != "api"
 
 
 def qos_class(pod: Pod) -> str:
@@ -84,8 +100,8 @@ def _raise(total: dict[str, int], floor: Mapping[str, int]) -> None:
         total[name] = max(total.get(name, 0), nanos)
 
 
-def container_limits(pod: Pod, container: Container, node_memory: int) -> Limits:
-    """The cgroup settings of one container; `node_memory` in bytes."""
+def container_limits(pod: Pod, container: Container, node: Size) -> Limits:
+    """The cgroup settings of one container."""
     asked = container.resources or Resources()
     limits, requests = asked.limits or {}, {**(asked.limits or {}), **(asked.requests or {})}
     cpu_limit = quantity.millicores(limits.get("cpu", 0))
@@ -94,7 +110,8 @@ def container_limits(pod: Pod, container: Container, node_memory: int) -> Limits
         cpu_quota=max(1000, cpu_limit * _PERIOD // 1000) if cpu_limit else 0,
         cpu_period=_PERIOD,
         memory=quantity.in_bytes(limits.get("memory", 0)),
-        oom_score_adj=oom_score(pod, quantity.in_bytes(requests.get("memory", 0)), node_memory),
+        swap=swap_share(pod, container, node),
+        oom_score_adj=oom_score(pod, quantity.in_bytes(requests.get("memory", 0)), node.memory),
         hugepages={
             _page_size(name): quantity.in_bytes(value)
             for name, value in limits.items()
@@ -103,7 +120,21 @@ def container_limits(pod: Pod, container: Container, node_memory: int) -> Limits
     )
 
 
-def pod_limits(pod: Pod, pids: int) -> Limits:
+def swap_share(pod: Pod, container: Container, node: Size) -> int:
+    """How much of a container may be swapped out, in bytes: as much of the space as it asks for of the memory.
+
+    Only burstable pods swap, and of those no critical ones, nor containers that ask for all the memory they may have.
+    Ref: https://kubernetes.io/docs/concepts/cluster-administration/swap-memory-management/
+    """
+    asked = container.resources or Resources()
+    limit = quantity.in_bytes((asked.limits or {}).get("memory", 0))
+    request = quantity.in_bytes((asked.requests or {}).get("memory", limit))
+    if not node.swap or not node.memory or request == limit or is_critical(pod) or qos_class(pod) != "Burstable":
+        return 0
+    return node.swap * request // node.memory
+
+
+def pod_limits(pod: Pod, pids: int, node: Size) -> Limits:
     """The cgroup settings of the pod as a whole: limits only where every container has one."""
     total = requested(pod)
     runners = [*pod.spec.containers, *(one for one in pod.spec.initContainers or () if one.restartPolicy == "Always")]
@@ -125,6 +156,7 @@ def pod_limits(pod: Pod, pids: int) -> Limits:
         cpu_shares=_shares(total.get("cpu", 0) // 10**6),
         cpu_quota=max(1000, cpu * _PERIOD // 1000) if cpu else 0,
         memory=memory,
+        swap=sum(swap_share(pod, one, node) for one in (*pod.spec.containers, *(pod.spec.initContainers or ()))),
         pids=pids,
         hugepages={
             _page_size(name): nanos // quantity.NANO for name, nanos in total.items() if name.startswith("hugepages-")

@@ -8,8 +8,8 @@ from mizzen.agent.config import AgentConfig
 from mizzen.agent.life import all_containers
 from mizzen.agent.network.addresses import HostPort
 from mizzen.agent.network.routed import PodAttachment
-from mizzen.agent.resources import pod_limits, qos_class
-from mizzen.agent.runtime.base import SandboxSpec
+from mizzen.agent.resources import qos_class
+from mizzen.agent.runtime.base import Limits, SandboxSpec
 from mizzen.api.views.podspec import Pod, PodSecurityContext
 
 _HOSTS_NOTE = "# Kubernetes-managed hosts file"
@@ -64,7 +64,7 @@ def shown_name(pod: Pod, cluster_domain: str, host: str) -> str:
     return whole
 
 
-def sandbox_spec(pod: Pod, config: AgentConfig, logs: Path, host: str) -> SandboxSpec:
+def sandbox_spec(pod: Pod, config: AgentConfig, logs: Path, host: str, limits: Limits) -> SandboxSpec:
     """What the runtime must make; `host` is the name of the machine, for pods on its network.
 
     Raises: ValueError for a name that no kernel takes.
@@ -86,7 +86,7 @@ def sandbox_spec(pod: Pod, config: AgentConfig, logs: Path, host: str) -> Sandbo
             one.securityContext is not None and bool(one.securityContext.privileged) for one in all_containers(pod)
         ),
         sysctls={one.name: one.value for one in context.sysctls or ()},
-        limits=pod_limits(pod, config.pod_pids),
+        limits=limits,
         qos=qos_class(pod),
         labels=meta.labels or {},
         annotations=meta.annotations or {},

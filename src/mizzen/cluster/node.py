@@ -25,7 +25,7 @@ import uvloop
 import yaml
 
 from mizzen.agent import agent as agents
-from mizzen.agent import embedded
+from mizzen.agent import embedded, machineinfo
 from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.http import Dial
@@ -267,6 +267,8 @@ def _as_configured(config: AgentConfig, file: Path) -> AgentConfig:
         config, unknown = configured(config, yaml.safe_load(file.read_text()))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: {error}") from error
+    if config.fails_on_swap and machineinfo.swap()[0]:
+        raise ConfigError(f"{file}: failSwapOn: this machine has swap space in use")
     if unknown:
         _log.warning("settings mean nothing here", file=str(file), settings=unknown)
     return config

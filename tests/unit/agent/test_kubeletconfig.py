@@ -32,6 +32,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         evictionMaxPodGracePeriod=20, evictionMinimumReclaim={"nodefs.available": "500Mi"},
         evictionPressureTransitionPeriod="30s", imageMinimumGCAge="1m", imageMaximumGCAge="12h",
         crashLoopBackOff={"maxContainerRestartPeriod": "20s"},
+        failSwapOn=True, memorySwap={"swapBehavior": "LimitedSwap"},
     )  # fmt: skip
     seen, unknown = configured(PLAIN, said)
     assert unknown == ("cgroupDriver",)
@@ -45,7 +46,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
             {"memory.available": Bound(1 << 30)}, {"memory.available": 90.0}, 20.0,
             {"nodefs.available": Bound(500 << 20)}, 30.0, 0.9, image_least_age=60.0, image_most_age=43200.0,
         ),
-        longest_crash_delay=20.0,
+        longest_crash_delay=20.0, fails_on_swap=True, limited_swap=True,
         enforces=False,
         static_pods=Path("/etc/pods"), log_size=1 << 20, log_files=3, shutdown_grace=20.0, shutdown_grace_critical=10.0,
         taints=({"key": "gpu", "effect": "NoSchedule"},), unsafe_sysctls=("kernel.msg*",), heartbeat=5.0,
@@ -58,6 +59,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         ("text", "not a KubeletConfiguration"),
         ({"kind": "Pod"}, "not a KubeletConfiguration"),
         (document(maxPods="many"), "maxPods: "),
+        (document(memorySwap={"swapBehavior": "UnlimitedSwap"}), "memorySwap: swapBehavior 'UnlimitedSwap' is neither"),
         (document(evictionHard={"disk": "1Gi"}), "evictionHard: unknown eviction signal disk"),
         (document(evictionHard={"nodefs.available": "much"}), "evictionHard: "),
         (

@@ -13,7 +13,7 @@ from mizzen.agent.images.reference import parse
 from mizzen.agent.logs import remove_older
 from mizzen.agent.probes import Tally, tallied
 from mizzen.agent.runtime import oci_config
-from mizzen.agent.runtime.base import ContainerSeen, ContainerSpec, Observed, SandboxSpec, Security
+from mizzen.agent.runtime.base import ContainerSeen, ContainerSpec, Limits, Observed, SandboxSpec, Security
 from mizzen.agent.runtime.cgroups import weight
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.staticpods import manifest, mirror
@@ -54,7 +54,7 @@ def test_the_quality_of_service_follows_requests_and_limits(asked: tuple[Resourc
 
 def test_cgroup_settings_follow_requests_and_limits() -> None:
     pod = a_pod(Resources(requests={"cpu": "250m", "memory": "64Mi"}, limits={"cpu": "500m", "memory": "128Mi"}))
-    limits = resources.container_limits(pod, pod.spec.containers[0], 1 << 30)
+    limits = resources.container_limits(pod, pod.spec.containers[0], resources.Size(1 << 30))
     assert (limits.cpu_shares, limits.cpu_quota, limits.memory, limits.oom_score_adj) == (256, 50_000, 128 << 20, 938)
     assert (weight(2), weight(1024), weight(262_144)) == (1, 39, 10_000)
 
@@ -255,4 +255,4 @@ def test_a_fully_qualified_name_that_no_kernel_takes_is_refused() -> None:
     long = a_pod(None, hostname="h" * 43, subdomain="s", setHostnameAsFQDN=True)
     config = AgentConfig("n", Path("/r"), Path("/i"), ("10.0.0.1",))
     with pytest.raises(ValueError, match=r"is too long \(64 characters is the max, 66 characters requested\)"):
-        sandboxes.sandbox_spec(long, config, Path("/logs"), "n")
+        sandboxes.sandbox_spec(long, config, Path("/logs"), "n", Limits())

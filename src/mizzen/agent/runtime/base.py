@@ -7,20 +7,32 @@ attempt is another container. All calls are idempotent, so that an interrupted s
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
+
+UNBOUNDED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What cgroups enforce; None or zero: unlimited. `cpu_quota` is microseconds per `cpu_period`."""
+    """What cgroups enforce; None or zero: unlimited. `cpu_quota` is microseconds per `cpu_period`.
+
+    `swap` is in bytes, and zero is none; UNBOUNDED leaves it to the groups below.
+    """
 
     cpu_shares: int = 2
     cpu_quota: int = 0
     cpu_period: int = 100_000
     memory: int = 0
+    swap: int = 0
     pids: int = 0
     oom_score_adj: int = 0
     hugepages: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def unified(self) -> dict[str, str]:
+        """What only groups of version 2 know: out of memory, a container ends as a whole, not one process of it."""
+        swap = {"memory.swap.max": str(self.swap)} if self.swap else {}
+        return {"memory.oom.group": "1", **swap}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from mizzen.agent.runtime import consumption
-from mizzen.agent.runtime.base import Limits, Usage
+from mizzen.agent.runtime.base import UNBOUNDED, Limits, Usage
 from mizzen.agent.runtime.namespaces import in_user_namespace
 
 _V2 = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
@@ -103,7 +103,7 @@ class Cgroups:
             yield at / "cpu.weight", str(weight(limits.cpu_shares))
             yield at / "cpu.max", f"{limits.cpu_quota or 'max'} {limits.cpu_period}"
             yield at / "memory.max", str(limits.memory or "max")
-            yield at / "memory.swap.max", "0"  # pods do not swap
+            yield at / "memory.swap.max", "max" if limits.swap == UNBOUNDED else str(limits.swap)
             yield at / "pids.max", str(limits.pids or "max")
             for size, amount in limits.hugepages.items():
                 yield at / f"hugetlb.{size}.max", str(amount)
@@ -221,10 +221,13 @@ def _make_v1(mount: Path, group: str) -> None:
 
 
 def bound(groups: Groups, whole: Limits, tiers: Mapping[str, Limits]) -> None:
-    """Bound the node's pods together, and those of a class, by its name in lower case. Raises OSError."""
-    groups.make(groups.parent, whole)
+    """Bound the node's pods together, and those of a class, by its name in lower case. Raises OSError.
+
+    What may be swapped out each pod's own group says.
+    """
+    groups.make(groups.parent, replace(whole, swap=UNBOUNDED))
     for tier, limits in tiers.items():
-        groups.make(f"{groups.parent}/{tier}", limits)
+        groups.make(f"{groups.parent}/{tier}", replace(limits, swap=UNBOUNDED))
 
 
 def weight(shares: int) -> int:

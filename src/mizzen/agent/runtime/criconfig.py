@@ -157,16 +157,16 @@ def used(seen: Message | None) -> Used:
 
 
 def resources(limits: Limits, *, unified: bool = False) -> Message:
-    """A LinuxContainerResources. A container out of memory ends as a whole where groups are `unified`, of version 2."""
+    """A LinuxContainerResources, for groups of version 2 if `unified`."""
     return {
         "cpu_period": limits.cpu_period if limits.cpu_quota else 0,
         "cpu_quota": limits.cpu_quota,
         "cpu_shares": limits.cpu_shares,
         "memory_limit_in_bytes": limits.memory,
-        "memory_swap_limit_in_bytes": limits.memory,
+        "memory_swap_limit_in_bytes": limits.memory + limits.swap if limits.memory else 0,
         "oom_score_adj": limits.oom_score_adj,
         "hugepage_limits": [{"page_size": size, "limit": limit} for size, limit in limits.hugepages.items()],
-        "unified": {"memory.oom.group": "1"} if unified else {},
+        "unified": limits.unified if unified else {},
     }
 
 

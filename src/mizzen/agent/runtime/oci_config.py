@@ -243,9 +243,9 @@ def _resources(spec: ContainerSpec, place: Place) -> dict[str, Any]:
         cpu |= {"quota": limits.cpu_quota, "period": limits.cpu_period}
     resources: dict[str, Any] = {"cpu": cpu, "devices": _device_rules(spec, place)}
     if limits.memory:
-        resources["memory"] = {"limit": limits.memory, "swap": limits.memory}
+        resources["memory"] = {"limit": limits.memory, "swap": limits.memory + limits.swap}
     if place.is_unified:
-        resources["unified"] = {"memory.oom.group": "1"}  # the whole container ends, not one process of it
+        resources["unified"] = limits.unified
     if limits.pids:
         resources["pids"] = {"limit": limits.pids}
     if limits.hugepages and place.has_hugetlb:

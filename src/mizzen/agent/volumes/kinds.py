@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mizzen.agent.kubeletdir import KubeletDir
-from mizzen.agent.resources import pod_limits
+from mizzen.agent.resources import Size, pod_limits
 from mizzen.agent.runtime import spawn, syscalls
 from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.agent.volumes import teardown
@@ -93,7 +93,7 @@ def _empty_dir(source: EmptyDir, place: Place) -> Mounted:
         if medium == "Memory":
             size = memory_size(source, place.pod)
             data = f"size={size}" if size else ""
-            syscalls.mount("tmpfs", str(place.home), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, data)
+            syscalls.mount_memory(str(place.home), data)
         else:
             data = f"pagesize={page_size(medium, place.pod)}"
             syscalls.mount("nodev", str(place.home), "hugetlbfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, data)
@@ -103,7 +103,7 @@ def _empty_dir(source: EmptyDir, place: Place) -> Mounted:
 
 def memory_size(source: EmptyDir, pod: Pod) -> int:
     """How large a volume in memory may grow, in bytes: its own limit, and the pod's; 0 when there is neither."""
-    limits = (quantity.in_bytes(source.sizeLimit or 0), pod_limits(pod, 0).memory)
+    limits = (quantity.in_bytes(source.sizeLimit or 0), pod_limits(pod, 0, Size()).memory)
     return min((limit for limit in limits if limit), default=0)
 
 

@@ -223,7 +223,7 @@ class Volumes:
         if not home.exists():
             home.mkdir(parents=True)
             home.chmod(0o777)
-            syscalls.mount("tmpfs", str(home), "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=0777")
+            syscalls.mount_memory(str(home), "mode=0777")
         group = pod.spec.securityContext.fsGroup if pod.spec.securityContext is not None else None
         files.publish(home, payload, f"{self._clock.now():.6f}_{next(self._version)}", group)
         return Mounted(home, read_only=True, unmount=True)

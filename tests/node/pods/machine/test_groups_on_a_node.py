@@ -1,11 +1,17 @@
 """Control groups of version 2, and huge pages, of a kernel that has both."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.node.pods.conftest import Node, container, phase
 
+from mizzen.agent import machineinfo
+from mizzen.agent.thresholds import Thresholds
 from mizzen.client.resources import NODES
 
 IN_A_CONTAINER = """
@@ -69,6 +75,35 @@ async def test_huge_pages_are_counted_limited_and_had_as_a_volume(node: Node) ->
     await node.create("none", {"script": "exec sleep 1000"})
     none = await node.running_pod("none")
     assert of_pod(none["metadata"]["uid"], "hugetlb.2MB.max") == "0\n", "whoever asks for none gets none"
+
+
+@pytest.fixture
+def swap(tmp_path: Path) -> Iterator[int]:
+    """Swap space of this machine; its bytes."""
+    file, size = tmp_path / "swap", 128 << 20
+    file.touch(0o600)
+    with file.open("r+b") as opened:
+        os.posix_fallocate(opened.fileno(), 0, size)
+    subprocess.run(["mkswap", file], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["swapon", file], check=True)
+    yield machineinfo.swap()[0]
+    subprocess.run(["swapoff", file], check=True)
+
+
+async def test_burstable_pods_swap_their_share_where_that_is_configured(swap: int, node: Node) -> None:
+    await node.stop()
+    node.config = replace(node.config, limited_swap=True, capacity={"memory": "256Mi"}, thresholds=Thresholds({}))
+    await node.start()
+    here = await node.client.get(NODES, "node-1", view=dict)
+    assert here["status"]["nodeInfo"]["swap"] == {"capacity": swap}
+    script = "cat /sys/fs/cgroup/memory.swap.max; dd if=/dev/zero of=/dev/null bs=80M count=1 && echo survived"
+    resources = {"requests": {"memory": "64Mi"}, "limits": {"memory": "66Mi"}}
+    await node.create("swapping", {"script": script, "resources": resources}, restartPolicy="Never")
+    lines = node.log(await node.until("swapping", phase("Succeeded"), 60)).splitlines()
+    assert abs(int(lines[0]) - swap // 4) <= 4096 and lines[-1] == "survived"
+    await node.create("other", {"script": "exec sleep 1000"})
+    other = await node.running_pod("other")
+    assert of_pod(other["metadata"]["uid"], "memory.swap.max") == "0\n", "best effort does not swap"
 
 
 def test_groups_are_made_where_this_machine_is_a_container_whose_top_group_holds_processes() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mizzen.agent.resources import container_limits, pod_limits, tier_limits
+from mizzen.agent.resources import Size, container_limits, pod_limits, tier_limits
 from mizzen.agent.runtime import oci_config
 from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec
 from mizzen.agent.runtime.cgroups import Cgroups, bound
@@ -38,16 +38,17 @@ def test_huge_pages_are_for_those_who_ask_for_them(tmp_path: Path) -> None:
     asked = Resources(limits={"hugepages-2Mi": "4Mi", "memory": "1Mi"})
     container = Container(name="c", image="i", resources=asked)
     pod = Pod(spec=PodSpec(containers=(container, container)))
-    spec = ContainerSpec("u", "ns", "p", "c", 0, "i", "sha256:1", "/log", limits=container_limits(pod, container, 0))
+    limits = container_limits(pod, container, Size())
+    spec = ContainerSpec("u", "ns", "p", "c", 0, "i", "sha256:1", "/log", limits=limits)
     place = oci_config.Place("/g", {}, "", -1000, {}, frozenset(), {}, has_hugetlb=True)
     made = oci_config.config(spec, SandboxSpec("u", "ns", "p"), {}, user=oci_config.User(), place=place)
     assert made["linux"]["resources"]["hugepageLimits"] == [{"pageSize": "2MB", "limit": 4 << 20}]
     for name in ("hugetlb", "cpu", "memory", "pids"):
         (tmp_path / name).mkdir()
-    Cgroups({"": tmp_path}, "/", unified=True).make("/new", pod_limits(pod, 0))
+    Cgroups({"": tmp_path}, "/", unified=True).make("/new", pod_limits(pod, 0, Size()))
     assert (tmp_path / "new" / "hugetlb.2MB.max").read_text() == str(8 << 20)
     old = Cgroups({name: tmp_path / name for name in ("hugetlb", "cpu", "memory", "pids")}, "/", unified=False)
-    old.make("/old", pod_limits(pod, 0))
+    old.make("/old", pod_limits(pod, 0, Size()))
     assert (tmp_path / "hugetlb" / "old" / "hugetlb.2MB.limit_in_bytes").read_text() == str(8 << 20)
 
 
