@@ -87,11 +87,13 @@ def rejection(
     return None
 
 
-def resize_bar(pod: Pod, before: Mapping[str, object], node: Size) -> tuple[str, str]:
+def resize_bar(pod: Pod, before: Mapping[str, object], node: Size, cpu_policy: str) -> tuple[str, str]:
     """Why a running pod's resources cannot be changed in place on this node whatever they are; empty when they can.
 
     `before`: the resources of its containers as they are. Memory of which a part may be swapped out needs a restart.
     """
+    if cpu_policy == "static" and qos_class(pod) == "Guaranteed":
+        return "Infeasible", "Resize is infeasible for Guaranteed Pods alongside CPU Manager static policy"
     for one in pod.spec.containers:
         old, new = before.get(one.name) or Resources(), one.resources or Resources()
         assert isinstance(old, Resources)

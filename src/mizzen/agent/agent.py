@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from mizzen.agent import loglinks, machineinfo, node, serve
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.cpus.sharing import Sharing
+from mizzen.agent.cpus.shell import Cpus
 from mizzen.agent.devices.account import Account
 from mizzen.agent.devices.claims import ClaimDrivers
 from mizzen.agent.devices.plugins import DevicePlugins
@@ -88,16 +90,15 @@ class Agent:
         self._clock = clock
         self._runtime = runtime
         config.root.mkdir(parents=True, exist_ok=True)
-        hostname = config.node_name
         self._objects = Objects(client, clock, self._object_changed)
-        cache = Cache()
-        self._services = cache.of(SERVICES, Service)
-        self._events = Recorder(client, clock, random.Random(), "kubelet", hostname)
+        self._services = Cache().of(SERVICES, Service)
+        self._events = Recorder(client, clock, random.Random(), "kubelet", config.node_name)
         self._directory = KubeletDir(config.kubelet, config.logs, config.cdi)
         self._drivers = Drivers(client, clock, config.node_name)
         self._driver_volumes = CsiVolumes(client, clock, self._drivers, self._directory, self._report)
         self._device_plugins = DevicePlugins(self._directory, clock, self._devices_changed)
         self._claim_drivers = ClaimDrivers(client, self._directory)
+        self._pool_changed = asyncio.Event()
         pulled = PulledVolumes(images.mountable(), self._objects, clock, self._tell_of_pod)
         self.tools = Equipment(
             config=config,
@@ -107,19 +108,20 @@ class Agent:
             network=network,
             images=images,
             volumes=Volumes(self._directory, client, self._objects, pulled, self._driver_volumes, clock),
-            devices=Devices(self._device_plugins, self._claim_drivers),
+            devices=Devices(
+                self._device_plugins, self._claim_drivers, Cpus(config, self._ended_pods, self._pool_changed.set)
+            ),
             objects=self._objects,
             events=self._events,
             resources=node.resources_of(config),
             services=self._services_of,
-            hostname=hostname,
+            hostname=config.node_name,
         )
-        self._labels = node.labels_of(config, hostname)
-        self.pods = Pods(self.tools, self._labels)
+        self.pods = Pods(self.tools, node.labels_of(config, config.node_name))
         self._guard = Guard(self.tools, self.pods)
         self._info = machineinfo.info(f"{runtime.name}://{runtime.version}", config.version)
         self.reporter = NodeReporter(
-            config, client, clock, status=self._node_status, hostname=hostname, tell=self._tell
+            config, client, clock, status=self._node_status, hostname=config.node_name, tell=self._tell
         )
         plain = serve.handle(self.tools, self.pods, self._stats)
         self.handle: Handle = streams.handle(self.tools, self.pods, plain)
@@ -169,6 +171,8 @@ class Agent:
             group.create_task(reclaim(self._client, self._clock, self.tools.hostname), name="local volumes")
             await listed.wait()
             await self.pods.clean_orphans()
+            if self.tools.devices.cpus.policy == "static":
+                group.create_task(Sharing(self.tools, self.pods, self._pool_changed).run(), name="processors")
             if ready is not None:
                 ready(self)
 
@@ -235,6 +239,9 @@ class Agent:
 
     def _active_pods(self) -> list[Pod]:
         return [one.pod for one in self.pods if not one.over]
+
+    def _ended_pods(self) -> list[str]:
+        return [one.pod.metadata.uid for one in self.pods if one.over]
 
     async def _devices_changed(self) -> None:
         for uid in self._device_plugins.holders():

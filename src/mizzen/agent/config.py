@@ -34,6 +34,11 @@ class AgentConfig:
     """Whether pods together are held to what is not reserved."""
     max_pods: int = 110
     pod_pids: int = 0
+    static_cpus: bool = False
+    """Whether guaranteed pods that ask for whole processors have them for themselves."""
+    cpu_options: frozenset[str] = frozenset()
+    reserved_cpus: str = ""
+    """Processors that no container has for itself; empty: as many as are reserved, those with the lowest numbers."""
     limited_swap: bool = False
     """Whether burstable pods have their share of the machine's swap space; others never swap."""
     fails_on_swap: bool = False

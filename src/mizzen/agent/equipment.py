@@ -1,7 +1,7 @@
 """What the agent's parts share, handed around as one value."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -52,11 +52,15 @@ class Equipment:
 
     def pod_limits(self, pod: Pod) -> Limits:
         """What a pod as a whole is held to."""
-        return pod_limits(pod, self.config.pod_pids, self.resources.size)
+        limits = pod_limits(pod, self.config.pod_pids, self.resources.size)
+        own = any(self.devices.cpus.own(pod.metadata.uid, one.name) for one in pod.spec.containers)
+        return replace(limits, cpu_quota=0) if own else limits
 
     def container_limits(self, pod: Pod, container: Container) -> Limits:
-        """What a container is held to."""
-        return container_limits(pod, container, self.resources.size)
+        """What a container is held to; processors of its own bound it without a quota."""
+        limits = container_limits(pod, container, self.resources.size)
+        limits = replace(limits, cpus=self.devices.cpus.given(pod.metadata.uid, container))
+        return replace(limits, cpu_quota=0) if self.devices.cpus.own(pod.metadata.uid, container.name) else limits
 
     def pod_home(self, uid: str) -> Path:
         """The directory of a pod."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.cpus import topology
+from mizzen.agent.cpus.assignment import FULL_CORES, STRICT
 from mizzen.agent.images import reference
 from mizzen.agent.images.records import Policy
 from mizzen.agent.thresholds import SIGNALS, Bound
@@ -97,6 +99,24 @@ def _age(config: AgentConfig, most: str) -> AgentConfig:
     return _defended(config, image_most_age=seconds)
 
 
+def _manage_cpus(config: AgentConfig, policy: str) -> AgentConfig:
+    if policy not in {"none", "static"}:
+        raise ValueError(f"{policy!r} is neither none nor static")
+    return replace(config, static_cpus=policy == "static")
+
+
+def _choose_cpus(config: AgentConfig, options: Mapping[str, str]) -> AgentConfig:
+    for name, value in options.items():
+        if name not in {FULL_CORES, STRICT} or value not in {"true", "false"}:
+            raise ValueError(f"{name}: {value} is no option that this agent knows")
+    return replace(config, cpu_options=frozenset(name for name, value in options.items() if value == "true"))
+
+
+def _reserve_cpus(config: AgentConfig, cpus: str) -> AgentConfig:
+    reserved = {**config.reserved, "cpu": str(len(topology.parse(cpus)))} if cpus else config.reserved
+    return replace(config, reserved_cpus=cpus, reserved=reserved)
+
+
 def _swap(config: AgentConfig, settings: Mapping[str, str]) -> AgentConfig:
     behaviour = settings.get("swapBehavior") or "NoSwap"
     if behaviour not in {"NoSwap", "LimitedSwap"}:
@@ -140,6 +160,9 @@ _SETTINGS: dict[str, Setting] = {
     "podPidsLimit": lambda config, value: replace(config, pod_pids=max(0, int(value))),
     "systemReserved": _reserve,
     "kubeReserved": _reserve,
+    "reservedSystemCPUs": _reserve_cpus,
+    "cpuManagerPolicy": _manage_cpus,
+    "cpuManagerPolicyOptions": _choose_cpus,
     "enforceNodeAllocatable": _enforce,
     "mergeDefaultEvictionSettings": lambda config, value: replace(config, merges_thresholds=bool(value)),
     "evictionHard": _evict,

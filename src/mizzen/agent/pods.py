@@ -355,7 +355,7 @@ class Pods:  # shape: the one owner of all lives on the node
             return "", ""
         others = self._others(pod.metadata.uid)
         given = {name: one.resources for name, one in seen.containers.items()}
-        refused = admission.resize_bar(pod, given, self._tools.resources.size)
+        refused = admission.resize_bar(pod, given, self._tools.resources.size, self._tools.devices.cpus.policy)
         if not refused[0]:
             refused = admission.resize_refusal(pod, others, self._tools.resources.allocatable)
         if refused not in {("", ""), seen.resize_refused}:

@@ -28,6 +28,7 @@ from mizzen.agent import agent as agents
 from mizzen.agent import embedded, machineinfo
 from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.cpus import shell as cpus
 from mizzen.agent.http import Dial
 from mizzen.agent.images.policy import Images
 from mizzen.agent.kubeletconfig import configured
@@ -195,7 +196,7 @@ async def _run(
     address = options.address or _address_towards(options.url)
     shown = Shown()
     client = Client(SocketTransport(_endpoint(options, shown)), user_agent="mizzen-agent", field_manager="kubelet")
-    config = _agent_config(options, address)
+    config = _checked(_agent_config(options, address))
     runtime, images = await _runtime(options, config, dial)
     cidr = options.pod_cidr or await _assigned_cidr(client, options.name)
     network = RoutedNetwork(options.data_dir / "network", ipaddress.IPv4Network(cidr), ipaddress.IPv4Address(address))
@@ -259,6 +260,15 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
         host_resolv_conf=machine_resolv_conf(),
     )
     return config if options.settings is None else _as_configured(config, options.settings)
+
+
+def _checked(config: AgentConfig) -> AgentConfig:
+    """A configuration by which the node can begin. Raises ConfigError."""
+    try:
+        cpus.check(config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return config
 
 
 def _as_configured(config: AgentConfig, file: Path) -> AgentConfig:

@@ -20,7 +20,8 @@ NamespaceOption: network 1 int, pid 2 int, ipc 3 int, target_id 4 string
 SecurityProfile: profile_type 1 int, localhost_ref 2 string
 Int64Value: value 1 int
 LinuxContainerResources: cpu_period 1 int, cpu_quota 2 int, cpu_shares 3 int, memory_limit_in_bytes 4 int, \
-  oom_score_adj 5 int, hugepage_limits 8 *HugepageLimit, unified 9 map, memory_swap_limit_in_bytes 10 int
+  oom_score_adj 5 int, cpuset_cpus 6 string, hugepage_limits 8 *HugepageLimit, unified 9 map, \
+  memory_swap_limit_in_bytes 10 int
 HugepageLimit: page_size 1 string, limit 2 int
 StopPodSandboxRequest: pod_sandbox_id 1 string
 StopPodSandboxResponse:

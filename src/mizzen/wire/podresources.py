@@ -13,9 +13,9 @@ ListPodResourcesResponse: pod_resources 1 *PodResources
 GetPodResourcesRequest: pod_name 1 string, pod_namespace 2 string
 GetPodResourcesResponse: pod_resources 1 PodResources
 AllocatableResourcesRequest:
-AllocatableResourcesResponse: devices 1 *ContainerDevices
+AllocatableResourcesResponse: devices 1 *ContainerDevices, cpu_ids 2 *int
 PodResources: name 1 string, namespace 2 string, containers 3 *ContainerResources
-ContainerResources: name 1 string, devices 2 *ContainerDevices, dynamic_resources 5 *DynamicResource
+ContainerResources: name 1 string, devices 2 *ContainerDevices, cpu_ids 3 *int, dynamic_resources 5 *DynamicResource
 ContainerDevices: resource_name 1 string, device_ids 2 *string
 DynamicResource: claim_name 2 string, claim_namespace 3 string, claim_resources 4 *ClaimResource
 ClaimResource: cdi_devices 1 *CDIDevice, driver_name 2 string, pool_name 3 string, device_name 4 string

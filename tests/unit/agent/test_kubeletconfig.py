@@ -32,12 +32,13 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         evictionMaxPodGracePeriod=20, evictionMinimumReclaim={"nodefs.available": "500Mi"},
         evictionPressureTransitionPeriod="30s", imageMinimumGCAge="1m", imageMaximumGCAge="12h",
         crashLoopBackOff={"maxContainerRestartPeriod": "20s"},
+        cpuManagerPolicy="static", reservedSystemCPUs="0,2-3", cpuManagerPolicyOptions={"full-pcpus-only": "true"},
         failSwapOn=True, memorySwap={"swapBehavior": "LimitedSwap"},
     )  # fmt: skip
     seen, unknown = configured(PLAIN, said)
     assert unknown == ("cgroupDriver",)
     assert seen == replace(
-        PLAIN, max_pods=20, pod_pids=500, reserved={"cpu": "150m", "memory": "1Gi"},
+        PLAIN, max_pods=20, pod_pids=500, reserved={"cpu": "3", "memory": "1Gi"},
         thresholds=Thresholds(
             {
                 "memory.available": Bound(200 << 20), "nodefs.available": Bound(part=0.15),
@@ -46,6 +47,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
             {"memory.available": Bound(1 << 30)}, {"memory.available": 90.0}, 20.0,
             {"nodefs.available": Bound(500 << 20)}, 30.0, 0.9, image_least_age=60.0, image_most_age=43200.0,
         ),
+        static_cpus=True, reserved_cpus="0,2-3", cpu_options=frozenset({"full-pcpus-only"}),
         longest_crash_delay=20.0, fails_on_swap=True, limited_swap=True,
         enforces=False,
         static_pods=Path("/etc/pods"), log_size=1 << 20, log_files=3, shutdown_grace=20.0, shutdown_grace_critical=10.0,
@@ -59,6 +61,8 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         ("text", "not a KubeletConfiguration"),
         ({"kind": "Pod"}, "not a KubeletConfiguration"),
         (document(maxPods="many"), "maxPods: "),
+        (document(cpuManagerPolicy="dynamic"), "cpuManagerPolicy: 'dynamic' is neither none nor static"),
+        (document(cpuManagerPolicyOptions={"fast": "true"}), "cpuManagerPolicyOptions: fast: true is no option"),
         (document(memorySwap={"swapBehavior": "UnlimitedSwap"}), "memorySwap: swapBehavior 'UnlimitedSwap' is neither"),
         (document(evictionHard={"disk": "1Gi"}), "evictionHard: unknown eviction signal disk"),
         (document(evictionHard={"nodefs.available": "much"}), "evictionHard: "),

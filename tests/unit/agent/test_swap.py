@@ -74,8 +74,8 @@ def test_memory_that_may_be_swapped_is_not_resized_without_a_restart() -> None:
     before = {"c": Resources(requests={"memory": "1Gi", "cpu": "1"})}
     larger = asking({"memory": "2Gi", "cpu": "1"})
     refused = ("Infeasible", "In-place resize of containers with swap is not supported.")
-    assert resize_bar(pod(larger), before, NODE) == refused
-    assert resize_bar(pod(larger), before, Size(NODE.memory)) == ("", "")
-    assert resize_bar(pod(asking({"memory": "1Gi", "cpu": "2"})), before, NODE) == ("", "")
+    assert resize_bar(pod(larger), before, NODE, "none") == refused
+    assert resize_bar(pod(larger), before, Size(NODE.memory), "none") == ("", "")
+    assert resize_bar(pod(asking({"memory": "1Gi", "cpu": "2"})), before, NODE, "none") == ("", "")
     restarted = (ResizePolicy(resourceName="memory", restartPolicy="RestartContainer"),)
-    assert resize_bar(pod(asking({"memory": "2Gi"}, resizePolicy=restarted)), before, NODE) == ("", "")
+    assert resize_bar(pod(asking({"memory": "2Gi"}, resizePolicy=restarted)), before, NODE, "none") == ("", "")

@@ -42,7 +42,8 @@ class Account:
 
     async def _allocatable(self, _data: bytes) -> bytes:
         devices = [{"resource_name": name, "device_ids": sorted(ids)} for name, ids in self._devices.healthy().items()]
-        return podresources.encode("AllocatableResourcesResponse", {"devices": devices})
+        cpus = self._devices.cpus.allocatable()
+        return podresources.encode("AllocatableResourcesResponse", {"devices": devices, "cpu_ids": cpus})
 
     def _shown(self, pod: Pod) -> Message:
         sidecars = [one for one in pod.spec.initContainers or () if one.restartPolicy == "Always"]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mizzen.agent.cpus.shell import Cpus
 from mizzen.agent.devices import ledger
 from mizzen.agent.devices.claims import ClaimDrivers
 from mizzen.agent.devices.ledger import Granted
@@ -12,19 +13,21 @@ from mizzen.wire.protobuf import Message
 
 
 class Devices:
-    """What a pod's life needs of device plugins and drivers of dynamic resources."""
+    """What a pod's life needs of device plugins, of drivers of dynamic resources, and of processors of its own."""
 
-    def __init__(self, plugins: DevicePlugins, claims: ClaimDrivers) -> None:
+    def __init__(self, plugins: DevicePlugins, claims: ClaimDrivers, cpus: Cpus) -> None:
         self._plugins = plugins
         self._claims = claims
+        self.cpus = cpus
 
     def concern(self, pod: Pod) -> bool:
         """Whether `admit` has anything to do for a pod."""
-        return any(True for _ in ledger.wanted(pod, self._plugins.offers))
+        return self.cpus.concern(pod) or any(True for _ in ledger.wanted(pod, self._plugins.offers))
 
     async def admit(self, pod: Pod) -> tuple[str, str] | None:
-        """Give a new pod the devices of plugins; answers reason and message when it cannot have them."""
-        return await self._plugins.admit(pod)
+        """Give a new pod its processors and devices of plugins; answers reason and message when it cannot have them."""
+        refused = self.cpus.admit(pod)
+        return refused if refused is not None else await self._plugins.admit(pod)
 
     async def prepare(self, pod: Pod) -> None:
         """Have the claims of a pod made ready. Raises ClaimFailure."""
@@ -51,16 +54,21 @@ class Devices:
             for one in self._plugins.assigned
             if (one.pod, one.container) == (uid, container.name)
         ]
-        return {"devices": devices, "dynamic_resources": self._claims.account(pod, container)}
+        return {
+            "devices": devices,
+            "cpu_ids": sorted(self.cpus.own(uid, container.name)),
+            "dynamic_resources": self._claims.account(pod, container),
+        }
 
     async def release(self, uid: str) -> None:
         """A pod needs its devices no more; may be repeated. Raises OSError."""
         await self._claims.release(uid)
         self._plugins.release(uid)
+        self.cpus.release(uid)
 
     def holders(self) -> set[str]:
-        """The uids of the pods that have devices."""
-        return self._plugins.holders() | self._claims.holders()
+        """The uids of the pods that have devices or processors."""
+        return self._plugins.holders() | self._claims.holders() | self.cpus.holders()
 
     async def close(self) -> None:
         """Let go of plugins and drivers."""

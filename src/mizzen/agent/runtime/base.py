@@ -16,12 +16,14 @@ UNBOUNDED: Final = -1
 class Limits:
     """What cgroups enforce; None or zero: unlimited. `cpu_quota` is microseconds per `cpu_period`.
 
-    `swap` is in bytes, and zero is none; UNBOUNDED leaves it to the groups below.
+    `swap` is in bytes, and zero is none; UNBOUNDED leaves it to the groups below. `cpus` are the processors it runs on,
+    such as `0-2,5`; empty: any.
     """
 
     cpu_shares: int = 2
     cpu_quota: int = 0
     cpu_period: int = 100_000
+    cpus: str = ""
     memory: int = 0
     swap: int = 0
     pids: int = 0

@@ -98,6 +98,8 @@ class Cgroups:
                     path.write_text(value)
 
     def _settings(self, group: str, limits: Limits) -> Iterator[tuple[Path, str]]:
+        if limits.cpus and (self.unified or "cpuset" in self.mounts):
+            yield self.path(group, "cpuset") / "cpuset.cpus", limits.cpus
         if self.unified:
             at = self.path(group)
             yield at / "cpu.weight", str(weight(limits.cpu_shares))

@@ -165,6 +165,7 @@ def resources(limits: Limits, *, unified: bool = False) -> Message:
         "memory_limit_in_bytes": limits.memory,
         "memory_swap_limit_in_bytes": limits.memory + limits.swap if limits.memory else 0,
         "oom_score_adj": limits.oom_score_adj,
+        "cpuset_cpus": limits.cpus,
         "hugepage_limits": [{"page_size": size, "limit": limit} for size, limit in limits.hugepages.items()],
         "unified": limits.unified if unified else {},
     }

@@ -241,6 +241,8 @@ def _resources(spec: ContainerSpec, place: Place) -> dict[str, Any]:
     cpu: dict[str, Any] = {"shares": max(2, limits.cpu_shares)}
     if limits.cpu_quota:
         cpu |= {"quota": limits.cpu_quota, "period": limits.cpu_period}
+    if limits.cpus:
+        cpu["cpus"] = limits.cpus
     resources: dict[str, Any] = {"cpu": cpu, "devices": _device_rules(spec, place)}
     if limits.memory:
         resources["memory"] = {"limit": limits.memory, "swap": limits.memory + limits.swap}

@@ -1,0 +1,1 @@
+"""The processors of a node that containers have for themselves: the CPU manager's static policy."""

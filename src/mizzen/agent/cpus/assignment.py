@@ -1,0 +1,129 @@
+"""Which containers have processors for themselves, and which ones: values and decisions.
+
+Ref: https://kubernetes.io/docs/tasks/administer-cluster/cpu-management-policies/
+"""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from mizzen.agent.cpus.topology import Level, Topology
+from mizzen.agent.resources import qos_class
+from mizzen.api.views.podspec import Container, Pod, Resources
+from mizzen.machinery import quantity
+
+FULL_CORES: Final = "full-pcpus-only"
+STRICT: Final = "strict-cpu-reservation"
+_WHOLE: Final[tuple[Level, ...]] = ("socket", "node", "core")
+
+
+class CpusRefused(Exception):
+    """Processors that a pod cannot have: reason and message of its rejection."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The processors of a node, those that are never given, and the options of the policy."""
+
+    topology: Topology
+    reserved: frozenset[int]
+    options: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Assignments:
+    """The processors that containers have for themselves, by pod uid and container."""
+
+    entries: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> frozenset[int]:
+        """All that are given."""
+        return frozenset(cpu for entry in self.entries.values() for cpus in entry.values() for cpu in cpus)
+
+    def without(self, pods: Set[str]) -> "Assignments":
+        """The same when some pods have ended."""
+        return Assignments({uid: entry for uid, entry in self.entries.items() if uid not in pods})
+
+
+def shared(assigned: Assignments, machine: Machine) -> frozenset[int]:
+    """The processors on which all other containers run."""
+    left = machine.topology.ids - assigned.taken
+    return left - machine.reserved if STRICT in machine.options else left
+
+
+def wanted(pod: Pod, container: Container) -> int:
+    """How many processors a container has for itself: as many as it asks for, if its pod is guaranteed whole ones."""
+    if pod.spec.resources is not None or qos_class(pod) != "Guaranteed":
+        return 0
+    asked = container.resources or Resources()
+    millicores = quantity.millicores({**(asked.limits or {}), **(asked.requests or {})}.get("cpu", 0))
+    return millicores // 1000 if millicores % 1000 == 0 else 0
+
+
+def assign(pod: Pod, before: Assignments, machine: Machine) -> Assignments:
+    """What is assigned once a pod has its processors, too. Raises CpusRefused.
+
+    Containers that follow an init container have its processors first.
+    """
+    free = machine.topology.ids - machine.reserved - before.taken
+    lent: frozenset[int] = frozenset()
+    entry: dict[str, frozenset[int]] = {}
+    for one in (*(pod.spec.initContainers or ()), *pod.spec.containers):
+        count = wanted(pod, one)
+        if not count:
+            continue
+        _check_cores(count, free | lent, machine)
+        reused = take(machine.topology, lent, min(count, len(lent)))
+        entry[one.name] = reused | take(machine.topology, free, count - len(reused))
+        free -= entry[one.name]
+        passes = one in (pod.spec.initContainers or ()) and one.restartPolicy != "Always"
+        lent = lent | entry[one.name] if passes else lent - entry[one.name]
+    return replace(before, entries={**before.entries, pod.metadata.uid: entry}) if entry else before
+
+
+def _check_cores(count: int, free: Set[int], machine: Machine) -> None:
+    """Whether whole cores are asked for and there, where nothing else is given."""
+    threads = machine.topology.threads
+    if FULL_CORES not in machine.options:
+        return
+    if count % threads:
+        text = f"SMT Alignment Error: requested {count} cpus not multiple cpus per core = {threads}"
+        raise CpusRefused("SMTAlignmentError", text)
+    whole = sum(len(core) for core in machine.topology.units("core").values() if core <= free)
+    if whole < count:
+        text = f"SMT Alignment Error: not enough free physical CPUs: available physical CPUs = {whole}"
+        raise CpusRefused("SMTAlignmentError", f"{text}, requested CPUs = {count}, CPUs per core = {threads}")
+
+
+def take(topology: Topology, free: Set[int], count: int) -> frozenset[int]:
+    """So many of the free processors: whole sockets, then whole cores, then threads of cores that others use already.
+
+    What is left over stays as whole as it can be. Raises CpusRefused.
+    """
+    if len(free) < count:
+        text = f"not enough cpus available to satisfy request: requested={count}, available={len(free)}"
+        raise CpusRefused("UnexpectedAdmissionError", f"Allocate failed due to {text}, which is unexpected")
+    chosen: set[int] = set()
+    for level in _WHOLE:
+        while len(chosen) < count:
+            fitting = [unit for unit in topology.units(level).values() if unit <= free - chosen]
+            fitting = [unit for unit in fitting if len(unit) <= count - len(chosen)]
+            if not fitting:
+                break
+            chosen |= min(fitting, key=lambda unit: _distance(topology, unit, free - chosen, chosen))
+    while len(chosen) < count:
+        singles = [frozenset({cpu}) for cpu in free - chosen]
+        chosen |= min(singles, key=lambda unit: _distance(topology, unit, free - chosen, chosen))
+    return frozenset(chosen)
+
+
+def _distance(topology: Topology, unit: Set[int], left: Set[int], chosen: Set[int]) -> tuple[bool, int, int, int]:
+    """How bad it would be to choose a unit: away from what is chosen, or from a socket or core that is still free."""
+    home = next(one for one in topology.cpus if one.id in unit)
+    socket, core = topology.units("socket")[home.socket], topology.units("core")[home.core]
+    return not chosen & socket and bool(chosen), len(left & socket), len(left & core), min(unit)
