@@ -92,7 +92,9 @@ def test_guaranteed_pods_have_whole_processors_for_themselves_and_all_others_sha
     assert assign(pod("half", asking("500m")), none, machine) == none
     burstable = Container(name="c", resources=Resources(requests={"cpu": "1"}))
     assert assign(pod("burstable", burstable), none, machine) == none
-    assert assign(pod("whole", asking("1"), resources=Resources(limits={"cpu": "2"})), none, machine) == none
+    whole = Resources(limits={"cpu": "2", "memory": "2Gi"})
+    mixed = assign(pod("mixed", asking("1", "a"), Container(name="b"), resources=whole), none, machine)
+    assert mixed.entries == {"mixed": {"a": frozenset({1})}}, "of a pod that is guaranteed as a whole"
     given = assign(pod("u", asking("2", "a"), asking("1500m", "b")), none, machine)
     assert given.entries == {"u": {"a": frozenset({1, 2})}} and shared(given, machine) == {0, 3}
     assert shared(given, Machine(PLAIN, frozenset({0}), frozenset({STRICT}))) == {3}

@@ -57,11 +57,19 @@ def shared(assigned: Assignments, machine: Machine) -> frozenset[int]:
 
 
 def wanted(pod: Pod, container: Container) -> int:
-    """How many processors a container has for itself: as many as it asks for, if its pod is guaranteed whole ones."""
-    if pod.spec.resources is not None or qos_class(pod) != "Guaranteed":
-        return 0
+    """How many processors a container has for itself: as many as it asks for, if it and its pod are guaranteed them.
+
+    A pod may be guaranteed as a whole what not all of its containers are.
+    """
     asked = container.resources or Resources()
-    millicores = quantity.millicores({**(asked.limits or {}), **(asked.requests or {})}.get("cpu", 0))
+    limits = dict(asked.limits or {})
+    requests = {**limits, **(asked.requests or {})}
+    if qos_class(pod) != "Guaranteed" or any(
+        quantity.parse(requests.get(name, 0)).nanos != quantity.parse(limits.get(name, 0)).nanos
+        for name in ("cpu", "memory")
+    ):
+        return 0
+    millicores = quantity.millicores(limits.get("cpu", 0)) if "memory" in limits else 0
     return millicores // 1000 if millicores % 1000 == 0 else 0
 
 
