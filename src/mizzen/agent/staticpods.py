@@ -25,6 +25,18 @@ _SOURCE = "kubernetes.io/config.source"
 MIRROR = "kubernetes.io/config.mirror"
 _HASH = "kubernetes.io/config.hash"
 
+_REFERENCES = {
+    "serviceAccountName": "serviceaccounts", "serviceAccount": "serviceaccounts", "imagePullSecrets": "secrets",
+    "secret": "secrets", "secretRef": "secrets", "secretKeyRef": "secrets", "nodePublishSecretRef": "secrets",
+    "configMap": "configmaps", "configMapRef": "configmaps", "configMapKeyRef": "configmaps",
+    "persistentVolumeClaim": "persistentvolumeclaims", "ephemeral": "persistentvolumeclaims",
+    "resourceClaims": "resourceclaims", "serviceAccountToken": "serviceaccounts",
+    "clusterTrustBundle": "clustertrustbundles", "podCertificate": "podcertificaterequests",
+}  # fmt: skip
+"""Fields of a specification that name objects of the API, and of which resource."""
+_NO_REFERENCES = {"nodeSelector", "volumeAttributes", "matchLabels", "options"}
+"""Fields whose keys are anybody's."""
+
 
 def manifest(text: str, node: str, file: str) -> dict[str, Any]:
     """A manifest completed: named after the node, bound to it, its uid made from its content.
@@ -44,11 +56,28 @@ def manifest(text: str, node: str, file: str) -> dict[str, Any]:
     meta["uid"] = digest
     meta["annotations"] = {**(meta.get("annotations") or {}), _SOURCE: "file", _HASH: digest}
     spec = body.setdefault("spec", {})
+    if resource := referenced(spec):
+        raise ValueError(f"{file}: static pods may not reference {resource}")
     spec["nodeName"] = node
     spec.setdefault("restartPolicy", "Always")
     spec.setdefault("terminationGracePeriodSeconds", 30)
     spec["tolerations"] = [*spec.get("tolerations", []), {"operator": "Exists", "effect": "NoExecute"}]
     return body
+
+
+def referenced(value: Any) -> str:
+    """The resource of an object of the API that a pod's specification refers to; empty when it needs none.
+
+    Ref: https://kubernetes.io/docs/tasks/configure-pod-container/static-pod/
+    """
+    found = ""
+    if isinstance(value, dict):
+        named = (_REFERENCES[key] for key in value if key in _REFERENCES and value[key])
+        inner = (referenced(below) for key, below in value.items() if key not in _NO_REFERENCES)
+        found = next((one for one in (*named, *inner) if one), "")
+    if isinstance(value, list):
+        found = next((one for one in map(referenced, value) if one), "")
+    return found
 
 
 def mirror(body: Mapping[str, Any], node: str, node_uid: str) -> dict[str, Any]:

@@ -217,6 +217,23 @@ def test_a_static_pod_is_named_after_its_node_and_mirrored_without_its_uid() -> 
         manifest("kind: Service", "n", "f")
 
 
+@pytest.mark.parametrize(
+    ("spec", "resource"),
+    [
+        ("{volumes: [{name: v, configMap: {name: x}}], containers: []}", "configmaps"),
+        ("{volumes: [{name: v, projected: {sources: [{secret: {name: x}}]}}], containers: []}", "secrets"),
+        ("{volumes: [{name: v, persistentVolumeClaim: {claimName: x}}], containers: []}", "persistentvolumeclaims"),
+        ("{containers: [{name: c, env: [{name: A, valueFrom: {secretKeyRef: {name: x, key: k}}}]}]}", "secrets"),
+        ("{serviceAccountName: robot, containers: []}", "serviceaccounts"),
+    ],
+)
+def test_a_static_pod_needs_no_object_of_the_api(spec: str, resource: str) -> None:
+    with pytest.raises(ValueError, match=f"web.yaml: static pods may not reference {resource}"):
+        manifest(f"kind: Pod\nmetadata: {{name: web}}\nspec: {spec}", "n", "web.yaml")
+    alone = "{nodeSelector: {secret: yes}, containers: [{name: c, env: [{name: A, value: secret}]}]}"
+    manifest(f"kind: Pod\nmetadata: {{name: web}}\nspec: {alone}", "n", "web.yaml")
+
+
 def test_a_condition_that_passes_is_taken_out_of_the_status() -> None:
     pending = {"type": "PodResizePending", "status": "True", "reason": "Deferred"}
     ready = {"type": "Ready", "status": "True"}
