@@ -39,7 +39,7 @@ from mizzen.agent.network.routed import PodNetwork, RoutedNetwork
 from mizzen.agent.runtime import cninone, namespaces, syscalls
 from mizzen.agent.runtime.base import Runtime, RuntimeFailure
 from mizzen.api.views.core import Node
-from mizzen.base import log
+from mizzen.base import log, watchdog
 from mizzen.base.clock import SystemClock
 from mizzen.client.cache import Cache
 from mizzen.client.client import Client
@@ -231,6 +231,7 @@ async def _run(
         group.create_task(routes.run(cache, options.name), name="routes")
         group.create_task(follow(client, cache, clock, rng), name="informers")
         group.create_task(shown.follow(clock), name="renewal")
+        group.create_task(watchdog.feed(clock), name="watchdog")
         if tending is not None:
             group.create_task(tending, name="containerd")
 
