@@ -30,6 +30,7 @@ from mizzen.agent.objects import Objects
 from mizzen.agent.plugins import PluginKind, Plugins
 from mizzen.agent.pods import Pods
 from mizzen.agent.podsource import follow_node, follow_pods
+from mizzen.agent.resources import CRITICAL_PRIORITY
 from mizzen.agent.runtime.base import Runtime
 from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.agent.staticpods import StaticPods
@@ -205,7 +206,8 @@ class Agent:
         self._guard.announce_shutdown()
         with contextlib.suppress(ApiError, ConnectionError, TimeoutError):
             await self.reporter.report()
-        await self._guard.shut_down(self.config.shutdown_grace, self.config.shutdown_grace_critical)
+        graces = {0: self.config.shutdown_grace, CRITICAL_PRIORITY: self.config.shutdown_grace_critical}
+        await self._guard.shut_down(self.config.shutdown_graces or graces)
 
     def _tell(self, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:
         """Record an event about the node."""

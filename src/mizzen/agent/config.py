@@ -70,6 +70,8 @@ class AgentConfig:
     """Seconds that a container which keeps failing waits at most."""
     shutdown_grace: float = 0.0
     shutdown_grace_critical: float = 0.0
+    shutdown_graces: Mapping[int, float] = field(default_factory=dict)
+    """Seconds that pods have from each priority on, in place of these two."""
 
     @property
     def kubelet(self) -> Path:

@@ -16,10 +16,11 @@ from mizzen.agent.images.collection import fullness, make_room, remove_old
 from mizzen.agent.life import Evicted, Life
 from mizzen.agent.node import Health
 from mizzen.agent.pods import Pods
-from mizzen.agent.resources import is_critical, requested
+from mizzen.agent.resources import CRITICAL_PRIORITY, is_critical, requested
 from mizzen.agent.restarts import grace_of
 from mizzen.agent.runtime.base import RuntimeFailure, Usage
 from mizzen.agent.thresholds import SIGNALS, Condition, Shortage, Thresholds, crossed, explained, left_of
+from mizzen.api.views.podspec import Pod
 from mizzen.base import log
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import ApiError
@@ -227,12 +228,12 @@ class Guard:
         name = self._tools.config.node_name
         self._tools.events.record(Note(Reference("v1", "Node", "", name, name), reason, message, kind))
 
-    async def shut_down(self, grace: float, critical_grace: float) -> None:
-        """End ordinary pods, wait, then the critical ones."""
+    async def shut_down(self, graces: Mapping[int, float]) -> None:
+        """End pods by their priority, the lowest first; each stage has its seconds."""
         self.announce_shutdown()
         text = "Pod was terminated in response to imminent node shutdown."
-        for critical, seconds in ((False, grace), (True, critical_grace)):
-            chosen = [one for one in self._pods if is_critical(one.pod) == critical]
+        for priority, seconds in sorted(graces.items()):
+            chosen = [one for one in self._pods if stage_of(one.pod, graces) == priority]
             for one in chosen:
                 limit = min(grace_of(one.pod), seconds)
                 self._pods.happen(one.pod.metadata.uid, Evicted("Terminated", text, limit))
@@ -276,6 +277,12 @@ class Guard:
         _log.warning("pod evicted", pod=life.pod.metadata.name, why=message)
         self._tools.tell(life.pod, "Warning", "Evicted", message)
         self._pods.happen(uid, Evicted("Evicted", message, grace))
+
+
+def stage_of(pod: Pod, graces: Iterable[int]) -> int:
+    """The priority from which on a pod counts to a stage of the shutdown; the lowest stage takes what is below it."""
+    own = CRITICAL_PRIORITY if is_critical(pod) else pod.spec.priority or 0
+    return max((one for one in graces if one <= own), default=min(graces))
 
 
 def _is_limited(life: Life) -> bool:

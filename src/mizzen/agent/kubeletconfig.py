@@ -88,6 +88,12 @@ def _shutdown_critical(config: AgentConfig, part: str) -> AgentConfig:
     return replace(config, shutdown_grace=config.shutdown_grace - critical, shutdown_grace_critical=critical)
 
 
+def _shutdown_by_priority(config: AgentConfig, graces: list[Mapping[str, int]]) -> AgentConfig:
+    if graces and (config.shutdown_grace or config.shutdown_grace_critical):
+        raise ValueError("stands beside shutdownGracePeriod, in place of which it is")
+    return replace(config, shutdown_graces={one["priority"]: one["shutdownGracePeriodSeconds"] for one in graces})
+
+
 def _taints(config: AgentConfig, taints: list[Mapping[str, str]]) -> AgentConfig:
     return replace(config, taints=tuple({name: str(value) for name, value in one.items()} for one in taints))
 
@@ -185,6 +191,7 @@ _SETTINGS: dict[str, Setting] = {
     "containerLogMaxFiles": lambda config, value: replace(config, log_files=max(2, int(value))),
     "shutdownGracePeriod": _shutdown,
     "shutdownGracePeriodCriticalPods": _shutdown_critical,
+    "shutdownGracePeriodByPodPriority": _shutdown_by_priority,
     "registerWithTaints": _taints,
     "allowedUnsafeSysctls": lambda config, value: replace(config, unsafe_sysctls=tuple(value)),
     "providerID": lambda config, value: replace(config, provider_id=str(value)),

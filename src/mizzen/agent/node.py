@@ -28,6 +28,8 @@ _IMAGES_SHOWN = 50
 _OWNED = ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
 """The conditions that are the agent's to say; others may add theirs."""
 _RETRY = 1.0
+_DECLARED = ("InPlacePodLevelResourcesVerticalScaling", "RestartAllContainersOnContainerExits")
+"""What this agent can of what others may not yet: schedulers send pods that need it to nodes that say so."""
 Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
 """Type, reason and message of an event about the node."""
 
@@ -180,6 +182,7 @@ def status_of(
         "images": [{"names": list(one.names), "sizeBytes": one.size} for one in largest if one.names],
         "runtimeHandlers": [{"name": name, "features": handler} for name in ("", *config.runtime_handlers)],
         "features": {"supplementalGroupsPolicy": True},
+        "declaredFeatures": list(_DECLARED),
         **({"volumesInUse": list(in_use)} if in_use else {}),
     }  # fmt: skip
 

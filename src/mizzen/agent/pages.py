@@ -65,6 +65,10 @@ def configuration(config: AgentConfig) -> dict[str, Any]:
         "nodeStatusReportFrequency": f"{config.report_every:g}s",
         "shutdownGracePeriod": f"{config.shutdown_grace + config.shutdown_grace_critical:g}s",
         "shutdownGracePeriodCriticalPods": f"{config.shutdown_grace_critical:g}s",
+        "shutdownGracePeriodByPodPriority": [
+            {"priority": priority, "shutdownGracePeriodSeconds": round(seconds)}
+            for priority, seconds in sorted(config.shutdown_graces.items())
+        ],
         "imageGCHighThresholdPercent": round(config.thresholds.image_disk_high * 100),
         "imageGCLowThresholdPercent": round(config.thresholds.image_disk_low * 100),
         "imageMinimumGCAge": f"{config.thresholds.image_least_age:g}s",

@@ -13,7 +13,7 @@ from mizzen.machinery import quantity
 _COMPUTE = ("cpu", "memory")
 _CRITICAL = {"system-node-critical"}
 _PERIOD = 100_000
-_CRITICAL_PRIORITY = 2_000_000_000
+CRITICAL_PRIORITY = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Size:
 def is_critical(pod: Pod) -> bool:
     """Whether the node keeps a pod whatever it is short of: static ones and those of system priority."""
     source = (pod.metadata.annotations or {}).get("kubernetes.io/config.source", "api")
-    return (pod.spec.priority or 0) >= _CRITICAL_PRIORITY or source != "api"
+    return (pod.spec.priority or 0) >= CRITICAL_PRIORITY or source != "api"
 
 
 def qos_class(pod: Pod) -> str:

@@ -59,6 +59,15 @@ def test_who_uses_more_than_it_asked_for_goes_first_then_the_least_important_the
     assert order == ["low", "large", "greedy", "modest"]
 
 
+@pytest.mark.parametrize(
+    ("priority", "stage"),
+    [(-5, 10), (10, 10), (99, 10), (100, 100), (5000, 100), (2_000_000_000, 2_000_000_000)],
+)
+def test_at_a_shutdown_a_pod_ends_with_those_of_its_priority(priority: int, stage: int) -> None:
+    graces = {100: 20.0, 10: 30.0, 2_000_000_000: 5.0}
+    assert eviction.stage_of(Pod(spec=PodSpec(priority=priority, containers=())), graces) == stage
+
+
 def test_static_pods_and_those_of_the_system_are_kept() -> None:
     kept = [a_life("static", source="file"), a_life("system", priority=2_000_000_000)]
     assert eviction.choose(kept, using(static=1, system=1), {}, SHORT) is None

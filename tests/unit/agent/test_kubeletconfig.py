@@ -55,12 +55,25 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
     )  # fmt: skip
 
 
+def test_priorities_may_have_their_own_time_at_a_shutdown() -> None:
+    graces = [{"priority": 0, "shutdownGracePeriodSeconds": 60}, {"priority": 1000, "shutdownGracePeriodSeconds": 10}]
+    seen, _ = configured(PLAIN, document(shutdownGracePeriodByPodPriority=graces))
+    assert seen.shutdown_graces == {0: 60, 1000: 10}
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
         ("text", "not a KubeletConfiguration"),
         ({"kind": "Pod"}, "not a KubeletConfiguration"),
         (document(maxPods="many"), "maxPods: "),
+        (
+            document(
+                shutdownGracePeriod="5s",
+                shutdownGracePeriodByPodPriority=[{"priority": 0, "shutdownGracePeriodSeconds": 9}],
+            ),
+            "shutdownGracePeriodByPodPriority: stands beside shutdownGracePeriod",
+        ),
         (document(cpuManagerPolicy="dynamic"), "cpuManagerPolicy: 'dynamic' is neither none nor static"),
         (document(cpuManagerPolicyOptions={"fast": "true"}), "cpuManagerPolicyOptions: fast: true is no option"),
         (document(memorySwap={"swapBehavior": "UnlimitedSwap"}), "memorySwap: swapBehavior 'UnlimitedSwap' is neither"),

@@ -122,6 +122,8 @@ def test_a_node_says_what_its_runtime_can_do_for_pods(tmp_path: Path, runtime: s
     body = status_of(config, {}, (), health=Health(), before=(), hostname="n", now=0.0)
     features = {"recursiveReadOnlyMounts": True, "userNamespaces": own_users}
     assert body["runtimeHandlers"] == [{"name": name, "features": features} for name in ("", "other")]
+    assert "RestartAllContainersOnContainerExits" in body["declaredFeatures"]
+    assert body["declaredFeatures"] == sorted(body["declaredFeatures"])
 
 
 async def test_a_client_counts_what_it_was_answered(client: Client) -> None:
