@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.scheduler.test_cycle import node, pod
+from tests.unit.scheduler.world import node, pod
 
 from mizzen.scheduler import config
 from mizzen.scheduler.cycle import Placed, Unschedulable

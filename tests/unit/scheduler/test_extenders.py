@@ -13,7 +13,7 @@ import orjson
 import pytest
 from tests.sim import test_devices, test_scheduler
 from tests.sim.api import FakeApi
-from tests.unit.scheduler.test_cycle import World, node, pod
+from tests.unit.scheduler.world import World, node, pod
 
 from mizzen.api.views.core import Pod
 from mizzen.client.client import Client

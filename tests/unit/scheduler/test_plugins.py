@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.scheduler.test_cycle import ZONE, World, claim, node, pod, spread, with_claim
+from tests.unit.scheduler.world import ZONE, World, claim, node, pod, spread, with_claim
 
 from mizzen.api.views.core import PersistentVolume, Pod
 from mizzen.api.views.meta import LabelSelector

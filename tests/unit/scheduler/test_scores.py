@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.scheduler.test_cycle import HOST, ZONE, World, node, pod
 from tests.unit.scheduler.test_volumes import claim, seen, using, volume
+from tests.unit.scheduler.world import HOST, ZONE, World, node, pod
 
 from mizzen.api.views.core import ContainerImage, Node
 from mizzen.api.views.meta import LabelSelector

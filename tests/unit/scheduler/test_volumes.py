@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from tests.unit.scheduler.test_cycle import HOST, ZONE, World, node, pod, room
+from tests.unit.scheduler.world import HOST, ZONE, World, node, pod, room
 
 from mizzen.api.views.core import PersistentVolume, PersistentVolumeClaim
 from mizzen.api.views.storage import CSIDriver, CSIStorageCapacity, StorageClass

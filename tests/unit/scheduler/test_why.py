@@ -1,6 +1,6 @@
 """`mizzen why`: every obstacle of every node, with what would take it away."""
 
-from tests.unit.scheduler.test_cycle import node, pod
+from tests.unit.scheduler.world import node, pod
 
 from mizzen.scheduler.plugins import PLUGINS
 from mizzen.scheduler.snapshot import Lookups
