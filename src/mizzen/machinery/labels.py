@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 import orjson
@@ -76,9 +76,7 @@ class Selector:
         tests = tuple(_matcher(requirement) for requirement in self.requirements)
         if not tests:
             return lambda _labels: True
-        if len(tests) == 1:
-            return tests[0]
-        return lambda labels: all(test(labels) for test in tests)
+        return reduce(_both, tests)
 
     def __str__(self) -> str:
         return ",".join(str(requirement) for requirement in self.requirements)
@@ -86,6 +84,10 @@ class Selector:
 
 EVERYTHING = Selector()
 NOTHING = Selector(nothing=True)
+
+
+def _both(first: Match, second: Match) -> Match:
+    return lambda labels: first(labels) and second(labels)
 
 
 def _matcher(requirement: Requirement) -> Match:
