@@ -83,20 +83,21 @@ def _prune(value: Any, schema: Schema, path: str, removed: list[str], embedded: 
     if isinstance(value, list):
         inner = schema.items
         for position, each in enumerate(value):
-            if inner is not None:
+            if inner is not None and isinstance(each, (dict, list)):
                 _prune(each, inner, f"{path}[{position}]", removed, embedded)
         return
-    if not isinstance(value, dict) or schema.form not in {Form.STRUCT, Form.MAP}:
+    if not isinstance(value, dict) or not (schema.form is Form.STRUCT or schema.form is Form.MAP):
         return
-    for key in list(value):
-        where = f"{path}.{key}" if path else key
-        known = schema.properties.get(key) or (schema.items if schema.form is Form.MAP else None)
+    properties, others = schema.properties, schema.items if schema.form is Form.MAP else None
+    for key, each in tuple(value.items()):
+        known = properties.get(key) or others
         if known is not None:
-            inside = embedded if schema.embedded and key == "metadata" else removed
-            _prune(value[key], known, where, inside, embedded)
+            if isinstance(each, (dict, list)):
+                inside = embedded if schema.embedded and key == "metadata" else removed
+                _prune(each, known, f"{path}.{key}" if path else key, inside, embedded)
         elif not schema.preserve:
             del value[key]
-            removed.append(where)
+            removed.append(f"{path}.{key}" if path else key)
 
 
 def default(value: Any, schema: Schema) -> None:
@@ -113,13 +114,14 @@ def default(value: Any, schema: Schema) -> None:
             default(each, schema.items)
         return
     for key, inner in schema.properties.items():
-        if value.get(key) is None and not (key in value and inner.nullable):
+        present = value.get(key)
+        if present is None and not (key in value and inner.nullable):
             if inner.default is not None:
-                value[key] = orjson.loads(orjson.dumps(inner.default))
+                present = value[key] = orjson.loads(orjson.dumps(inner.default))
             elif key in value and inner.source:
                 del value[key]
-        if key in value:
-            default(value[key], inner)
+        if isinstance(present, (dict, list)):
+            default(present, inner)
 
 
 def coerce(value: Object, schema: Schema) -> None:
