@@ -233,6 +233,37 @@ def test_properties_with_odd_names_are_escaped_in_rules():
     assert list(rules.validate({"spec": {"a-b": 1, "namespace": "x"}}, schema)) == []
 
 
+def test_values_that_rules_see_otherwise_are_found_however_deep_they_are():
+    parts = [{"since": "2026-01-01T00:00:00Z", "share": 1, "if": "x"}]
+    struct = {"since": {"type": "string", "format": "date-time"}, "share": {"type": "number"}, "if": {"type": "string"}}
+    listed = {"type": "array", "items": {"type": "object", "properties": struct}}
+    mapped = {"type": "object", "additionalProperties": listed}
+    plain = {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}}
+    schema = structural.build({"type": "object", "properties": {"named": mapped, "plain": plain}})
+    kept = {"a": ["x"]}
+    seen = rules.to_cel({"named": {"one": parts}, "plain": kept}, schema)
+    [part] = seen["named"]["one"]
+    assert part["since"].year == 2026 and isinstance(part["share"], float) and part["__if__"] == "x"
+    assert seen["plain"] is kept, "what rules see as it is goes through no loop"
+
+
+def test_all_rules_of_a_value_see_the_same():
+    schema = structural.build(
+        {
+            "type": "object",
+            "properties": {"share": {"type": "number"}},
+            "x-kubernetes-validations": [
+                {"rule": "self.share == 1.0"},
+                {"rule": "self.share == oldSelf.share", "message": "kept"},
+                {"rule": "oldSelf.hasValue() ? self.share > 0.5 : self.share > 0.1", "optionalOldSelf": True},
+            ],
+        }
+    )
+    assert not list(rules.validate({"share": 1}, schema))
+    assert not list(rules.validate({"share": 1}, schema, {"share": 1}))
+    assert [one.detail for one in rules.validate({"share": 1}, schema, {"share": 2})] == ["kept"]
+
+
 def test_a_rule_that_does_not_compile_or_names_no_field_is_refused():
     schema = ruled({"rule": "self +"}, {"rule": "self.depth > 1"}, {"rule": "1"}, {"rule": ""}, size=INTEGER)
     found = [*rules.check_rules(schema, "S"), *rules.check_wording(schema, "S")]

@@ -4,9 +4,9 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 from mizzen.machinery import times
@@ -57,16 +57,23 @@ def escaped(name: str) -> str:
 
 def has_rules(schema: Schema) -> bool:
     """Whether a rule stands anywhere in the schema."""
-    known = _ruled.get(id(schema))
-    if known is None:
-        if len(_ruled) >= _REMEMBERED:
-            _ruled.clear()
-        known = _ruled[id(schema)] = (schema, any(True for _ in _nodes_with_rules(schema)))
-    return known[1]
+    return _remembered(_ruled, schema, lambda: any(True for _ in _nodes_with_rules(schema)))
 
 
-_ruled: dict[int, tuple[Schema, bool]] = {}
+_Known = dict[int, tuple[Schema, bool]]
+_ruled: _Known = {}
+_plain: _Known = {}
 _REMEMBERED = 20_000
+
+
+def _remembered(known: _Known, schema: Schema, find: Callable[[], bool]) -> bool:
+    """What was found about a schema, which is kept so that its identity stays taken."""
+    found = known.get(id(schema))
+    if found is None:
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        found = known[id(schema)] = (schema, find())
+    return found[1]
 
 
 def _nodes_with_rules(schema: Schema) -> Iterator[Schema]:
@@ -103,6 +110,24 @@ def validate(value: Any, schema: Schema, old: Any = None) -> Iterator[FieldError
         yield spent.error
 
 
+@dataclass(frozen=True)
+class _Node:
+    """A value that rules are about, and the stored one; how rules see them is found once for all rules."""
+
+    value: Any
+    old: Any
+    schema: Schema
+    path: str
+
+    @cached_property
+    def shown(self) -> Any:
+        return to_cel(self.value, self.schema)
+
+    @cached_property
+    def shown_old(self) -> Any:
+        return to_cel(self.old, self.schema)
+
+
 class _Run:
     """One object's validation: walks value and stored value together and counts what it spends."""
 
@@ -115,8 +140,9 @@ class _Run:
             return
         if old is not _ABSENT:
             same = same or is_same(value, old)
+        node = _Node(value, old, schema, path)
         for rule in schema.source.get("x-kubernetes-validations") or ():
-            yield from self._apply(rule, value, old, schema, path, same=same)
+            yield from self._apply(rule, node, same=same)
         if isinstance(value, dict):
             before = old if isinstance(old, dict) else {}
             for key, inner in value.items():
@@ -131,9 +157,8 @@ class _Run:
                 was = stored.get(_identity(inner, schema), _ABSENT)
                 yield from self.check(inner, was, schema.items, f"{path}[{position}]", same=same)
 
-    def _apply(
-        self, rule: Mapping[str, Any], value: Any, old: Any, schema: Schema, path: str, *, same: bool
-    ) -> Iterator[FieldError]:
+    def _apply(self, rule: Mapping[str, Any], node: "_Node", *, same: bool) -> Iterator[FieldError]:
+        value, old, path = node.value, node.old, node.path
         text, optional = rule["rule"], bool(rule.get("optionalOldSelf"))
         compares = _old_self(text) is not None
         if value is None or (compares and old is _ABSENT and not optional):
@@ -141,11 +166,11 @@ class _Run:
         self._left -= 1
         if self._left < 0:
             raise _SpentError(invalid("", type_name(value), _SPENT))
-        data = {"self": to_cel(value, schema)}
+        data = {"self": node.shown}
         if optional:
-            data["_oldSelf"] = [] if old is _ABSENT else [to_cel(old, schema)]
+            data["_oldSelf"] = [] if old is _ABSENT else [node.shown_old]
         elif old is not _ABSENT and (compares or _old_self(rule.get("messageExpression") or "")):
-            data["oldSelf"] = to_cel(old, schema)
+            data["oldSelf"] = node.shown_old
         try:
             if _compiled(text, optional).holds(data):
                 return
@@ -203,6 +228,8 @@ def _identity(item: Any, schema: Schema) -> Any:
 
 def to_cel(value: Any, schema: Schema) -> Any:
     """A value as rules see it: properties by their escaped names, times and durations typed."""
+    if _is_plain(schema):
+        return value
     if isinstance(value, dict):
         if schema.form is Form.STRUCT and not schema.preserve:
             known = schema.properties
@@ -219,6 +246,19 @@ def to_cel(value: Any, schema: Schema) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and schema.form is Form.NUMBER:
         return float(value)
     return value
+
+
+def _is_plain(schema: Schema) -> bool:
+    """Whether rules see all values of a schema as they are."""
+    return _remembered(_plain, schema, lambda: _is_shown_plainly(schema))
+
+
+def _is_shown_plainly(schema: Schema) -> bool:
+    if schema.form is Form.NUMBER or (schema.form is Form.STRING and schema.source.get("format") in _TYPED):
+        return False
+    if schema.form is Form.STRUCT and not schema.preserve:
+        return all(escaped(key) == key and _is_plain(inner) for key, inner in schema.properties.items())
+    return schema.items is None or (schema.items is not schema and _is_plain(schema.items))
 
 
 _TYPED = ("date-time", "duration")
