@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admissio
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from mizzen.api.core.namespace import NAMESPACE
@@ -46,11 +46,14 @@ class Context:
         self._index()
         return self._named.get((api_version, kind))
 
-    def relatives(self, kind: Kind) -> Iterable[Kind]:
+    def relatives(self, kind: Kind) -> Sequence[Kind]:
         """Kinds that are the same objects in other groups or versions."""
         self._index()
+        known = self._stored.get(kind.storage, ())
+        if len(known) < 2:
+            return ()
         own = kind.group, kind.version
-        return (known for known in self._stored.get(kind.storage, ()) if (known.group, known.version) != own)
+        return [one for one in known if (one.group, one.version) != own]
 
     def _index(self) -> None:
         kinds = self.reader.kinds()
@@ -68,14 +71,18 @@ def matched_kind(context: Context, admission: Admission, holder: Object) -> Kind
     With matchPolicy Equivalent (the default) rules that name another version of the same objects match too.
     """
     rules: Sequence[Object] = holder.get("rules") or holder.get("resourceRules") or ()
-    if any(_names(rule, admission, admission.kind) for rule in holder.get("excludeResourceRules") or ()):
-        return None
-    if any(_names(rule, admission, admission.kind) for rule in rules):
-        return admission.kind
+    own = admission.kind
+    for rule in holder.get("excludeResourceRules") or ():
+        if _names(rule, admission, own):
+            return None
+    for rule in rules:
+        if _names(rule, admission, own):
+            return own
     if holder.get("matchPolicy", "Equivalent") != "Equivalent":
         return None
-    for rule in rules:
-        for kind in context.relatives(admission.kind):
+    relatives = context.relatives(own)
+    for rule in rules if relatives else ():
+        for kind in relatives:
             if _names(rule, admission, kind):
                 return kind
     return None
@@ -86,9 +93,10 @@ def _names(rule: Object, admission: Admission, kind: Kind) -> bool:
     operations = rule.get("operations") or ()
     if admission.operation not in operations and "*" not in operations:
         return False
-    for field, value in (("apiGroups", kind.group), ("apiVersions", kind.version)):
-        if value not in (rule.get(field) or ()) and "*" not in (rule.get(field) or ()):
-            return False
+    if kind.group not in (named := rule.get("apiGroups") or ()) and "*" not in named:
+        return False
+    if kind.version not in (versions := rule.get("apiVersions") or ()) and "*" not in versions:
+        return False
     scope = rule.get("scope") or "*"
     if scope != "*" and (scope == "Namespaced") != (bool(admission.namespace) and kind.namespaced):
         return False
