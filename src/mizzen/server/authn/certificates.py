@@ -7,7 +7,7 @@ import hashlib
 from functools import lru_cache
 
 from mizzen.machinery.errors import Errors
-from mizzen.machinery.identity import Identity
+from mizzen.machinery.identity import Identity, authenticated
 from mizzen.server.authn.extra import CREDENTIAL_ID
 from mizzen.wire import der
 from mizzen.wire.message import Request
@@ -36,9 +36,11 @@ def identify(certificate: bytes) -> Identity | None:
     if not names or not names[0]:
         return None
     uids = [value for kind, value in attributes if kind == der.USER_ID]
-    return Identity(
-        names[0],
-        uid=uids[0] if uids else "",
-        groups=tuple(value for kind, value in attributes if kind == der.ORGANIZATION),
-        extra={CREDENTIAL_ID: (f"X509SHA256={hashlib.sha256(certificate).hexdigest()}",)},
+    return authenticated(
+        Identity(
+            names[0],
+            uid=uids[0] if uids else "",
+            groups=tuple(value for kind, value in attributes if kind == der.ORGANIZATION),
+            extra={CREDENTIAL_ID: (f"X509SHA256={hashlib.sha256(certificate).hexdigest()}",)},
+        )
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from mizzen.machinery.errors import Errors
-from mizzen.machinery.identity import ANONYMOUS, ANONYMOUS_NAME, AUTHENTICATED, UNAUTHENTICATED, Identity
+from mizzen.machinery.identity import ANONYMOUS, Identity, authenticated
 from mizzen.server.authn.certificates import ClientCertificates
 from mizzen.server.authn.frontproxy import FrontProxies
 from mizzen.wire import websocket
@@ -41,7 +41,10 @@ def is_open(path: str) -> bool:
 
 
 class Chain:
-    """The server's Authenticator; with `identify` also what TokenReview asks."""
+    """The server's Authenticator; with `identify` also what TokenReview asks.
+
+    Authenticators that remember users name them in the group of all authenticated ones; the chain sees to the others.
+    """
 
     def __init__(
         self,
@@ -59,10 +62,10 @@ class Chain:
     def authenticate(self, request: Request) -> Identity:
         """The user of a request. Raises ApiError 401."""
         if request.user is not None:
-            return _known(request.user)
+            return authenticated(request.user)
         user = self._by_certificate(request)
         if user is not None:
-            return _known(user)
+            return authenticated(user)
         token = bearer(request)
         if token:
             try:
@@ -96,7 +99,7 @@ class Chain:
                 problems.append(str(error))
                 continue
             if found is not None:
-                user = _known(found.user)
+                user = authenticated(found.user)
                 return found if user is found.user else replace(found, user=user)
         if problems:
             raise BadToken("[" + ", ".join(problems) + "]" if len(problems) > 1 else problems[0])
@@ -120,10 +123,3 @@ def _decoded(text: str) -> str:
         return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
         return ""
-
-
-def _known(user: Identity) -> Identity:
-    """The user, in the group of all that are authenticated."""
-    if AUTHENTICATED in user.groups or UNAUTHENTICATED in user.groups or user.name == ANONYMOUS_NAME:
-        return user
-    return replace(user, groups=(*user.groups, AUTHENTICATED))

@@ -17,7 +17,7 @@ from mizzen.api.kind import Kind
 from mizzen.base.clock import Clock
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
-from mizzen.machinery.identity import Identity
+from mizzen.machinery.identity import Identity, authenticated
 from mizzen.server.authn import extra, jwt
 from mizzen.server.authn.chain import Authenticated, BadToken
 from mizzen.server.seams import Reader
@@ -83,7 +83,7 @@ class ServiceAccountTokens:
             self._verified[token] = known
         self._check_times(known.claims)
         if known.good_until <= self._clock.monotonic():
-            known.user = self._user(known.claims, token)
+            known.user = authenticated(self._user(known.claims, token))
             known.good_until = self._clock.monotonic() + _LOOK_AGAIN_SECONDS
         return Authenticated(known.user, self._meant_for(known.claims, audiences))
 

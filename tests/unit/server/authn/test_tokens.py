@@ -52,8 +52,13 @@ def test_a_service_account_is_known_by_the_token_it_was_given(world: World) -> N
     assert found is not None
     assert found.user.name == "system:serviceaccount:shop:robot"
     assert found.user.uid == "uid-1"
-    assert found.user.groups == ("system:serviceaccounts", "system:serviceaccounts:shop")
+    assert found.user.groups == ("system:serviceaccounts", "system:serviceaccounts:shop", AUTHENTICATED)
     assert found.audiences == (ISSUER,)
+
+
+def test_a_token_that_is_shown_again_names_the_same_user(world: World) -> None:
+    chain, request = Chain((world.tokens,)), _request(authorization=f"Bearer {world.token()}")
+    assert chain.authenticate(request) is chain.authenticate(request)
 
 
 def test_a_token_for_a_pod_tells_the_pod_and_its_node_and_dies_with_it(world: World) -> None:
@@ -278,6 +283,7 @@ def test_a_client_certificate_makes_the_user(tmp_path: Path) -> None:
     user = Chain(()).authenticate(request)
     assert (user.name, user.groups) == ("ann", ("dev", "ops", "system:authenticated"))
     assert user.extra["authentication.kubernetes.io/credential-id"][0].startswith("X509SHA256=")
+    assert Chain(()).authenticate(request) is user
 
 
 def test_rubbish_for_a_certificate_is_no_user() -> None:
