@@ -51,12 +51,22 @@ def is_time(text: str) -> bool:
 
 def format(seconds: float) -> str:
     """`2026-01-31T12:00:00Z`: a Time, whole seconds in UTC, the fraction cut off."""
-    return (_EPOCH + timedelta(seconds=int(seconds // 1))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _text(_EPOCH + timedelta(seconds=int(seconds // 1)), "seconds")
 
 
 def format_micro(seconds: float) -> str:
     """`2026-01-31T12:00:00.250000Z`: a MicroTime."""
-    return (_EPOCH + timedelta(microseconds=round(seconds * 1e6))).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return format_micro_of(0, round(seconds * 1e6))
+
+
+def format_micro_of(seconds: int, microseconds: int) -> str:
+    """A MicroTime of whole numbers: exact for years that a float of seconds cannot tell to the microsecond."""
+    return _text(_EPOCH + timedelta(seconds=seconds, microseconds=microseconds), "microseconds")
+
+
+def _text(when: datetime, timespec: str) -> str:
+    # not strftime, whose %Y writes years before 1000 without their zeros
+    return f"{when.replace(tzinfo=None).isoformat(timespec=timespec)}Z"
 
 
 def canonical(text: str) -> str:
@@ -75,6 +85,9 @@ def canonical_micro(text: str) -> str:
 
     Raises: ValueError.
     """
+    if len(text) == 27 and text[19] == "." and text[26] == "Z":
+        parse(text)
+        return text
     return format_micro(parse(text))
 
 

@@ -253,6 +253,7 @@ def test_a_time_survives_writing_and_reading(seconds):
 def test_times_are_kept_in_utc_with_their_precision():
     assert times.canonical("2026-01-31T13:00:00.9+01:00") == "2026-01-31T12:00:00Z"
     assert times.canonical_micro("2026-01-31T12:00:00Z") == "2026-01-31T12:00:00.000000Z"
+    assert times.canonical("0001-01-01T00:00:00.5Z") == "0001-01-01T00:00:00Z"
     assert not times.is_time("noon")
 
 

@@ -106,12 +106,11 @@ def _read_micro_time(data: bytes, at: int, stop: int) -> str | None:
     if at == stop:
         return None
     found = numbers_and_bodies(data, at, stop)
-    when = _EPOCH + timedelta(seconds=found.get(1, 0), microseconds=found.get(2, 0) // 1000)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return times.format_micro_of(found.get(1, 0), found.get(2, 0) // 1000)
 
 
 def _write_micro_time(value: str) -> bytes:
-    micro = round((datetime.fromisoformat(value) - _EPOCH) / timedelta(microseconds=1))
+    micro = (datetime.fromisoformat(value) - _EPOCH) // timedelta(microseconds=1)
     seconds, rest = divmod(micro, 1_000_000)
     return b"\x08" + varint.write(seconds) + b"\x10" + varint.write(rest * 1000)
 

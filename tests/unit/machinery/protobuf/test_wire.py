@@ -93,6 +93,8 @@ def test_special_forms_keep_their_values() -> None:
     assert there_and_back("v1", "Service", {"spec": service}) == {"spec": service}
     lease = {"renewTime": "2026-01-02T03:04:05.000678Z", "acquireTime": "1969-12-31T23:59:59.500000Z"}
     assert there_and_back("coordination.k8s.io/v1", "Lease", {"spec": lease}) == {"spec": lease}
+    ancient = {"renewTime": "0001-01-01T00:00:02.000007Z"}
+    assert there_and_back("coordination.k8s.io/v1", "Lease", {"spec": ancient}) == {"spec": ancient}
     secret = {"a": "", "b": "AP+A"}
     assert there_and_back("v1", "Secret", {"data": secret}) == {"data": secret}
     extra = {"spec": {"extra": {"scopes": ["a", "b"], "none": []}}}
