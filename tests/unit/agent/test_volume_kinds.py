@@ -59,6 +59,37 @@ def test_a_sub_path_that_is_made_belongs_to_whoever_may_write_the_volume(tmp_pat
         assert (stat.S_IMODE(seen.st_mode), seen.st_gid) == (0o2777, 1234)
 
 
+@pytest.mark.parametrize("link", ["..", "/etc", "deep/../../.."])
+def test_a_sub_path_that_leads_out_of_its_volume_is_refused(tmp_path: Path, link: str) -> None:
+    volume = tmp_path / "volume"
+    (volume / "deep").mkdir(parents=True)
+    (volume / "out").symlink_to(link)
+    for sub in ("out", "out/made"):
+        with pytest.raises(ValueError, match=f"subPath '{sub}' leads out of the volume"):
+            subpath.bind_subpath(volume, sub, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("link", ["real", "real/../real/.", "{volume}/real"])
+def test_a_sub_path_by_way_of_a_link_that_stays_in_its_volume_is_what_it_leads_to(tmp_path: Path, link: str) -> None:
+    volume, target, seen = tmp_path / "volume", tmp_path / "target", list[Path]()
+    (volume / "real").mkdir(parents=True)
+    (volume / "link").symlink_to(link.format(volume=volume))
+
+    def work() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+        subpath.bind_subpath(volume, "link/made", target)
+        (target / "there").touch()
+        seen.extend((volume / "real" / "made").iterdir())
+        teardown.remove(target)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [volume / "real" / "made" / "there"]
+
+
 async def test_when_one_volume_fails_the_others_are_not_still_being_made() -> None:
     made: list[str] = []
     begun = asyncio.Event()
