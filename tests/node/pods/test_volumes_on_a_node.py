@@ -1,5 +1,7 @@
 """Volumes in real containers."""
 
+import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +77,40 @@ async def test_a_claim_on_a_local_volume_keeps_data_from_pod_to_pod(node: Node, 
     await node.delete("writer")
     await node.create("reader", {"script": "cat /d/x", "volumeMounts": mounts}, volumes=volumes, restartPolicy="Never")
     assert node.log(await node.until("reader", phase("Succeeded"))) == "kept\n"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A block device that holds nothing."""
+    (tmp_path / "image").touch()
+    os.truncate(tmp_path / "image", 64 << 20)
+    command = ["losetup", "--find", "--show", str(tmp_path / "image")]
+    device = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    yield Path(device)
+    subprocess.run(["losetup", "--detach", device], check=True)
+
+
+async def test_a_local_volume_on_a_block_device_gets_a_file_system_and_keeps_it(node: Node, disk: Path) -> None:
+    await bound(node, "data", {"local": {"path": str(disk)}})
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]
+    mounts = [{"name": "d", "mountPath": "/d"}]
+    script = "grep -c ' /d ext4 rw' /proc/mounts; cat /d/x; echo kept > /d/x"
+    for name, seen in (("first", "1\n"), ("second", "1\nkept\n")):
+        await node.create(name, {"script": script, "volumeMounts": mounts}, volumes=volumes, restartPolicy="Never")
+        assert seen in node.log(await node.until(name, phase("Succeeded")))
+        await node.delete(name)
+
+
+async def test_a_disk_with_partitions_is_not_formatted(node: Node, disk: Path) -> None:
+    partition = struct.pack("<8B2I", 0, 0, 0, 0, 0x83, 0, 0, 0, 2048, 4096)
+    with disk.open("wb") as device:
+        device.write(bytes(446) + partition + bytes(48) + b"\x55\xaa")
+    await bound(node, "data", {"local": {"path": str(disk)}})
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]
+    await node.create("picky", {"volumeMounts": [{"name": "d", "mountPath": "/d"}]}, volumes=volumes)
+    events = await eventually(lambda: node.events("picky"))
+    text = f'MountVolume.SetUp failed for volume "d" : failed to find a file system on {disk}: a partition table (dos)'
+    assert events[0] == ("FailedMount", text)
 
 
 async def test_the_downward_api_shows_labels_and_limits_as_files(node: Node) -> None:

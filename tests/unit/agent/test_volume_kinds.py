@@ -3,13 +3,15 @@
 import asyncio
 import os
 import stat
-import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mizzen.agent.runtime import syscalls
-from mizzen.agent.volumes import subpath, teardown
+from mizzen.agent.volumes import mounting, subpath, teardown
 from mizzen.agent.volumes.kinds import VolumeFailure, memory_size, nfs_command, page_size
 from mizzen.agent.volumes.shell import settled
 from mizzen.api.views.podspec import Container, EmptyDir, Pod, PodSpec, Resources
@@ -23,6 +25,18 @@ def test_a_share_is_mounted_with_its_options() -> None:
     command = ["-t", "nfs", "-o", "ro,nfsvers=4.2", "nas:/data", "/v"]
     assert nfs_command("nas", "/data", ("ro", "nfsvers=4.2"), Path("/v")) == command
     assert nfs_command("fd00::1", "/data", (), Path("/v")) == ["-t", "nfs", "[fd00::1]:/data", "/v"]
+
+
+def test_only_a_device_on_which_nothing_is_found_counts_as_empty() -> None:
+    device = Path("/dev/x")
+    assert mounting.type_of(2, "", device) == ""
+    assert mounting.type_of(0, "DEVNAME=/dev/x\nTYPE=xfs\n", device) == "xfs"
+    with pytest.raises(OSError, match="failed to find a file system on /dev/x: a partition table \\(gpt\\)"):
+        mounting.type_of(0, "DEVNAME=/dev/x\nPTTYPE=gpt\n", device)
+    with pytest.raises(OSError, match="/dev/x: error: cannot open"):
+        mounting.type_of(4, "error: cannot open", device)
+    with pytest.raises(OSError, match="/dev/x: status 8"):
+        mounting.type_of(8, "", device)
 
 
 def test_a_volume_in_memory_is_no_larger_than_it_or_its_pod_may_be() -> None:
@@ -39,6 +53,18 @@ def test_huge_pages_are_of_the_size_that_the_pod_asks_for() -> None:
         page_size("HugePages", pod())
 
 
+def in_own_mounts(work: Callable[[], None]) -> None:
+    """Do it where its mounts are seen by nobody else and end with it."""
+
+    def alone() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+        work()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(alone).result()
+
+
 def test_a_sub_path_that_is_made_belongs_to_whoever_may_write_the_volume(tmp_path: Path) -> None:
     volume, target = tmp_path / "volume", tmp_path / "target"
     volume.mkdir()
@@ -46,14 +72,10 @@ def test_a_sub_path_that_is_made_belongs_to_whoever_may_write_the_volume(tmp_pat
     volume.chmod(0o2777)
 
     def work() -> None:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
-        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
         subpath.bind_subpath(volume, "a/b", target)
         teardown.remove(target)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    in_own_mounts(work)
     for made in (volume / "a", volume / "a/b"):
         seen = made.stat()
         assert (stat.S_IMODE(seen.st_mode), seen.st_gid) == (0o2777, 1234)
@@ -66,7 +88,7 @@ def test_a_sub_path_that_leads_out_of_its_volume_is_refused(tmp_path: Path, link
     (volume / "out").symlink_to(link)
     for sub in ("out", "out/made"):
         with pytest.raises(ValueError, match=f"subPath '{sub}' leads out of the volume"):
-            subpath.bind_subpath(volume, sub, tmp_path / "target")
+            in_own_mounts(partial(subpath.bind_subpath, volume, sub, tmp_path / "target"))
     assert not (tmp_path / "target").exists()
 
 
@@ -77,16 +99,12 @@ def test_a_sub_path_by_way_of_a_link_that_stays_in_its_volume_is_what_it_leads_t
     (volume / "link").symlink_to(link.format(volume=volume))
 
     def work() -> None:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
-        syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
         subpath.bind_subpath(volume, "link/made", target)
         (target / "there").touch()
         seen.extend((volume / "real" / "made").iterdir())
         teardown.remove(target)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    in_own_mounts(work)
     assert seen == [volume / "real" / "made" / "there"]
 
 

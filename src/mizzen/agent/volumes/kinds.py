@@ -9,14 +9,12 @@ from typing import Any, Protocol
 
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.resources import Size, pod_limits
-from mizzen.agent.runtime import spawn, syscalls
+from mizzen.agent.runtime import syscalls
 from mizzen.agent.runtime.namespaces import in_user_namespace
-from mizzen.agent.volumes import teardown
+from mizzen.agent.volumes import mounting, teardown
 from mizzen.api.views.podspec import CsiVolume, EmptyDir, HostPath, Pod, Volume
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
-
-_NFS_PATIENCE = 120.0
 
 
 class VolumeFailure(Exception):
@@ -162,14 +160,7 @@ async def nfs(volume: Volume, place: Place) -> Mounted | None:
 
 async def _nfs(server: str, path: str, read_only: bool, options: tuple[str, ...], home: Path) -> Mounted:
     if not _is_mounted(home):
-        command = nfs_command(server, path, (*(("ro",) if read_only else ()), *options), home)
-        done = await spawn.run(["/bin/mount", *command], timeout=_NFS_PATIENCE)
-        if done.code:
-            said = done.output.decode(errors="replace").strip()
-            raise VolumeFailure(
-                f"mount failed: exit status {done.code}\nMounting command: mount\n"
-                f"Mounting arguments: {' '.join(command)}\nOutput: {said}\n"
-            )
+        await mounting.mount(nfs_command(server, path, (*(("ro",) if read_only else ()), *options), home))
     return Mounted(home, read_only=read_only, unmount=True)
 
 
@@ -218,7 +209,8 @@ async def persistent_volume(persistent: Object, place: Place) -> Mounted:
     spec: dict[str, Any] = persistent.get("spec") or {}
     block = spec.get("volumeMode") == "Block"
     if (local := spec.get("local")) is not None:
-        return _local(Path(local["path"]), persistent, block=block)
+        mounted = _local(Path(local["path"]), persistent, block=block)
+        return mounted if block or not mounted.path.is_block_device() else await _on_device(mounted, spec, place.home)
     if (host := spec.get("hostPath")) is not None:
         return Mounted(
             _host_path(HostPath(path=host["path"], type=host.get("type")), place.directory).path, block=block
@@ -238,6 +230,13 @@ def _local(path: Path, persistent: Object, *, block: bool) -> Mounted:
     if not path.exists():
         raise VolumeFailure(f'path "{path}" does not exist')
     return Mounted(path, takes_group=not block, block=block)
+
+
+async def _on_device(device: Mounted, spec: dict[str, Any], home: Path) -> Mounted:
+    if not _is_mounted(home):
+        options = tuple(spec.get("mountOptions") or ())
+        await mounting.mount_device(device.path, spec["local"].get("fsType") or "", options, home)
+    return Mounted(home, takes_group=True, unmount=True)
 
 
 async def csi(volume: Volume, place: Place) -> Mounted | None:
