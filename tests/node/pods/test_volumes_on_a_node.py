@@ -65,6 +65,17 @@ async def test_a_sub_path_cannot_leave_its_volume(node: Node, tmp_path: Path) ->
     assert (tmp_path / "volume" / "a" / "b" / "file").read_text() == "here\n"
 
 
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A block device of 8 MiB that holds nothing."""
+    (tmp_path / "image").touch()
+    os.truncate(tmp_path / "image", 8 << 20)
+    command = ["losetup", "--find", "--show", str(tmp_path / "image")]
+    device = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    yield Path(device)
+    subprocess.run(["losetup", "--detach", device], check=True)
+
+
 async def test_a_claim_on_a_local_volume_keeps_data_from_pod_to_pod(node: Node, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     await bound(node, "data", {"local": {"path": str(tmp_path / "disk")}})
@@ -77,17 +88,6 @@ async def test_a_claim_on_a_local_volume_keeps_data_from_pod_to_pod(node: Node, 
     await node.delete("writer")
     await node.create("reader", {"script": "cat /d/x", "volumeMounts": mounts}, volumes=volumes, restartPolicy="Never")
     assert node.log(await node.until("reader", phase("Succeeded"))) == "kept\n"
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A block device that holds nothing."""
-    (tmp_path / "image").touch()
-    os.truncate(tmp_path / "image", 64 << 20)
-    command = ["losetup", "--find", "--show", str(tmp_path / "image")]
-    device = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    yield Path(device)
-    subprocess.run(["losetup", "--detach", device], check=True)
 
 
 async def test_a_local_volume_on_a_block_device_gets_a_file_system_and_keeps_it(node: Node, disk: Path) -> None:
@@ -184,23 +184,23 @@ async def test_mounts_go_where_their_propagation_lets_them(crun_node: Node, tmp_
     teardown.unmount_below(path)
 
 
-@pytest.fixture
-def loop_device(tmp_path: Path) -> Iterator[str]:
-    """A block device of a mebibyte."""
-    (tmp_path / "file").write_bytes(b"\0" * (1 << 20))
-    command = ["losetup", "--show", "-f", tmp_path / "file"]
-    device = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    yield device
-    subprocess.run(["losetup", "-d", device], check=True)
-
-
-async def test_a_local_volume_in_block_mode_is_a_device(loop_device: str, node: Node) -> None:
-    await bound(node, "raw", {"local": {"path": loop_device}, "volumeMode": "Block"})
+async def test_a_local_volume_in_block_mode_is_a_device(disk: Path, node: Node) -> None:
+    await bound(node, "raw", {"local": {"path": str(disk)}, "volumeMode": "Block"})
     one = {"script": "test -b /dev/xvda && dd if=/dev/xvda bs=1024 2>/dev/null | wc -c"}
     devices = {"volumeDevices": [{"name": "d", "devicePath": "/dev/xvda"}]}
     volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "raw"}}]
     await node.create("blocks", {**one, **devices}, volumes=volumes, restartPolicy="Never")
-    assert node.log(await node.until("blocks", phase("Succeeded"))).strip() == str(1 << 20)
+    assert node.log(await node.until("blocks", phase("Succeeded"))).strip() == str(8 << 20)
+
+
+async def test_a_directory_is_no_local_volume_in_block_mode(node: Node, tmp_path: Path) -> None:
+    await bound(node, "raw", {"local": {"path": str(tmp_path)}, "volumeMode": "Block"})
+    devices = {"volumeDevices": [{"name": "d", "devicePath": "/dev/xvda"}]}
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "raw"}}]
+    await node.create("blocks", devices, volumes=volumes)
+    events = await eventually(lambda: node.events("blocks"))
+    assert events[0][0] == "FailedMount"
+    assert f'volumeMode is Block, and path "{tmp_path}" is not a block device' in events[0][1]
 
 
 async def test_a_share_that_cannot_be_mounted_says_what_was_tried(crun_node: Node) -> None:

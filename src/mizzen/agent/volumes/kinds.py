@@ -229,6 +229,8 @@ def _local(path: Path, persistent: Object, *, block: bool) -> Mounted:
         path.chmod(0o777)
     if not path.exists():
         raise VolumeFailure(f'path "{path}" does not exist')
+    if block and not path.is_block_device():
+        raise VolumeFailure(f'volumeMode is Block, and path "{path}" is not a block device')
     return Mounted(path, takes_group=not block, block=block)
 
 
