@@ -51,6 +51,12 @@ class Pod:
     def get(self, ip: str, port: int) -> tuple[str, str]:
         return get(self.netns, ip, port)
 
+    def close(self) -> None:
+        for one in self.sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
 
 def get(netns: Path, ip: str, port: int) -> tuple[str, str]:
     """(who answered, whom it saw) of one TCP connection made in a namespace."""
@@ -189,10 +195,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield made
     finally:
         for pod in made.pods:
-            for one in pod.sockets:
-                with contextlib.suppress(OSError):
-                    one.shutdown(socket.SHUT_RDWR)
-                one.close()
+            pod.close()
         made.on_machine(lambda: nodes.delete_cluster(cluster))
         for pod in made.pods:
             syscalls.unmount(str(pod.netns))

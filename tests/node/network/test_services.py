@@ -10,6 +10,7 @@ import pytest
 from tests.node.network.conftest import PODS, Node, Pod, World, get
 
 from mizzen.agent.network.netlink import inside
+from mizzen.agent.network.nodes import add_local_address
 from mizzen.api.views.core import Service
 from mizzen.api.views.discovery import EndpointSlice
 from mizzen.proxy import script
@@ -92,6 +93,24 @@ def ask_udp(netns: Path, ip: str, port: int, local_port: int = 0) -> str:
             return client.recv(100).decode()
 
     return inside(netns, work)
+
+
+def test_a_node_speaks_to_its_own_endpoints_as_itself_whatever_else_is_on_its_loopback(
+    services: Services, two_nodes: World
+) -> None:
+    node = two_nodes.nodes[0]
+    node.run(lambda: add_local_address("10.96.0.10"))
+    host = Pod("host", node.netns, node.ip)
+    host.serve_tcp(8080)
+    host.serve_udp(8080)
+    for protocol in ("TCP", "UDP"):
+        services.apply([(host, node)], protocol, type="NodePort", port={"nodePort": 30080})
+        for ip, port in ((VIP, 80), (node.ip, 30080)):
+            if protocol == "TCP":
+                assert host.get(ip, port) == ("host", node.ip)
+            else:
+                assert ask_udp(node.netns, ip, port) == "host"
+    host.close()
 
 
 def test_connections_to_a_cluster_ip_are_spread_over_all_endpoints(

@@ -34,7 +34,7 @@ _NDA_DST, _NDA_LLADDR = 1, 2
 _IFF_UP: Final = 1
 _ONLINK: Final = 4
 _PERMANENT: Final = 0x80
-_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+_SCOPE_UNIVERSE, _SCOPE_LINK, SCOPE_HOST = 0, 253, 254
 _TABLE_MAIN, _UNICAST, _UNREACHABLE = 254, 1, 7
 PROTO_MIZZEN: Final = 0x4D
 """Marks the routes that Mizzen keeps, so that stale ones can be told from other people's."""
@@ -143,10 +143,10 @@ class Netlink:  # shape: a method for each kernel request that is used
             body += _attribute(_IFLA_MASTER, struct.pack("=I", master))
         self._ask(_NEWLINK, _ACK, body, f"set link {index} up")
 
-    def add_address(self, index: int, address: IPv4Interface) -> None:
-        """Give a link an address."""
+    def add_address(self, index: int, address: IPv4Interface, *, reach: int = _SCOPE_UNIVERSE) -> None:
+        """Give a link an address; `reach`: how far away one may be to be spoken to from it by default."""
         host = address.ip.packed
-        scope = _SCOPE_LINK if address.ip.is_link_local else _SCOPE_UNIVERSE
+        scope = max(reach, _SCOPE_LINK) if address.ip.is_link_local else reach
         body = _ADDRESS.pack(socket.AF_INET, address.network.prefixlen, 0, scope, index)
         body += _attribute(_IFA_LOCAL, host) + _attribute(_IFA_ADDRESS, host)
         self._lenient(_NEWADDR, _ACK | _CREATE | _REPLACE, body, f"add address {address}", errno.EEXIST)

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 from typing import Final
 
-from mizzen.agent.network.netlink import Netlink, inside
+from mizzen.agent.network.netlink import SCOPE_HOST, Netlink, inside
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.runtime.namespaces import in_thread, is_bound
 from mizzen.net.nftables import Ruleset
@@ -99,11 +99,14 @@ def prepare_node() -> None:
 
 
 def add_local_address(address: str) -> None:
-    """Make an address this node's own, on its loopback link: what serves it here needs no translation."""
+    """Make an address this node's own, on its loopback link: what serves it here needs no translation.
+
+    It must not reach beyond the host: the kernel would masquerade what the node sends to itself as this address.
+    """
     with Netlink() as net:
         loopback = net.need("lo")
         net.set_up(loopback.index)
-        net.add_address(loopback.index, IPv4Interface(f"{address}/32"))
+        net.add_address(loopback.index, IPv4Interface(f"{address}/32"), reach=SCOPE_HOST)
 
 
 def connect_outside(cluster: str, sources: Sequence[IPv4Network], virtual: Sequence[IPv4Network] = ()) -> None:
