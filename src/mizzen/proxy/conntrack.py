@@ -1,15 +1,31 @@
-"""Which UDP flows are to be forgotten after a change, and forgetting them.
+"""How long the kernel remembers flows, and which UDP flows it is to forget after a change.
 
 A UDP client goes on sending from one port, so the kernel would go on with the endpoint it once chose. TCP needs none.
 """
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
 
 from mizzen.base import log
 from mizzen.proxy.rules import Backend, Frontend
 
 _log = log.get("proxy")
+_TIMEOUTS: Final = {"established": 24 * 3600, "close_wait": 3600}
+"""Of idle TCP connections by their state, in seconds: the defaults of kube-proxy.
+
+A client that has finished sending may wait for its answer longer than the minute that the kernel gives it.
+"""
+
+
+def set_timeouts(settings: Path = Path("/proc/sys/net/netfilter")) -> None:
+    """Keep the translation of idle TCP connections of this network namespace as long as is documented."""
+    for state, seconds in _TIMEOUTS.items():
+        try:
+            (settings / f"nf_conntrack_tcp_timeout_{state}").write_text(str(seconds))
+        except OSError as error:
+            _log.warning("idle connections may be forgotten early", state=state, error=str(error))
 
 
 def stale(before: Mapping[Frontend, Backend], after: Mapping[Frontend, Backend]) -> Iterator[tuple[str, ...]]:

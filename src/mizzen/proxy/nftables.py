@@ -4,7 +4,7 @@ from typing import Protocol
 
 from mizzen.base import log
 from mizzen.net.nftables import Ruleset, RulesetError
-from mizzen.proxy import script
+from mizzen.proxy import conntrack, script
 from mizzen.proxy.rules import RuleSet
 from mizzen.proxy.slots import Placements, place
 
@@ -35,6 +35,7 @@ class NftablesPlane:
         if before is not None and self._apply_changes(before, (ruleset, placed)):
             return
         self._ruleset.apply(script.whole(ruleset, placed))
+        conntrack.set_timeouts()
         self._applied, self._chains = (ruleset, placed), script.draws(placed)
 
     def _apply_changes(self, before: tuple[RuleSet, Placements], after: tuple[RuleSet, Placements]) -> bool:

@@ -1,21 +1,27 @@
 """The proxy of one node: watches Services, EndpointSlices and Nodes, and applies what they mean, in batches."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Final
 
 from mizzen.api.views.core import Node, Service
 from mizzen.api.views.discovery import EndpointSlice
-from mizzen.base import log
+from mizzen.base import log, metrics
 from mizzen.base.clock import Clock
 from mizzen.client.cache import Cache, Index, Key
 from mizzen.client.resources import ENDPOINT_SLICES, NODES, SERVICES
 from mizzen.proxy import conntrack
-from mizzen.proxy.health import HealthChecks
+from mizzen.proxy.health import Standing, is_eligible, node_answer, proxy_answer, service_answer
+from mizzen.proxy.listeners import Address, Listeners, Page
 from mizzen.proxy.nftables import DataPlane, NftablesPlane
-from mizzen.proxy.rules import NodeInfo, RuleSet, is_proxied, merged, service_of, service_rules
+from mizzen.proxy.rules import Health, NodeInfo, RuleSet, is_proxied, merged, service_of, service_rules
 
 _log = log.get("proxy")
 _GATHER_SECONDS = 0.005
+_NODE_HEALTH: Final[Address] = ("0.0.0.0", 10256)
+_ABOUT: Final[Address] = ("127.0.0.1", 10249)
+_DURATIONS: Final = tuple(0.001 * 2**n for n in range(15))
 BY_SERVICE: Index[EndpointSlice] = Index("service", lambda piece: (service_of(piece),))
 
 
@@ -51,6 +57,12 @@ class Proxy:
         self._dirty.clear()
         return merged(self._parts.values(), self._pods, self._node.pods)
 
+    @property
+    def is_eligible(self) -> bool:
+        """Whether load balancers may send new traffic to this node."""
+        own = self._nodes.get("", self._node.name)
+        return own is None or is_eligible(own)
+
     def close(self) -> None:
         self._services.unsubscribe(self._service_changed)
         self._slices.unsubscribe(self._slice_changed)
@@ -83,6 +95,35 @@ def _ranges(nodes: Iterable[Node]) -> frozenset[str]:
     return frozenset(cidr for cidr in found if cidr and ":" not in cidr)
 
 
+class Account:
+    """How the proxy fares, and the pages that tell it."""
+
+    def __init__(self, proxy: Proxy, clock: Clock) -> None:
+        self._proxy, self._clock = proxy, clock
+        self._standing = Standing()
+        self._durations = metrics.Histogram(_DURATIONS)
+
+    def change_came(self) -> None:
+        self._standing = Standing(self._standing.applied, self._standing.waiting or self._clock.now())
+
+    def rules_are_in_place(self, since: float) -> None:
+        """`since`: when applying them began, as the clock's monotonic seconds."""
+        self._standing = Standing(self._clock.now())
+        self._durations.observe(self._clock.monotonic() - since)
+
+    def pages(self, health: Mapping[int, Health]) -> dict[Address, Page]:
+        services: dict[Address, Page] = {
+            ("0.0.0.0", port): partial(service_answer, one) for port, one in health.items()
+        }
+        return {_NODE_HEALTH: self._node, _ABOUT: self._about, **services}
+
+    def _node(self, path: str) -> bytes:
+        return node_answer(self._standing, path, self._clock.now(), eligible=self._proxy.is_eligible)
+
+    def _about(self, path: str) -> bytes:
+        return proxy_answer(self._standing, self._durations, path)
+
+
 async def run(
     cache: Cache, node: str, clock: Clock, *, unserved: Iterable[str] = (), plane: DataPlane | None = None
 ) -> None:
@@ -91,23 +132,27 @@ async def run(
     `unserved`: cluster addresses that something on this node answers itself (the cluster's DNS).
     """
     plane = plane or NftablesPlane()
-    proxy, checks = Proxy(cache, node, unserved), HealthChecks()
-    applied = RuleSet()
+    proxy, listeners = Proxy(cache, node, unserved), Listeners()
+    account, applied = Account(proxy, clock), RuleSet()
     try:
+        await listeners.apply(account.pages({}))
         while True:
             await proxy.changed.wait()
+            account.change_came()
             await clock.sleep(_GATHER_SECONDS)
             proxy.changed.clear()
             if not proxy.has_synced:
                 continue
+            began = clock.monotonic()
             wanted = proxy.rules()
             plane.apply(wanted)
+            account.rules_are_in_place(began)
             for flow in conntrack.stale(applied.frontends, wanted.frontends):
                 await conntrack.forget(flow)
             if wanted.health != applied.health:
-                await checks.apply(wanted.health)
+                await listeners.apply(account.pages(wanted.health))
             applied = wanted
     finally:
         proxy.close()
-        checks.close()
+        listeners.close()
         plane.close()

@@ -1,6 +1,7 @@
 """The proxy's shell on a real node: objects in, connections out."""
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -81,13 +82,27 @@ def test_endpoints_become_reachable_move_and_keep_udp_clients_whole(two_nodes: W
         settled(lambda: b"503" in _health(two_nodes, node.ip), True)
 
 
-def _health(world: World, ip: str) -> bytes:
-    def work() -> bytes:
-        with socket.create_connection((ip, 31000), 2) as connection:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            received = b""
-            while chunk := connection.recv(1000):
-                received += chunk
-            return received
+def test_the_proxy_tells_how_it_is_and_keeps_half_closed_connections_for_an_hour(two_nodes: World) -> None:
+    node, _ = two_nodes.nodes
+    cache = Cache()
+    objects = Objects(cache)
+    with Background(node.netns, lambda: run(cache, node.name, SystemClock())) as proxy:
+        settled(lambda: b" 503 " in _health(two_nodes, node.ip, 10256), True)
+        proxy.call(lambda: objects.lists(two_nodes))
+        settled(lambda: b" 200 " in _health(two_nodes, node.ip, 10256), True)
+        assert node.run(lambda: _get("127.0.0.1", 10249, "/proxyMode")).endswith(b"nftables")
+        timeout = Path("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait")
+        assert node.run(timeout.read_text) == "3600\n"
 
-    return world.on_machine(work)
+
+def _health(world: World, ip: str, port: int = 31000) -> bytes:
+    return world.on_machine(lambda: _get(ip, port, "/healthz"))
+
+
+def _get(ip: str, port: int, path: str) -> bytes:
+    with socket.create_connection((ip, port), 2) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        received = b""
+        while chunk := connection.recv(1000):
+            received += chunk
+        return received
