@@ -97,6 +97,17 @@ def test_it_shrinks_only_once_the_window_has_seen_nothing_larger() -> None:
     assert size(plan(4, "10m", memory=f"[[{NOW - 500},4,4]]")) == 1
 
 
+def test_the_size_it_finds_at_first_counts_as_recommended() -> None:
+    first = plan(4, "10m")
+    assert size(first) is None
+    assert conditions(first)["AbleToScale"] == ("True", "ScaleDownStabilized")
+    assert size(plan(4, "10m", behavior={"scaleDown": {"stabilizationWindowSeconds": 0}})) == 1
+    assert size(plan(2, "100m", behavior={"scaleUp": {"stabilizationWindowSeconds": 60}})) is None
+    noted = next(one.patch for one in first.actions if isinstance(one, Patch) and "metadata" in one.patch)
+    memory = noted["metadata"]["annotations"][autoscaler.MEMORY]
+    assert memory == f"[[{NOW - 120},4,4],[{NOW},1,4]]", "so that its window passes"
+
+
 def test_the_bounds_hold() -> None:
     assert size(plan(8, "900m", maxReplicas=9)) == 9
 
@@ -153,7 +164,8 @@ def test_pods_that_are_not_up_count_as_idle_when_growing_and_not_at_all_when_shr
     waiting = (pod("late-1", "Pending"), pod("late-2", "Pending"))
     assert size(plan(2, "100m", others=waiting)) is None, "twice the load of two is the load of four"
     assert size(plan(2, "200m", others=waiting)) == 8
-    assert size(plan(2, "10m", others=waiting)) == 1
+    at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}
+    assert size(plan(2, "10m", others=waiting, behavior=at_once)) == 1
 
 
 def test_pods_of_unknown_usage_hold_back_either_way() -> None:

@@ -101,7 +101,7 @@ def _decide(seen: Snapshot, target: Resource, scale: Scale, now: float) -> Plan:
         return replace(plan, notes=_unreadable(one, wishes))
     text = f"the HPA was able to successfully calculate a replica count from {largest.name}"
     conditions = with_condition(conditions, "ScalingActive", "True", "ValidMetricFound", text, now)
-    memory = pace.remembered(one, now)
+    memory = pace.remembered(one, now) or pace.unremembered(have, now)
     history = pace.held(memory, now)
     steady = pace.stabilized(one, have, largest.replicas, history, now)
     conditions = with_condition(conditions, "AbleToScale", "True", steady.reason, steady.message, now)

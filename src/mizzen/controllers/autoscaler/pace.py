@@ -57,6 +57,11 @@ def remembered(one: HorizontalPodAutoscaler, now: float) -> Memory:
     return tuple(entry for entry in kept if entry[0] > now - 3600)
 
 
+def unremembered(have: int, now: float) -> Memory:
+    """The memory of one that has recommended nothing yet: the size it finds is what was wanted until now."""
+    return ((now - _REMIND, have, have),)
+
+
 def held(memory: Memory, now: float) -> Memory:
     """The memory by when each entry ceased to hold: at the next one, or a little after nobody repeated it."""
     ends = [*(entry[0] for entry in memory[1:]), now]
