@@ -1,8 +1,11 @@
 """The `Date` of an answer: written once a second, however many answers carry it."""
 
 import time
-from email.utils import formatdate
 from functools import lru_cache
+from typing import Final
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def date_now() -> bytes:
@@ -12,5 +15,7 @@ def date_now() -> bytes:
 
 @lru_cache(maxsize=4)
 def http_date(second: int) -> bytes:
-    """A second since the Unix epoch as HTTP writes it."""
-    return formatdate(second, usegmt=True).encode("ascii")
+    """A second since the Unix epoch as HTTP writes it, whatever the locale."""
+    at = time.gmtime(second)
+    day, month = _DAYS[at.tm_wday], _MONTHS[at.tm_mon - 1]
+    return f"{day}, {at.tm_mday:02} {month} {at.tm_year} {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT".encode()

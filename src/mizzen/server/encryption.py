@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mizzen.api.kinds import KINDS
 from mizzen.base.clock import Clock, SystemClock
 from mizzen.machinery import times
 from mizzen.server.ciphers import CIPHERS, KEY_BYTES, SEALED, Cipher
-from mizzen.server.kms import Kms
 
 _SYSTEM: Final = SystemClock()
 _SOCKET: Final = "unix://"
@@ -26,6 +25,9 @@ _PATIENCE: Final = "3s"
 _EVERYTHING: Final = "*/*"
 _SHORT_GROUPS: Final = frozenset(kind.group for kind in KINDS if kind.group and "." not in kind.group)
 """Groups without a dot, which only built-in ones may be."""
+
+if TYPE_CHECKING:
+    from mizzen.server.kms import Kms
 
 
 class Unreadable(Exception):
@@ -47,6 +49,9 @@ class Provider(Protocol):
 
     def is_current(self, sealed: bytes) -> bool:
         """Whether it would be sealed with the same key today."""
+
+    async def fetch(self, sealed: bytes) -> None:
+        """Have what is needed to open a value. Raises ValueError when it cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,9 @@ class Key:
     def is_current(self, sealed: bytes) -> bool:
         return True
 
+    async def fetch(self, sealed: bytes) -> None:
+        """The key is at hand."""
+
 
 @lru_cache(maxsize=64)
 def _cipher(provider: str, secret: bytes) -> Cipher:
@@ -82,8 +90,14 @@ class Encryption:
     Rules are asked in their order, `*` stands for any group or plural: `*/*`, `apps/*`, `*` (the core group).
     """
 
-    def __init__(self, rules: Mapping[str, Sequence[Provider]], own: Key | None = None) -> None:
-        """The data directory's `own` key opens Secrets, and seals those that none else does."""
+    def __init__(
+        self, rules: Mapping[str, Sequence[Provider]], own: Key | None = None, plugins: "Sequence[Kms]" = ()
+    ) -> None:
+        """The data directory's `own` key opens Secrets, and seals those that none else does.
+
+        `plugins`: the key management plugins among the providers.
+        """
+        self.plugins = tuple(plugins)
         self._rules = {pattern: tuple(providers) for pattern, providers in rules.items()}
         self._own = own
         self._known: dict[str, tuple[Provider, ...]] = {}
@@ -95,16 +109,10 @@ class Encryption:
             return ("",)
         return tuple(f"{storage}/" for storage in ({*self._rules, "secrets"} if self._own else self._rules))
 
-    @property
-    def plugins(self) -> tuple[Kms, ...]:
-        """The key management plugins of all rules, each once."""
-        found = (held for providers in self._rules.values() for held in providers if isinstance(held, Kms))
-        return tuple(dict.fromkeys(found))
-
     async def fetch(self, storage: str, key: str, data: bytes) -> None:
         """Have what is needed to open a sealed value. Raises Unreadable when a plugin does not give it."""
         for held in self.providers(storage):
-            if isinstance(held, Kms) and data.startswith(held.prefix):
+            if held.prefix and data.startswith(held.prefix):
                 try:
                     await held.fetch(data[len(held.prefix) :])
                 except ValueError as error:
@@ -201,18 +209,18 @@ def _generated_key(path: Path) -> Key:
 def configured(configuration: Mapping[str, Any], own: Key | None = None, clock: Clock = _SYSTEM) -> Encryption:
     """From an EncryptionConfiguration, and the data directory's own key. Raises ValueError."""
     rules: dict[str, Sequence[Provider]] = {}
-    names: set[str] = set()
+    plugins: dict[str, Kms] = {}
     for entry in configuration.get("resources") or ():
         held: list[Provider] = []
         for provider in entry.get("providers") or ():
-            held += (_plugin(provider["kms"], names, clock),) if "kms" in provider else _keys(provider)
+            held += (_plugin(provider["kms"], plugins, clock),) if "kms" in provider else _keys(provider)
         for resource in entry.get("resources") or ():
             pattern = _pattern(str(resource))
             masking = next((one for one in rules if one != pattern and covers(one, pattern)), None)
             if masking is not None:
                 raise ValueError(f"resource {resource!r} is covered by a wildcard before it, so it would mean nothing")
             rules.setdefault(pattern, held)
-    return Encryption(rules, own)
+    return Encryption(rules, own, tuple(plugins.values()))
 
 
 def _pattern(resource: str) -> str:
@@ -223,10 +231,12 @@ def _pattern(resource: str) -> str:
     return f"{group}/{plural}" if group else plural
 
 
-def _plugin(given: Mapping[str, Any], names: set[str], clock: Clock) -> Kms:
+def _plugin(given: Mapping[str, Any], others: "dict[str, Kms]", clock: Clock) -> "Kms":
     """A key management plugin; its name is another one than those of the others. Raises ValueError."""
+    from mizzen.server.kms import Kms  # lazily: most servers have their keys at hand
+
     name, endpoint, version = given.get("name") or "", given.get("endpoint") or "", given.get("apiVersion") or "v1"
-    if not name or ":" in name or name in names:
+    if not name or ":" in name or name in others:
         raise ValueError(f"a kms provider needs a name of its own without a colon, which {name!r} is not")
     if version != "v2":
         raise ValueError(f"kms provider {name!r}: apiVersion {version} is not supported, v2 is")
@@ -235,8 +245,8 @@ def _plugin(given: Mapping[str, Any], names: set[str], clock: Clock) -> Kms:
     patience = times.parse_duration(str(given.get("timeout") or _PATIENCE))
     if patience <= 0:
         raise ValueError(f"kms provider {name!r}: the timeout must be longer than nothing")
-    names.add(name)
-    return Kms(name, endpoint.removeprefix(_SOCKET), patience, clock)
+    others[name] = Kms(name, endpoint.removeprefix(_SOCKET), patience, clock)
+    return others[name]
 
 
 def _keys(provider: Mapping[str, Any]) -> Iterator[Provider]:
