@@ -29,6 +29,8 @@ _STALE: Final = "the object has been modified; please apply your changes to the 
 
 Change = Callable[[Object | None], Object]
 """Given a copy of the stored object (None: absent), answers the new one. Raises ApiError."""
+_Given = Callable[[Entry, Object], Object]
+"""What a change is given of an entry that was decoded already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +122,15 @@ class Registry:
                 error.message = f"object is being deleted: {error.message}"
         return error
 
-    async def modify(self, write: Write, change: Change, *, create: bool = False, uid: str | None = None) -> Written:
+    async def modify(self, write: Write, change: Change, *, create: bool = False) -> Written:
         """Change an object as `change` says; with `create`, also when it is absent. Raises ApiError."""
+        return await self._changed(write, change, create, lambda entry, _: self._storage.decode(write.kind, entry))
+
+    async def replace(self, write: Write, change: Change, *, create: bool = False) -> Written:
+        """The same by a change that only looks at the object that it is given. Raises ApiError."""
+        return await self._changed(write, change, create, lambda _, old: old)
+
+    async def _changed(self, write: Write, change: Change, create: bool, given: _Given) -> Written:
         kind = write.kind
         key = object_key(kind, write.namespace, write.name)
         async with self._storage.locks.hold(f"{kind.storage}/{key}"):
@@ -133,7 +142,7 @@ class Registry:
                     return await self._created(write, change)
                 await self._storage.prepare(kind, entry)
                 try:
-                    return await self._modify(write, entry, change)
+                    return await self._modify(write, entry, change, given)
                 except Conflict as conflict:
                     await self._storage.catch_up(conflict)
         raise Errors.conflict(kind.group, kind.plural, write.name, _STALE)
@@ -148,11 +157,11 @@ class Registry:
         obj["metadata"].pop("resourceVersion", None)
         return await self._create(write, obj, None)
 
-    async def _modify(self, write: Write, entry: Entry, change: Change) -> Written:
+    async def _modify(self, write: Write, entry: Entry, change: Change, given: _Given) -> Written:
         """One attempt. Raises Conflict when the store holds another revision, ApiError."""
         kind, now = write.kind, self._clock.now()
         old = self._storage.decode(kind, entry)
-        obj = change(self._storage.decode(kind, entry))
+        obj = change(given(entry, old))
         metadata.place(obj, kind, write.namespace)
         self._check_revision(write, obj, entry)
         if kind.default is not None:
@@ -270,7 +279,8 @@ class Registry:
             admitted = admission("DELETE", write, None, old, options.as_object())
             await self._chain.mutate(admitted)
             await self._chain.validate(admitted)
-        outcome = deletion.decide(self._storage.decode(kind, entry), kind, options, self._clock.now())
+        # Everybody has seen it as it was.
+        outcome = deletion.decide(old, kind, options, self._clock.now())
         match outcome:
             case deletion.Keep():
                 return Written(_tail(kind, old))

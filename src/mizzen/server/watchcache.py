@@ -110,6 +110,24 @@ def metadata_of(tail: bytes) -> bytes:
     return bytes(_metadata.decode(b"{%b" % tail).metadata)
 
 
+def named(tail: bytes) -> tuple[str, str]:
+    """The name and the uid in a tail."""
+    meta = _named.decode(b"{%b" % tail).metadata
+    return meta.name, meta.uid
+
+
+class _Name(msgspec.Struct):
+    name: str
+    uid: str = ""
+
+
+class _Named(msgspec.Struct):
+    metadata: _Name
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
 class _Metadata(msgspec.Struct):
     metadata: msgspec.Raw
 

@@ -17,6 +17,7 @@ from mizzen.server.call import Call, Write
 from mizzen.server.media import PROTOBUF
 from mizzen.server.options import DeleteOptions, WriteOptions
 from mizzen.server.registry import Registry, Written
+from mizzen.server.watchcache import Entry, named
 from mizzen.wire.message import Response
 
 DELETED_AT_ONCE: Final = 32
@@ -90,10 +91,11 @@ class Writing:
             check_uid(write, uid, old["metadata"]["uid"])
             if not revision and not kind.unconditional_update:
                 raise _revision_required(write)
-            return copied(obj)
+            # Who names a revision is refused when another one is there, so that nothing is tried again.
+            return obj if revision else copied(obj)
 
         creating = kind.create_on_update and not write.subresource
-        return await self._registry.modify(write, replaced, create=creating)
+        return await self._registry.replace(write, replaced, create=creating)
 
     async def _patch(self, call: Call) -> Response:
         """PATCH of an object or its status."""
@@ -137,9 +139,8 @@ class Writing:
         kind, headers = call.kind, codec.warning_headers(call.warnings)
         if not written.removed or kind.returns_deleted:
             return codec.respond(call.request, call.served.whole.one(written.tail), call.media, 200, headers)
-        obj = call.served.decode(written.tail)
-        details = {"name": obj["metadata"]["name"], "group": kind.group, "kind": kind.plural}
-        details["uid"] = obj["metadata"]["uid"]
+        name, uid = named(written.tail)
+        details = {"name": name, "group": kind.group, "kind": kind.plural, "uid": uid}
         if not kind.group:
             del details["group"]
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
@@ -158,9 +159,9 @@ class Writing:
         found, meta = listing.page(cache, self._cacher.revision, self._clock.now(), namespace, selected, listed)
         if kind.converter is not None:
             await kind.converter.prepare((entry.version, entry.tail) for entry in found.entries)
-        for start in range(0, len(found.tails), DELETED_AT_ONCE):
-            together = found.tails[start : start + DELETED_AT_ONCE]
-            deleting = (self._delete_listed(call, tail, asked) for tail in together)
+        for start in range(0, len(found.entries), DELETED_AT_ONCE):
+            together = found.entries[start : start + DELETED_AT_ONCE]
+            deleting = (self._delete_listed(call, entry, asked) for entry in together)
             for outcome in await asyncio.gather(*deleting, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
@@ -168,12 +169,11 @@ class Writing:
         headers = codec.warning_headers(call.warnings)
         return codec.respond(call.request, shown.many(found.tails, meta), call.media, 200, headers)
 
-    async def _delete_listed(self, call: Call, tail: bytes, asked: DeleteOptions) -> None:
-        meta = call.served.decode(tail)["metadata"]
+    async def _delete_listed(self, call: Call, entry: Entry, asked: DeleteOptions) -> None:
         write = Write(
             call.served,
-            meta.get("namespace", ""),
-            meta["name"],
+            entry.namespace,
+            entry.name,
             call.user,
             options=WriteOptions(dry_run=asked.dry_run),
             warnings=call.warnings,
