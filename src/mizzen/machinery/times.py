@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/obje
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 _rfc3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)",
@@ -13,12 +14,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _go_parts = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
+_REMEMBERED = 4096
+"""Times that are read or written again and again: an object that is written once more has all of its own."""
+
 MINUTE = 60
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 YEAR = 365 * DAY
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time, with or without a fraction.
 
@@ -51,7 +56,12 @@ def is_time(text: str) -> bool:
 
 def format(seconds: float) -> str:
     """`2026-01-31T12:00:00Z`: a Time, whole seconds in UTC, the fraction cut off."""
-    return _text(_EPOCH + timedelta(seconds=int(seconds // 1)), "seconds")
+    return _whole(int(seconds // 1))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _whole(seconds: int) -> str:
+    return _text(_EPOCH + timedelta(seconds=seconds), "seconds")
 
 
 def format_micro(seconds: float) -> str:
