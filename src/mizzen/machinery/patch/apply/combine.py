@@ -17,7 +17,8 @@ def merge(live: Any, applied: Any, schema: Schema) -> Any:
     if isinstance(applied, dict):
         out = dict(live)
         for key, value in applied.items():
-            out[key] = merge(live[key], value, child(schema, key)) if key in live else value
+            may_share = key in live and (value is None or isinstance(value, (dict, list)))
+            out[key] = merge(live[key], value, child(schema, key)) if may_share else value
         return out
     assert isinstance(live, list)
     return _merge_list(live, applied, schema)
@@ -119,7 +120,8 @@ def check_lists(value: Any, schema: Schema, path: str = "") -> None:
         return
     if isinstance(value, dict):
         for key, inner in value.items():
-            check_lists(inner, child(schema, key), f"{path}.{key}")
+            if isinstance(inner, (dict, list)):
+                check_lists(inner, child(schema, key), f"{path}.{key}")
         return
     items = schema.items or DEDUCED
     seen: set[str] = set()
