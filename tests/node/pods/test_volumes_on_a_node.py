@@ -193,6 +193,18 @@ async def test_a_local_volume_in_block_mode_is_a_device(disk: Path, node: Node) 
     assert node.log(await node.until("blocks", phase("Succeeded"))).strip() == str(8 << 20)
 
 
+async def test_a_volume_in_block_mode_is_not_mounted(node: Node, disk: Path) -> None:
+    await bound(node, "raw", {"local": {"path": str(disk)}, "volumeMode": "Block"})
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "raw"}}]
+    await node.create("mounts", {"volumeMounts": [{"name": "d", "mountPath": "/d"}]}, volumes=volumes)
+    events = await eventually(lambda: node.events("mounts"))
+    text = "failed to process volumes=[d]: volume d has volumeMode Block, but is specified in volumeMounts"
+    assert events[0] == (
+        "FailedMount",
+        f"Unable to attach or mount volumes: unmounted volumes=[d], unattached volumes=[], {text}",
+    )
+
+
 async def test_a_directory_is_no_local_volume_in_block_mode(node: Node, tmp_path: Path) -> None:
     await bound(node, "raw", {"local": {"path": str(tmp_path)}, "volumeMode": "Block"})
     devices = {"volumeDevices": [{"name": "d", "devicePath": "/dev/xvda"}]}

@@ -12,9 +12,9 @@ import pytest
 
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.volumes import mounting, subpath, teardown
-from mizzen.agent.volumes.kinds import VolumeFailure, memory_size, nfs_command, page_size
+from mizzen.agent.volumes.kinds import ClaimFailure, VolumeFailure, check_mode, memory_size, nfs_command, page_size
 from mizzen.agent.volumes.shell import settled
-from mizzen.api.views.podspec import Container, EmptyDir, Pod, PodSpec, Resources
+from mizzen.api.views.podspec import Container, EmptyDir, Pod, PodSpec, Resources, VolumeDevice, VolumeMount
 
 
 def pod(*limits: dict[str, str | int | float]) -> Pod:
@@ -25,6 +25,18 @@ def test_a_share_is_mounted_with_its_options() -> None:
     command = ["-t", "nfs", "-o", "ro,nfsvers=4.2", "nas:/data", "/v"]
     assert nfs_command("nas", "/data", ("ro", "nfsvers=4.2"), Path("/v")) == command
     assert nfs_command("fd00::1", "/data", (), Path("/v")) == ["-t", "nfs", "[fd00::1]:/data", "/v"]
+
+
+def test_a_volume_is_mounted_or_given_as_a_device_as_its_mode_says() -> None:
+    mounting_it = Pod(spec=PodSpec(containers=(Container(volumeMounts=(VolumeMount(name="v"),)),)))
+    given_it = Pod(spec=PodSpec(initContainers=(Container(volumeDevices=(VolumeDevice(name="v"),)),)))
+    check_mode("v", "Filesystem", mounting_it)
+    check_mode("v", "Block", given_it)
+    check_mode("other", "Block", mounting_it)
+    with pytest.raises(ClaimFailure, match="volume v has volumeMode Block, but is specified in volumeMounts"):
+        check_mode("v", "Block", mounting_it)
+    with pytest.raises(ClaimFailure, match="volume v has volumeMode Filesystem, but is specified in volumeDevices"):
+        check_mode("v", "Filesystem", given_it)
 
 
 def test_only_a_device_on_which_nothing_is_found_counts_as_empty() -> None:

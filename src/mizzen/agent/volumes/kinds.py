@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mizzen.agent.kubeletdir import KubeletDir
+from mizzen.agent.life import all_containers
 from mizzen.agent.resources import Size, pod_limits
 from mizzen.agent.runtime import syscalls
 from mizzen.agent.runtime.namespaces import in_user_namespace
@@ -23,6 +24,10 @@ class VolumeFailure(Exception):
 
 class StepFailure(VolumeFailure):
     """Another step than the last one failed; the text stands alone."""
+
+
+class ClaimFailure(VolumeFailure):
+    """A claim is not what the volume needs; the text tells what about it."""
 
 
 class ResizeFailure(StepFailure):
@@ -44,7 +49,7 @@ class Claims(Protocol):
     """Reads the claim behind a volume."""
 
     async def volume_of(self, pod: Pod, claim: str) -> tuple[Object, Object]:
-        """The claim and the persistent volume it is bound to. Raises VolumeFailure."""
+        """The claim and the persistent volume it is bound to. Raises VolumeFailure, ClaimFailure."""
 
 
 class ImageVolumes(Protocol):
@@ -197,11 +202,25 @@ async def claim(volume: Volume, place: Place) -> Mounted | None:
         name, read_only = f"{place.pod.metadata.name}-{volume.name}", False
     else:
         return None
-    found, persistent = await place.claims.volume_of(place.pod, name)
+    try:
+        found, persistent = await place.claims.volume_of(place.pod, name)
+        check_mode(volume.name, (found.get("spec") or {}).get("volumeMode") or "Filesystem", place.pod)
+    except ClaimFailure as error:
+        raise StepFailure(
+            f"Unable to attach or mount volumes: unmounted volumes=[{volume.name}], unattached volumes=[], "
+            f"failed to process volumes=[{volume.name}]: {error}"
+        ) from error
     if "csi" in persistent["spec"]:
         return await place.drivers.mount_claim(place.pod, found, persistent, read_only=read_only)
     mounted = await persistent_volume(persistent, place)
     return Mounted(mounted.path, mounted.read_only or read_only, mounted.takes_group, mounted.block, mounted.unmount)
+
+
+def check_mode(volume: str, mode: str, pod: Pod) -> None:
+    """Containers mount file systems and are given devices, not the other way round. Raises ClaimFailure."""
+    field = "volumeMounts" if mode == "Block" else "volumeDevices"
+    if any(use.name == volume for one in all_containers(pod) for use in getattr(one, field) or ()):
+        raise ClaimFailure(f"volume {volume} has volumeMode {mode}, but is specified in {field}")
 
 
 async def persistent_volume(persistent: Object, place: Place) -> Mounted:

@@ -17,7 +17,7 @@ from mizzen.agent.volumes import certificates, files, kinds, ownership, projecte
 from mizzen.agent.volumes.aside import aside
 from mizzen.agent.volumes.certificates import Certificates
 from mizzen.agent.volumes.csi.shell import CsiVolumes
-from mizzen.agent.volumes.kinds import ImageVolumes, Mounted, Place, StepFailure, VolumeFailure
+from mizzen.agent.volumes.kinds import ClaimFailure, ImageVolumes, Mounted, Place, StepFailure, VolumeFailure
 from mizzen.agent.volumes.projected import Certificate, Material, Token
 from mizzen.api.views.podspec import Pod, Volume
 from mizzen.base.clock import Clock
@@ -185,14 +185,14 @@ class Volumes:
         return target
 
     async def volume_of(self, pod: Pod, claim: str) -> tuple[Object, Object]:
-        """The claim and the persistent volume it is bound to. Raises VolumeFailure."""
+        """The claim and the persistent volume it is bound to. Raises VolumeFailure, ClaimFailure."""
         namespace = pod.metadata.namespace
         try:
             found = await self._client.get(PERSISTENT_VOLUME_CLAIMS, claim, namespace, view=dict)
         except ApiError as error:
-            raise VolumeFailure(f"error processing PVC {namespace}/{claim}: {error}") from error
+            raise ClaimFailure(f"error processing PVC {namespace}/{claim}: {error}") from error
         if (found.get("status") or {}).get("phase") != "Bound" or not found["spec"].get("volumeName"):
-            raise VolumeFailure(f"error processing PVC {namespace}/{claim}: PVC is not bound")
+            raise ClaimFailure(f"error processing PVC {namespace}/{claim}: PVC is not bound")
         if "ReadWriteOncePod" in (found["spec"].get("accessModes") or ()):
             uid = pod.metadata.uid
             if self._sole.setdefault((namespace, claim), uid) != uid:
@@ -200,7 +200,7 @@ class Volumes:
         try:
             return found, await self._client.get(PERSISTENT_VOLUMES, found["spec"]["volumeName"], view=dict)
         except ApiError as error:
-            raise VolumeFailure(f"error processing PVC {namespace}/{claim}: {error}") from error
+            raise ClaimFailure(f"error processing PVC {namespace}/{claim}: {error}") from error
 
     async def _make(self, pod: Pod, volume: Volume, material: Material) -> Mounted:
         home = self._root / pod.metadata.uid / "volumes" / _directory(volume) / volume.name
