@@ -23,6 +23,7 @@ from mizzen.agent.life import (
     Probed,
     Pulled,
     PullFailed,
+    ReferenceChanged,
     Rejected,
     Resized,
     RunHook,
@@ -48,6 +49,7 @@ from mizzen.machinery import times
 Folded = tuple[Life, tuple[Instruction, ...]]
 _PULL_DELAY_FIRST, _PULL_DELAY_LIMIT = 10.0, 300.0
 _SETUP_DELAY_FIRST, _SETUP_DELAY_LIMIT = 1.0, 120.0
+_CONFIG_ERROR = "CreateContainerConfigError"
 _CONFIG_RETRY = 5.0
 _DRIVER_DELAY_LIMIT = 10.0
 """Drivers of devices come up late, and tell nobody."""
@@ -98,10 +100,22 @@ def fold(life: Life, event: Happening, now: float) -> Folded:
             at = now + _RESIZE_RETRY if failure else 0.0
             changed = replace(life, resizing=False, given=resources, unresized=failure, resize_at=at)
             return changed, _told_of_resize(changed, failure, life.unresized)
+        case ReferenceChanged(names, volumes):
+            return _tried_at_once(life, names, volumes=volumes), ()
         case Tick():
             return life, ()
         case _:
             return _container_event(life, event, now)
+
+
+def _tried_at_once(life: Life, names: frozenset[str], *, volumes: bool) -> Life:
+    """What waits for its next attempt because of its configuration waits no longer."""
+    containers = {
+        name: replace(one, retry_at=0.0) if name in names and one.reason == _CONFIG_ERROR else one
+        for name, one in life.containers.items()
+    }
+    life = replace(life, containers=containers)
+    return replace(life, retry_at=0.0) if volumes and life.volumes == "none" else life
 
 
 def _container_event(

@@ -307,6 +307,14 @@ class ForgetDone:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceChanged:
+    """An object of the API that containers, or else volumes, wait for may be what they need now."""
+
+    containers: frozenset[str]
+    volumes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed."""
 
@@ -314,7 +322,7 @@ class Tick:
 Happening = (
     PodChanged | PodRemoved | Rejected | Evicted | VolumesMounted | SandboxOpened | SetupFailed | SandboxLost | Pulled
     | PullFailed | Started | StartFailed | HookDone | Exited | StopFailed | Probed | Resized | PodResized
-    | SandboxClosed | VolumesUnmounted | CleanupFailed | ForgetDone | Tick
+    | SandboxClosed | VolumesUnmounted | CleanupFailed | ForgetDone | ReferenceChanged | Tick
 )  # fmt: skip
 
 

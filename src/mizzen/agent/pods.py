@@ -13,6 +13,7 @@ from typing import Any
 
 from mizzen.agent import admission, life, lifecycle, messages, podstatus, preemption, revival
 from mizzen.agent.carry import carry_out, failed, sources_of
+from mizzen.agent.env import references
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
 from mizzen.agent.measures import Measures, has_begun
@@ -28,10 +29,12 @@ from mizzen.agent.volumes.projected import bundles, needs
 from mizzen.api.views.podspec import Pod
 from mizzen.base import log
 from mizzen.client.client import Resource
-from mizzen.client.resources import CONFIG_MAPS, NODES
+from mizzen.client.resources import CONFIG_MAPS, NODES, SECRETS
 from mizzen.machinery.errors import ApiError
 
 _log = log.get("agent")
+_KINDS = {CONFIG_MAPS: 0, SECRETS: 1}
+"""Which of the two sets of names that a container or a volume needs is of the resource."""
 _DRIVERS_EVERY = 15.0
 _WEIGH_EVERY = 1.0
 """Seconds: of many pods at once only the first is weighed at once, and the others when the node looks around."""
@@ -207,11 +210,19 @@ class Pods:  # shape: the one owner of all lives on the node
         self.happen(seen.pod_uid, life.Exited(seen.name, seen.attempt, self._termination(slot.life.pod, seen)))
 
     def changed(self, resource: Resource, namespace: str, name: str) -> None:
-        """A ConfigMap or Secret has changed: bring the volumes made from it up to date."""
+        """A ConfigMap or Secret has changed: bring volumes made from it up to date, and try again what lacked it."""
         for uid, slot in list(self._slots.items()):
             pod = slot.life.pod
-            if pod.metadata.namespace == namespace and slot.life.volumes == "mounted" and _uses(pod, resource, name):
+            if pod.metadata.namespace != namespace:
+                continue
+            mounts = _uses(pod, resource, name)
+            if mounts and slot.life.volumes == "mounted":
                 self._spawn(slot, self._refresh(uid))
+            lacking = frozenset(
+                one.name for one in life.all_containers(pod) if name in references(one)[_KINDS[resource]]
+            )
+            if mounts or lacking:
+                self.happen(uid, life.ReferenceChanged(lacking, mounts))
 
     async def tend(self) -> None:
         """Look after what volumes hold and nobody tells of, until cancelled."""
@@ -477,8 +488,7 @@ def _is_resized(pod: Pod, seen: Life) -> bool:
 
 
 def _uses(pod: Pod, resource: Resource, name: str) -> bool:
-    index = 0 if resource is CONFIG_MAPS else 1
-    return any(name in needs(volume)[index] for volume in pod.spec.volumes or ())
+    return any(name in needs(volume)[_KINDS[resource]] for volume in pod.spec.volumes or ())
 
 
 def _downward_changed(before: Pod, after: Pod) -> bool:

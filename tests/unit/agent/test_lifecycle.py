@@ -58,6 +58,21 @@ def test_the_chapters_follow_each_other() -> None:
     assert led(pod, *UP)[1] == (life.Start(pod.spec.containers[0], 0, "sha256:1"),)
 
 
+def test_what_lacks_an_object_of_the_api_tries_again_as_soon_as_that_changes() -> None:
+    pod = a_pod()
+    lacking = life.StartFailed("c", 0, "CreateContainerConfigError", 'secret "later" not found')
+    state, told = led(pod, *UP, lacking)
+    assert told == () and lifecycle.wakes_at(state, NOW) == NOW + 5
+    assert lifecycle.step(state, life.ReferenceChanged(frozenset({"other"}), volumes=False), NOW)[1] == ()
+    assert lifecycle.step(state, life.ReferenceChanged(frozenset({"c"}), volumes=False), NOW)[1] == (
+        life.Pull(pod.spec.containers[0]),
+    )
+    unmounted = life.SetupFailed("volumes", "FailedMount", 'secret "later" not found')
+    state, told = led(pod, unmounted)
+    assert not any(isinstance(one, life.MountVolumes) for one in told)
+    assert life.MountVolumes() in lifecycle.step(state, life.ReferenceChanged(frozenset(), volumes=True), NOW)[1]
+
+
 @pytest.mark.parametrize(
     ("longest", "waits"), [(300.0, [10, 20, 40, 80, 160, 300, 300]), (30.0, [10, 20, 30, 30, 30, 30, 30])]
 )
