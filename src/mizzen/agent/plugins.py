@@ -19,6 +19,9 @@ from mizzen.wire import csi
 
 _PATIENCE = 5.0
 _LOOK_AGAIN = 5.0
+_FIRST_TRY = 0.05
+"""Seconds after which a plugin that does not answer is tried again, then twice as many: its socket is there before it
+listens."""
 _log = log.get("agent")
 _Identity = tuple[int, int]
 """Inode and time of change: a socket made anew is another plugin, or the same one started again."""
@@ -62,21 +65,25 @@ class Plugins:
         try:
             syscalls.inotify_watch(fd, str(registry), syscalls.IN_CREATE | syscalls.IN_MOVED_TO | syscalls.IN_DELETE)
             loop.add_reader(fd, self._readable, fd)
+            delay = _FIRST_TRY
             while True:
                 self._changed.clear()
-                await self.look()
-                with contextlib.suppress(TimeoutError):  # a plugin that failed is tried again
-                    await asyncio.wait_for(self._changed.wait(), _LOOK_AGAIN)
+                have_answered = await self.look()
+                try:
+                    await asyncio.wait_for(self._changed.wait(), _LOOK_AGAIN if have_answered else delay)
+                    delay = _FIRST_TRY
+                except TimeoutError:
+                    delay = min(2 * delay, _LOOK_AGAIN)
         finally:
             loop.remove_reader(fd)
             os.close(fd)
 
-    async def look(self) -> None:
-        """Take in what is new in the registry, and let go of what is gone."""
+    async def look(self) -> bool:
+        """Take in what is new in the registry, and let go of what is gone; whether all that is there has answered."""
         found = _sockets(self._directory.root / "plugins_registry")
         for path in [path for path, known in self._known.items() if found.get(path) != known.identity]:
             await self._lose(path)
-        await asyncio.gather(*(self._meet(path, found[path]) for path in found.keys() - self._known.keys()))
+        return all(await asyncio.gather(*(self._meet(path, found[path]) for path in found.keys() - self._known.keys())))
 
     def _readable(self, fd: int) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -89,7 +96,7 @@ class Plugins:
             _log.info("plugin gone", plugin=known.name, type=known.kind)
             await self._kinds[known.kind].deregister(known.name)
 
-    async def _meet(self, path: Path, identity: _Identity) -> None:
+    async def _meet(self, path: Path, identity: _Identity) -> bool:
         channel = Channel(self._directory.address(path))
         try:
             answer = await channel.call(csi.INFO, b"", patience=_PATIENCE)
@@ -106,6 +113,9 @@ class Plugins:
             await channel.call(csi.NOTIFY, csi.encode("RegistrationStatus", status), patience=_PATIENCE)
         except (Refused, ValueError) as error:
             _log.debug("plugin does not answer", socket=str(path), error=str(error))
+            return False
+        else:
+            return True
         finally:
             await channel.close()
 

@@ -1,5 +1,7 @@
 """The registry of plugins, with real sockets."""
 
+import asyncio
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -65,6 +67,34 @@ async def test_a_plugin_comes_with_its_socket_and_goes_with_it(tmp_path: Path) -
     await plugins.look()
     assert users.seen[1:] == [("gone", "disk")]
     await plugin.server.stop(None)
+
+
+class Looking(Plugins):
+    """Tells when it has looked."""
+
+    def __init__(self, directory: KubeletDir) -> None:
+        super().__init__(directory, {"CSIPlugin": Users()})
+        self.has_looked = asyncio.Event()
+
+    async def look(self) -> bool:
+        have_answered = await super().look()
+        self.has_looked.set()
+        return have_answered
+
+
+async def test_a_plugin_whose_socket_is_there_before_it_listens_is_soon_tried_again(tmp_path: Path) -> None:
+    registry = tmp_path / "plugins_registry"
+    registry.mkdir()
+    plugins = Looking(KubeletDir(tmp_path))
+    with socket.socket(socket.AF_UNIX) as early:
+        early.bind(str(registry / "disk-reg.sock"))
+        early.setblocking(False)
+        following = asyncio.create_task(plugins.run())
+        await plugins.has_looked.wait()
+        early.listen()
+        connection, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(early), 2.0)
+        connection.close()
+        following.cancel()
 
 
 async def test_a_plugin_is_told_why_it_is_not_used(tmp_path: Path) -> None:
