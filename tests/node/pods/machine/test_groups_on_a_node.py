@@ -96,14 +96,11 @@ async def test_burstable_pods_swap_their_share_where_that_is_configured(swap: in
     await node.start()
     here = await node.client.get(NODES, "node-1", view=dict)
     assert here["status"]["nodeInfo"]["swap"] == {"capacity": swap}
-    script = "cat /sys/fs/cgroup/memory.swap.max; dd if=/dev/zero of=/dev/null bs=80M count=1 && echo survived"
-    resources = {"requests": {"memory": "64Mi"}, "limits": {"memory": "66Mi"}}
+    script = "cat /sys/fs/cgroup/memory.swap.max; dd if=/dev/zero of=/dev/null bs=44M count=1 && echo survived"
+    resources = {"requests": {"memory": "32Mi"}, "limits": {"memory": "40Mi"}}
     await node.create("swapping", {"script": script, "resources": resources}, restartPolicy="Never")
-    lines = node.log(await node.until("swapping", phase("Succeeded"), 60)).splitlines()
-    assert abs(int(lines[0]) - swap // 4) <= 4096 and lines[-1] == "survived"
-    await node.create("other", {"script": "exec sleep 1000"})
-    other = await node.running_pod("other")
-    assert of_pod(other["metadata"]["uid"], "memory.swap.max") == "0\n", "best effort does not swap"
+    told = node.log(await node.until("swapping", lambda pod: pod["status"]["phase"] in {"Succeeded", "Failed"}))
+    assert abs(int(told.split()[0]) - swap // 8) <= 4096 and told.endswith("survived\n"), told
 
 
 def test_groups_are_made_where_this_machine_is_a_container_whose_top_group_holds_processes() -> None:
