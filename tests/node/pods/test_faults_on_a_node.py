@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +236,7 @@ async def test_a_clock_that_is_set_back_puts_off_no_deadline(image_root: Path, t
     async with running_node(image_root, tmp_path) as node:
         await node.stop()
         node.clock = clock = SetBack()
+        node.config = replace(node.config, longest_crash_delay=1.0)
         await node.start()
         await node.create("brief", {"script": "exec sleep 1000"}, activeDeadlineSeconds=3)
         await node.create("again", {"script": "exit 1"})
