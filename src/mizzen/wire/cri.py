@@ -72,6 +72,8 @@ ContainerStatus: id 1 string, metadata 2 ContainerMetadata, state 3 int, created
   labels 12 map, annotations 13 map
 UpdateContainerResourcesRequest: container_id 1 string, linux 2 LinuxContainerResources
 UpdateContainerResourcesResponse:
+CheckpointContainerRequest: container_id 1 string, location 2 string, timeout 3 int
+CheckpointContainerResponse:
 ExecRequest: container_id 1 string, cmd 2 *string, tty 3 int, stdin 4 int, stdout 5 int, stderr 6 int
 ExecResponse: url 1 string
 AttachRequest: container_id 1 string, stdin 2 int, tty 3 int, stdout 4 int, stderr 5 int

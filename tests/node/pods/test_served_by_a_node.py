@@ -80,6 +80,15 @@ async def test_statistics_show_what_pods_use(node: Node) -> None:
     assert [one["metadata"]["name"] for one in listed["items"]] == ["busy"]
 
 
+async def test_a_runtime_that_makes_no_checkpoints_says_so(node: Node) -> None:
+    await node.create("kept", {"script": "exec sleep 1000"})
+    await node.running_pod("kept")
+    assert node.running is not None
+    answer = await node.running.handle(Request("POST", "/checkpoint/default/kept/c"))
+    assert answer.status == 500 and b"checkpointing of default/kept/c failed" in bytes(answer.body)  # type: ignore[arg-type]
+    assert (await ask(node, "/checkpoint/default/kept/c"))[0] == 405
+
+
 async def test_log_files_are_listed_and_read_and_nothing_beside_them(crun_node: Node) -> None:
     node = crun_node
     pod = await node.create("talker", {"script": "echo hello; exec sleep 1000"})

@@ -316,6 +316,12 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
     async def attach(self, container: str) -> "Exec":
         """Join the standard streams of a running container."""
 
+    async def checkpoint(self, container: str, archive: Path, patience: float) -> None:
+        """Write the state of a running container into an archive, and let it run on; 0 seconds: as long as it takes.
+
+        Raises RuntimeFailure, at once where the runtime cannot do that.
+        """
+
     def reopen_log(self, container: str) -> None:
         """Write to a new log file from now on: the old one has been renamed."""
 

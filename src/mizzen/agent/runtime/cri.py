@@ -43,6 +43,7 @@ _STOP_PAUSE = 0.2
 """How often a removal is tried."""
 _GREETINGS, _GREETING_PAUSE = 50, 0.1
 _STATUS_PATIENCE = 10.0
+_CHECKPOINT_PATIENCE = 600.0
 _ABSENCE = 60.0
 """Seconds for which a runtime that has gone is waited for."""
 _NOT_YET = frozenset({"UNAVAILABLE", "UNKNOWN"})
@@ -284,6 +285,13 @@ class CriRuntime:  # shape: the calls of the runtime seam
         request = {"container_id": container, "stdin": stdin, "tty": tty, "stdout": True, "stderr": not tty}
         answer = await self._channel.call("Attach", request)
         return await cristreams.connect(answer["url"], tty=tty, stdin=stdin, dial=self._dial)
+
+    async def checkpoint(self, container: str, archive: Path, patience: float) -> None:
+        request = {"container_id": container, "location": str(archive), "timeout": int(patience)}
+        try:
+            await self._channel.call("CheckpointContainer", request, patience=patience or _CHECKPOINT_PATIENCE)
+        except CallFailed as error:
+            raise RuntimeFailure("CheckpointFailed", error.message) from error
 
     def reopen_log(self, container: str) -> None:
         async def errand() -> None:

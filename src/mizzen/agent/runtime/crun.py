@@ -390,6 +390,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     async def close(self) -> None:
         self._exits.close()
 
+    async def checkpoint(self, container: str, archive: Path, patience: float) -> None:
+        raise RuntimeFailure("CheckpointFailed", f"the {self.name} runtime of this node makes no checkpoints")
+
     def reopen_log(self, container: str) -> None:
         with contextlib.suppress(OSError):
             conmon.reopen_log(self._root / "containers" / container)

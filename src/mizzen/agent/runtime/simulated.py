@@ -7,6 +7,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from mizzen.agent.runtime.base import (
@@ -114,6 +115,9 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
 
     async def attach(self, container: str) -> Exec:
         return await self.exec(container, (), tty=False, stdin=False)
+
+    async def checkpoint(self, container: str, archive: Path, patience: float) -> None:
+        raise RuntimeFailure("CheckpointFailed", f"the {self.name} runtime of this node makes no checkpoints")
 
     def reopen_log(self, container: str) -> None:
         """There are no logs."""

@@ -1,4 +1,4 @@
-"""The node's streaming paths: /exec, /attach and /portForward, beside everything else that the node serves."""
+"""The node's paths that act on pods: /exec, /attach, /portForward and /checkpoint, beside all else that it serves."""
 
 import asyncio
 import re
@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 from urllib.parse import unquote
 
+from mizzen.agent import checkpoints
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Life
 from mizzen.agent.pods import Pods
@@ -16,11 +17,12 @@ from mizzen.wire.message import Handle, Request, Response
 
 _COMMAND = re.compile(r"/(exec|attach)/([^/]+)/([^/]+)/(?:([^/]+)/)?([^/]+)/?")
 _FORWARD = re.compile(r"/portForward/([^/]+)/([^/]+)/?(?:[^/]+)?")
+_CHECKPOINT = re.compile(r"/checkpoint/([^/]+)/([^/]+)/([^/]+)/?")
 _CONNECT_SECONDS = 10.0
 
 
 def handle(tools: Equipment, pods: Pods, otherwise: Handle) -> Handle:
-    """The streaming paths; everything else goes to `otherwise`."""
+    """These paths; everything else goes to `otherwise`."""
 
     async def answer(request: Request) -> Response:
         if match := _COMMAND.fullmatch(request.path):
@@ -31,6 +33,9 @@ def handle(tools: Equipment, pods: Pods, otherwise: Handle) -> Handle:
             if life is None:
                 return _missing(f'pod "{match[2]}" not found')
             return ports.upgraded(request, lambda port: _connect(tools, life, port))
+        if match := _CHECKPOINT.fullmatch(request.path):
+            namespace, name, container = (unquote(part) for part in match.groups())
+            return await checkpoints.answer(tools, pods, request, (namespace, name, container))
         return await otherwise(request)
 
     return answer

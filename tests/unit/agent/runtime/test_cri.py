@@ -27,9 +27,11 @@ class Losing(CriChannel):
         super().__init__("/nowhere.sock")
         self.lost_at = lost_at
         self.asked: list[str] = []
+        self.request: dict[str, Any] = {}
 
     async def call(self, name: str, request: dict[str, Any] | None = None, *, patience: float = 0) -> Any:
         self.asked.append(name)
+        self.request = request or {}
         if name == self.lost_at:
             raise CallFailed("NOT_FOUND", "sandbox not found")
         return {"items": [_SANDBOX]} if name == "ListPodSandbox" else {}
@@ -111,6 +113,17 @@ async def test_writable_layers_are_as_big_as_the_runtime_says(tmp_path: Path) ->
     channel = Told(ListContainerStats={"stats": [*stats, {"attributes": {"id": "new"}}]})
     runtime = CriRuntime(channel, Cgroups({"": tmp_path}, "test", unified=True), ("containerd", "1"), None)
     assert await runtime.layers(["a", "new", "gone"]) == {"a": Used(4096, 3), "new": Used()}
+
+
+async def test_a_checkpoint_is_asked_of_the_runtime_and_its_refusal_told(tmp_path: Path) -> None:
+    channel = Losing("CheckpointContainer")
+    runtime = CriRuntime(channel, Cgroups({"": tmp_path}, "test", unified=True), ("containerd", "2"), None)
+    with pytest.raises(RuntimeFailure, match="sandbox not found"):
+        await runtime.checkpoint("c1", tmp_path / "one.tar", 0)
+    channel.lost_at = ""
+    await runtime.checkpoint("c1", tmp_path / "one.tar", 30.0)
+    asked = cri.decode("CheckpointContainerRequest", cri.encode("CheckpointContainerRequest", channel.request))
+    assert asked == {"container_id": "c1", "location": str(tmp_path / "one.tar"), "timeout": 30}
 
 
 class Refusing(Told):
