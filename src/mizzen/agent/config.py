@@ -39,6 +39,9 @@ class AgentConfig:
     cpu_options: frozenset[str] = frozenset()
     reserved_cpus: str = ""
     """Processors that no container has for itself; empty: as many as are reserved, those with the lowest numbers."""
+    alignment: str = "none"
+    """The policy of the topology manager, for processors that pods have for themselves."""
+    alignment_scope: str = "container"
     limited_swap: bool = False
     """Whether burstable pods have their share of the machine's swap space; others never swap."""
     fails_on_swap: bool = False

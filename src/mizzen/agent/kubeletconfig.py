@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.cpus import topology
-from mizzen.agent.cpus.assignment import FULL_CORES, STRICT
+from mizzen.agent.cpus.assignment import ALIGNMENTS, FULL_CORES, STRICT
 from mizzen.agent.images import reference
 from mizzen.agent.images.records import Policy
 from mizzen.agent.thresholds import SIGNALS, Bound
@@ -123,6 +123,17 @@ def _reserve_cpus(config: AgentConfig, cpus: str) -> AgentConfig:
     return replace(config, reserved_cpus=cpus, reserved=reserved)
 
 
+def _one_of(field: str, *choices: str) -> Setting:
+    """A setting that is one of some words."""
+
+    def setting(config: AgentConfig, value: str) -> AgentConfig:
+        if value not in choices:
+            raise ValueError(f"{value!r} is none of {', '.join(choices)}")
+        return replace(config, **{field: value})  # type: ignore[arg-type]
+
+    return setting
+
+
 def _swap(config: AgentConfig, settings: Mapping[str, str]) -> AgentConfig:
     behaviour = settings.get("swapBehavior") or "NoSwap"
     if behaviour not in {"NoSwap", "LimitedSwap"}:
@@ -169,6 +180,8 @@ _SETTINGS: dict[str, Setting] = {
     "reservedSystemCPUs": _reserve_cpus,
     "cpuManagerPolicy": _manage_cpus,
     "cpuManagerPolicyOptions": _choose_cpus,
+    "topologyManagerPolicy": _one_of("alignment", *ALIGNMENTS),
+    "topologyManagerScope": _one_of("alignment_scope", "container", "pod"),
     "enforceNodeAllocatable": _enforce,
     "mergeDefaultEvictionSettings": lambda config, value: replace(config, merges_thresholds=bool(value)),
     "evictionHard": _evict,

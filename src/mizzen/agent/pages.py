@@ -76,6 +76,8 @@ def configuration(config: AgentConfig) -> dict[str, Any]:
         "imagePullCredentialsVerificationPolicy": config.image_verification,
         "cpuManagerPolicy": "static" if config.static_cpus else "none",
         "cpuManagerPolicyOptions": dict.fromkeys(sorted(config.cpu_options), "true"),
+        "topologyManagerPolicy": config.alignment,
+        "topologyManagerScope": config.alignment_scope,
         "reservedSystemCPUs": config.reserved_cpus,
         "failSwapOn": config.fails_on_swap,
         "memorySwap": {"swapBehavior": "LimitedSwap" if config.limited_swap else "NoSwap"},

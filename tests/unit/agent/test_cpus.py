@@ -127,6 +127,27 @@ def test_whole_cores_are_given_or_nothing_where_that_is_asked_for() -> None:
     assert assign(pod("u", asking("2")), Assignments(), machine).entries == {"u": {"c": frozenset({1, 9})}}
 
 
+def test_processors_lie_in_few_memory_nodes_as_far_as_the_policy_insists() -> None:
+    def homes(alignment: str, free: str, *counts: str, scope: str = "container") -> list[str]:
+        machine = Machine(HYPERTHREADED, HYPERTHREADED.ids - parse(free), frozenset(), alignment, scope)
+        containers = (asking(count, f"c{number}") for number, count in enumerate(counts))
+        given = assign(pod("u", *containers), Assignments(), machine)
+        return [shown(cpus) for cpus in given.entries["u"].values()]
+
+    split = "0-2,4-6,8-10"  # six of the first socket, three of the second
+    assert homes("none", split, "5", "3") == ["0-2,8-9", "4-5,10"]
+    assert homes("single-numa-node", split, "5", "3") == ["0-2,8-9", "4-6"]
+    assert homes("best-effort", split, "8") == ["0-2,4-5,8-10"]
+    for alignment, count in (("single-numa-node", "8"), ("restricted", "8"), ("single-numa-node", "9")):
+        with pytest.raises(CpusRefused, match="cannot be allocated with Topology locality") as refused:
+            homes(alignment, split, count)
+        assert refused.value.reason == "TopologyAffinityError"
+    assert homes("restricted", split, "9") == [split], "no node of the machine could hold so many"
+    assert homes("restricted", split, "3", "3", scope="pod") == ["0-1,8", "2,9-10"]
+    with pytest.raises(CpusRefused):
+        homes("restricted", split, "5", "3", scope="pod")
+
+
 def config(**fields: Any) -> AgentConfig:
     return AgentConfig("n", Path("/r"), Path("/i"), (), static_cpus=True, **fields)
 

@@ -32,6 +32,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         evictionMaxPodGracePeriod=20, evictionMinimumReclaim={"nodefs.available": "500Mi"},
         evictionPressureTransitionPeriod="30s", imageMinimumGCAge="1m", imageMaximumGCAge="12h",
         crashLoopBackOff={"maxContainerRestartPeriod": "20s"},
+        topologyManagerPolicy="restricted", topologyManagerScope="pod",
         cpuManagerPolicy="static", reservedSystemCPUs="0,2-3", cpuManagerPolicyOptions={"full-pcpus-only": "true"},
         failSwapOn=True, memorySwap={"swapBehavior": "LimitedSwap"},
     )  # fmt: skip
@@ -47,6 +48,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
             {"memory.available": Bound(1 << 30)}, {"memory.available": 90.0}, 20.0,
             {"nodefs.available": Bound(500 << 20)}, 30.0, 0.9, image_least_age=60.0, image_most_age=43200.0,
         ),
+        alignment="restricted", alignment_scope="pod",
         static_cpus=True, reserved_cpus="0,2-3", cpu_options=frozenset({"full-pcpus-only"}),
         longest_crash_delay=20.0, fails_on_swap=True, limited_swap=True,
         enforces=False,
@@ -74,6 +76,7 @@ def test_priorities_may_have_their_own_time_at_a_shutdown() -> None:
             ),
             "shutdownGracePeriodByPodPriority: stands beside shutdownGracePeriod",
         ),
+        (document(topologyManagerPolicy="strict"), "topologyManagerPolicy: 'strict' is none of none, best-effort,"),
         (document(cpuManagerPolicy="dynamic"), "cpuManagerPolicy: 'dynamic' is neither none nor static"),
         (document(cpuManagerPolicyOptions={"fast": "true"}), "cpuManagerPolicyOptions: fast: true is no option"),
         (document(memorySwap={"swapBehavior": "UnlimitedSwap"}), "memorySwap: swapBehavior 'UnlimitedSwap' is neither"),

@@ -5,6 +5,7 @@ Ref: https://kubernetes.io/docs/tasks/administer-cluster/cpu-management-policies
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Final
 
 from mizzen.agent.cpus.topology import Level, Topology
@@ -14,6 +15,7 @@ from mizzen.machinery import quantity
 
 FULL_CORES: Final = "full-pcpus-only"
 STRICT: Final = "strict-cpu-reservation"
+ALIGNMENTS: Final = ("none", "best-effort", "restricted", "single-numa-node")
 _WHOLE: Final[tuple[Level, ...]] = ("socket", "node", "core")
 
 
@@ -32,6 +34,9 @@ class Machine:
     topology: Topology
     reserved: frozenset[int]
     options: frozenset[str] = frozenset()
+    alignment: str = "none"
+    """How much it matters that what a container, or else a whole pod, has lies in few memory nodes."""
+    scope: str = "container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +86,50 @@ def assign(pod: Pod, before: Assignments, machine: Machine) -> Assignments:
     free = machine.topology.ids - machine.reserved - before.taken
     lent: frozenset[int] = frozenset()
     entry: dict[str, frozenset[int]] = {}
+    if machine.scope == "pod":
+        free = aligned(machine, free, wanted_by_all(pod))
     for one in (*(pod.spec.initContainers or ()), *pod.spec.containers):
         count = wanted(pod, one)
         if not count:
             continue
         _check_cores(count, free | lent, machine)
-        reused = take(machine.topology, lent, min(count, len(lent)))
-        entry[one.name] = reused | take(machine.topology, free, count - len(reused))
+        near = aligned(machine, free | lent, count) if machine.scope == "container" else free | lent
+        reused = take(machine.topology, lent & near, min(count, len(lent & near)))
+        entry[one.name] = reused | take(machine.topology, free & near, count - len(reused))
         free -= entry[one.name]
         passes = one in (pod.spec.initContainers or ()) and one.restartPolicy != "Always"
         lent = lent | entry[one.name] if passes else lent - entry[one.name]
     return replace(before, entries={**before.entries, pod.metadata.uid: entry}) if entry else before
+
+
+def wanted_by_all(pod: Pod) -> int:
+    """How many processors the containers of a pod have for themselves together; init containers pass theirs on."""
+    inits = pod.spec.initContainers or ()
+    lasting = [*pod.spec.containers, *(one for one in inits if one.restartPolicy == "Always")]
+    return max(sum(wanted(pod, one) for one in lasting), *(wanted(pod, one) for one in inits), 0)
+
+
+def aligned(machine: Machine, free: frozenset[int], count: int) -> frozenset[int]:
+    """Those of the free processors that lie in as few memory nodes as can hold so many. Raises CpusRefused.
+
+    Ref: https://kubernetes.io/docs/tasks/administer-cluster/topology-manager/#topology-manager-policies
+    """
+    if machine.alignment == "none" or not count:
+        return free
+    nodes = list(machine.topology.units("node").values())
+    whole, narrowest = 0, 0
+    for size in sorted((len(node) for node in nodes), reverse=True):
+        if whole < count:
+            whole, narrowest = whole + size, narrowest + 1
+    widest = {"best-effort": len(nodes), "restricted": narrowest, "single-numa-node": 1}[machine.alignment]
+    for number in range(narrowest, widest + 1):
+        for some in combinations(nodes, number):
+            near = free & frozenset[int]().union(*some)
+            if len(near) >= count:
+                return near
+    if machine.alignment == "best-effort":
+        return free
+    raise CpusRefused("TopologyAffinityError", "Resources cannot be allocated with Topology locality")
 
 
 def _check_cores(count: int, free: Set[int], machine: Machine) -> None:

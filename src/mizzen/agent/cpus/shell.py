@@ -24,7 +24,7 @@ def machine_of(config: AgentConfig, topology: Topology) -> Machine:
         if not 0 < count <= len(topology.ids):
             raise ValueError(f"cpuManagerPolicy: static needs CPUs that are reserved, of {shown(topology.ids)}")
         reserved = take(topology, topology.ids, count)
-    return Machine(topology, reserved, config.cpu_options)
+    return Machine(topology, reserved, config.cpu_options, config.alignment, config.alignment_scope)
 
 
 def check(config: AgentConfig) -> None:
