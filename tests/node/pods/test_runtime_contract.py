@@ -223,6 +223,19 @@ async def test_nothing_runs_inside_what_is_not_running(ground: Ground) -> None:
             await ground.runtime.attach(missing)
 
 
+async def test_a_container_that_keeps_its_input_open_outlives_the_input_of_those_who_attach(ground: Ground) -> None:
+    container = await ground.running(replace(ground.container("cat"), stdin=True))
+    for _ in range(2):
+        session = await ground.runtime.attach(container)
+        await session.write(b"hello\n")
+        session.close_stdin()
+        async with asyncio.timeout(10):
+            await session.wait()
+        await session.close()
+    seen = await ground.seen(container)
+    assert seen is not None and seen.state == "running"
+
+
 async def ended_container(ground: Ground) -> str:
     container = await ground.running(ground.container("exit 0", env=(("SIMULATE_EXIT", "0"),)))
     await ground.ended(container)

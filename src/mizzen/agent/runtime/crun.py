@@ -298,7 +298,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         record = self._container(container)
         if record is None or not self._is_alive(container, record):
             raise RuntimeFailure("NotFound", f"container {container} is not running")
-        return attach_to(home, self._exits, container)
+        return attach_to(home, self._exits, container, stdin_once=record.spec.stdin_once)
 
     async def user_of(self, container: str) -> ProcessUser | None:
         config = orjson.loads((self._root / "containers" / container / "config.json").read_bytes())

@@ -170,7 +170,7 @@ class PipedExec:
         self._outputs, self._stdin, self._terminal = {}, None, None
 
 
-def attach_to(home: Path, exits: Exits, container: str) -> "Attachment":
+def attach_to(home: Path, exits: Exits, container: str, *, stdin_once: bool) -> "Attachment":
     """Join a container's streams through its monitor. Raises RuntimeFailure."""
     where = os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -182,14 +182,20 @@ def attach_to(home: Path, exits: Exits, container: str) -> "Attachment":
     finally:
         os.close(where)
     connection.setblocking(False)
-    return Attachment(connection, home, exits, container)
+    return Attachment(connection, home, exits, container, stdin_once=stdin_once)
 
 
 class Attachment:
-    """The streams of a running container; several may be attached at once."""
+    """The streams of a running container; several may be attached at once.
 
-    def __init__(self, connection: socket.socket, home: Path, exits: Exits, container: str) -> None:
+    The end of what a client sends is the container's, too, if it reads once; else it ends the attachment alone.
+    """
+
+    def __init__(
+        self, connection: socket.socket, home: Path, exits: Exits, container: str, *, stdin_once: bool
+    ) -> None:
         self._connection = connection
+        self._stdin_once = stdin_once
         self._home = home
         self._exits = exits
         self._container = container
@@ -208,6 +214,9 @@ class Attachment:
             await loop.sock_sendall(self._connection, data[start : start + 8192])
 
     def close_stdin(self) -> None:
+        if not self._stdin_once:
+            self._pump.cancel()
+            return
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
