@@ -1,5 +1,6 @@
 """Files of projected volumes, from what was fetched."""
 
+import msgspec
 import pytest
 
 from mizzen.agent.env import ConfigFailure, Sources
@@ -58,3 +59,16 @@ def test_a_token_is_replaced_when_four_fifths_of_its_life_are_over(age: float, w
 
 def test_a_long_token_is_replaced_every_day() -> None:
     assert projected.wants_rotation(Token("t", 0.0, 1e9), 86_401.0)
+
+
+def of_users(*users: int | None, **shared: int) -> Pod:
+    containers = [{"name": f"c{at}", "securityContext": {"runAsUser": user}} for at, user in enumerate(users)]
+    return msgspec.convert({"spec": {"securityContext": shared, "containers": containers}}, Pod)
+
+
+def test_tokens_belong_to_the_user_that_all_containers_run_as_whatever_group_they_have() -> None:
+    assert projected.token_owner(of_users(None, 1000, runAsUser=1000)) == 1000
+    assert projected.token_owner(of_users(None, runAsUser=1000, fsGroup=10000)) == 1000
+    assert projected.token_owner(of_users(1000, 1001)) is None
+    assert projected.token_owner(of_users(1000, None)) is None
+    assert projected.token_owner(of_users(None, fsGroup=10000)) is None

@@ -228,6 +228,18 @@ def _certificate(
     }
 
 
+def token_owner(pod: Pod) -> int | None:
+    """The one user that all containers run as, who owns the tokens; None when they differ or are unknown."""
+    shared = pod.spec.securityContext.runAsUser if pod.spec.securityContext is not None else None
+    users = {
+        one.securityContext.runAsUser
+        if one.securityContext is not None and one.securityContext.runAsUser is not None
+        else shared
+        for one in (*pod.spec.containers, *(pod.spec.initContainers or ()))
+    }
+    return next(iter(users)) if len(users) == 1 else None
+
+
 def wants_rotation(token: Token, now: float) -> bool:
     """Whether a token has lived four fifths of its life, or a day."""
     return now > token.issued + 0.8 * (token.expires - token.issued) or now > token.issued + 86_400

@@ -263,7 +263,7 @@ class Volumes:
             tokens={**fresh, **dict(zip(missing, tokens, strict=True))},
             trust_bundles=await self._bundles(volumes),
             certificates=await self._certified(pod, volumes, held),
-            token_owner=_single_user(pod),
+            token_owner=projected.token_owner(pod),
         )
 
     async def _certified(
@@ -341,17 +341,3 @@ def _directory(volume: Volume) -> str:
         "persistentVolumeClaim": "claim",
     }  # fmt: skip
     return f"kubernetes.io~{names.get(kind, kind or 'none')}"
-
-
-def _single_user(pod: Pod) -> int | None:
-    """The one user that all containers run as, who then owns the tokens; None when they differ or are unknown."""
-    shared = pod.spec.securityContext.runAsUser if pod.spec.securityContext is not None else None
-    if pod.spec.securityContext is not None and pod.spec.securityContext.fsGroup is not None:
-        return None
-    users = {
-        one.securityContext.runAsUser
-        if one.securityContext is not None and one.securityContext.runAsUser is not None
-        else shared
-        for one in (*pod.spec.containers, *(pod.spec.initContainers or ()))
-    }
-    return next(iter(users)) if len(users) == 1 else None
