@@ -11,6 +11,7 @@ from mizzen.server.served import Served
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _INT_OR_STRING: Final = "io.k8s.apimachinery.pkg.util.intstr.IntOrString"
+_ANY_KIND: Final = "io.k8s.api.core.v1.ConfigMap"
 STATUS: Final = _META + "Status"
 DELETE_OPTIONS: Final = _META + "DeleteOptions"
 PATCH: Final = _META + "Patch"
@@ -132,10 +133,10 @@ class Collected:
         schema: Object = openapi_custom.version_two(source) if self._version_two else dict(source)
         properties = dict(schema.get("properties") or {})
         for name in ("apiVersion", "kind"):
-            properties[name] = {"type": "string", "description": _IDENTITY[name]}
+            properties[name] = {"type": "string", "description": _common(name)}
         self._wanted.setdefault(_META + "ObjectMeta")
         link = {"$ref": self._prefix + _META + "ObjectMeta"}
-        about = "Standard object's metadata."
+        about = _common("metadata")
         properties["metadata"] = (
             {"description": about, **link} if self._version_two else {"description": about, "allOf": [link]}
         )
@@ -151,8 +152,8 @@ class Collected:
             "type": "object",
             "required": ["items"],
             "properties": {
-                "apiVersion": {"type": "string", "description": _IDENTITY["apiVersion"]},
-                "kind": {"type": "string", "description": _IDENTITY["kind"]},
+                "apiVersion": {"type": "string", "description": _common("apiVersion")},
+                "kind": {"type": "string", "description": _common("kind")},
                 "items": {"type": "array", "items": {"$ref": self._prefix + name}},
                 "metadata": meta if self._version_two else {"allOf": [meta]},
             },
@@ -172,10 +173,9 @@ def _extensions(served: Served) -> Object:
     return extensions
 
 
-_IDENTITY: Final = {
-    "apiVersion": "The version of the schema that this object follows.",
-    "kind": "The name of the kind of this object.",
-}
+def _common(field: str) -> str:
+    """What every kind says of a field that all of them have."""
+    return str(descriptions()[_ANY_KIND][1][field])
 
 
 def custom_name(group: str, version: str, kind: str) -> str:

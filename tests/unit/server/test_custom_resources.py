@@ -176,6 +176,16 @@ async def test_an_address_with_an_old_hash_leads_to_the_schema_of_now(api: Calle
     assert (moved.status, moved.headers["location"]) == (301, address)
 
 
+async def test_openapi_says_of_the_fields_that_all_kinds_have_what_it_says_elsewhere(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    _, custom = await api.call("GET", "/openapi/v3/apis/ex.test/v1")
+    _, core = await api.call("GET", "/openapi/v3/api/v1")
+    own = custom["components"]["schemas"]["test.ex.v1.Kite"]["properties"]
+    published = core["components"]["schemas"]["io.k8s.api.core.v1.Secret"]["properties"]
+    for field in ("apiVersion", "kind", "metadata"):
+        assert own[field]["description"] == published[field]["description"]
+
+
 async def test_version_2_of_openapi_leaves_out_what_kubectl_does_not_understand(api: Caller) -> None:
     maybe = {"type": "string", "nullable": True}
     free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"a": {"type": "string"}}}
