@@ -1,7 +1,8 @@
 """ControllerRevisions: the numbered templates of StatefulSets and DaemonSets, for rollbacks and history."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mizzen.api.views.apps import ControllerRevision
 from mizzen.api.views.meta import ObjectMeta
@@ -40,8 +41,25 @@ class Current:
 
 
 def data_of(template: Object) -> Object:
-    """What a revision records: a strategic-merge patch that puts the template back."""
-    return {"spec": {"template": {**template, "$patch": "replace"}}}
+    """What a revision records: a strategic-merge patch that puts the template back.
+
+    Clients (`kubectl rollout undo`) make that patch, too, and compare the bytes: fields are in order, and a template
+    says nothing of its creation.
+    """
+    data: Object = _in_order({"spec": {"template": {**template, "$patch": "replace"}}})
+    return data
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        left_out = {"creationTimestamp"} if value.get("creationTimestamp", "") is None else set()
+        return {key: _in_order(value[key]) for key in sorted(value) if key not in left_out}
+    return [_in_order(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _records(one: ControllerRevision, data: Object) -> bool:
+    """Whether a revision records these data; those of earlier versions may have nulls."""
+    return one.data == data or _in_order(one.data) == data
 
 
 def current(owner: Owner, known: Sequence[ControllerRevision], namesake: ControllerRevision | None) -> Current:
@@ -49,7 +67,7 @@ def current(owner: Owner, known: Sequence[ControllerRevision], namesake: Control
     data = data_of(owner.template)
     number = max((one.revision for one in known), default=0)
     name, digest = name_for(owner)
-    same = [one for one in known if one.data == data]
+    same = [one for one in known if _records(one, data)]
     if same:
         newest = max(same, key=lambda one: (one.revision, one.metadata.name))
         meta = newest.metadata
@@ -57,7 +75,7 @@ def current(owner: Owner, known: Sequence[ControllerRevision], namesake: Control
         if HASH_LABEL not in meta.labels:
             patch["metadata"] = {"labels": {HASH_LABEL: _digest(newest)}}
         action = Patch(CONTROLLER_REVISIONS, meta.namespace, meta.name, patch, uid=meta.uid) if patch else None
-        others = {_digest(one) for one in known if one.data != data}
+        others = {_digest(one) for one in known if not _records(one, data)}
         alike = {*map(_digest, same), *({digest} - others)}
         return Current(meta.name, _digest(newest), action, frozenset(alike))
     body = {
