@@ -59,13 +59,12 @@ def service_names(service: Service, slices: Iterable[EndpointSlice], domain: str
     addresses = spec.clusterIPs or (spec.clusterIP,)
     found: dict[str, list[Record]] = {base: [_address(base, ip) for ip in addresses]}
     for port in spec.ports:
-        if port.name:
-            name = _srv_name(port.name, port.protocol, base)
+        for name in _srv_names(port.name, port.protocol, base):
             found.setdefault(name, []).append(Record(name, dns.SRV, TTL, dns.srv_data(0, 100, port.port, base)))
     for ip in addresses:
         back = reverse_name(ip)
         found[back] = [Record(back, dns.PTR, TTL, dns.encode_name(base))]
-    return {name: tuple(records) for name, records in found.items()}
+    return {name: tuple(dict.fromkeys(records)) for name, records in found.items()}
 
 
 def _headless(service: Service, base: str, slices: tuple[EndpointSlice, ...]) -> Names:
@@ -88,9 +87,10 @@ def _headless(service: Service, base: str, slices: tuple[EndpointSlice, ...]) ->
                     back = reverse_name(named.address)
                     add(Record(back, dns.PTR, TTL, dns.encode_name(own)))
                 for port in piece.ports:
-                    if port.name and port.port:
-                        name = _srv_name(port.name, port.protocol, base)
-                        add(Record(name, dns.SRV, TTL, dns.srv_data(0, 100, port.port, own)))
+                    if port.port:
+                        data = dns.srv_data(0, 100, port.port, own)
+                        for name in _srv_names(port.name, port.protocol, base):
+                            add(Record(name, dns.SRV, TTL, data))
     return {name: tuple(records) for name, records in found.items()}
 
 
@@ -103,8 +103,9 @@ def _named(endpoint: Endpoint) -> Iterable[_Named]:
         yield _Named((endpoint.hostname or address.replace(".", "-").replace(":", "-")).lower(), address)
 
 
-def _srv_name(port: str, protocol: str, base: str) -> str:
-    return f"_{port}._{protocol.lower()}.{base}"
+def _srv_names(port: str | None, protocol: str, base: str) -> tuple[str, ...]:
+    """The names that have the SRV record of a port; peers find each other by the Service's own, which has all."""
+    return (base, f"_{port}._{protocol.lower()}.{base}") if port else (base,)
 
 
 def _address(name: str, ip: str) -> Record:

@@ -48,6 +48,17 @@ def test_named_ports_have_srv_records_with_the_address_beside() -> None:
     assert {record.data for record in answer.additional} == {dns.a_data("10.96.0.5")}
 
 
+def test_the_srv_records_of_a_service_itself_are_those_of_all_its_ports() -> None:
+    ports = [{"port": 80, "protocol": "TCP"}, {"name": "b", "port": 53, "protocol": "UDP"}]
+    answer = zone((service("web", "10.96.0.5", ports=ports), ())).answer(WEB, dns.SRV)
+    assert data(answer) == {dns.srv_data(0, 100, 80, WEB), dns.srv_data(0, 100, 53, WEB)}
+    assert {record.data for record in answer.additional} == {dns.a_data("10.96.0.5")}
+    peers = ({"addresses": ["10.1.0.2"], "hostname": "db-0"}, {"addresses": ["10.1.0.3"], "hostname": "db-1"})
+    unnamed = ({"name": "", "port": 6379, "protocol": "TCP"},)
+    made = zone((headless("db"), (endpoints("db", *peers, ports=unnamed),)))
+    assert data(made.answer(DB, dns.SRV)) == {dns.srv_data(0, 100, 6379, f"db-{number}.{DB}") for number in (0, 1)}
+
+
 def test_a_cluster_ip_leads_back_to_its_name() -> None:
     answer = zone((service("web", "10.96.0.5"), ())).answer("5.0.96.10.in-addr.arpa", dns.PTR)
     assert data(answer) == {dns.encode_name(WEB)}
