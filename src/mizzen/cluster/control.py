@@ -434,7 +434,9 @@ class ControlPlane:
                 self.crashed = True
                 self._crash()
 
-        self._tasks.append(asyncio.get_running_loop().create_task(watched(), name=name))
+        task = asyncio.get_running_loop().create_task(watched(), name=name)
+        task.add_done_callback(lambda _: work.close())  # also where it was cancelled before it began
+        self._tasks.append(task)
 
 
 def _encryption(options: Options, clock: Clock) -> encryption.Encryption:
