@@ -64,7 +64,7 @@ from mizzen.store.sqlite import SqliteStore
 if TYPE_CHECKING:
     from mizzen.ingress.shell import Settings as IngressSettings
     from mizzen.scheduler.config import Configuration
-    from mizzen.server.authn.configuration import Configuration as Authentication
+    from mizzen.server.authn.configuration import ConfigurationFile
 
 _COLLECT_AFTER: Final = (20_000, 20, 50)
 """The collector's thresholds: requests leave hardly any cycles behind, so that it may come seldom."""
@@ -451,7 +451,7 @@ def _encryption(options: Options, clock: Clock) -> encryption.Encryption:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _authentication(options: Options) -> "Authentication | None":
+def _authentication(options: Options) -> "ConfigurationFile | None":
     """Whose tokens are good. Raises ConfigError."""
     path = options.authentication or options.cluster.data_dir / "authentication.yaml"
     if options.authentication is None and not path.exists():
@@ -459,7 +459,7 @@ def _authentication(options: Options) -> "Authentication | None":
     from mizzen.server.authn import configuration  # lazily: most servers know their own tokens alone
 
     try:
-        return configuration.load(path)
+        return configuration.ConfigurationFile(path)
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise ConfigError(f"{path}: {error}") from error
 

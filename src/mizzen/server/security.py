@@ -45,8 +45,8 @@ from mizzen.server.work import Handlers
 from mizzen.wire.message import Request, Response
 
 if TYPE_CHECKING:
-    from mizzen.server.authn.configuration import Configuration
-    from mizzen.server.authn.oidc import IssuerTokens
+    from mizzen.server.authn.configuration import ConfigurationFile
+    from mizzen.server.authn.oidc import Issuers
 
 ISSUER: Final = "https://kubernetes.default.svc.cluster.local"
 
@@ -60,7 +60,7 @@ class Settings:
     issuer: str = ISSUER
     audiences: tuple[str, ...] = (ISSUER,)
     token_file: Path | None = None
-    authentication: "Configuration | None" = None
+    authentication: "ConfigurationFile | None" = None
     """Whose tokens are good beside the server's own, and where nobody needs one."""
     front_proxy_ca: Path | None = None
     """PEM; those whose certificates it has signed may name users in headers."""
@@ -85,8 +85,8 @@ class Security:
         trusted = settings.front_proxy_ca
         proxies = FrontProxies(trusted.read_bytes()) if trusted is not None else None
         given = settings.authentication
-        self._issuers = _issuers(given, settings.audiences, clock) if given is not None else []
-        allows = given.anonymous.allows if given is not None and given.anonymous is not None else is_open
+        self._issuers = _issuers(given, settings.audiences, clock) if given is not None else None
+        allows = self._issuers.allows if self._issuers is not None else is_open
         self.authentication = Chain(self._tokens(), anonymous=allows, proxies=proxies)
         self.rbac = Rbac(self.reader)
         rules = tuple(Rule.parse(rule) for rule in settings.node_rules)
@@ -147,8 +147,8 @@ class Security:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(IpAddresses(self.reader, self.writer).run(), name="ipaddresses")
             tasks.create_task(FlowStatuses(self.reader, self.writer, self._clock).run(), name="flowstatuses")
-            for issuer in self._issuers:
-                tasks.create_task(issuer.follow(), name="oidc")
+            if self._issuers is not None:
+                tasks.create_task(self._issuers.follow(), name="oidc")
             legacy = LegacyTokens(self._keys, ca, self.reader, self.writer, self._clock)
             self._accounts.used = legacy.used
             tasks.create_task(legacy.run(), name="legacytokens")
@@ -171,11 +171,12 @@ class Security:
         self._accounts = accounts
         tokens.append(accounts)
         tokens.append(BootstrapTokens(self.reader, self._clock))
-        tokens += self._issuers
+        if self._issuers is not None:
+            tokens.append(self._issuers)
         return tokens
 
 
-def _issuers(given: "Configuration", audiences: Sequence[str], clock: Clock) -> "list[IssuerTokens]":
-    from mizzen.server.authn.oidc import IssuerTokens  # lazily: most servers know their own tokens alone
+def _issuers(given: "ConfigurationFile", audiences: Sequence[str], clock: Clock) -> "Issuers":
+    from mizzen.server.authn.oidc import Issuers  # lazily: most servers know their own tokens alone
 
-    return [IssuerTokens(one, audiences, clock) for one in given.issuers]
+    return Issuers(given, audiences, clock)

@@ -49,6 +49,30 @@ class Configuration:
     anonymous: Anonymous | None = None
 
 
+class ConfigurationFile:
+    """The configuration in a file that may be written anew while it is used."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ValueError, OSError."""
+        self.path = path
+        self._read = _identity(path)
+        self.current = load(path)
+
+    def changed(self) -> Configuration | None:
+        """What it says, if it was written since the last look. Raises ValueError, OSError."""
+        now = _identity(self.path)
+        if now == self._read:
+            return None
+        self._read = now
+        self.current = load(self.path)
+        return self.current
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def load(path: Path) -> Configuration:
     """The configuration in a file. Raises ValueError, OSError."""
     try:

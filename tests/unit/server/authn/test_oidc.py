@@ -3,7 +3,8 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from mizzen.net.server import Listener
 from mizzen.net.tls import server_context
 from mizzen.server.authn import jwks, jwt
 from mizzen.server.authn.chain import BadToken, Chain
-from mizzen.server.authn.configuration import parse
-from mizzen.server.authn.oidc import PAUSE_SECONDS, IssuerTokens
+from mizzen.server.authn.configuration import ConfigurationFile, parse
+from mizzen.server.authn.oidc import LOOK_SECONDS, PAUSE_SECONDS, Issuers, IssuerTokens
 from mizzen.wire.message import Request, Response
 
 NOW = 1_700_000_000.0
@@ -67,11 +68,15 @@ class Signer:
         return {"kty": "RSA", "kid": self.name, "use": "sig", **modulus}
 
 
+signer = cache(Signer)
+"""Keys take their time to be made."""
+
+
 class Provider:
     """The issuer as its clients see it."""
 
     def __init__(self) -> None:
-        self.signers = [Signer("one")]
+        self.signers = [signer("one")]
         self.url, self.ca = "", ""
         self.asked = asyncio.Event()
 
@@ -110,8 +115,15 @@ def described(provider: Provider, **jwt_more: Any) -> dict[str, Any]:
 async def ready(provider: Provider, **more: Any) -> tuple[IssuerTokens, VirtualClock]:
     clock = VirtualClock(NOW)
     tokens = IssuerTokens(parse(described(provider, **more)).issuers[0], ("api",), clock)
-    tokens._take(await tokens.fetched())
+    assert await tokens.refresh()
     return tokens, clock
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the sockets work until it holds."""
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0)
 
 
 async def test_a_token_of_the_issuer_is_a_user_with_groups(provider: Provider) -> None:
@@ -127,7 +139,7 @@ async def test_a_token_of_the_issuer_is_a_user_with_groups(provider: Provider) -
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"])
 async def test_every_asymmetric_algorithm_is_verified(provider: Provider, algorithm: str) -> None:
-    provider.signers = [Signer("k", algorithm)]
+    provider.signers = [signer("k", algorithm)]
     tokens, _ = await ready(provider)
     token = provider.signers[0].token(**provider.claims())
     assert tokens.identify(token, ()) is not None
@@ -182,21 +194,46 @@ async def test_new_keys_are_fetched_when_a_token_names_one(provider: Provider) -
         tokens.identify(old, ())
     running = asyncio.create_task(tokens.follow())
     await asyncio.wait_for(provider.asked.wait(), 5)
-    while clock.next_deadline is None:  # noqa: ASYNC110 - until the answer is taken in
-        await asyncio.sleep(0.001)
+    await until(lambda: clock.next_deadline is not None)
     assert tokens.identify(old, ()) is not None
-    provider.signers = [Signer("two")]
+    provider.signers = [signer("two")]
     provider.asked.clear()
     token = provider.signers[0].token(**provider.claims())
     with pytest.raises(BadToken, match="verify signature"):
         tokens.identify(token, ())
     await clock.advance(PAUSE_SECONDS)
     await asyncio.wait_for(provider.asked.wait(), 5)
-    while clock.next_deadline is None or clock.next_deadline > PAUSE_SECONDS:  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    await until(lambda: clock.next_deadline is not None and clock.next_deadline <= PAUSE_SECONDS)
     assert tokens.identify(token, ()) is not None
     with pytest.raises(BadToken):
         tokens.identify(old, ())
+    running.cancel()
+
+
+async def test_a_file_that_is_written_anew_is_taken_and_one_that_cannot_be_is_not(
+    provider: Provider, tmp_path: Path
+) -> None:
+    path, clock = tmp_path / "authentication.yaml", VirtualClock(NOW)
+    path.write_text(yaml.safe_dump({**described(provider), "jwt": []}))
+    issuers = Issuers(ConfigurationFile(path), ("api",), clock)
+    token = provider.signers[0].token(**provider.claims(exp=NOW + 3600))
+    assert (issuers.identify(token, ()), issuers.allows("/livez")) == (None, True)
+    running = asyncio.create_task(issuers.follow())
+    await asyncio.sleep(0)
+    written = described(provider)
+    path.write_text(yaml.safe_dump({**written, "anonymous": {"enabled": False}}))
+    await clock.advance(LOOK_SECONDS)
+    await until(lambda: not issuers.allows("/livez"))
+    found = issuers.identify(token, ())
+    assert found is not None and found.user.name == "dex:ann"
+    path.write_text("kind: Nonsense")
+    await clock.advance(LOOK_SECONDS)
+    assert issuers.identify(token, ()) == found
+    written["jwt"] = []
+    path.write_text(yaml.safe_dump(written))
+    await clock.advance(LOOK_SECONDS)
+    await until(lambda: issuers.allows("/livez"))
+    assert issuers.identify(token, ()) is None
     running.cancel()
 
 
@@ -250,7 +287,7 @@ async def test_expressions_make_the_user_and_judge_it(provider: Provider) -> Non
         return found.user
 
     user = sent()
-    assert (user.name, user.uid, user.groups) == ("ann:blue", "u-1", ("a", "b"))
+    assert (user.name, user.uid, user.groups) == ("ann:blue", "u-1", ("a", "b", AUTHENTICATED))
     assert user.extra == {"example.com/tenant": ("blue",)}
     for claims, why in (
         ({"hd": "evil.com"}, "claim hd"),
