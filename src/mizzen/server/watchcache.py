@@ -306,17 +306,24 @@ class WatchCache:
             known = self._snapshots[revision] = self._undone(revision)
             if len(self._snapshots) > _SNAPSHOT_LIMIT:
                 self._snapshots.popitem(last=False)
+        else:
+            self._snapshots.move_to_end(revision)
         return known
 
     def _undone(self, revision: int) -> "Snapshot":
-        entries = dict(self.entries)
         start = bisect_right(self._events, revision, key=_revision_of)
-        for event in reversed(self._events[start:]):
-            if event.previous is None:
-                del entries[event.key]
-            else:
-                entries[event.key] = event.previous
-        return Snapshot(entries, sorted(entries))
+        before = {event.key: event.previous for event in reversed(self._events[start:])}
+        entries, keys = dict(self.entries), list(self.keys)
+        made = {key for key, entry in before.items() if entry is None and entries.pop(key, None) is not None}
+        lost = [key for key, entry in before.items() if entry is not None and key not in entries]
+        entries.update((key, entry) for key, entry in before.items() if entry is not None)
+        if made:
+            keys = [key for key in keys if key not in made]
+        if lost:
+            # Two sorted runs: to merge them costs no more than to read them.
+            keys += sorted(lost)
+            keys.sort()
+        return Snapshot(entries, keys)
 
     def decoded(self, entry: Entry, kind: str, api_version: str) -> Object:
         """The object of a current entry; shared with other readers, so it must not be changed."""
