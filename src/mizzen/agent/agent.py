@@ -23,6 +23,7 @@ from mizzen.agent.eviction import Guard
 from mizzen.agent.images.imagevolumes import PulledVolumes
 from mizzen.agent.images.policy import Images
 from mizzen.agent.kubeletdir import KubeletDir
+from mizzen.agent.life import ReferenceChanged
 from mizzen.agent.logrotation import rotate_logs
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.node import Health, NodeReporter
@@ -183,7 +184,7 @@ class Agent:
         kinds: dict[str, PluginKind] = {
             "CSIPlugin": self._drivers, "DRAPlugin": self._claim_drivers, "DevicePlugin": self._device_plugins,
         }  # fmt: skip
-        plugins = Plugins(self._directory, kinds)
+        plugins = Plugins(self._directory, kinds, self._plugin_came)
         registration = Registration(self._directory, self._device_plugins.announced)
         group.create_task(registration.run(), name="device plugins")
         account = Account(self._directory, self.tools.devices, self._active_pods)
@@ -244,6 +245,11 @@ class Agent:
 
     def _ended_pods(self) -> list[str]:
         return [one.pod.metadata.uid for one in self.pods if one.over]
+
+    def _plugin_came(self) -> None:
+        """Volumes and claims that wait for a driver need wait no longer."""
+        for one in [one for one in self.pods if one.volumes == "none" and one.problem[0]]:
+            self.pods.happen(one.pod.metadata.uid, ReferenceChanged(frozenset(), volumes=True))
 
     async def _devices_changed(self) -> None:
         for uid in self._device_plugins.holders():

@@ -6,7 +6,7 @@ Ref: https://github.com/kubernetes/kubelet (pkg/apis/pluginregistration)
 import asyncio
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -49,11 +49,12 @@ class _Known:
 
 
 class Plugins:
-    """Follows the registry and hands its plugins to those who use them, by type."""
+    """Follows the registry and hands its plugins to those who use them, by type; `came` is told of each."""
 
-    def __init__(self, directory: KubeletDir, kinds: Mapping[str, PluginKind]) -> None:
+    def __init__(self, directory: KubeletDir, kinds: Mapping[str, PluginKind], came: Callable[[], None]) -> None:
         self._directory = directory
         self._kinds = kinds
+        self._came = came
         self._known: dict[Path, _Known] = {}
         self._changed = asyncio.Event()
 
@@ -106,6 +107,7 @@ class Plugins:
                 await self._use(info["type"], info["name"], info["endpoint"] or str(path), info["supported_versions"])
                 self._known[path] = _Known(identity, info["type"], info["name"])
                 _log.info("plugin registered", plugin=info["name"], type=info["type"])
+                self._came()
             except PluginRefused as error:
                 refused = str(error)
                 _log.warning("plugin refused", plugin=info["name"], type=info["type"], error=refused)

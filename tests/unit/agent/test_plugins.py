@@ -58,14 +58,14 @@ async def test_a_plugin_comes_with_its_socket_and_goes_with_it(tmp_path: Path) -
     registry = tmp_path / "plugins_registry"
     registry.mkdir()
     users, plugin = Users(), Plugin("disk")
-    plugins = Plugins(KubeletDir(tmp_path), {"CSIPlugin": users})
+    plugins = Plugins(KubeletDir(tmp_path), {"CSIPlugin": users}, lambda: users.seen.append(("came",)))
     await plugin.listen(registry / "disk-reg.sock")
     await plugins.look()
     await plugins.look()
-    assert users.seen == [("registered", "disk", "csi.sock", "1.0.0")] and plugin.told == [(1, "")]
+    assert users.seen == [("registered", "disk", "csi.sock", "1.0.0"), ("came",)] and plugin.told == [(1, "")]
     (registry / "disk-reg.sock").unlink()
     await plugins.look()
-    assert users.seen[1:] == [("gone", "disk")]
+    assert users.seen[2:] == [("gone", "disk")]
     await plugin.server.stop(None)
 
 
@@ -73,7 +73,7 @@ class Looking(Plugins):
     """Tells when it has looked."""
 
     def __init__(self, directory: KubeletDir) -> None:
-        super().__init__(directory, {"CSIPlugin": Users()})
+        super().__init__(directory, {"CSIPlugin": Users()}, lambda: None)
         self.has_looked = asyncio.Event()
 
     async def look(self) -> bool:
@@ -101,7 +101,7 @@ async def test_a_plugin_is_told_why_it_is_not_used(tmp_path: Path) -> None:
     registry = tmp_path / "plugins_registry"
     registry.mkdir()
     bad, other = Plugin("bad"), Plugin("gpu", "DevicePlugin")
-    plugins = Plugins(KubeletDir(tmp_path), {"CSIPlugin": Users()})
+    plugins = Plugins(KubeletDir(tmp_path), {"CSIPlugin": Users()}, lambda: None)
     await bad.listen(registry / "bad.sock")
     await other.listen(registry / "gpu.sock")
     await plugins.look()
