@@ -1,5 +1,6 @@
 """Processors that containers have for themselves: which ones, and who is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from mizzen.agent.admission import resize_bar
 from mizzen.agent.config import AgentConfig
-from mizzen.agent.cpus import checkpoint
+from mizzen.agent.cpus import checkpoint, shell
 from mizzen.agent.cpus.assignment import FULL_CORES, STRICT, Assignments, CpusRefused, Machine, assign, shared, take
 from mizzen.agent.cpus.shell import machine_of
 from mizzen.agent.cpus.topology import Cpu, Topology, parse, read, shown
@@ -174,6 +175,29 @@ def test_assignments_outlive_the_agent_but_not_another_policy_or_machine(tmp_pat
     (tmp_path / "cpu_manager_state").write_text("{")
     with pytest.raises(ValueError, match="cannot be read"):
         checkpoint.read(tmp_path, "static", machine)
+
+
+def test_a_node_gives_its_processors_once_and_takes_them_back_from_pods_that_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "read", lambda *_: PLAIN)
+    node = replace(config(reserved={"cpu": "1"}), root=tmp_path)
+    ended: list[str] = []
+    told: list[int] = []
+    cpus = shell.Cpus(node, lambda: ended, lambda: told.append(1))
+    assert cpus.admit(pod("half", asking("500m"))) is None and not cpus.holders()
+    assert cpus.admit(pod("u", asking("2"))) is None
+    assert (cpus.given("u", asking("2")), cpus.given("half", asking("500m"))) == ("1-2", "0,3")
+    refused = cpus.admit(pod("v", asking("2")))
+    assert refused is not None and refused[1].startswith("Pod was rejected: Allocate failed due to not enough cpus")
+    assert shell.Cpus(node, tuple, lambda: None).own("u", "c") == {1, 2}, "after a restart"
+    ended.append("u")
+    assert cpus.admit(pod("v", asking("2"))) is None and cpus.holders() == {"v"}
+    cpus.release("v")
+    assert (cpus.given("half", asking("500m")), len(told)) == ("0-3", 2)
+    (tmp_path / "kubelet" / ".cpu_manager_state.tmp").mkdir()
+    failed = cpus.admit(pod("w", asking("1")))
+    assert failed is not None and failed[0] == "UnexpectedAdmissionError" and not cpus.holders()
 
 
 def test_guaranteed_pods_are_not_resized_where_processors_are_given() -> None:

@@ -55,7 +55,7 @@ class Cpus:
         return self.policy == "static" and any(wanted(pod, one) for one in containers)
 
     def admit(self, pod: Pod) -> tuple[str, str] | None:
-        """Give a new pod its processors; answers reason and message when it cannot have them. Raises OSError."""
+        """Give a new pod its processors; answers reason and message when it cannot have them."""
         if not self.concern(pod):
             return None
         left = self._assigned.without({*self._ended(), pod.metadata.uid})
@@ -63,6 +63,8 @@ class Cpus:
             self._become(assign(pod, left, self._machine))
         except CpusRefused as refused:
             return refused.reason, f"Pod was rejected: {refused}"
+        except OSError as error:
+            return "UnexpectedAdmissionError", f"Pod was rejected: Allocate failed due to {error}, which is unexpected"
         return None
 
     def release(self, uid: str) -> None:
