@@ -53,6 +53,10 @@ class AgentConfig:
     pod_cidrs: tuple[str, ...] = ()
     """The ranges that the node brings along; without any the cluster gives it some."""
     runtime_handlers: tuple[str, ...] = ()
+    parallel_pulls: int = 0
+    """How many images are pulled at once; 0: as many as are asked for."""
+    quotas: bool = True
+    """Whether limits of the processor are enforced."""
     image_verification: Policy = "NeverVerifyPreloadedImages"
     """Which images that are here already are for those pods only that could pull them."""
     unverified_images: tuple[str, ...] = ()

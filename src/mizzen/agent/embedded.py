@@ -32,7 +32,8 @@ def images_of(config: AgentConfig, dial: Dial | None = None) -> StoredImages:
     store = ImageStore(config.images_root)
     store.sweep()
     records = PullRecords(config.images_root, config.image_verification, config.unverified_images)
-    return StoredImages(store, Puller(store, dial), records)
+    turns = asyncio.Semaphore(config.parallel_pulls) if config.parallel_pulls else contextlib.nullcontext()
+    return StoredImages(store, Puller(store, dial), records, turns)
 
 
 def runtime_of(config: AgentConfig, images: StoredImages) -> CrunRuntime:

@@ -53,14 +53,16 @@ class Equipment:
     def pod_limits(self, pod: Pod) -> Limits:
         """What a pod as a whole is held to."""
         limits = pod_limits(pod, self.config.pod_pids, self.resources.size)
-        own = any(self.devices.cpus.own(pod.metadata.uid, one.name) for one in pod.spec.containers)
-        return replace(limits, cpu_quota=0) if own else limits
+        containers = (*(pod.spec.initContainers or ()), *pod.spec.containers)
+        own = any(self.devices.cpus.own(pod.metadata.uid, one.name) for one in containers)
+        return replace(limits, cpu_quota=0) if own or not self.config.quotas else limits
 
     def container_limits(self, pod: Pod, container: Container) -> Limits:
         """What a container is held to; processors of its own bound it without a quota."""
         limits = container_limits(pod, container, self.resources.size)
         limits = replace(limits, cpus=self.devices.cpus.given(pod.metadata.uid, container))
-        return replace(limits, cpu_quota=0) if self.devices.cpus.own(pod.metadata.uid, container.name) else limits
+        own = self.devices.cpus.own(pod.metadata.uid, container.name)
+        return replace(limits, cpu_quota=0) if own or not self.config.quotas else limits
 
     def pod_home(self, uid: str) -> Path:
         """The directory of a pod."""

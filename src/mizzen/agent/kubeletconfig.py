@@ -123,6 +123,12 @@ def _reserve_cpus(config: AgentConfig, cpus: str) -> AgentConfig:
     return replace(config, reserved_cpus=cpus, reserved=reserved)
 
 
+def _pull(config: AgentConfig, most: int) -> AgentConfig:
+    if int(most) < 1 or (config.parallel_pulls == 1 and int(most) > 1):
+        raise ValueError("must be at least 1, and no more while serializeImagePulls is true")
+    return replace(config, parallel_pulls=int(most))
+
+
 def _one_of(field: str, *choices: str) -> Setting:
     """A setting that is one of some words."""
 
@@ -192,6 +198,9 @@ _SETTINGS: dict[str, Setting] = {
     "evictionPressureTransitionPeriod": lambda config, value: _defended(config, calm_after=times.parse_duration(value)),
     "imageGCHighThresholdPercent": lambda config, value: _defended(config, image_disk_high=float(value) / 100),
     "imageGCLowThresholdPercent": lambda config, value: _defended(config, image_disk_low=float(value) / 100),
+    "serializeImagePulls": lambda config, value: replace(config, parallel_pulls=1 if value else 0),
+    "maxParallelImagePulls": _pull,
+    "cpuCFSQuota": lambda config, value: replace(config, quotas=bool(value)),
     "imagePullCredentialsVerificationPolicy": _verify,
     "preloadedImagesVerificationAllowlist": _leave_unverified,
     "imageMinimumGCAge": lambda config, value: _defended(config, image_least_age=times.parse_duration(value)),

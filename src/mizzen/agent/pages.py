@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.thresholds import Thresholds
 from mizzen.wire import zpages
 from mizzen.wire.message import Request, Response
 
@@ -69,8 +70,9 @@ def configuration(config: AgentConfig) -> dict[str, Any]:
             {"priority": priority, "shutdownGracePeriodSeconds": round(seconds)}
             for priority, seconds in sorted(config.shutdown_graces.items())
         ],
-        "imageGCHighThresholdPercent": round(config.thresholds.image_disk_high * 100),
-        "imageGCLowThresholdPercent": round(config.thresholds.image_disk_low * 100),
+        "serializeImagePulls": config.parallel_pulls == 1,
+        **({"maxParallelImagePulls": config.parallel_pulls} if config.parallel_pulls else {}),
+        "cpuCFSQuota": config.quotas,
         "imageMinimumGCAge": f"{config.thresholds.image_least_age:g}s",
         "imageMaximumGCAge": f"{config.thresholds.image_most_age:g}s",
         "imagePullCredentialsVerificationPolicy": config.image_verification,
@@ -86,11 +88,20 @@ def configuration(config: AgentConfig) -> dict[str, Any]:
         "registerWithTaints": [dict(taint) for taint in config.taints],
         "providerID": config.provider_id,
         "resolvConf": str(config.host_resolv_conf),
-        "evictionHard": {signal: str(bound) for signal, bound in config.thresholds.hard.items()},
-        "evictionSoft": {signal: str(bound) for signal, bound in config.thresholds.soft.items()},
-        "evictionSoftGracePeriod": {signal: f"{time:g}s" for signal, time in config.thresholds.soft_after.items()},
-        "evictionMaxPodGracePeriod": round(config.thresholds.longest_grace),
-        "evictionMinimumReclaim": {signal: str(bound) for signal, bound in config.thresholds.reclaim.items()},
-        "evictionPressureTransitionPeriod": f"{config.thresholds.calm_after:g}s",
+        **_bounds(config.thresholds),
         "enforceNodeAllocatable": ["pods"] if config.enforces else [],
+    }
+
+
+def _bounds(thresholds: Thresholds) -> dict[str, Any]:
+    """When the node removes images and ends pods."""
+    return {
+        "imageGCHighThresholdPercent": round(thresholds.image_disk_high * 100),
+        "imageGCLowThresholdPercent": round(thresholds.image_disk_low * 100),
+        "evictionHard": {signal: str(bound) for signal, bound in thresholds.hard.items()},
+        "evictionSoft": {signal: str(bound) for signal, bound in thresholds.soft.items()},
+        "evictionSoftGracePeriod": {signal: f"{time:g}s" for signal, time in thresholds.soft_after.items()},
+        "evictionMaxPodGracePeriod": round(thresholds.longest_grace),
+        "evictionMinimumReclaim": {signal: str(bound) for signal, bound in thresholds.reclaim.items()},
+        "evictionPressureTransitionPeriod": f"{thresholds.calm_after:g}s",
     }

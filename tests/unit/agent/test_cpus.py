@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from mizzen.agent.cpus import checkpoint, shell
 from mizzen.agent.cpus.assignment import FULL_CORES, STRICT, Assignments, CpusRefused, Machine, assign, shared, take
 from mizzen.agent.cpus.shell import machine_of
 from mizzen.agent.cpus.topology import Cpu, Topology, parse, read, shown
+from mizzen.agent.equipment import Equipment
 from mizzen.agent.resources import Size
 from mizzen.agent.runtime import criconfig, oci_config
 from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec
@@ -198,6 +200,22 @@ def test_a_node_gives_its_processors_once_and_takes_them_back_from_pods_that_hav
     (tmp_path / "kubelet" / ".cpu_manager_state.tmp").mkdir()
     failed = cpus.admit(pod("w", asking("1")))
     assert failed is not None and failed[0] == "UnexpectedAdmissionError" and not cpus.holders()
+
+
+def test_processors_of_its_own_or_the_nodes_settings_bound_a_container_without_a_quota() -> None:
+    def quotas(own: frozenset[int], quotas: bool) -> tuple[int, int]:
+        cpus = SimpleNamespace(own=lambda *_: own, given=lambda *_: shown(own))
+        node: Any = SimpleNamespace(
+            config=config(quotas=quotas), resources=SimpleNamespace(size=Size()), devices=SimpleNamespace(cpus=cpus)
+        )
+        one = pod("u", asking("1"))
+        return (
+            Equipment.container_limits(node, one, one.spec.containers[0]).cpu_quota,
+            Equipment.pod_limits(node, one).cpu_quota,
+        )
+
+    assert quotas(frozenset(), quotas=True) == (100_000, 100_000)
+    assert quotas(frozenset({1}), quotas=True) == quotas(frozenset(), quotas=False) == (0, 0)
 
 
 def test_guaranteed_pods_are_not_resized_where_processors_are_given() -> None:

@@ -103,7 +103,8 @@ class CriImages:  # shape: the calls of `Images`, its start and its end
             if chosen is not None:
                 request["auth"] = {"username": chosen.user, "password": chosen.password}
             try:
-                pulled = await self._channel.call("PullImage", request, patience=_PULL_PATIENCE)
+                async with self._machine.turns:
+                    pulled = await self._channel.call("PullImage", request, patience=_PULL_PATIENCE)
             except CallFailed as error:
                 # A code is told unless it says nothing.
                 told = error.message if error.code == "UNKNOWN" else str(Refused(error.code, error.message))

@@ -5,7 +5,7 @@ Ref: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -115,6 +115,8 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
     store: ImageStore
     puller: Puller
     records: PullRecords
+    turns: contextlib.AbstractAsyncContextManager[object] = field(default_factory=contextlib.nullcontext)
+    """What a pull waits for, where not all may go on at once."""
 
     def find(self, image: Reference) -> Present | None:
         found = self.store.find(str(image))
@@ -124,7 +126,8 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
         return None  # the machine's images are the node's
 
     async def pull(self, image: Reference, credentials: Sequence[Credential]) -> Present:
-        pulled, by = await self.puller.pull_with(image, credentials)
+        async with self.turns:
+            pulled, by = await self.puller.pull_with(image, credentials)
         return Present(pulled.id, pulled.size, by)
 
     def shown_id(self, image_id: str, name: str) -> str:
