@@ -1,5 +1,6 @@
 """Volumes on a real NFS server, in the kernel of an emulated machine: mounted, shared, and lost."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +22,13 @@ def owner(path: Path) -> tuple[int, int]:
     return path.stat().st_uid, path.stat().st_gid
 
 
-@pytest.fixture
-def share(own_namespaces: None, tmp_path: Path) -> Iterator[Path]:
-    """A directory that is exported as `NODE_IP:/`."""
-    directory = tmp_path / "share"
-    directory.mkdir(mode=0o777)
+@pytest.fixture(scope="module")
+def exported(own_namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory that is exported as `NODE_IP:/`, by one server for all tests.
+
+    A server that begins lets nobody open a file for its first ten seconds.
+    """
+    directory = tmp_path_factory.mktemp("exported")
     directory.chmod(0o777)
     Path("/var/lib/nfs/v4recovery").mkdir(parents=True, exist_ok=True)
     for empty in ("/var/lib/nfs/etab", "/etc/exports"):
@@ -42,6 +45,14 @@ def share(own_namespaces: None, tmp_path: Path) -> Iterator[Path]:
     mountd.wait()
     threads(0)
     subprocess.run(["exportfs", "-ua"], check=True)
+
+
+@pytest.fixture
+def share(exported: Path) -> Iterator[Path]:
+    """The exported directory, empty."""
+    yield exported
+    for path in exported.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 async def test_pods_share_what_an_nfs_server_holds(share: Path, node: Node) -> None:
