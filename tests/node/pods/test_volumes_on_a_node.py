@@ -31,11 +31,11 @@ async def bound(node: Node, name: str, more: dict[str, object], mode: str = "Rea
 
 async def test_an_empty_dir_in_memory_is_a_tmpfs_of_its_size(node: Node) -> None:
     volumes = [{"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}]
-    script = "grep ' /m ' /proc/mounts; dd if=/dev/zero of=/m/x bs=1024 count=2000 2>&1 | tail -1"
+    script = "grep ' /m ' /proc/mounts; stat -c %a /m; dd if=/dev/zero of=/m/x bs=1024 count=2000 2>&1 | tail -1"
     mounts = [{"name": "m", "mountPath": "/m"}]
     await node.create("memory", {"script": script, "volumeMounts": mounts}, volumes=volumes, restartPolicy="Never")
     seen = node.log(await node.until("memory", phase("Succeeded")))
-    assert "size=1024k" in seen and "1024+0 records out" in seen
+    assert "size=1024k" in seen and "1024+0 records out" in seen and "\n1777\n" in seen
 
 
 @pytest.mark.parametrize("kind", ["Directory", "File", "Socket"])

@@ -100,7 +100,8 @@ def _empty_dir(source: EmptyDir, place: Place) -> Mounted:
         else:
             data = f"pagesize={page_size(medium, place.pod)}"
             syscalls.mount("nodev", str(place.home), "hugetlbfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, data)
-    place.home.chmod(0o777)
+    if place.home.stat().st_mode & 0o777 != 0o777:  # a tmpfs comes with the sticky bit, which stays
+        place.home.chmod(0o777)
     return Mounted(place.home, takes_group=True, unmount=bool(medium))
 
 
