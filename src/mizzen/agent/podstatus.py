@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mizzen.agent.life import ContainerLife, Life, Termination
+from mizzen.agent.life import ContainerLife, Life, Termination, all_containers
 from mizzen.agent.resources import qos_class, shown_requests
 from mizzen.api.views.podspec import Container, Pod
 from mizzen.machinery import times
@@ -180,7 +180,12 @@ def _resize(life: Life) -> list[Claim]:
     failed = life.unresized or next((one.unresized for one in running if one.unresized), "")
     if failed:
         return [("PodResizeInProgress", True, "Error", failed)]
-    if life.resizing or any(one.resizing or (one.again and one.stopping is not None) for one in running):
+    asked = {one.name: one.resources for one in all_containers(life.pod)}
+    # A container may also be started anew for another image.
+    if life.resizing or any(
+        one.resizing or (one.again and one.stopping is not None and one.resources != asked.get(one.name))
+        for one in running
+    ):
         return [("PodResizeInProgress", True, "", "")]
     return []
 

@@ -244,6 +244,7 @@ def test_a_resource_whose_policy_says_so_is_changed_by_a_restart_without_back_of
     state, _ = led(a_pod(limited("1Mi", policy)), *UP, life.Started("c", 0, "id", NOW))
     state, told = lifecycle.step(state, life.PodChanged(a_pod(limited("2Mi", policy))), NOW)
     assert isinstance(told[-1], life.Stop)
+    assert any(one["type"] == "PodResizeInProgress" for one in status_of(state, SHOWN, None, NOW)["conditions"])
     state, told = lifecycle.step(state, life.Exited("c", 0, ended(143)), NOW)
     assert isinstance(told[-1], life.Pull) and state.containers["c"].attempt == 1
 
@@ -280,7 +281,9 @@ def test_a_running_container_whose_image_changes_is_restarted_with_it_at_once_wh
     state, told = lifecycle.step(state, life.PodChanged(newer), NOW)
     assert killings(told) == ["Container c definition changed, will be restarted"]
     assert told[-1] == life.Stop("c", 0, "id", 30.0)
-    assert status_of(state, SHOWN, None, NOW)["containerStatuses"][0]["image"] == "i"
+    status = status_of(state, SHOWN, None, NOW)
+    assert status["containerStatuses"][0]["image"] == "i"
+    assert not any(one["type"] == "PodResizeInProgress" for one in status["conditions"])
     state, told = lifecycle.step(state, life.Exited("c", 0, ended(143)), NOW)
     assert told == (life.Pull(newer.spec.containers[0]),)
     state, told = lifecycle.step(state, life.Pulled("c", "sha256:2"), NOW)
