@@ -18,6 +18,7 @@ from mizzen.server.allocation import Allocations
 from mizzen.server.call import Write
 from mizzen.server.managers import Managers
 from mizzen.server.options import DeleteOptions, WriteOptions
+from mizzen.server.seams import Admission
 from mizzen.server.served import encode_tail
 from mizzen.server.storage import Storage, object_key
 from mizzen.server.watchcache import Entry
@@ -112,6 +113,8 @@ class Registry:
         except BaseException:
             undo()
             raise
+        finally:
+            _tell(admitted)
         return Written(entry.tail, created=True)
 
     def _exists(self, kind: Kind, known: Entry) -> ApiError:
@@ -185,6 +188,8 @@ class Registry:
         except BaseException:
             undo()
             raise
+        finally:
+            _tell(admitted)
 
     async def _store(self, write: Write, entry: Entry, obj: Object, old: Object, undo: Callable[[], None]) -> Written:
         kind = write.kind
@@ -294,6 +299,12 @@ class Registry:
                     obj["metadata"]["resourceVersion"] = str(revision)
                     self._allocations.release(kind, old)
                 return Written(_tail(kind, obj), removed=True)
+
+
+def _tell(admitted: Admission) -> None:
+    """Let plugins know that a write has come to its end."""
+    for call in admitted.done:
+        call()
 
 
 def _tail(kind: Kind, obj: Object) -> bytes:

@@ -81,6 +81,8 @@ class Admission:
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     scratch: dict[str, Any] = field(default_factory=dict)
+    done: list[Callable[[], None]] = field(default_factory=list)
+    """Called once what was admitted is stored, or given up."""
 
 
 class AdmissionPlugin(Protocol):

@@ -96,7 +96,7 @@ class Security:
     def admission(self) -> Sequence[AdmissionPlugin]:
         """All plugins, in order."""
         context = Context(self.reader, self.authorizer)
-        plugins = complete(context, self.writer, HttpCaller(self.reader))
+        plugins = complete(context, self.writer, HttpCaller(self.reader), self._clock)
         return (RbacEscalation(self.rbac, self.authorizer), *plugins)
 
     def config(self) -> Config:

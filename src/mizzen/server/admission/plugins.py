@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mizzen.base.clock import Clock
 from mizzen.server.admission.certificates import (
     CertificateApproval,
     CertificateSigning,
@@ -54,7 +55,7 @@ def in_tree(reader: Reader, authorizer: Authorizer) -> Sequence[AdmissionPlugin]
     )
 
 
-def complete(context: Context, writer: Writer, caller: Caller) -> Sequence[AdmissionPlugin]:
+def complete(context: Context, writer: Writer, caller: Caller, clock: Clock) -> Sequence[AdmissionPlugin]:
     """All plugins: the built-in ones, policies and webhooks, and the quotas last."""
     built_in = in_tree(context.reader, context.authorizer)
     return (
@@ -63,5 +64,5 @@ def complete(context: Context, writer: Writer, caller: Caller) -> Sequence[Admis
         MutatingAdmissionWebhook(context, caller, built_in),
         ValidatingAdmissionPolicy(context),
         ValidatingAdmissionWebhook(context, caller),
-        ResourceQuota(context.reader, writer),
+        ResourceQuota(context.reader, writer, clock),
     )

@@ -10,10 +10,13 @@ from mizzen.api.core.resourcequota import RESOURCE_QUOTA
 from mizzen.api.core.service import SERVICE
 from mizzen.api.kind import Kind
 from mizzen.api.resource.resourceclaim import RESOURCE_CLAIM
+from mizzen.base.clock import VirtualClock
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import Identity
 from mizzen.server.admission.quota.plugin import ResourceQuota
 from mizzen.server.seams import Admission
+
+CLOCK = VirtualClock()
 
 
 def _world(
@@ -21,7 +24,7 @@ def _world(
 ) -> tuple[FakeReader, ResourceQuota]:
     quota = made("q", "shop", spec={"hard": hard, **spec}, status={"hard": hard, "used": used or {}})
     reader = FakeReader((RESOURCE_QUOTA, quota))
-    return reader, ResourceQuota(reader, FakeWriter(reader))
+    return reader, ResourceQuota(reader, FakeWriter(reader), CLOCK)
 
 
 def _creates(kind: Kind, obj: Object, *, dry_run: bool = False) -> Admission:
@@ -152,3 +155,26 @@ async def test_an_update_reserves_only_what_it_adds() -> None:
     with pytest.raises(ApiError, match="exceeded quota"):
         await _admit(plugin, update)
     assert _used(reader) == {"services.nodeports": "1"}
+
+
+def _counts(old: Object, used: dict[str, str]) -> Admission:
+    new = {**old, "status": {**old["status"], "used": used}}
+    return Admission("UPDATE", RESOURCE_QUOTA, "status", "shop", "q", Identity("controller"), new, old)
+
+
+async def test_a_count_gives_no_room_while_what_is_reserved_may_not_be_counted_yet() -> None:
+    reader, plugin = _world({"pods": "2"}, {"pods": "0"})
+    admitted = _creates(POD, _pod("a"))
+    await _admit(plugin, admitted)
+    quota = reader.get(RESOURCE_QUOTA, "shop", "q")
+    assert quota is not None
+    for _ in range(2):
+        with pytest.raises(ApiError) as caught:
+            await _admit(plugin, _counts(quota, {"pods": "0"}))
+        assert (caught.value.code, caught.value.reason) == (409, "Conflict")
+        await _admit(plugin, _counts(quota, {"pods": "2"}))
+        for call in admitted.done:  # the pod is stored
+            call()
+        admitted.done.clear()
+    await CLOCK.advance(1.0)
+    await _admit(plugin, _counts(quota, {"pods": "0"}))

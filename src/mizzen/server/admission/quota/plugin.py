@@ -1,7 +1,8 @@
 """ResourceQuota, the last plugin: what an object takes is reserved in the quota's status before it is stored.
 
 A reservation is one compare-and-set on the quota, so concurrent creates never exceed it. Whatever is reserved and
-not stored after all is found by the quota controller when it counts again.
+not stored after all is found by the quota controller when it counts again; what it counted while a reservation was
+on its way to the store, or just before it got there, may lack that, and gives no room.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -10,13 +11,15 @@ from typing import Final
 
 from mizzen.api.core.resourcequota import RESOURCE_QUOTA
 from mizzen.api.kind import Kind
+from mizzen.base.clock import Clock
 from mizzen.machinery import quantity
-from mizzen.machinery.errors import Object
+from mizzen.machinery.errors import Errors, Object
 from mizzen.machinery.quantity import ZERO
 from mizzen.server.admission import matching
 from mizzen.server.admission.plugin import Plugin, refusal
 from mizzen.server.admission.podresources import Amounts
 from mizzen.server.admission.quota import scopes, usage
+from mizzen.server.admission.quota.pending import Pending
 from mizzen.server.seams import Admission, Operation, Reader, Writer
 
 _GROWING: Final = frozenset({("services", ""), ("persistentvolumeclaims", ""), ("pods", "resize")})
@@ -28,18 +31,24 @@ class ResourceQuota(Plugin):
 
     name = "ResourceQuota"
 
-    def __init__(self, reader: Reader, writer: Writer) -> None:
+    def __init__(self, reader: Reader, writer: Writer, clock: Clock) -> None:
         self._reader = reader
         self._writer = writer
+        self._pending = Pending(clock)
 
     def handles(self, operation: Operation, kind: Kind, subresource: str) -> bool:
         if not kind.namespaced or kind.plural in ("events", "bindings") or kind.group in matching.REVIEWS:
             return False
         if operation == "CREATE":
             return not subresource
+        if kind is RESOURCE_QUOTA:
+            return operation == "UPDATE" and subresource == "status"
         return operation == "UPDATE" and not kind.group and (kind.plural, subresource) in _GROWING
 
     def validate(self, admission: Admission) -> Awaitable[None] | None:
+        if admission.kind is RESOURCE_QUOTA and admission.operation == "UPDATE":
+            self._check_count(admission)
+            return None
         quotas = [quota for quota in self._reader.list(RESOURCE_QUOTA, admission.namespace) if _limited(quota)]
         if not quotas or admission.object is None:
             return None
@@ -61,7 +70,26 @@ class ResourceQuota(Plugin):
     async def _reserve(self, admission: Admission, quotas: Sequence[tuple[str, Amounts]]) -> None:
         for name, taken in quotas:
             change = partial(_take, admission, taken)
+            quota = (admission.namespace, name)
+            self._pending.begin(quota)
+            admission.done.append(partial(self._pending.end, quota))
             await self._writer.modify(RESOURCE_QUOTA, admission.namespace, name, change, subresource="status")
+
+    def _check_count(self, admission: Admission) -> None:
+        """Raises ApiError 409 for a count that gives room which something on its way may have taken."""
+        quota = (admission.namespace, admission.name)
+        if self._pending.has(quota) and _gives_room(admission.old or {}, admission.object or {}):
+            raise Errors.conflict(
+                "", RESOURCE_QUOTA.plural, admission.name, "what was just admitted may not be counted"
+            )
+
+
+def _gives_room(old: Object, new: Object) -> bool:
+    before, after = ((quota.get("status") or {}).get("used") or {} for quota in (old, new))
+    return any(
+        name in after and quantity.parse(after[name]).nanos < quantity.parse(amount).nanos
+        for name, amount in before.items()
+    )
 
 
 def _take(admission: Admission, taken: Amounts, quota: Object) -> None:
