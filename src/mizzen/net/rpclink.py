@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol, assert_never, cast
 
-from mizzen.wire import http2
+from mizzen.wire import frames, http2, streams
 from mizzen.wire.hpack import Headers
 
 _RESETS = {
-    http2.CANCEL: "CANCELLED",
-    http2.REFUSED_STREAM: "UNAVAILABLE",
-    http2.ENHANCE_YOUR_CALM: "RESOURCE_EXHAUSTED",
+    frames.CANCEL: "CANCELLED",
+    frames.REFUSED_STREAM: "UNAVAILABLE",
+    frames.ENHANCE_YOUR_CALM: "RESOURCE_EXHAUSTED",
 }
 """What the end of a stream means to a call; all else is INTERNAL."""
 
@@ -55,7 +55,7 @@ class Link(asyncio.Protocol):  # shape: the callbacks of a protocol, and what it
     def data_received(self, data: bytes) -> None:
         try:
             events = self._http2.receive(data)
-        except http2.ProtocolError as error:
+        except frames.ProtocolError as error:
             self._flush()
             self._end(f"the peer does not speak HTTP/2: {error}")
             return
@@ -104,26 +104,29 @@ class Link(asyncio.Protocol):  # shape: the callbacks of a protocol, and what it
 
     # Inside
 
-    def _take(self, event: http2.Event) -> None:
+    def _take(self, event: streams.Event) -> None:
         match event:
-            case http2.HeadersReceived(number, fields):
+            case streams.HeadersReceived(number, fields):
                 if number not in self._receivers and self._accept is not None:
                     self._receivers[number] = self._accept(self, number)
                 if (known := self._receivers.get(number)) is not None:
                     known.headers(dict(fields))
-            case http2.DataReceived(number, data):
+            case streams.DataReceived(number, data):
                 if (known := self._receivers.get(number)) is not None:
                     known.data(data)
-            case http2.StreamEnded(number):
+            case streams.StreamEnded(number):
                 known = self._receivers.get(number)
                 if self._accept is None:  # a server's side still has to answer
                     self._receivers.pop(number, None)
                 if known is not None:
                     known.ended()
-            case http2.StreamReset(number, code):
+            case streams.TooManyHeaders(number):
+                self._http2.reset(number, frames.ENHANCE_YOUR_CALM)
+                self._break(number, "RESOURCE_EXHAUSTED", "more headers than are taken", untouched=False)
+            case streams.StreamReset(number, code):
                 why = f"stream terminated by RST_STREAM with error code: {code}"
-                self._break(number, _RESETS.get(code, "INTERNAL"), why, untouched=code == http2.REFUSED_STREAM)
-            case http2.GoingAway(last):
+                self._break(number, _RESETS.get(code, "INTERNAL"), why, untouched=code == frames.REFUSED_STREAM)
+            case streams.GoingAway(last):
                 if self._accept is None:
                     for number in [one for one in self._receivers if one > last]:
                         self._break(number, "UNAVAILABLE", "the server is closing the connection", untouched=True)
@@ -151,7 +154,6 @@ class Link(asyncio.Protocol):  # shape: the callbacks of a protocol, and what it
         self._make_room()
 
     def _flush(self) -> None:
-        out = self._http2.out
-        if out and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(bytes(out))
-        out.clear()
+        while out := self._http2.pull():
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.write(out)

@@ -1,9 +1,10 @@
-"""Header compression of HTTP/2: everything that a peer may write is read; what is written is plain.
+"""Header compression of HTTP/2: everything that a peer may write is read; what is written needs no table.
 
 Ref: RFC 7541
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 Headers = list[tuple[str, str]]
@@ -22,8 +23,12 @@ _TABLE_LIMIT: Final = 4096
 """Bytes of the dynamic table, as long as nothing else is agreed upon."""
 _ENTRY_COST: Final = 32
 _LIST_LIMIT: Final = 256 << 10
-"""Bytes that the headers of one block may come to."""
+"""Bytes that the headers of one block may come to, where nothing else is said."""
 _MOST_BITS: Final = 30
+_STEPS_KEPT: Final = 8192
+_BLOCKS_KEPT: Final = 16
+_PACKED_KEPT: Final = 64
+"""Bytes of compressed texts that are kept with what they say: names and paths, but no tokens."""
 _SYMBOLS: Final = {
     5: b"012aceiost",
     6: b" %-./3456789=A_bdfghlmnpru",
@@ -51,6 +56,10 @@ class Undecodable(Exception):
     """A header block that breaks the rules; the connection cannot go on."""
 
 
+class TooMany(Exception):
+    """A header block that comes to more than is taken; those after it can still be read."""
+
+
 def _lengths() -> list[int]:
     first, *others = ([int(one) for one in row.split()] for row in _RARE)
     lengths = [*first, *[0] * 96, *(one for row in others for one in row)]
@@ -61,28 +70,45 @@ def _lengths() -> list[int]:
     return lengths
 
 
-def _codes() -> dict[tuple[int, int], int]:
-    """(length, code) → symbol: codes are numbered by length, then by symbol."""
+def _codes() -> dict[int, int]:
+    """Code with a 1 before it → symbol: codes are numbered by length, then by symbol."""
     codes, code, before = {}, 0, 0
     for length, symbol in sorted((length, symbol) for symbol, length in enumerate(_lengths())):
         code <<= length - before
-        codes[length, code] = symbol
+        codes[1 << length | code] = symbol
         code, before = code + 1, length
     return codes
 
 
 _CODES: Final = _codes()
+_STEPS: Final[dict[tuple[int, int], tuple[int, bytes]]] = {}
+"""Bits left over, with a 1 before them, and the next byte → bits left over then, and the symbols that were complete."""
+_NAMES: Final = {name: number + 1 for number, (name, _) in reversed(tuple(enumerate(_STATIC)))}
+_PAIRS: Final = {pair: number + 1 for number, pair in enumerate(_STATIC) if pair[1]}
 
 
 def encode(headers: Iterable[tuple[str, str]]) -> bytes:
-    """A header block, every header as a literal that nobody keeps."""
-    out = bytearray()
-    for pair in headers:
-        out.append(0)
-        for text in pair:
-            data = text.encode("latin-1")
-            out += _integer(len(data), 7) + data
-    return bytes(out)
+    """A header block that changes nobody's table: headers that everybody knows by number, all else as literals."""
+    return b"".join([encode_one(name, value) for name, value in headers])
+
+
+def encode_one(name: str, value: str) -> bytes:
+    """A header as it may stand in any block."""
+    if (known := _PAIRS.get((name, value))) is not None:
+        return bytes((0x80 | known,))
+    return name_of(name) + _text(value)
+
+
+@lru_cache(maxsize=256)
+def name_of(name: str) -> bytes:
+    """How a header begins whose value follows as a text."""
+    known = _NAMES.get(name)
+    return _integer(known, 4) if known is not None else b"\0" + _text(name)
+
+
+def _text(text: str) -> bytes:
+    data = text.encode("latin-1", "replace")
+    return _integer(len(data), 7) + data
 
 
 def _integer(value: int, bits: int) -> bytes:
@@ -100,13 +126,26 @@ def _integer(value: int, bits: int) -> bytes:
 class Decoder:
     """Reads the header blocks of one connection, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, list_limit: int = _LIST_LIMIT) -> None:
         self._table: list[tuple[str, str]] = []
         self._size = 0
         self._limit = _TABLE_LIMIT
+        self._list_limit = list_limit
+        self._changes = 0
+        self._blocks: dict[bytes, Headers] = {}
+        """What was read since the table last changed, and did not change it: the same again means the same."""
 
     def decode(self, block: bytes) -> Headers:
-        """The headers of a block. Raises Undecodable."""
+        """The headers of a block, for reading only. Raises Undecodable, TooMany."""
+        if (known := self._blocks.get(block)) is not None:
+            return known
+        before = self._changes
+        found = self._read(block)
+        if before == self._changes and len(self._blocks) < _BLOCKS_KEPT and len(block) < _PACKED_KEPT:
+            self._blocks[block] = found
+        return found
+
+    def _read(self, block: bytes) -> Headers:
         found: Headers = []
         at = total = 0
         try:
@@ -120,6 +159,7 @@ class Decoder:
                     if limit > _TABLE_LIMIT or found:
                         raise Undecodable("a change of the table that was not agreed upon")
                     self._limit = limit
+                    self._change()
                     self._shrink()
                     continue
                 else:
@@ -127,11 +167,12 @@ class Decoder:
                     if first & 0x40:
                         self._keep(header)
                 total += len(header[0]) + len(header[1]) + _ENTRY_COST
-                if total > _LIST_LIMIT:
-                    raise Undecodable("too many headers")
-                found.append(header)
+                if total <= self._list_limit:
+                    found.append(header)
         except IndexError:
             raise Undecodable("a header is cut off") from None
+        if total > self._list_limit:
+            raise TooMany(f"headers of {total} bytes")
         return found
 
     def _literal(self, block: bytes, at: int, bits: int) -> tuple[tuple[str, str], int]:
@@ -151,9 +192,14 @@ class Decoder:
         raise Undecodable(f"no header has the index {index}")
 
     def _keep(self, header: tuple[str, str]) -> None:
+        self._change()
         self._table.insert(0, header)
         self._size += _cost(header)
         self._shrink()
+
+    def _change(self) -> None:
+        self._changes += 1
+        self._blocks.clear()
 
     def _shrink(self) -> None:
         while self._size > self._limit:
@@ -182,23 +228,41 @@ def _read_integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
 def _read_text(block: bytes, at: int) -> tuple[str, int]:
     is_packed = bool(block[at] & 0x80)
     size, at = _read_integer(block, at, 7)
-    if at + size > len(block):
+    end = at + size
+    if end > len(block):
         raise Undecodable("a text is cut off")
-    data = block[at : at + size]
-    return (_unpacked(data) if is_packed else data).decode("latin-1"), at + size
+    if not is_packed:
+        return block[at:end].decode("latin-1"), end
+    return (_often_unpacked if size < _PACKED_KEPT else _unpacked)(block[at:end]), end
 
 
-def _unpacked(data: bytes) -> bytes:
-    out = bytearray()
-    code = length = 0
+def _unpacked(data: bytes) -> str:
+    """Raises Undecodable."""
+    out: list[bytes] = []
+    left, steps = 1, _STEPS
     for byte in data:
-        for shift in range(7, -1, -1):
-            code, length = code << 1 | (byte >> shift & 1), length + 1
-            if (symbol := _CODES.get((length, code))) is not None:
-                out.append(symbol)
-                code = length = 0
-            elif length > _MOST_BITS:
-                raise Undecodable("no symbol has this code")
-    if length > 7 or code != (1 << length) - 1:
+        step = steps.get((left, byte))
+        if step is None:
+            step = _step(left, byte)
+            if len(steps) < _STEPS_KEPT:
+                steps[left, byte] = step
+        left = step[0]
+        out.append(step[1])
+    if left > 0xFF or left & (left + 1):  # the beginning of a code of ones alone, shorter than a byte
         raise Undecodable("a text is padded with something else")
-    return bytes(out)
+    return b"".join(out).decode("latin-1")
+
+
+_often_unpacked = lru_cache(maxsize=1024)(_unpacked)
+
+
+def _step(left: int, byte: int) -> tuple[int, bytes]:
+    out = bytearray()
+    for shift in range(7, -1, -1):
+        left = left << 1 | (byte >> shift & 1)
+        if (symbol := _CODES.get(left)) is not None:
+            out.append(symbol)
+            left = 1
+        elif left >> _MOST_BITS:
+            raise Undecodable("no symbol has this code")
+    return left, bytes(out)

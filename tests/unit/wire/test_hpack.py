@@ -44,11 +44,23 @@ def test_what_breaks_the_rules_is_refused(block: bytes) -> None:
         hpack.Decoder().decode(block)
 
 
-def test_a_small_block_that_stands_for_much_is_refused() -> None:
+def test_a_small_block_that_stands_for_much_is_refused_and_those_after_it_are_read() -> None:
     decoder = hpack.Decoder()
     decoder.decode(b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000)
-    with pytest.raises(hpack.Undecodable):
-        decoder.decode(b"\xbe" * 100)
+    with pytest.raises(hpack.TooMany):
+        decoder.decode(b"\xbe" * 100 + b"\x40\x01b\x01c")
+    assert decoder.decode(b"\xbe") == [("b", "c")]
+
+
+def test_the_same_block_read_again_changes_the_table_again() -> None:
+    decoder = hpack.Decoder()
+    for _ in range(2):
+        assert decoder.decode(b"\x40\x01a\x011") == [("a", "1")]
+    decoder.decode(b"\x40\x01b\x012")
+    assert decoder.decode(b"\xbe\xbf\xc0") == [("b", "2"), ("a", "1"), ("a", "1")]
+    assert decoder.decode(b"\xbe") == decoder.decode(b"\xbe") == [("b", "2")]
+    decoder.decode(b"\x40\x01c\x013")
+    assert decoder.decode(b"\xbe") == [("c", "3")]
 
 
 @given(st.binary(max_size=60))

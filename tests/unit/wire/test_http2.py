@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mizzen.wire import http2
+from mizzen.wire import frames, http2, streams
 
 _ASK = [(":method", "POST"), (":scheme", "http"), (":path", "/a/B"), (":authority", "x"), ("te", "trailers")]
 _SAY, _END = [(":status", "200")], [("grpc-status", "0")]
@@ -22,9 +22,7 @@ def frame(kind: int, flags: int = 0, number: int = 0, payload: bytes = b"") -> b
 
 
 def sent(connection: http2.Connection) -> bytes:
-    data = bytes(connection.out)
-    connection.out.clear()
-    return data
+    return connection.pull()
 
 
 class Other:
@@ -74,11 +72,11 @@ def test_whole_bodies_go_both_ways_however_small_the_windows(sizes: list[int], w
         chunk, data = data[:step], data[step:]
         for event in here.receive(chunk):
             match event:
-                case http2.DataReceived(number, part):
+                case streams.DataReceived(number, part):
                     found[number] += part
-                case http2.StreamEnded(number):
+                case streams.StreamEnded(number):
                     ended.add(number)
-                case http2.HeadersReceived(_, fields):
+                case streams.HeadersReceived(_, fields):
                     assert fields in (_SAY, _END)
     assert found == bodies
     assert here.has_room and here.is_open
@@ -92,13 +90,13 @@ def test_a_server_answers_another_client(size: int, step: int) -> None:
     there.initiate_connection()
     there.send_headers(1, _ASK)
     there.send_data(1, b"question", end_stream=True)
-    data, seen, ended = there.data_to_send(), list[http2.Event](), False
+    data, seen, ended = there.data_to_send(), list[streams.Event](), False
     got = 0
     while not ended:
         chunk, data = data[:step], data[step:]
         for event in here.receive(chunk):
             seen.append(event)
-            if isinstance(event, http2.StreamEnded):
+            if isinstance(event, streams.StreamEnded):
                 here.answer(1, _SAY, bytes(size), _END)
         for answer in there.receive_data(sent(here)):
             if isinstance(answer, h2.events.DataReceived):
@@ -106,7 +104,7 @@ def test_a_server_answers_another_client(size: int, step: int) -> None:
                 there.acknowledge_received_data(answer.flow_controlled_length, 1)
             ended = ended or isinstance(answer, h2.events.StreamEnded)
         data += there.data_to_send()
-    assert seen == [http2.HeadersReceived(1, _ASK), http2.DataReceived(1, b"question"), http2.StreamEnded(1)]
+    assert seen == [streams.HeadersReceived(1, _ASK), streams.DataReceived(1, b"question"), streams.StreamEnded(1)]
     assert got == size
 
 
@@ -115,18 +113,18 @@ def test_headers_that_need_many_frames_arrive_whole() -> None:
     there.receive(sent(here))
     big = [*_ASK, ("more", "x" * 100_000)]
     here.open(big, b"")
-    assert there.receive(sent(here)) == [http2.HeadersReceived(1, big), http2.StreamEnded(1)]
+    assert there.receive(sent(here)) == [streams.HeadersReceived(1, big), streams.StreamEnded(1)]
 
 
 def test_of_streams_beyond_the_limit_nothing_is_begun() -> None:
     here, there = http2.Connection(is_client=True), http2.Connection(is_client=False)
     there.receive(sent(here))
     numbers = [here.open(_ASK, b"") for _ in range(257)]
-    assert len([one for one in there.receive(sent(here)) if isinstance(one, http2.HeadersReceived)]) == 256
-    assert here.receive(sent(there)) == [http2.StreamReset(numbers[-1], http2.REFUSED_STREAM)]
+    assert len([one for one in there.receive(sent(here)) if isinstance(one, streams.HeadersReceived)]) == 256
+    assert here.receive(sent(there)) == [streams.StreamReset(numbers[-1], frames.REFUSED_STREAM)]
     assert not here.has_room
     there.answer(1, _SAY, b"", _END)
-    assert http2.StreamEnded(1) in here.receive(sent(there))
+    assert streams.StreamEnded(1) in here.receive(sent(there))
     assert here.has_room
 
 
@@ -137,7 +135,7 @@ def test_an_answer_may_come_before_the_question_is_out() -> None:
     there.initiate_connection()
     there.receive_data(sent(here))
     there.send_headers(number, [(":status", "200"), ("grpc-status", "13")], end_stream=True)
-    assert http2.StreamEnded(number) in here.receive(there.data_to_send())
+    assert streams.StreamEnded(number) in here.receive(there.data_to_send())
     assert any(isinstance(one, h2.events.StreamReset) for one in there.receive_data(sent(here)))
 
 
@@ -146,10 +144,10 @@ def test_after_a_farewell_the_streams_that_were_taken_go_on() -> None:
     first, second = here.open(_ASK, b""), here.open(_ASK, b"")
     here.receive(_SETTINGS)
     farewell = frame(7, 0, 0, first.to_bytes(4, "big") + bytes(4) + b"bye")
-    assert here.receive(farewell) == [http2.GoingAway(first)]
+    assert here.receive(farewell) == [streams.GoingAway(first)]
     assert not here.is_open
     ends = frame(1, 5, first, b"\x88")
-    assert here.receive(ends) == [http2.HeadersReceived(first, _SAY), http2.StreamEnded(first)]
+    assert here.receive(ends) == [streams.HeadersReceived(first, _SAY), streams.StreamEnded(first)]
     assert here.receive(frame(1, 5, second, b"\x88")) == []
 
 
@@ -178,7 +176,7 @@ def test_who_breaks_the_rules_is_told_and_left(data: bytes) -> None:
     here = http2.Connection(is_client=True)
     here.open(_ASK, b"")
     sent(here)
-    with pytest.raises(http2.ProtocolError):
+    with pytest.raises(frames.ProtocolError):
         here.receive(data)
     assert frame(7)[3:] in sent(here) and not here.is_open
 
@@ -192,10 +190,10 @@ def test_more_bytes_than_were_granted_are_refused() -> None:
     there = http2.Connection(is_client=True)
     there.open(_ASK, b"")
     there.receive(_SETTINGS)
-    there._streams[1].ungranted = 4 << 20
-    with pytest.raises(http2.ProtocolError) as broken:
+    there._streams[1].left = 0
+    with pytest.raises(frames.ProtocolError) as broken:
         there.receive(frame(0, 0, 1, b"x"))
-    assert broken.value.code == http2.FLOW_CONTROL_ERROR
+    assert broken.value.code == frames.FLOW_CONTROL_ERROR
 
 
 @pytest.mark.parametrize("make", [lambda: http2.Connection(is_client=True), lambda: http2.Connection(is_client=False)])
@@ -206,8 +204,145 @@ def test_no_frames_break_the_connection(
     here = make()
     if here._is_client:
         here.open(_ASK, b"x")
-    start = _SETTINGS if here._is_client else http2.PREFACE + _SETTINGS
+    start = _SETTINGS if here._is_client else frames.PREFACE + _SETTINGS
     try:
         here.receive(start + b"".join(frame(*one) for one in data))
-    except http2.ProtocolError:
+    except frames.ProtocolError:
         assert not here.is_open
+
+
+# A server with terms of its own
+
+_TERMS = streams.Terms(
+    at_once=3, first_window=1000, window=5000, granted_at_once=1, link_window=100_000, header_bytes=500, nuisances=10
+)
+_START = frames.PREFACE + _SETTINGS
+_GET = b"\x82\x87\x84\x41\x01x"
+
+
+def server() -> http2.Connection:
+    here = http2.Connection(is_client=False, terms=_TERMS)
+    here.receive(_START)
+    sent(here)
+    return here
+
+
+def kinds(data: bytes) -> list[tuple[int, int, int]]:
+    """Kind, stream and, of a grant, its size."""
+    return [
+        (kind, number, int.from_bytes(payload, "big") if kind == frames.WINDOW else 0)
+        for kind, _, number, payload in frames.Reader(awaits_preface=False).feed(data)
+    ]
+
+
+def test_of_streams_that_want_more_than_at_first_few_get_it_at_a_time() -> None:
+    here = server()
+    here.receive(frame(1, 4, 1, _GET) + frame(1, 4, 3, _GET) + frame(0, 0, 1, bytes(600)) + frame(0, 0, 3, bytes(600)))
+    assert kinds(sent(here)) == [(frames.WINDOW, 1, 4600)]
+    here.receive(frame(0, 1, 1, bytes(5000)))
+    assert kinds(sent(here)) == [(frames.WINDOW, 3, 4600)]
+    here.receive(frame(1, 4, 5, _GET) + frame(0, 0, 5, bytes(600)))
+    assert kinds(sent(here)) == []
+    here.receive(frame(3, 0, 3, bytes(4)))
+    assert kinds(sent(here)) == [(frames.WINDOW, 5, 4600)]
+
+
+def test_who_sends_more_than_was_granted_is_left() -> None:
+    here = server()
+    here.receive(frame(1, 4, 1, _GET))
+    with pytest.raises(frames.ProtocolError) as broken:
+        here.receive(frame(0, 0, 1, bytes(1001)))
+    assert broken.value.code == frames.FLOW_CONTROL_ERROR
+
+
+def test_an_answer_before_the_question_is_out_makes_the_rest_of_it_unwanted() -> None:
+    here = server()
+    here.receive(frame(1, 4, 1, _GET))
+    here.begin(1, b"\x88", ends=False)
+    here.send(1, (b"x",), ends=True)
+    assert [kind for kind, _, _ in kinds(sent(here) + sent(here))] == [frames.HEADERS, frames.DATA, frames.RESET]
+    assert here.is_idle
+    assert here.receive(frame(0, 1, 1, b"rest")) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(0, 0, 1, bytes(99)), frames.PROTOCOL_ERROR),
+        (frame(3, 0, 1, bytes(4)), frames.PROTOCOL_ERROR), (frame(8, 0, 1, b"\0\0\0\1"), frames.PROTOCOL_ERROR),
+        (frame(1, 4, 2, _GET), frames.PROTOCOL_ERROR), (frame(4, 0, 1), frames.PROTOCOL_ERROR),
+        (frame(6, 0, 1, bytes(8)), frames.PROTOCOL_ERROR), (frame(7, 0, 1, bytes(8)), frames.PROTOCOL_ERROR),
+        (frame(4, 1, 0, bytes(6)), frames.FRAME_SIZE_ERROR), (frame(2, 0, 1, bytes(4)), frames.FRAME_SIZE_ERROR),
+        (frame(2, 0, 1, b"\0\0\0\1\0"), frames.PROTOCOL_ERROR), (frame(8, 0, 0, bytes(3)), frames.FRAME_SIZE_ERROR),
+        (frame(4, 0, 0, b"\0\2\0\0\0\2"), frames.PROTOCOL_ERROR),
+        (frame(4, 0, 0, b"\0\5\0\0\0\1"), frames.PROTOCOL_ERROR),
+        (frame(1, 4, 1, _GET) + frame(8, 0, 1, bytes(4)), frames.PROTOCOL_ERROR),
+        (frame(1, 4, 1, _GET) + frame(8, 0, 1, b"\x7f\xff\xff\xff"), frames.FLOW_CONTROL_ERROR),
+        (frame(1, 0, 1, _GET) + frame(9, 0, 1, bytes(501)), frames.ENHANCE_YOUR_CALM),
+        (frame(1, 0x24, 1, b"\0\0\0\1\0" + _GET), frames.PROTOCOL_ERROR),
+        (frame(3, 0, 0, bytes(4)), frames.PROTOCOL_ERROR),
+    ],
+)  # fmt: skip
+def test_a_server_leaves_those_who_break_the_rules(data: bytes, code: int) -> None:
+    here = server()
+    with pytest.raises(frames.ProtocolError) as broken:
+        here.receive(data)
+    assert broken.value.code == code
+    assert (frames.GOAWAY, 0, 0) in kinds(sent(here))
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(1, 5, 1, _GET) + frame(0, 0, 1, bytes(99)), frames.STREAM_CLOSED),
+        (frame(1, 5, 1, _GET) + frame(1, 5, 1, b""), frames.STREAM_CLOSED),
+        (frame(1, 4, 1, _GET) + frame(1, 4, 1, b""), frames.PROTOCOL_ERROR),
+    ],
+)
+def test_what_breaks_the_rules_of_one_stream_ends_it_alone(data: bytes, code: int) -> None:
+    here = server()
+    assert here.receive(data)[-1] == streams.StreamReset(1, code)
+    assert here.is_open and here.is_idle
+    assert streams.StreamEnded(3) in here.receive(frame(1, 5, 3, _GET))
+
+
+@pytest.mark.parametrize(
+    "nuisance", [frame(6, 0, 0, bytes(8)), _SETTINGS, frame(2, 0, 9, bytes(5)), frame(8, 0, 0, b"\0\0\0\1"), frame(77)]
+)
+def test_what_carries_nothing_is_borne_for_a_while(nuisance: bytes) -> None:
+    here = server()
+    here.forgive()
+    here.receive(nuisance * 10)
+    here.forgive()
+    here.receive(nuisance * 10)
+    with pytest.raises(frames.ProtocolError) as broken:
+        here.receive(nuisance)
+    assert broken.value.code == frames.ENHANCE_YOUR_CALM
+
+
+def test_who_takes_much_may_grant_often() -> None:
+    here = server()
+    here.receive(frame(4, 0, 0, b"\0\4\0\0\0\0") + frame(1, 5, 1, _GET))
+    here.begin(1, b"\x88", ends=False)
+    here.send(1, (bytes(30_000),), ends=True)
+    for _ in range(300):
+        here.receive(frame(8, 0, 1, b"\0\0\0\x64"))
+        sent(here)
+    assert here.is_idle
+
+
+def test_too_many_headers_are_told_and_the_connection_goes_on() -> None:
+    here = server()
+    much = b"\0\x01a\x64" + b"x" * 100
+    assert here.receive(frame(1, 5, 3, _GET + much * 4)) == [streams.TooManyHeaders(3), streams.StreamEnded(3)]
+    assert streams.StreamEnded(5) in here.receive(frame(1, 5, 5, _GET))
+
+
+def test_a_server_that_leaves_takes_no_more_streams_and_ends_those_it_has() -> None:
+    here = server()
+    here.receive(frame(1, 5, 1, _GET))
+    here.leave()
+    assert sent(here) == frame(7, 0, 0, (1).to_bytes(4, "big") + bytes(4))
+    assert here.receive(frame(1, 4, 3, _GET) + frame(0, 1, 3, bytes(99))) == []
+    here.begin(1, b"\x88", ends=True)
+    assert sent(here) == frame(1, 5, 1, b"\x88") and here.is_idle
