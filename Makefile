@@ -69,7 +69,7 @@ unit sim cluster node machine kubectl parity: setup system-test ## one layer of 
 	@$(BIN)/python tools/layers.py $@
 
 system-bench: system
-	@tools/system.sh wrk:wrk busybox:busybox-static
+	@tools/system.sh wrk:wrk h2load:nghttp2-client busybox:busybox-static
 
 bench: setup system-bench clients ## every benchmark, each prints ratios
 	@for one in bench/*.py; do echo "== $$one"; $(BIN)/python $$one || exit 1; done

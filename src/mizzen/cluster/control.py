@@ -41,7 +41,7 @@ from mizzen.machinery.errors import ApiError
 from mizzen.machinery.identity import AUTHENTICATED, MASTERS, Identity
 from mizzen.net.server import Listener
 from mizzen.net.tls import server_context, unverified_context
-from mizzen.net.transports import allow_many_files
+from mizzen.net.transports import allow_many_files, offered_protocols
 from mizzen.server import encryption
 from mizzen.server.aggregation.aggregator import Aggregator
 from mizzen.server.aggregation.remote import FrontProxy
@@ -268,7 +268,8 @@ class ControlPlane:
 
     def _serving_tls(self, serving: Callable[[], KeyPair]) -> ssl.SSLContext:
         pair, ca, front = serving(), self._pki.ca(), self._pki.front_proxy_ca()
-        context = server_context(pair.certificate, pair.key, ca.certificate, front.certificate)
+        cas = ca.certificate, front.certificate
+        context = server_context(pair.certificate, pair.key, *cas, protocols=offered_protocols())
         return self._shown.keep(context, serving)
 
     def _renew(self, port: int) -> None:

@@ -154,6 +154,7 @@ class Link(asyncio.Protocol):  # shape: the callbacks of a protocol, and what it
         self._make_room()
 
     def _flush(self) -> None:
-        while out := self._http2.pull():
+        while self._http2.has_output:
+            out = self._http2.pull()
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.write(out)

@@ -1,18 +1,17 @@
 """HTTP/1.1 over TLS or plain: bytes become Requests, Responses become bytes; streams and upgrades included.
 
-One `Connection` per client, requests answered in order. A handler that has its answer at once costs no task; the
-others run as one task per request, cancelled when the client goes away.
+One `Connection` per client, requests answered in order; a client that has chosen HTTP/2 gets another. A handler that
+has its answer at once costs no task; the others run as one task per request, cancelled when the client goes away.
 """
 
 import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Final, cast
-from urllib.parse import parse_qsl, unquote
+from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 import orjson
@@ -22,21 +21,25 @@ from mizzen.machinery.errors import ApiError
 from mizzen.net import liveness, transports
 from mizzen.net.dates import date_now
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
-from mizzen.wire.message import Request, Response
+from mizzen.net.limits import (
+    IDLE_SWEEPS,
+    MAX_BODY,
+    MAX_HEADERS,
+    REFUSAL_SECONDS,
+    REQUEST_SWEEPS,
+    SWEEP_SECONDS,
+    UNREAD_SWEEPS,
+    Dispatch,
+    Peer,
+    discard,
+)
+from mizzen.net.tls import HTTP2
+from mizzen.wire.message import Request, Response, split_target
 
-Dispatch = Callable[[Request], Response | Awaitable[Response]]
-MAX_BODY: Final = 8 * 1024 * 1024
-"""Bodies past this many bytes are refused before they are read; the API's own limit is lower."""
-MAX_HEADERS: Final = 64 * 1024
-REFUSAL_SECONDS: Final = 2.0
+if TYPE_CHECKING:
+    from mizzen.net.http2 import Http2
+
 SLICE: Final = 256 * 1024
-SWEEP_SECONDS: Final = 15.0
-IDLE_SWEEPS: Final = 7
-"""A connection may be kept for another request for so many sweeps, 90 seconds or a little more."""
-REQUEST_SWEEPS: Final = 5
-"""A request that has begun must be there, body and all, within so many, a minute or a little more."""
-UNREAD_SWEEPS: Final = 5
-"""A client must take something of an answer that waits for it within so many: it holds the server's memory."""
 
 _LOG = log.get("net")
 _REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* \S+ HTTP/1\.[01]\r\n")
@@ -51,7 +54,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self.sweeps = 0
-        self.connections: set[Connection] = set()
+        self.connections: set[Connection | Http2] = set()
 
     async def listen(self, host: str | None, port: int, tls: ssl.SSLContext | None) -> int:
         """Start to accept; answers the port. Raises OSError when the address is taken."""
@@ -86,9 +89,14 @@ class Listener:
             self._server.close()
         if self._sweep is not None:
             self._sweep.cancel()
+        await asyncio.gather(*(connection.part() for connection in tuple(self.connections)))
         for connection in tuple(self.connections):
             connection.abort()
         await asyncio.sleep(0)
+
+    def leave(self, connection: "Connection | Http2") -> None:
+        """The connection is gone."""
+        self.connections.discard(connection)
 
 
 class Connection(asyncio.Protocol):
@@ -102,8 +110,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._task: asyncio.Task[None] | None = None
         self._duplex: TransportDuplex | None = None
-        self._certificate: bytes | None = None
-        self._remote = ""
+        self._peer = Peer(None, "")
         self._early = b""
         self._refused = False
         self._patient = False
@@ -125,16 +132,28 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)  # uvloop's transports are not subclasses
         self._transport = transport
-        transport.set_write_buffer_limits(high=BUFFER_LIMIT)
         tls = transport.get_extra_info("ssl_object")
-        if tls is not None:
-            self._certificate = tls.getpeercert(binary_form=True)
-        peer = transport.get_extra_info("peername")
-        self._remote = str(peer[0]) if isinstance(peer, tuple) else "unix"
+        address = transport.get_extra_info("peername")
+        self._peer = Peer(
+            certificate=tls.getpeercert(binary_form=True) if tls is not None else None,
+            remote=str(address[0]) if isinstance(address, tuple) else "unix",
+        )
+        if tls is not None and tls.selected_alpn_protocol() == HTTP2:
+            self._hand_over(transport)
+            return
+        transport.set_write_buffer_limits(high=BUFFER_LIMIT)
         self._listener.connections.add(self)
 
+    def _hand_over(self, transport: asyncio.Transport) -> None:
+        from mizzen.net.http2 import Http2  # lazily: nodes are not spoken to so
+
+        other = Http2(self._dispatch, self._listener, self._peer, transport)
+        transport.set_protocol(other)
+        self._listener.connections.add(other)
+        del self._parser
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._listener.connections.discard(self)
+        self._listener.leave(self)
         self._flow.end()
         if self._duplex is not None:
             self._duplex.feed_lost()
@@ -162,7 +181,7 @@ class Connection(asyncio.Protocol):
             refusal = ApiError(405, "MethodNotAllowed", text).status()
             self._refuse(405, orjson.dumps(refusal).decode(), "application/json")
         except httptools.HttpParserCallbackError as error:  # not the client's fault
-            _LOG.error("request failed", remote=self._remote, error=repr(error.__context__))
+            _LOG.error("request failed", remote=self._peer.remote, error=repr(error.__context__))
             self._refuse(500, "Internal Server Error")
         except httptools.HttpParserError:
             self._refuse(400, "Bad Request")
@@ -216,16 +235,15 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._refused:
             return
-        path, _, query = self._url.partition(b"?")
-        text = path.decode("latin-1")
+        path, query = split_target(self._url.decode("latin-1"))
         request = Request(
             method=self._parser.get_method().decode("latin-1"),
-            path=unquote(text) if "%" in text else text,
-            query=parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else (),
+            path=path,
+            query=query,
             headers=self._headers,
             body=b"".join(self._body) if self._body else b"",
-            peer_certificate=self._certificate,
-            remote=self._remote,
+            peer_certificate=self._peer.certificate,
+            remote=self._peer.remote,
         )
         keep = self._parser.should_keep_alive()
         self._begin()
@@ -242,10 +260,14 @@ class Connection(asyncio.Protocol):
         """End the connection now."""
         self._transport.abort()
 
+    async def part(self) -> None:
+        """Nothing but to end: there is no way to say that the server goes."""
+        self._transport.abort()
+
     def close_if_left(self) -> None:
         """End a connection whose client does not go on; one that waits for an answer stays."""
         if self._flow.blocked and not self._patient and self._is_unread():
-            _LOG.info("answer left unread", remote=self._remote, bytes=self._unread[0])
+            _LOG.info("answer left unread", remote=self._peer.remote, bytes=self._unread[0])
             self._transport.abort()
             return
         if self._task is not None or self._duplex is not None or self._waiting:
@@ -288,13 +310,13 @@ class Connection(asyncio.Protocol):
         try:
             response = answer if isinstance(answer, Response) else await answer
             if self._transport.is_closing():
-                await _discard(response)
+                await discard(response)
             elif response.upgrade is not None and response.status == 101:
                 self._patient = True
                 await self._upgrade(response)
                 return
             elif request.method == "HEAD":
-                await _discard(response)
+                await discard(response)
                 self._write_bodiless(response, keep)
             elif response.stream is not None:
                 self._patient = not response.hurried
@@ -371,7 +393,7 @@ class Connection(asyncio.Protocol):
             if not keep:
                 self._transport.close()
         finally:
-            await _discard(response)
+            await discard(response)
 
     async def _upgrade(self, response: Response) -> None:
         assert response.upgrade is not None
@@ -382,20 +404,13 @@ class Connection(asyncio.Protocol):
         try:
             await response.upgrade(self._duplex)
         except ConnectionError:
-            _LOG.debug("upgraded connection lost", remote=self._remote)
+            _LOG.debug("upgraded connection lost", remote=self._peer.remote)
         finally:
             self._duplex.close()
 
 
 def _whole(body: bytes | Sequence[bytes]) -> bytes:
     return body if isinstance(body, bytes) else b"".join(body)
-
-
-async def _discard(response: Response) -> None:
-    """Let a stream that nobody reads any more clean up."""
-    close = getattr(response.stream, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _head(response: Response, keep: bool, *, upgraded: bool = False) -> bytes:

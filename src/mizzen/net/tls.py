@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,19 +11,25 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from cryptography import x509
 
+HTTP1: Final = "http/1.1"
+HTTP2: Final = "h2"
 _NAMED_AS_ITS_ISSUER: Final = 18
 """OpenSSL's X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT."""
 
 
-def server_context(certificate: Path, key: Path, *client_cas: Path | None) -> ssl.SSLContext:
+def server_context(
+    certificate: Path, key: Path, *client_cas: Path | None, protocols: Sequence[str] = (HTTP1,)
+) -> ssl.SSLContext:
     """Serve with this certificate; ask clients for theirs, and verify it, when CAs for them are given.
+
+    `protocols` are what clients may choose from, the first that they know.
 
     Raises: OSError for unreadable files, ssl.SSLError for unusable ones.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols(list(protocols))
     for client_ca in client_cas:
         if client_ca is None:
             continue

@@ -1,6 +1,7 @@
-"""Which transports carry TLS: aiofastnet's, which encrypt without copying, or the loop's own.
+"""Which transports carry TLS, the loop's own or aiofastnet's, which encrypt without copying; and which HTTP is offered.
 
-`MIZZEN_TRANSPORT=loop` chooses the loop's, should the faster ones ever be in the way.
+`MIZZEN_TRANSPORT=loop` chooses the loop's, should the faster ones ever be in the way; `MIZZEN_HTTP2=off` offers
+HTTP/1.1 alone.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mizzen.base import log
+from mizzen.net.tls import HTTP1, HTTP2
 
 Factory = Callable[[], asyncio.Protocol]
 _BACKLOG: Final = 1024
@@ -53,6 +55,11 @@ class _Door(socket.socket):
         if now - self._told >= _TOLD_EVERY:
             self._told = now
             _log.error("connections are refused: too many open files", room=self._room)
+
+
+def offered_protocols() -> tuple[str, ...]:
+    """The protocols that clients of the API may choose from."""
+    return (HTTP1,) if os.environ.get("MIZZEN_HTTP2") == "off" else (HTTP2, HTTP1)
 
 
 def allow_many_files() -> None:

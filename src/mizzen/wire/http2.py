@@ -71,6 +71,11 @@ class Connection:  # shape: what a side does, and what each frame means
         return len(self._streams) < self._most
 
     @property
+    def has_output(self) -> bool:
+        """Whether there is something to pull."""
+        return self._outflow.has_output
+
+    @property
     def waiting_bytes(self) -> int:
         """Bytes that wait on all streams."""
         return self._outflow.waiting_bytes
@@ -149,7 +154,7 @@ class Connection:  # shape: what a side does, and what each frame means
         return events
 
     def pull(self, most: int = 1 << 62) -> bytes:
-        """What is to be sent now, with about so many bytes of bodies; called until there is nothing."""
+        """What is to be sent now, with about so many bytes of bodies; more may be left."""
         outflow = self._outflow
         before = outflow.frames_sent
         data = outflow.pull(most)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import parse_qsl, unquote
 
 from mizzen.machinery.identity import Identity
 
@@ -65,6 +66,12 @@ class Response:
     upgrade: Callable[[Duplex], Awaitable[None]] | None = None
     hurried: bool = False
     """Whether a stream ends when its client reads nothing for long; what people look at page by page does not."""
+
+
+def split_target(target: str) -> tuple[str, Sequence[tuple[str, str]]]:
+    """Path and query of a request, as `Request` has them, from its first line."""
+    path, _, query = target.partition("?")
+    return unquote(path) if "%" in path else path, parse_qsl(query, keep_blank_values=True) if query else ()
 
 
 Handle = Callable[[Request], Awaitable[Response]]

@@ -53,6 +53,11 @@ class Outflow:
         """Frames of bodies."""
         self.ended: list[int] = []
 
+    @property
+    def has_output(self) -> bool:
+        """Whether a pull would find something."""
+        return bool(self._out) or (bool(self._turns) and self._window > 0)
+
     def say(self, data: bytes) -> None:
         """Send frames that need no window."""
         self._out.append(data)

@@ -50,6 +50,10 @@ class Server:
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
+        """As `new_tls`, for all who do not change it."""
+        return self.new_tls()
+
+    def new_tls(self) -> ssl.SSLContext:
         """The administrator's certificate, and trust in the cluster's own authority."""
         config = yaml.safe_load(self.kubeconfig.read_text())
         user, cluster = config["users"][0]["user"], config["clusters"][0]["cluster"]

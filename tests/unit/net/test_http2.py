@@ -1,0 +1,582 @@
+"""The server over HTTP/2, against a client made of another project's library and against one that breaks the rules."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.fakes.http2 import Client
+
+from mizzen.cluster.pki import Pki
+from mizzen.net.client import Endpoint, SocketTransport
+from mizzen.net.http2 import HELD_BYTES, PARTING_SECONDS, STREAM_LIMIT, TERMS, WRITE_LIMIT, Http2
+from mizzen.net.limits import IDLE_SWEEPS, MAX_BODY, REQUEST_SWEEPS, UNREAD_SWEEPS
+from mizzen.net.server import Listener
+from mizzen.net.tls import HTTP1, HTTP2, server_context, unverified_context
+from mizzen.wire import frames
+from mizzen.wire.message import Request, Response
+
+Answer = Callable[[Request], Response | Awaitable[Response]]
+_GREETING = frames.PREFACE + frames.settings({})
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return Pki(tmp_path_factory.mktemp("pki"), time.time())
+
+
+@pytest.fixture(scope="module")
+def tls(pki: Pki) -> ssl.SSLContext:
+    pair = pki.serving(("127.0.0.1",), "10.0.0.1")
+    return server_context(pair.certificate, pair.key, pki.ca().certificate, protocols=(HTTP2, HTTP1))
+
+
+class Server:
+    """A listener, and what was asked there."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.requests: list[Request] = []
+        self._answer = answer
+        self.listener = Listener(self._noted)
+        self.port = 0
+
+    def _noted(self, request: Request) -> Response | Awaitable[Response]:
+        self.requests.append(request)
+        return self._answer(request)
+
+    @property
+    def link(self) -> Http2:
+        (found,) = self.listener.connections
+        assert isinstance(found, Http2)
+        return found
+
+    def sweep(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.listener.sweep()
+
+
+@asynccontextmanager
+async def serving(tls: ssl.SSLContext, answer: Answer) -> AsyncIterator[Server]:
+    server = Server(answer)
+    server.port = await server.listener.listen("127.0.0.1", 0, tls)
+    yield server
+    await server.listener.close()
+
+
+@asynccontextmanager
+async def served(tls: ssl.SSLContext, answer: Answer, **settings: int) -> AsyncIterator[tuple[Server, Client]]:
+    async with serving(tls, answer) as server, await Client.connect(server.port, **settings) as client:
+        yield server, client
+
+
+def _echo(request: Request) -> Response:
+    seen = f"{request.method} {request.path} {list(request.query)} {bytes(request.body)!r}"
+    return Response(200, {"content-type": "text/plain", "x-seen": request.headers.get("x-mine", "")}, seen.encode())
+
+
+def _named(request: Request) -> Response:
+    return Response(200, {}, request.path.encode())
+
+
+async def test_a_client_that_knows_http2_is_given_it_and_one_that_does_not_is_not(tls: ssl.SSLContext) -> None:
+    async with serving(tls, _echo) as server:
+        async with await Client.connect(server.port) as client:
+            assert (await client.ask("GET", "/")).status == 200
+        transport = SocketTransport(Endpoint("127.0.0.1", server.port, unverified_context()))
+        assert (await transport.call(Request("GET", "/"))).status == 200
+        await transport.close()
+
+
+async def test_requests_and_answers_are_those_of_http1(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (server, client):
+        sent = ("x-mine", "yes"), ("cookie", "a=1"), ("cookie", "b=2"), ("x-two", "1"), ("x-two", "2")
+        answer = await client.ask("PUT", "/a%20b/%C3%BC?x=1%20&x=2", *sent, body=b"body")
+        assert answer.body == "PUT /a b/ü [('x', '1 '), ('x', '2')] b'body'".encode()
+        size = str(len(answer.body))
+        assert answer.headers == [
+            (":status", "200"), ("content-type", "text/plain"), ("x-seen", "yes"), ("content-length", size)
+        ]  # fmt: skip
+        asked = server.requests[0]
+        assert asked.headers["host"] == "127.0.0.1" and asked.remote == "127.0.0.1"
+        assert asked.headers["cookie"] == "a=1; b=2" and asked.headers["x-two"] == "1,2"
+        head = await client.ask("HEAD", "/")
+        assert head.header("content-length") == str(len("HEAD / [] b''")) and not head.body and head.ended
+
+
+async def test_the_certificate_of_the_connection_goes_with_each_of_its_requests(tls: ssl.SSLContext, pki: Pki) -> None:
+    async with serving(tls, _echo) as server:
+        pair = pki.client("alice", "alice")
+        shown = unverified_context()
+        shown.load_cert_chain(pair.certificate, pair.key)
+        async with await Client.connect(server.port, shown) as client:
+            await client.ask("GET", "/1")
+            await client.ask("GET", "/2")
+    assert [one.peer_certificate is not None for one in server.requests] == [True, True]
+
+
+async def test_answers_come_as_they_are_ready_and_not_in_order(tls: ssl.SSLContext) -> None:
+    go = asyncio.Event()
+
+    async def waits(request: Request) -> Response:
+        if request.path == "/slow":
+            await go.wait()
+        return Response(200, {}, request.path.encode())
+
+    async with served(tls, waits) as (_, client):
+        slow = client.begin("GET", "/slow")
+        assert (await client.ask("GET", "/quick")).body == b"/quick"
+        assert not client.streams[slow].headers
+        go.set()
+        assert (await client.ended(slow)).body == b"/slow"
+
+
+async def test_a_stream_arrives_piece_by_piece_and_ends_on_the_server_with_its_reset(tls: ssl.SSLContext) -> None:
+    ended, more = asyncio.Event(), asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            yield b"one"
+            await more.wait()
+            yield b"two"
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with served(tls, lambda _: Response(200, stream=pieces())) as (server, client):
+        number = client.begin("GET", "/")
+        stream = client.streams[number]
+        await client.until(lambda: stream.body == b"one")
+        more.set()
+        await client.until(lambda: stream.body == b"onetwo")
+        client.h2.reset_stream(number, frames.CANCEL)
+        client.send()
+        await asyncio.wait_for(ended.wait(), 5)
+        assert server.link._http2.is_idle and not server.link._tasks
+
+
+async def test_a_client_that_leaves_cancels_all_it_asked_for(tls: ssl.SSLContext) -> None:
+    cancelled = 0
+    done = asyncio.Event()
+
+    async def hang(_: Request) -> Response:
+        nonlocal cancelled
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled += 1
+            if cancelled == 3:
+                done.set()
+        return Response(200)
+
+    async with serving(tls, hang) as server:
+        async with await Client.connect(server.port) as client:
+            for _ in range(3):
+                client.begin("GET", "/")
+            while len(server.requests) < 3:  # noqa: ASYNC110 - it tells nobody else
+                await asyncio.sleep(0.001)
+        await asyncio.wait_for(done.wait(), 5)
+        assert not server.listener.connections
+
+
+async def test_a_stream_that_is_not_read_holds_little_and_keeps_nobody_waiting(tls: ssl.SSLContext) -> None:
+    made = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal made
+        while True:
+            made += 10_000
+            yield bytes(10_000)
+
+    def answer(request: Request) -> Response:
+        return Response(200, stream=endless()) if request.path == "/endless" else _named(request)
+
+    async with served(tls, answer) as (server, client):
+        client.h2.increment_flow_control_window(1 << 20)
+        client.unread.add(1)
+        number = client.begin("GET", "/endless")
+        for turn in range(50):
+            assert (await client.ask("GET", f"/{turn}")).body == f"/{turn}".encode()
+        assert made <= 65535 + STREAM_LIMIT + 20_000
+        assert server.link._http2.waiting(number) <= STREAM_LIMIT + 10_000
+        client.unread.clear()
+        client.h2.increment_flow_control_window(1 << 20, number)
+        client.send()
+        await client.until(lambda: len(client.streams[number].body) > 500_000)
+
+
+async def test_big_answers_share_a_connection(tls: ssl.SSLContext) -> None:
+    size = 3 << 20
+    body = tuple(bytes([number]) * (size // 8) for number in range(8))
+    async with served(tls, lambda _: Response(200, {}, body), initial_window_size=1 << 20) as (_, client):
+        answers = await asyncio.gather(*(client.ask("GET", "/") for _ in range(6)))
+        assert {bytes(answer.body) for answer in answers} == {b"".join(body)}
+
+
+async def test_a_small_answer_overtakes_big_ones(tls: ssl.SSLContext) -> None:
+    big = bytes(8 << 20)
+
+    def answer(request: Request) -> Response:
+        return Response(200, {}, big if request.path == "/big" else b"small")
+
+    async with served(tls, answer, initial_window_size=1 << 30) as (_, client):
+        client.h2.increment_flow_control_window(1 << 30)
+        numbers = [client.begin("GET", "/big") for _ in range(4)]
+        assert (await client.ask("GET", "/small")).body == b"small"
+        assert not any(client.streams[number].ended for number in numbers)
+
+
+async def test_bodies_of_many_requests_arrive_though_few_may_be_big_at_a_time(tls: ssl.SSLContext) -> None:
+    async with served(tls, lambda request: Response(200, {}, str(len(request.body)).encode())) as (server, client):
+        body = bytes(3 << 20)
+        answers = await asyncio.gather(*(client.ask("POST", "/", body=body) for _ in range(12)))
+        assert {bytes(one.body) for one in answers} == {str(3 << 20).encode()}
+        assert server.link._http2._granted == 0 and not server.link._http2._wanting
+
+
+async def test_who_asks_whether_to_go_on_is_told_to(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (_, client):
+        number = client.begin("POST", "/", ("expect", "100-continue"), ends=False)
+        await client.until(lambda: bool(client.streams[number].informational))
+        await client.upload(number, b"x")
+        assert (await client.ended(number)).status == 200
+
+
+async def test_a_body_too_big_is_refused_before_it_is_read(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (server, client):
+        number = client.begin("POST", "/", ("content-length", str(MAX_BODY + 1)), ends=False)
+        assert (await client.ended(number)).status == 413
+        sneaked = client.begin("POST", "/", ends=False)
+        await client.upload(sneaked, bytes(MAX_BODY + (1 << 20)))
+        assert client.streams[sneaked].status == 413
+        assert not server.requests
+        assert (await client.ask("GET", "/")).status == 200
+
+
+async def test_headers_too_big_are_refused_and_the_connection_goes_on(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (_, client):
+        much = [(f"x-{number}", "y" * 3000) for number in range(21)]
+        assert (await client.ask("GET", "/", *much, ("x-more", "z" * 2000))).status == 431
+        assert (await client.ask("GET", "/", *much[:20])).status == 200
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        [("content-length", "3")], [("content-length", "x")], [("connection", "close")], [("te", "gzip")],
+        [("transfer-encoding", "chunked")], [("X-Upper", "1")], [(":late", "1")], [("x", "a\nb")], [("x", " a")],
+        [("x y", "a")], [("", "a")],
+    ],
+)  # fmt: skip
+async def test_a_malformed_request_ends_its_stream_alone(tls: ssl.SSLContext, more: list[tuple[str, str]]) -> None:
+    async with served(tls, _echo) as (server, client):
+        assert (await client.ask("POST", "/", *more, body=b"four")).reset == frames.PROTOCOL_ERROR
+        assert not server.requests
+        assert (await client.ask("GET", "/")).status == 200
+
+
+async def test_trailers_mean_nothing(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (_, client):
+        number = client.begin("POST", "/", ends=False)
+        client.h2.send_data(number, b"body")
+        client.h2.send_headers(number, [("x-mine", "late")], end_stream=True)
+        client.send()
+        answer = await client.ended(number)
+        assert answer.body == b"POST / [] b'body'" and answer.header("x-seen") == ""
+
+
+async def test_pings_are_answered_while_nothing_else_happens(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (_, client):
+        client.h2.ping(b"12345678")
+        client.send()
+        await client.until(lambda: client.pongs == 1)
+
+
+async def test_no_more_streams_are_open_than_were_offered(tls: ssl.SSLContext) -> None:
+    async def hang(_: Request) -> Response:
+        await asyncio.Event().wait()
+        return Response(200)
+
+    async with served(tls, hang) as (_, client):
+        await client.until(lambda: client.h2.remote_settings.max_concurrent_streams == TERMS.at_once)
+        numbers = [client.begin("GET", "/") for _ in range(TERMS.at_once)]
+        client.h2.remote_settings.acknowledge()
+        raw = client.h2
+        raw.remote_settings[3] = 1000
+        raw.remote_settings.acknowledge()
+        refused = client.begin("GET", "/")
+        assert (await client.ended(refused)).reset == frames.REFUSED_STREAM
+        assert not any(client.streams[number].ended for number in numbers)
+
+
+async def test_an_upgrade_is_asked_for_over_http1(tls: ssl.SSLContext) -> None:
+    async def upgraded(_: Any) -> None:
+        raise AssertionError("nobody may come here")
+
+    async with served(tls, lambda _: Response(101, upgrade=upgraded)) as (_, client):
+        assert (await client.ask("GET", "/")).reset == frames.HTTP_1_1_REQUIRED
+
+
+async def test_a_defect_of_the_server_ends_its_stream_alone(tls: ssl.SSLContext) -> None:
+    async def broken(request: Request) -> Response:
+        if request.path == "/broken":
+            raise RuntimeError("a bug")
+        return _named(request)
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    async with served(tls, broken) as (_, client):
+        assert (await client.ask("GET", "/broken")).reset == frames.INTERNAL_ERROR
+        assert (await client.ask("GET", "/")).status == 200
+
+
+async def test_headers_of_other_servers_that_http2_does_not_know_are_left_out(tls: ssl.SSLContext) -> None:
+    passed_on = {"Connection": "keep-alive", "X-Backend": "1", "transfer-encoding": "chunked"}
+    async with served(tls, lambda _: Response(200, dict(passed_on), b"")) as (_, client):
+        answer = await client.ask("GET", "/")
+        assert answer.headers == [(":status", "200"), ("x-backend", "1"), ("content-length", "0")]
+
+
+# Time
+
+
+async def test_a_connection_on_which_nothing_is_asked_is_closed_in_peace(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (server, client):
+        await client.ask("GET", "/")
+        server.sweep(IDLE_SWEEPS - 1)
+        client.h2.ping(b"12345678")
+        client.send()
+        await client.until(lambda: client.pongs == 1)
+        assert client.gone is None
+        server.sweep()
+        await client.until(lambda: client.closed)
+        assert client.gone == (1, frames.NO_ERROR)
+
+
+async def test_a_stream_that_lasts_keeps_its_connection(tls: ssl.SSLContext) -> None:
+    async def quiet() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    async with served(tls, lambda _: Response(200, stream=quiet(), hurried=True)) as (server, client):
+        number = client.begin("GET", "/")
+        await client.until(lambda: bool(client.streams[number].headers))
+        server.sweep(3 * IDLE_SWEEPS)
+        client.h2.ping(b"12345678")
+        client.send()
+        await client.until(lambda: client.pongs == 1)
+        assert client.gone is None and client.streams[number].reset is None
+
+
+async def test_a_request_that_does_not_come_to_its_end_is_given_up(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (server, client):
+        await client.ask("GET", "/")
+        number = client.begin("POST", "/", ends=False)
+        while not server.link._opening:  # noqa: ASYNC110 - it tells nobody else
+            await asyncio.sleep(0.001)
+        server.sweep(REQUEST_SWEEPS - 1)
+        assert server.link._opening
+        server.sweep()
+        assert (await client.ended(number)).status == 408
+
+
+@pytest.mark.parametrize(("hurried", "reset"), [(True, frames.CANCEL), (False, None)])
+async def test_an_answer_that_nobody_reads_is_given_up_unless_people_look_at_it(
+    tls: ssl.SSLContext, hurried: bool, reset: int | None
+) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(10_000)
+
+    def answer(request: Request) -> Response:
+        return Response(200, stream=endless(), hurried=hurried) if request.path == "/endless" else _named(request)
+
+    async with served(tls, answer) as (server, client):
+        client.h2.increment_flow_control_window(1 << 20)
+        client.unread.add(1)
+        number = client.begin("GET", "/endless")
+        await client.until(lambda: len(client.streams[number].body) == 65535)
+        server.sweep(UNREAD_SWEEPS)
+        assert (await client.ask("GET", "/")).status == 200
+        assert client.streams[number].reset is None
+        server.sweep()
+        assert (await client.ask("GET", "/")).status == 200
+        assert client.streams[number].reset == reset
+
+
+async def test_whole_answers_that_wait_behind_closed_windows_are_given_up_one_by_one(tls: ssl.SSLContext) -> None:
+    async with served(tls, lambda _: Response(200, {}, bytes(1000)), initial_window_size=0) as (server, client):
+        numbers = [client.begin("GET", "/") for _ in range(20)]
+        await client.until(lambda: all(client.streams[number].headers for number in numbers))
+        server.sweep(UNREAD_SWEEPS + 1)
+        await client.until(lambda: all(client.streams[number].reset == frames.CANCEL for number in numbers))
+        assert server.link._http2.waiting_bytes == 0
+
+
+async def test_no_further_answers_are_made_while_much_waits(tls: ssl.SSLContext) -> None:
+    body = bytes(HELD_BYTES // 4)
+    async with served(tls, lambda _: Response(200, {}, body), initial_window_size=0) as (server, client):
+        numbers = [client.begin("GET", "/") for _ in range(9)]
+        await client.until(lambda: bool(client.streams[numbers[5]].headers))
+        assert len(server.requests) == 6
+        for number in numbers[:3]:
+            client.h2.reset_stream(number)
+        client.send()
+        await client.until(lambda: bool(client.streams[numbers[8]].headers))
+
+
+# The end
+
+
+async def test_a_server_that_goes_answers_what_it_was_asked_and_ends_watches(tls: ssl.SSLContext) -> None:
+    go = asyncio.Event()
+
+    async def quiet() -> AsyncIterator[bytes]:
+        yield b"event"
+        await asyncio.Event().wait()
+
+    async def answer(request: Request) -> Response:
+        if request.path == "/watch":
+            return Response(200, stream=quiet(), hurried=True)
+        await go.wait()
+        return _named(request)
+
+    async with served(tls, answer) as (server, client):
+        watch, slow = client.begin("GET", "/watch"), client.begin("GET", "/slow")
+        await client.until(lambda: client.streams[watch].body == b"event")
+        closing = asyncio.create_task(server.listener.close())
+        await client.until(lambda: client.gone is not None)
+        assert client.gone == (slow, frames.NO_ERROR)
+        go.set()
+        await closing
+        await client.until(lambda: client.closed)
+        assert client.streams[watch].ended and client.streams[slow].body == b"/slow"
+
+
+async def test_a_server_that_goes_waits_for_no_answer_for_long(tls: ssl.SSLContext) -> None:
+    async def hang(_: Request) -> Response:
+        await asyncio.Event().wait()
+        return Response(200)
+
+    async with served(tls, hang) as (server, client):
+        client.begin("GET", "/")
+        while not server.requests:  # noqa: ASYNC110 - it tells nobody else
+            await asyncio.sleep(0.001)
+        await asyncio.wait_for(server.listener.close(), PARTING_SECONDS + 5)
+        await client.until(lambda: client.closed)
+
+
+# Abuse
+
+
+async def _end(port: int, sent: bytes) -> tuple[int, int]:
+    """The code with which a client is sent away, and how many bytes it was answered."""
+    tls = unverified_context()
+    tls.set_alpn_protocols(["h2"])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    writer.write(sent)
+    answered = frames.Reader(awaits_preface=False)
+    size = 0
+    try:
+        async with asyncio.timeout(10):
+            while data := await reader.read(65536):
+                size += len(data)
+                for kind, _, _, payload in answered.feed(data):
+                    if kind == frames.GOAWAY:
+                        return int.from_bytes(payload[4:8], "big"), size
+    finally:
+        writer.transport.abort()
+    raise AssertionError("the connection ended without a word")
+
+
+_GET = b"\x82\x87\x84\x41\x01x"
+_RST = frames.CANCEL.to_bytes(4, "big")
+
+
+def _opened(number: int) -> bytes:
+    return frames.frame(frames.HEADERS, frames.COMPLETE | frames.ENDS, number, _GET)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"".join(_opened(2 * n + 1) + frames.frame(frames.RESET, 0, 2 * n + 1, _RST) for n in range(1200)),
+         frames.ENHANCE_YOUR_CALM),
+        (frames.frame(frames.PING, 0, 0, bytes(8)) * 1200, frames.ENHANCE_YOUR_CALM),
+        (frames.settings({}) * 1200, frames.ENHANCE_YOUR_CALM),
+        (frames.frame(frames.PRIORITY, 0, 3, bytes(5)) * 1200, frames.ENHANCE_YOUR_CALM),
+        (frames.frame(frames.WINDOW, 0, 0, b"\0\0\0\1") * 1200, frames.ENHANCE_YOUR_CALM),
+        (frames.frame(99, 0, 0, b"") * 1200, frames.ENHANCE_YOUR_CALM),
+        (frames.frame(frames.HEADERS, 0, 1, _GET) + frames.frame(frames.CONTINUATION, 0, 1, b"") * 1200,
+         frames.ENHANCE_YOUR_CALM),
+        (frames.frame(frames.HEADERS, 0, 1, _GET) + frames.frame(frames.CONTINUATION, 0, 1, bytes(16384)) * 5,
+         frames.ENHANCE_YOUR_CALM),
+        (frames.frame(frames.HEADERS, frames.COMPLETE, 1, _GET) + frames.frame(frames.DATA, 0, 1, b"") * 1200,
+         frames.ENHANCE_YOUR_CALM),
+        (frames.frame(frames.HEADERS, frames.COMPLETE, 1, b"\xff\xff\xff\xff\xff"), frames.COMPRESSION_ERROR),
+        (frames.frame(frames.WINDOW, 0, 0, b"\x7f\xff\xff\xff") * 2, frames.FLOW_CONTROL_ERROR),
+        (frames.frame(frames.DATA, 0, 5, b"x" * 100), frames.PROTOCOL_ERROR),
+    ],
+)  # fmt: skip
+async def test_who_makes_work_for_nothing_is_sent_away(tls: ssl.SSLContext, sent: bytes, code: int) -> None:
+    handled = 0
+
+    async def answer(_: Request) -> Response:
+        nonlocal handled
+        handled += 1
+        await asyncio.sleep(0)
+        return Response(200)
+
+    async with serving(tls, answer) as server:
+        told, size = await _end(server.port, _GREETING + sent)
+        assert told == code and size < 40_000
+        assert handled <= TERMS.at_once
+
+
+async def test_streams_that_were_given_up_at_once_are_not_worked_on(tls: ssl.SSLContext) -> None:
+    given_up = b"".join(_opened(2 * n + 1) + frames.frame(frames.RESET, 0, 2 * n + 1, _RST) for n in range(500))
+    async with serving(tls, _named) as server:
+        reset = frames.frame(frames.DATA, 0, 5000, b"")  # what ends the connection, so that there is an end to see
+        assert (await _end(server.port, _GREETING + given_up + reset))[0] == frames.PROTOCOL_ERROR
+        assert len(server.requests) == 0
+
+
+async def test_what_was_given_up_before_its_work_began_leaves_nothing(tls: ssl.SSLContext) -> None:
+    async def never(_: Request) -> Response:
+        raise AssertionError("nobody waits for it")
+
+    async with serving(tls, never) as server, await Client.connect(server.port) as client:
+        await client.until(lambda: client.h2.remote_settings.max_concurrent_streams == TERMS.at_once)
+        link = server.link
+        link.data_received(_opened(1))
+        link.data_received(frames.frame(frames.RESET, 0, 1, _RST))
+        while link._tasks:  # noqa: ASYNC110 - it tells nobody else
+            await asyncio.sleep(0)
+        assert len(server.requests) == 1 and link._http2.is_idle
+
+
+async def test_patience_is_renewed_with_time(tls: ssl.SSLContext) -> None:
+    async with served(tls, _echo) as (server, client):
+        for turn in range(3):
+            for _ in range(TERMS.nuisances // 2):
+                client.h2.ping(b"12345678")
+            client.send()
+            await client.until(lambda turn=turn: client.pongs == (turn + 1) * TERMS.nuisances // 2)  # type: ignore[misc]
+            server.sweep()
+        assert client.gone is None
+
+
+async def test_a_client_that_takes_nothing_at_all_holds_little(tls: ssl.SSLContext) -> None:
+    async with served(tls, lambda _: Response(200, {}, bytes(20_000)), initial_window_size=1 << 30) as (server, client):
+        client.h2.increment_flow_control_window(1 << 30)
+        client.reader._limit = 1  # type: ignore[attr-defined]  # it stops to read after a few bytes
+        client._reading.cancel()
+        for _ in range(240):
+            client.begin("GET", "/")
+        for _ in range(200):
+            await asyncio.sleep(0)
+        link = server.link
+        assert len(server.requests) <= 240
+        assert link._transport.get_write_buffer_size() <= 2 * WRITE_LIMIT
+        client._reading = asyncio.create_task(asyncio.sleep(0))
