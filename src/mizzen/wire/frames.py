@@ -15,7 +15,7 @@ NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR = range(4)
 STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR = range(5, 10)
 ENHANCE_YOUR_CALM, HTTP_1_1_REQUIRED = 11, 13
 LARGEST: Final = 16384
-"""Bytes of a frame that everybody takes, and the most that this side takes."""
+"""Bytes of a frame that everybody takes, and the most that this side takes and sends: others wait for a frame."""
 LAST_NUMBER: Final = (1 << 31) - 1
 DEFAULT_WINDOW: Final = 65535
 HEAD: Final = Struct(">BHBBL")

@@ -403,8 +403,8 @@ class Connection:  # shape: what a side does, and what each frame means
                 for stream in self._streams.values():
                     self._outflow.widen(stream, value - self._first_window)
                 self._first_window = value
-            else:
-                self._outflow.heed(key, value)
+            elif key == frames.TABLE_SIZE:
+                self._outflow.forgo_table()
         self._frame(frames.SETTINGS, frames.ACK, 0, b"")
 
     def _take_farewell(self, payload: bytes, events: list[Event]) -> None:

@@ -86,7 +86,7 @@ def block(response: Response, size: int | None) -> bytes:
     for item in response.headers.items():
         known = _fields.get(item)
         parts.append(_field(item) if known is None else known)
-    if size is not None:
+    if size is not None and "content-length" not in response.headers:
         parts.append(hpack.encode_one("content-length", str(size)))
     return b"".join(parts)
 

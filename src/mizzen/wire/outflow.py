@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from mizzen.wire import frames, hpack
-from mizzen.wire.frames import ProtocolError, frame, head
+from mizzen.wire.frames import LARGEST, ProtocolError, frame, head
 from mizzen.wire.hpack import Headers
 
 _TURN: Final = 64 << 10
 """Bytes that a body may send before the next one's turn."""
-_MOST_AT_ONCE: Final = 64 << 10
-"""Bytes of a frame that is sent, even where the other side takes more: others wait for it."""
 
 
 class Sending:
@@ -45,7 +43,6 @@ class Outflow:
         self._turns: deque[Sending] = deque()
         """Streams with something to send, and a window for it."""
         self._window = frames.DEFAULT_WINDOW
-        self._frame_size = frames.LARGEST
         self._before_block = b""
         self.waiting_bytes = 0
         """Bytes that wait on all streams."""
@@ -67,9 +64,9 @@ class Outflow:
         if self._before_block:
             block, self._before_block = self._before_block + block, b""
         kind, flags = frames.HEADERS, frames.ENDS if ends else 0
-        while len(block) > self._frame_size:
-            self._out.append(frame(kind, flags, stream.number, block[: self._frame_size]))
-            block, kind, flags = block[self._frame_size :], frames.CONTINUATION, 0
+        while len(block) > LARGEST:
+            self._out.append(frame(kind, flags, stream.number, block[:LARGEST]))
+            block, kind, flags = block[LARGEST:], frames.CONTINUATION, 0
         self._out.append(head(len(block), kind, flags | frames.COMPLETE, stream.number) + block)
         if ends:
             self._say_no_more(stream)
@@ -94,12 +91,9 @@ class Outflow:
         stream.size = 0
         stream.has_ended = True
 
-    def heed(self, key: int, value: int) -> None:
-        """Do as a setting of the other side says, if it is about what is sent."""
-        if key == frames.FRAME_SIZE:
-            self._frame_size = min(value, _MOST_AT_ONCE)
-        elif key == frames.TABLE_SIZE:
-            self._before_block = b"\x20"  # the table that is not used has no bytes from now on
+    def forgo_table(self) -> None:
+        """Tell the other side with the next headers that the table, which is not used, has no bytes from now on."""
+        self._before_block = b"\x20"
 
     def widen_all(self, size: int) -> None:
         """So many more bytes may be sent on all streams together. Raises ProtocolError."""
@@ -135,7 +129,7 @@ class Outflow:
         """Frames of a body that come to about so many bytes; answers how many they are."""
         sent = 0
         while stream.size and sent < most:
-            size = min(stream.size, self._frame_size, self._window, stream.window)
+            size = min(stream.size, LARGEST, self._window, stream.window)
             if size <= 0:
                 break
             ends = stream.ends and size == stream.size and stream.trailers is None

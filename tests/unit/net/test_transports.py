@@ -60,3 +60,10 @@ def test_as_many_files_as_possible_may_be_open(few_files: int) -> None:
     transports.allow_many_files()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft == hard
+
+
+def test_http2_is_offered_first_unless_it_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MIZZEN_HTTP2", raising=False)
+    assert transports.offered_protocols() == ("h2", "http/1.1")
+    monkeypatch.setenv("MIZZEN_HTTP2", "off")
+    assert transports.offered_protocols() == ("http/1.1",)

@@ -91,6 +91,11 @@ def test_the_headers_of_an_answer_are_what_others_read_however_often() -> None:
             ]  # fmt: skip
 
 
+def test_a_length_is_told_once() -> None:
+    block = http2requests.block(Response(200, {"content-length": "7"}), 7)
+    assert other.Decoder().decode(block) == [(":status", "200"), ("content-length", "7")]
+
+
 def test_headers_that_are_kept_encoded_are_not_kept_without_end() -> None:
     for number in range(5000):
         http2requests.block(Response(200, {"x": str(number)}), None)

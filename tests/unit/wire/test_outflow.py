@@ -119,7 +119,7 @@ def test_a_pull_takes_about_as_much_as_it_was_asked_for() -> None:
 
 def test_a_table_that_the_other_side_makes_smaller_is_spoken_of_once() -> None:
     outflow = Outflow()
-    outflow.heed(frames.TABLE_SIZE, 0)
+    outflow.forgo_table()
     for number in (1, 3):
         outflow.headers(Sending(number, _FIRST), b"\x88", ends=True)
     assert outflow.pull(0) == frames.frame(1, 5, 1, b"\x20\x88") + frames.frame(1, 5, 3, b"\x88")
