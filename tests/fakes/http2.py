@@ -74,6 +74,13 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
+    async def stop_reading(self) -> None:
+        """Take nothing more of what the server sends."""
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        assert isinstance(self.writer.transport, asyncio.Transport)
+        self.writer.transport.pause_reading()
+
     async def __aexit__(
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:

@@ -90,7 +90,7 @@ class Http2(asyncio.Protocol):
         """Answers that are streamed, and whether their client must hurry to read them."""
         self._rooms: dict[int, asyncio.Future[None]] = {}
         self._unread: dict[int, tuple[int, int]] = {}
-        """Bytes that waited at the latest sweeps, by stream, and for how many sweeps they were the same."""
+        """Bytes that waited at the latest sweep, by stream (0: for all), and for how many sweeps they were the same."""
         self._seen: set[tuple[str, str]] = set()
         self._newest = 0
         self._since = listener.sweeps
@@ -173,19 +173,21 @@ class Http2(asyncio.Protocol):
         self._flush()
 
     def _give_up_unread(self) -> None:
-        """Reset streams of which the client has taken nothing for long."""
+        """Reset streams of which the client has taken nothing for long; end a connection on which it takes nothing."""
         before, self._unread = self._unread, {}
-        for number, size in self._http2.unsent().items():
+        waiting = self._http2.unsent()
+        if self._flow.blocked and all(self._lasting.values()):
+            waiting[0] = self._transport.get_write_buffer_size()
+        for number, size in waiting.items():
             same, count = before.get(number, (0, 0))
             count = count + 1 if same == size else 0
-            if count < UNREAD_SWEEPS or not self._lasting.get(number, True):
-                self._unread[number] = size, count
-                continue
-            _LOG.info("answer left unread", remote=self._peer.remote, bytes=size)
-            if self._flow.blocked:
-                self._transport.abort()
-                return
-            self._drop(number, frames.CANCEL)
+            self._unread[number] = size, count
+            if count >= UNREAD_SWEEPS and self._lasting.get(number, True):
+                _LOG.info("answer left unread", remote=self._peer.remote, bytes=size)
+                if number == 0:
+                    self._transport.abort()
+                else:
+                    self._drop(number, frames.CANCEL)
 
     # --- requests
 

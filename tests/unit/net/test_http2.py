@@ -567,16 +567,56 @@ async def test_patience_is_renewed_with_time(tls: ssl.SSLContext) -> None:
         assert client.gone is None
 
 
-async def test_a_client_that_takes_nothing_at_all_holds_little(tls: ssl.SSLContext) -> None:
-    async with served(tls, lambda _: Response(200, {}, bytes(20_000)), initial_window_size=1 << 30) as (server, client):
-        client.h2.increment_flow_control_window(1 << 30)
-        client.reader._limit = 1  # type: ignore[attr-defined]  # it stops to read after a few bytes
-        client._reading.cancel()
-        for _ in range(240):
-            client.begin("GET", "/")
+async def _deaf(server: Server, client: Client, path: str) -> None:
+    """Ask for much, and read nothing of it, until the server has noticed."""
+    client.h2.increment_flow_control_window(1 << 30)
+    await client.stop_reading()
+    for _ in range(240):
+        client.begin("GET", path)
+    while not server.link._flow.blocked:  # noqa: ASYNC110 - it tells nobody else
+        await asyncio.sleep(0.001)
+
+
+async def test_a_client_that_takes_nothing_at_all_holds_little_and_is_left(tls: ssl.SSLContext) -> None:
+    async with served(tls, lambda _: Response(200, {}, bytes(200_000)), initial_window_size=1 << 30) as (
+        server,
+        client,
+    ):
+        await _deaf(server, client, "/")
         for _ in range(200):
             await asyncio.sleep(0)
+        assert len(server.requests) < 240
+        assert server.link._transport.get_write_buffer_size() <= 2 * WRITE_LIMIT
+        server.sweep(UNREAD_SWEEPS)
+        assert server.listener.connections
+        server.sweep()
+        await asyncio.sleep(0)
+        assert not server.listener.connections
+
+
+async def test_a_client_that_takes_nothing_is_left_also_when_nothing_more_waits(tls: ssl.SSLContext) -> None:
+    async with served(tls, lambda _: Response(200, {}, bytes(200_000)), initial_window_size=1 << 30) as (
+        server,
+        client,
+    ):
+        await _deaf(server, client, "/")
+        for number in list(server.link._http2.unsent()):
+            server.link._http2.reset(number)
+        server.link._held.clear()
+        server.sweep(UNREAD_SWEEPS + 1)
+        await asyncio.sleep(0)
+        assert not server.listener.connections
+
+
+async def test_a_client_that_takes_nothing_is_waited_for_when_people_look_at_it(tls: ssl.SSLContext) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(100_000)
+
+    async with served(tls, lambda _: Response(200, stream=endless()), initial_window_size=1 << 30) as (server, client):
+        await _deaf(server, client, "/")
+        server.sweep(3 * UNREAD_SWEEPS)
+        await asyncio.sleep(0)
         link = server.link
-        assert len(server.requests) <= 240
-        assert link._transport.get_write_buffer_size() <= 2 * WRITE_LIMIT
-        client._reading = asyncio.create_task(asyncio.sleep(0))
+        assert len(link._tasks) and not link._is_over
+        assert link._http2.waiting_bytes <= 240 * (STREAM_LIMIT + 100_000)
