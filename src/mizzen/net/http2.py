@@ -6,6 +6,7 @@ What a request is asked and how it is answered is the same as over HTTP/1.1; see
 import asyncio
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
+from itertools import islice
 from typing import Final, Protocol, assert_never
 
 from mizzen.base import log
@@ -47,6 +48,8 @@ HELD_BYTES: Final = 64 << 20
 PARTING_SECONDS: Final = 1.0
 """How long requests have to end when the server does."""
 _PIECE: Final = 256 << 10
+_AT_ONCE: Final = 32
+"""Requests that are answered before other connections have a turn."""
 
 _LOG = log.get("net")
 
@@ -94,6 +97,7 @@ class Http2(asyncio.Protocol):
         self._seen: set[tuple[str, str]] = set()
         self._newest = 0
         self._since = listener.sweeps
+        self._answered = 0
         self._is_due = False
         self._is_over = False
         self._lost = asyncio.Event()
@@ -121,6 +125,7 @@ class Http2(asyncio.Protocol):
             self._stop_working()
             asyncio.get_running_loop().call_later(REFUSAL_SECONDS, self._transport.close)
             return
+        self._answered = 0
         for event in events:
             self._take(event)
         self._flush()
@@ -245,9 +250,10 @@ class Http2(asyncio.Protocol):
             return
         request = opening.request
         request.body = b"".join(opening.body)
-        if self._held or self._must_wait():
+        if self._held or self._answered >= _AT_ONCE or self._must_wait():
             self._held[number] = request
         else:
+            self._answered += 1
             self._answer(number, request)
 
     def _drop(self, number: int, code: int | None = None) -> None:
@@ -362,22 +368,27 @@ class Http2(asyncio.Protocol):
         """Send what all who run now have to say, at once."""
         if not self._is_due and not self._is_over:
             self._is_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Answer some of the requests that were held back, and send what there is."""
+        self._is_due = False
+        for number in tuple(islice(self._held, _AT_ONCE)):
+            if self._must_wait():
+                break
+            self._answer(number, self._held.pop(number))
+        self._flush()
 
     def _flush(self) -> None:
-        self._is_due = False
         if self._is_over:
             return
-        while True:
-            while self._http2.has_output and not self._flow.blocked:
-                self._transport.write(self._http2.pull(_PIECE))
-            if not self._held or self._must_wait():
-                break
-            number = next(iter(self._held))
-            self._answer(number, self._held.pop(number))
+        while self._http2.has_output and not self._flow.blocked:
+            self._transport.write(self._http2.pull(_PIECE))
         for number, room in self._rooms.items():
             if self._http2.waiting(number) <= STREAM_LIMIT and not room.done():
                 room.set_result(None)
+        if self._held and not self._must_wait():
+            self._flush_soon()
         if self._http2.is_idle and not self._http2.is_open and not self._flow.blocked:
             self._is_over = True
             self._transport.close()

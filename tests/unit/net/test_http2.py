@@ -228,6 +228,24 @@ async def test_a_small_answer_overtakes_big_ones(tls: ssl.SSLContext) -> None:
         assert not any(client.streams[number].ended for number in numbers)
 
 
+async def test_many_requests_at_once_leave_room_for_other_connections(tls: ssl.SSLContext) -> None:
+    turns: list[int] = []
+
+    def answer(request: Request) -> Response:
+        asyncio.get_running_loop().call_soon(lambda: turns.append(len(server.requests)))
+        return _named(request)
+
+    async with served(tls, answer) as (server, client):
+        await client.ask("GET", "/first")
+        await client.stop_reading()
+        turns.clear()
+        server.requests.clear()
+        server.link.data_received(b"".join(_opened(2 * n + 3) for n in range(200)))
+        while len(turns) < 200:  # noqa: ASYNC110 - it tells nobody else
+            await asyncio.sleep(0)
+        assert turns[0] < 50 and len(server.requests) == 200
+
+
 async def test_bodies_of_many_requests_arrive_though_few_may_be_big_at_a_time(tls: ssl.SSLContext) -> None:
     async with served(tls, lambda request: Response(200, {}, str(len(request.body)).encode())) as (server, client):
         body = bytes(3 << 20)
