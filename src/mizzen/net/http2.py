@@ -6,10 +6,12 @@ What a request is asked and how it is answered is the same as over HTTP/1.1; see
 import asyncio
 from collections.abc import Awaitable, Coroutine
 from contextlib import suppress
+from functools import lru_cache
 from itertools import islice
 from typing import Final, Protocol, assert_never
 
 from mizzen.base import log
+from mizzen.net.dates import DATE, date_now
 from mizzen.net.duplex import Flow
 from mizzen.net.limits import (
     IDLE_SWEEPS,
@@ -22,7 +24,7 @@ from mizzen.net.limits import (
     Peer,
     discard,
 )
-from mizzen.wire import frames, http2, http2requests
+from mizzen.wire import frames, hpack, http2, http2requests
 from mizzen.wire.message import Request, Response
 from mizzen.wire.streams import (
     DataReceived,
@@ -321,7 +323,7 @@ class Http2(asyncio.Protocol):
         body = response.body
         pieces = (body,) if isinstance(body, bytes) else body
         size = sum(map(len, pieces))
-        self._http2.begin(number, http2requests.block(response, size), ends=not size)
+        self._http2.begin(number, _block(response, size), ends=not size)
         if size:
             self._http2.send(number, pieces, ends=True)
 
@@ -330,13 +332,13 @@ class Http2(asyncio.Protocol):
         body, size = response.body, None
         if "content-length" not in response.headers and response.stream is None:
             size = len(body) if isinstance(body, bytes) else sum(map(len, body))
-        self._http2.begin(number, http2requests.block(response, size), ends=True)
+        self._http2.begin(number, _block(response, size), ends=True)
 
     async def _stream(self, number: int, response: Response) -> None:
         assert response.stream is not None
         connection = self._http2
         self._lasting[number] = response.hurried
-        connection.begin(number, http2requests.block(response, None), ends=False)
+        connection.begin(number, _block(response, None), ends=False)
         self._flush_soon()
         try:
             async for chunk in response.stream:
@@ -392,3 +394,14 @@ class Http2(asyncio.Protocol):
         if self._http2.is_idle and not self._http2.is_open and not self._flow.blocked:
             self._is_over = True
             self._transport.close()
+
+
+def _block(response: Response, size: int | None) -> bytes:
+    """The headers of a final answer, which is dated unless whoever made it has done so."""
+    block = http2requests.block(response, size)
+    return block if DATE in response.headers else block + _date(date_now())
+
+
+@lru_cache(maxsize=4)
+def _date(date: bytes) -> bytes:
+    return hpack.encode_one(DATE, date.decode("ascii"))

@@ -9,7 +9,6 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, cast
 
@@ -19,7 +18,7 @@ import orjson
 from mizzen.base import log
 from mizzen.machinery.errors import ApiError
 from mizzen.net import liveness, transports
-from mizzen.net.dates import date_now
+from mizzen.net.dates import DATE, date_now
 from mizzen.net.duplex import BUFFER_LIMIT, Flow, TransportDuplex
 from mizzen.net.limits import (
     IDLE_SWEEPS,
@@ -34,7 +33,7 @@ from mizzen.net.limits import (
     discard,
 )
 from mizzen.net.tls import HTTP2
-from mizzen.wire.message import Request, Response, split_target
+from mizzen.wire.message import ONCE_ONLY, Request, Response, split_target
 
 if TYPE_CHECKING:
     from mizzen.net.http2 import Http2
@@ -43,6 +42,9 @@ SLICE: Final = 256 * 1024
 
 _LOG = log.get("net")
 _REQUEST_LINE: Final = re.compile(rb"[A-Z][A-Z-]* \S+ HTTP/1\.[01]\r\n")
+_LINES_KEPT: Final = 1024
+_lines: dict[tuple[str, str], bytes] = {}
+"""Headers that come again and again, as they are written."""
 _HEADS: Final = {status.value: b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 
 
@@ -414,14 +416,22 @@ def _whole(body: bytes | Sequence[bytes]) -> bytes:
 
 
 def _head(response: Response, keep: bool, *, upgraded: bool = False) -> bytes:
-    head = _encoded_head(response.status, tuple(response.headers.items()), keep or upgraded)
-    return head if upgraded else b"%bdate: %b\r\n" % (head, date_now())
+    headers = response.headers
+    parts = [_HEADS.get(response.status) or b"HTTP/1.1 %d Unknown\r\n" % response.status]
+    for item in headers.items():
+        known = _lines.get(item)
+        parts.append(_line(item) if known is None else known)
+    if not keep and not upgraded:
+        parts.append(b"connection: close\r\n")
+    if not upgraded and DATE not in headers:
+        parts.append(b"date: %b\r\n" % date_now())
+    return b"".join(parts)
 
 
-@lru_cache(maxsize=256)
-def _encoded_head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> bytes:
-    lines = [_HEADS.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status]
-    lines += [f"{name}: {value}\r\n".encode("latin-1", "replace") for name, value in headers]
-    if not keep:
-        lines.append(b"connection: close\r\n")
-    return b"".join(lines)
+def _line(item: tuple[str, str]) -> bytes:
+    line = f"{item[0]}: {item[1]}\r\n".encode("latin-1", "replace")
+    if item[0] not in ONCE_ONLY:
+        if len(_lines) >= _LINES_KEPT:
+            _lines.clear()
+        _lines[item] = line
+    return line

@@ -10,7 +10,7 @@ from typing import Final
 
 from mizzen.wire import hpack
 from mizzen.wire.hpack import Headers
-from mizzen.wire.message import Request, Response, split_target
+from mizzen.wire.message import ONCE_ONLY, Request, Response, split_target
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE: Final = re.compile(r"[\0\r\n]")
@@ -18,8 +18,6 @@ _METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _PSEUDO: Final = frozenset({":method", ":scheme", ":path", ":authority"})
 _OF_THE_LINK: Final = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 """What tells of one HTTP/1.1 connection, and has no place here."""
-_ONCE_ONLY: Final = frozenset({"audit-id"})
-"""Headers that have another value each time."""
 _FIELDS_KEPT: Final = 1024
 _SEEN_KEPT: Final = 64
 _fields: dict[tuple[str, str], bytes] = {}
@@ -98,7 +96,7 @@ def _status(status: int) -> bytes:
 
 def _field(item: tuple[str, str]) -> bytes:
     name, value = item[0].lower(), item[1]
-    if name in _ONCE_ONLY:
+    if name in ONCE_ONLY:
         return hpack.encode_one(name, value)
     encoded = b"" if name in _OF_THE_LINK else hpack.encode_one(name, value)
     if len(_fields) >= _FIELDS_KEPT:

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl, unquote
 
 from mizzen.machinery.identity import Identity
+
+ONCE_ONLY: Final = frozenset({"audit-id"})
+"""Headers of answers that have another value each time; others come again, and are kept as they are written."""
 
 
 @dataclass(slots=True)

@@ -77,6 +77,13 @@ async def test_a_refusal_and_a_stream_have_a_date(start: Start) -> None:
     assert b"\r\ndate: " in await _raw(port, b"GET / HTTP/1.0\r\n\r\n")
 
 
+async def test_an_answer_that_another_server_has_dated_keeps_its_date(start: Start) -> None:
+    told = "Sun, 06 Nov 1994 08:49:37 GMT"
+    port = await start(lambda request: Response(200, {"date": told}, b""))
+    said = await _raw(port, b"GET / HTTP/1.0\r\n\r\n")
+    assert said.count(b"date: ") == 1 and told.encode() in said
+
+
 def test_the_date_is_written_as_http_has_it() -> None:
     assert http_date(784111777) == b"Sun, 06 Nov 1994 08:49:37 GMT"
 
