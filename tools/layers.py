@@ -21,11 +21,15 @@ SHARED = ("node", "kubectl")
 FEW = 2
 EMULATED = "tests/node/pods/machine"
 """What needs a kernel that this machine may not have: it is tested on an emulated one."""
+_RESOURCES = "tests/node/pods/test_resources_on_a_node.py"
 UNDER_ANOTHER_KERNEL = (
-    "tests/node/pods/test_overlay.py", "tests/node/pods/test_resources_on_a_node.py",
-    "tests/node/pods/test_isolation_on_a_node.py", "-k", "machine or not cri",
+    "tests/node/pods/test_overlay.py", "tests/node/pods/test_processors_on_a_node.py",
+    "tests/node/pods/test_isolation_on_a_node.py",
+    f"{_RESOURCES}::test_resources_change_in_place_or_by_a_restart_as_the_policy_says",
+    f"{_RESOURCES}::test_a_pod_is_held_to_what_its_containers_have_after_restarts_that_resize_them",
+    "-k", "machine or not (cri or runtime_class or non_root_refuses or names_in_etc)",
 )  # fmt: skip
-"""What depends on the kernel most, once more under that one."""
+"""What depends on the kernel most, once more under that one; what the agent decides alone is the same everywhere."""
 LAYERS: dict[str, tuple[str, ...]] = {
     "check": ("make", "--no-print-directory", "check"),
     "unit": (*PYTEST, "-n", "2", "tests/unit", "tests/store"),
