@@ -6,9 +6,11 @@ import msgspec
 
 from mizzen.api.views.core import Pod
 from mizzen.api.views.policy import HorizontalPodAutoscaler
-from mizzen.client.resources import DEPLOYMENTS
+from mizzen.client.cache import Cache, Table
+from mizzen.client.resources import DEPLOYMENTS, HORIZONTAL_POD_AUTOSCALERS
 from mizzen.controllers import autoscaler
 from mizzen.controllers.autoscaler import Snapshot
+from mizzen.controllers.autoscaler.controller import observe
 from mizzen.machinery import times
 from mizzen.reconcile.plan import Answer, Get, Patch, Plan
 
@@ -55,6 +57,21 @@ def plan(replicas: int, usage: str | None, memory: str = "", others: tuple[Pod, 
 def size(made: Plan) -> int | None:
     patch = next((one for one in made.actions if isinstance(one, Patch) and one.subresource == "scale"), None)
     return None if patch is None or not isinstance(patch.patch, dict) else patch.patch["spec"]["replicas"]
+
+
+def test_a_target_is_found_by_a_version_of_its_group_that_is_no_longer_served() -> None:
+    cache = Cache()
+    cache.learn({("apps/v1", "Deployment"): DEPLOYMENTS})
+    autoscalers: Table[HorizontalPodAutoscaler] = cache.of(HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler)
+    found = []
+    for version in ("apps/v1", "apps/v1beta2", "other/v1"):
+        target = {"apiVersion": version, "kind": "Deployment", "name": "web"}
+        meta = {"name": "web", "namespace": "d", "resourceVersion": str(len(found))}
+        body = {"metadata": meta, "spec": {"scaleTargetRef": target}}
+        autoscalers.replace([msgspec.convert(body, HorizontalPodAutoscaler)], "1")
+        seen = observe(cache, "d/web")
+        found.append(seen.target if seen is not None else None)
+    assert found == [DEPLOYMENTS, DEPLOYMENTS, None]
 
 
 def test_it_asks_for_scale_and_metrics_before_it_decides() -> None:

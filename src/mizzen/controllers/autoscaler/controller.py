@@ -7,7 +7,7 @@ import msgspec
 
 from mizzen.api.views.core import Pod
 from mizzen.api.views.meta import Condition
-from mizzen.api.views.policy import HorizontalPodAutoscaler
+from mizzen.api.views.policy import HorizontalPodAutoscaler, ScaleTarget
 from mizzen.client.cache import Cache
 from mizzen.client.client import Resource
 from mizzen.client.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
@@ -39,9 +39,18 @@ def observe(cache: Cache, key: str) -> Snapshot | None:
     autoscaler = cache.of(HORIZONTAL_POD_AUTOSCALERS, HorizontalPodAutoscaler).get(*split(key))
     if autoscaler is None or autoscaler.metadata.deleting:
         return None
-    reference = autoscaler.spec.scaleTargetRef
-    target = cache.kinds.get((reference.apiVersion, reference.kind))
+    target = _resource(cache, autoscaler.spec.scaleTargetRef)
     return Snapshot(autoscaler, target, tuple(cache.of(PODS, Pod).in_namespace(autoscaler.metadata.namespace)))
+
+
+def _resource(cache: Cache, reference: ScaleTarget) -> Resource | None:
+    """What a reference is to; a version that is no longer served stands for any of its group."""
+    exact = cache.kinds.get((reference.apiVersion, reference.kind))
+    if exact is not None:
+        return exact
+    group = reference.apiVersion.rpartition("/")[0]
+    served = (one for (_, kind), one in cache.kinds.items() if (one.group, kind) == (group, reference.kind))
+    return next(served, None)
 
 
 def informed(seen: Snapshot, answers: Mapping[Get, Answer]) -> Snapshot:
