@@ -14,12 +14,15 @@ from mizzen.client.cache import Cache
 from mizzen.client.resources import NODES, SERVICES
 from mizzen.controllers.config import Config
 from mizzen.controllers.ownership import Identity, about
+from mizzen.controllers.status import created_at
 from mizzen.reconcile.controller import Controller, Watch
 from mizzen.reconcile.plan import NOTHING, Action, Note, Patch, Plan
 
 IDENTITY = Identity("v1", "Service")
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 _KEY = "services"
+Port = tuple[str, str, int]
+"""(family, protocol, number)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,16 @@ def _is_ours(service: Service) -> bool:
 def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
     # What is given back in this round is free in the next one: the write that gives it back may yet fail.
     used = {one.ip for service in seen.services for one in service.status.loadBalancer.ingress}
+    holders = {} if config.load_balancer_pool else _holders(seen.services)
     actions: list[Action] = []
     notes: list[Note] = []
     for service in seen.services:
         if service.metadata.deleting or (service.spec.type == "LoadBalancer" and not _is_ours(service)):
             continue
-        wanted = _addresses(config, seen, service, used) if _is_ours(service) else ()
+        rival = next((one for port in _ports(service) if (one := holders.get(port, service)) is not service), None)
+        wanted = _addresses(config, seen, service, used) if _is_ours(service) and rival is None else ()
         if not wanted and _is_ours(service):
-            notes.append(_lacking(config, service))
+            notes.append(_lacking(config, service, rival))
         if wanted == service.status.loadBalancer.ingress:
             continue
         used.update(one.ip for one in wanted)
@@ -67,11 +72,33 @@ def reconcile(config: Config, seen: Snapshot, now: float) -> Plan:
     return Plan(tuple(actions), tuple(notes)) if actions or notes else NOTHING
 
 
-def _lacking(config: Config, service: Service) -> Note:
+def _ports(service: Service) -> Iterator[Port]:
+    family = service.spec.ipFamilies[0] if service.spec.ipFamilies else "IPv4"
+    return ((family, port.protocol, port.port) for port in service.spec.ports)
+
+
+def _holders(services: Iterable[Service]) -> dict[Port, Service]:
+    """Who has which port of the nodes: those with addresses keep theirs, else the oldest comes first; all or none."""
+
+    def turn(one: Service) -> tuple[bool, float, str, str]:
+        meta = one.metadata
+        return not one.status.loadBalancer.ingress, created_at(meta), meta.namespace, meta.name
+
+    holders: dict[Port, Service] = {}
+    for service in sorted(filter(_is_ours, services), key=turn):
+        ports = tuple(_ports(service))
+        if holders.keys().isdisjoint(ports):
+            holders.update(dict.fromkeys(ports, service))
+    return holders
+
+
+def _lacking(config: Config, service: Service, rival: Service | None) -> Note:
     """A word on a Service that gets no address."""
     why = "no address of the pool is free" if config.load_balancer_pool else "no node is ready"
     if config.load_balancer_pool and service.spec.loadBalancerIP:
         why = f"{service.spec.loadBalancerIP} is not free in the pool"
+    if rival is not None:
+        why = f"{rival.metadata.namespace}/{rival.metadata.name} has one of its ports on all nodes"
     text = f"Error syncing load balancer: failed to ensure load balancer: {why}"
     return Note(about(service.metadata, IDENTITY), "SyncLoadBalancerFailed", text, "Warning")
 
