@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from random import Random
 from typing import Any
 
 import pytest
@@ -265,6 +266,52 @@ async def test_bodies_of_many_requests_arrive_though_few_may_be_big_at_a_time(tl
         answers = await asyncio.gather(*(client.ask("POST", "/", body=body) for _ in range(12)))
         assert {bytes(one.body) for one in answers} == {str(3 << 20).encode()}
         assert server.link._http2._granted == 0 and not server.link._http2._wanting
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_is_asked_uploaded_and_given_up_in_whatever_order_nothing_is_left(
+    tls: ssl.SSLContext, seed: int
+) -> None:
+    rng = Random(seed)
+
+    async def pieces(size: int) -> AsyncIterator[bytes]:
+        for at in range(0, size, 7000):
+            await asyncio.sleep(0)
+            yield bytes(min(7000, size - at))
+
+    async def slowly(request: Request) -> Response:
+        await asyncio.sleep(0)
+        return Response(200, {}, bytes(len(request.body)))
+
+    def answer(request: Request) -> Response | Awaitable[Response]:
+        size = int(request.path[2:])
+        if request.path[1] == "s":
+            return Response(200, stream=pieces(size))
+        return Response(200, {}, bytes(size)) if request.path[1] == "w" else slowly(request)
+
+    async def one(client: Client) -> None:
+        size = rng.choice((0, 1, 100, 16384, 70_000, 400_000))
+        number = client.begin("POST", f"/{rng.choice('swu')}{size}", ends=False)
+        if rng.random() < 0.3:
+            for _ in range(rng.randrange(5)):
+                await asyncio.sleep(0)
+            if client.streams[number].reset is None and not client.streams[number].ended:
+                client.h2.reset_stream(number, frames.CANCEL)
+                client.send()
+            return
+        await client.upload(number, bytes(size))
+        stream = await client.ended(number)
+        assert stream.ended and len(stream.body) == size
+
+    async with served(tls, answer, initial_window_size=rng.choice((100, 5000, 65535, 1 << 20))) as (server, client):
+        await client.ask("POST", "/w1", body=b"x")
+        for _ in range(3):
+            await asyncio.gather(*(one(client) for _ in range(30)))
+            server.sweep()
+        await client.ask("POST", "/w1", body=b"x")
+        link = server.link
+        assert link._http2.is_idle and not link._http2.waiting_bytes and not link._http2._granted
+        assert not (link._opening or link._held or link._tasks or link._lasting or link._rooms)
 
 
 async def test_who_asks_whether_to_go_on_is_told_to(tls: ssl.SSLContext) -> None:
