@@ -303,7 +303,7 @@ async def test_whatever_is_asked_uploaded_and_given_up_in_whatever_order_nothing
         stream = await client.ended(number)
         assert stream.ended and len(stream.body) == size
 
-    async with served(tls, answer, initial_window_size=rng.choice((100, 5000, 65535, 1 << 20))) as (server, client):
+    async with served(tls, answer, initial_window_size=rng.choice((2000, 20_000, 65535, 1 << 20))) as (server, client):
         await client.ask("POST", "/w1", body=b"x")
         for _ in range(3):
             await asyncio.gather(*(one(client) for _ in range(30)))
