@@ -12,8 +12,8 @@ from tests.fakes.http2 import Client, Stream
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
 _JSON = ("content-type", "application/json")
-_OWN = {"audit-id", "content-length"}
-"""Headers that differ from answer to answer, or that streams have in one protocol alone."""
+_OWN = {"audit-id", "content-length", "date"}
+"""Headers that differ from answer to answer or with time, or that streams have in one protocol alone."""
 
 
 async def _client(server: Server) -> Client:
