@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--busybox", type=Path, default=Path("/bin/busybox"), help="a static busybox")
     parser.add_argument("--runtime", choices=sorted(TARGETS), default="crun", help="what runs the containers")
     options = parser.parse_args()
-    if os.getuid() != 0 or not options.busybox.exists():
+    if os.getuid() != 0 or not options.busybox.exists() or b"/ld-" in options.busybox.read_bytes()[:4096]:
         parser.error("run as root, with a static busybox")
     with tempfile.TemporaryDirectory(prefix="mizzen-bench-") as scratch:
         base = Path(scratch)
