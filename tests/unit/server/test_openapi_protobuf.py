@@ -2,18 +2,11 @@
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+from tests.fakes.published import document_class
 
 from mizzen.machinery.errors import Object
 from mizzen.server import openapi_protobuf
 
-TYPES = {
-    "text": FieldDescriptorProto.TYPE_STRING,
-    "count": FieldDescriptorProto.TYPE_INT64,
-    "double": FieldDescriptorProto.TYPE_DOUBLE,
-    "boolean": FieldDescriptorProto.TYPE_BOOL,
-}
 MESSAGES = {
     "Any": "yaml:2:text",
     "NamedAny": "name:1:text value:2:Any",
@@ -46,21 +39,7 @@ MESSAGES = {
 
 def decoded(document: Object) -> Any:
     """The document as the published message, of which only these fields are declared."""
-    file = descriptor_pb2.FileDescriptorProto(name="openapi.proto", package="o", syntax="proto3")
-    for name, fields in MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field in fields.split():
-            key, number, kind = field.split(":")
-            many, kind = kind.endswith("*"), kind.removesuffix("*")
-            label = FieldDescriptorProto.LABEL_REPEATED if many else FieldDescriptorProto.LABEL_OPTIONAL
-            made = message.field.add(name=key, number=int(number), label=label)
-            made.type = TYPES.get(kind, FieldDescriptorProto.TYPE_MESSAGE)
-            if kind not in TYPES:
-                made.type_name = f".o.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    factory = message_factory.GetMessageClass(pool.FindMessageTypeByName("o.Document"))
-    return factory.FromString(openapi_protobuf.encode(document))
+    return document_class("o", MESSAGES).FromString(openapi_protobuf.encode(document))
 
 
 def test_definitions_keep_their_shape_and_their_extensions() -> None:

@@ -4,19 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+from tests.fakes.published import document_class
 from tests.unit.server.conftest import Caller
 
 from mizzen.machinery.errors import Object
 from mizzen.server import openapi_protobuf_v3
 
-TYPES = {
-    "text": FieldDescriptorProto.TYPE_STRING,
-    "count": FieldDescriptorProto.TYPE_INT64,
-    "double": FieldDescriptorProto.TYPE_DOUBLE,
-    "boolean": FieldDescriptorProto.TYPE_BOOL,
-}
 NAMED = ("Schema", "Any", "Path", "MediaType", "Response", "Security")
 MESSAGES = {
     "Any": "yaml:2:text",
@@ -53,24 +46,7 @@ MESSAGES = {
 }
 
 
-def _document_class() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(name="openapi3.proto", package="o3", syntax="proto3")
-    for name, fields in MESSAGES.items():
-        message = file.message_type.add(name=name)
-        for field in fields.split():
-            key, number, kind = field.split(":")
-            many, kind = kind.endswith("*"), kind.removesuffix("*")
-            label = FieldDescriptorProto.LABEL_REPEATED if many else FieldDescriptorProto.LABEL_OPTIONAL
-            made = message.field.add(name=key.replace("$", "_"), number=int(number), label=label)
-            made.type = TYPES.get(kind, FieldDescriptorProto.TYPE_MESSAGE)
-            if kind not in TYPES:
-                made.type_name = f".o3.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("o3.Document"))
-
-
-DOCUMENT = _document_class()
+DOCUMENT = document_class("o3", MESSAGES)
 _ONE_OF = {"schema", "reference", "parameter", "request_body", "response", "scheme"}
 
 
