@@ -1,8 +1,8 @@
 """Run the layers of tests in order, print what each did and how long it took: `python tools/layers.py [LAYER…]`.
 
 A layer that cannot run fails. The closing line counts tests over all layers. In the layers of real containers, whose
-kernel and machine are shared with others, a test or two that failed run once more, and the table says so: a test that
-needed its second attempt is a defect to look into, and one that fails twice fails the run.
+machine is shared with others, a test or two that failed run once more, and the table says so: a test that needed its
+second attempt is a defect to look into, and one that fails twice fails the run.
 """
 
 import os
@@ -16,8 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
 PYTEST = (str(BIN / "pytest"), "-q", "--durations=5")
 CORPUS = ROOT.parent / "shared" / "corpus" / "corpus.py"
-SHARED = ("node", "kubectl")
-"""The layers on real containers."""
 FEW = 2
 EMULATED = "tests/node/pods/machine"
 """What needs a kernel that this machine may not have: it is tested on an emulated one."""
@@ -30,6 +28,9 @@ UNDER_ANOTHER_KERNEL = (
     "-k", "machine or not (cri or runtime_class or non_root_refuses or names_in_etc)",
 )  # fmt: skip
 """What depends on the kernel most, once more under that one; what the agent decides alone is the same everywhere."""
+ON_THE_MACHINE = (str(BIN / "python"), "tools/machine.py", *PYTEST, "--color=no")
+SHARED = {"node": PYTEST, "machine": ON_THE_MACHINE, "kubectl": PYTEST}
+"""The layers on real containers, each with what runs single tests of it."""
 LAYERS: dict[str, tuple[str, ...]] = {
     "check": ("make", "--no-print-directory", "check"),
     "unit": (*PYTEST, "-n", "2", "tests/unit", "tests/store"),
@@ -37,7 +38,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "cluster": (*PYTEST, "tests/cluster"),
     "parity": (str(BIN / "python"), "tools/parity.py"),
     "node": (*PYTEST, "tests/node", f"--ignore={EMULATED}"),
-    "machine": (str(BIN / "python"), "tools/machine.py", *PYTEST, "--color=no", EMULATED, *UNDER_ANOTHER_KERNEL),
+    "machine": (*ON_THE_MACHINE, EMULATED, *UNDER_ANOTHER_KERNEL),
     "kubectl": (*PYTEST, "tests/kubectl"),
 }
 
@@ -51,12 +52,11 @@ def main(wanted: list[str]) -> int:
             continue
         print(f"== {name}", flush=True)
         started = time.monotonic()
-        command = (*LAYERS[name], "-o", f"cache_dir=.pytest_cache/{name}") if name in SHARED else LAYERS[name]
-        ok, passed, failed = run(command)
+        ok, passed, failed, which = run(LAYERS[name])
         again = 0
-        if not ok and name in SHARED and 0 < failed <= FEW:
+        if not ok and name in SHARED and 0 < failed == len(which) <= FEW:
             print(f"== {name}: what failed, a second time", flush=True)
-            ok, again, failed = run((*command, "--last-failed", "--last-failed-no-failures=none"))
+            ok, again, failed, _ = run((*SHARED[name], *which))
         results.append((name, ok, time.monotonic() - started, passed, failed + (not ok and not failed), again))
         if not ok and name == "check":
             break
@@ -68,22 +68,25 @@ def main(wanted: list[str]) -> int:
     return 0 if all(r[1] for r in results) else 1
 
 
-def run(command: tuple[str, ...]) -> tuple[bool, int, int]:
-    """Run one layer; answers whether it passed, and its counts of passed and failed tests."""
+def run(command: tuple[str, ...]) -> tuple[bool, int, int, list[str]]:
+    """Run one layer; answers whether it passed, its counts of passed and failed tests, and which ones failed."""
     # A fixed hash seed makes simulations repeatable: sets are walked in the same order every time.
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin", "PYTHONHASHSEED": "0"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     passed = failed = 0
+    which: list[str] = []
     for line in process.stdout:
         print(line, end="", flush=True)
         if re.search(r"^\d+ (passed|failed|error).* in [\d.:]+", line.strip("= ")):
             counts = {what: int(number) for number, what in re.findall(r"(\d+) (passed|failed|error)", line)}
             passed, failed = counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0)
+        elif broken := re.search(r"^(?:FAILED|ERROR) (tests/\S+::.+?)(?: - .*)?$", line):
+            which.append(broken[1])
         elif summary := re.search(r"^(\d+) of (\d+) cases as recorded", line):
             passed = int(summary[1])
     ok = process.wait() == 0
-    return ok, passed or int(ok), failed
+    return ok, passed or int(ok), failed, which
 
 
 if __name__ == "__main__":
