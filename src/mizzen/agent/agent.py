@@ -125,8 +125,7 @@ class Agent:
         self.reporter = NodeReporter(
             config, client, clock, status=self._node_status, hostname=config.node_name, tell=self._tell
         )
-        plain = serve.handle(self.tools, self.pods, self._stats)
-        self.handle: Handle = streams.handle(self.tools, self.pods, plain)
+        self.handle: Handle = streams.handle(self.tools, self.pods, serve.handle(self.tools, self.pods))
 
     async def run(self, ready: Callable[["Agent"], None] | None = None) -> None:
         """Everything at once, until cancelled."""
@@ -224,9 +223,6 @@ class Agent:
     async def _watch_exits(self) -> None:
         async for seen in self._runtime.watch():
             self.pods.exited(seen)
-
-    async def _stats(self) -> Mapping[str, Any]:
-        return await self._runtime.stats()
 
     def _node_status(self, before: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         health: Health = self._guard.health

@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import resource
-from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,10 +31,9 @@ from mizzen.machinery import times
 from mizzen.wire.message import Handle, Request, Response
 
 _LOG = re.compile(r"/containerLogs/([^/]+)/([^/]+)/([^/]+)/?")
-Stats = Callable[[], Awaitable[Mapping[str, Usage]]]
 
 
-def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
+def handle(tools: Equipment, pods: Pods) -> Handle:
     """The node's answers as one function."""
 
     rates, disks = Rates(), Disks(tools)
@@ -51,17 +49,18 @@ def handle(tools: Equipment, pods: Pods, stats: Stats) -> Handle:
             return _json(_pods(pods, only_running=path == "/runningpods"))
         if path == "/stats/summary":
             brief = request.parameter("only_cpu_and_memory") == "true"
-            seen = Readings(await stats(), _machine(tools), {} if brief else await disks.of(pods))
+            usage = await tools.runtime.stats()
+            seen = Readings(usage, _machine(tools), {} if brief else await disks.of(pods))
             body = summary(tools.config.node_name, pods, seen, rates, tools.clock.now())
             if brief:
                 return _json(only_cpu_and_memory(body))
             add_volumes(body, {life.pod.metadata.uid: await tools.volumes.usage(life.pod) for life in pods})
             return _json(body)
         if path == "/metrics/resource":
-            machine = _machine(tools)
-            return _text(200, resource_metrics(pods, await stats(), machine, tools.clock.now()))
+            usage = await tools.runtime.stats(brief=True)
+            return _text(200, resource_metrics(pods, usage, _machine(tools), tools.clock.now()))
         if path == "/metrics/cadvisor":
-            seen = Readings(await stats(), _machine(tools), await disks.of(pods))
+            seen = Readings(await tools.runtime.stats(), _machine(tools), await disks.of(pods))
             return _text(200, container_metrics(pods, seen, machineinfo.cpus(), tools.clock.now()))
         if path == "/metrics/probes":
             return _text(200, probe_metrics(pods, pods.probes))

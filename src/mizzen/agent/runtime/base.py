@@ -331,8 +331,8 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
     async def observe(self) -> Observed:
         """All there is on this node."""
 
-    async def stats(self) -> Mapping[str, Usage]:
-        """Usage by container id, and by pod uid under `pod/UID`."""
+    async def stats(self, *, brief: bool = False) -> Mapping[str, Usage]:
+        """Usage by container id, and by pod uid under `pod/UID`; of a brief one processor time and memory alone."""
 
     async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:
         """What the writable layers of these containers take, as far as that is known."""

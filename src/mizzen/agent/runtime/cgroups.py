@@ -52,8 +52,8 @@ class Groups(Protocol):
     def move(self, group: str, pid: int) -> None:
         """Put a process into a group of its own, which is made. Raises OSError."""
 
-    def usage(self, group: str) -> Usage:
-        """What a group consumes; zeros when it is gone."""
+    def usage(self, group: str, *, brief: bool = False) -> Usage:
+        """What a group consumes; zeros when it is gone. A brief look is for processor time, memory and swap alone."""
 
     def was_oom_killed(self, group: str) -> bool:
         """Whether the kernel has killed a process of this group for want of memory."""
@@ -157,13 +157,17 @@ class Cgroups:
             return False
         return any(line.startswith("oom_kill ") and not line.endswith(" 0") for line in lines)
 
-    def usage(self, group: str) -> Usage:
-        """What a group consumes; zeros when it is gone."""
+    def usage(self, group: str, *, brief: bool = False) -> Usage:
+        """What a group consumes; zeros when it is gone. A brief look is for processor time, memory and swap alone."""
         if self.unified:
-            return consumption.of_unified(self.path(group))
+            return (consumption.brief_unified if brief else consumption.of_unified)(self.path(group))
+        if brief:
+            return consumption.brief_split(self._place(group, "cpuacct"), self._place(group, "memory"))
         controllers = ("cpu", "cpuacct", "memory", "pids", "blkio")
-        places = (self.path(group, name) if name in self.mounts else _NOWHERE for name in controllers)
-        return consumption.of_split(*places)
+        return consumption.of_split(*(self._place(group, name) for name in controllers))
+
+    def _place(self, group: str, controller: str) -> Path:
+        return self.path(group, controller) if controller in self.mounts else _NOWHERE
 
     def _make_unified(self, group: str) -> None:
         at = self.mounts[""]

@@ -96,8 +96,8 @@ async def end(bundle: Path, container: str) -> None:
 def is_watching(bundle: Path) -> bool:
     """Whether a container's monitor is there, which will tell of its end."""
     pid = records.read_pid(bundle / "conmon.pid")
-    try:
-        return machine.is_running(pid) and bundle.name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    try:  # what has ended and was not waited for has no command line any more
+        return bundle.name.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 

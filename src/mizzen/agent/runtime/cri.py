@@ -333,7 +333,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
             self._told |= {seen.id} if seen.state == "exited" else set()
         return Observed(tuple(sandboxes), tuple(containers))
 
-    async def stats(self) -> Mapping[str, Usage]:
+    async def stats(self, *, brief: bool = False) -> Mapping[str, Usage]:
         try:
             sandboxes, containers = await self._sandboxes(), await self._containers()
         except CallFailed as error:
@@ -345,11 +345,11 @@ class CriRuntime:  # shape: the calls of the runtime seam
             uid = one["metadata"]["uid"]
             spec = self._specs.get(uid)
             groups[uid] = self._cgroups.pod(spec.qos if spec is not None else "BestEffort", uid)
-            found[f"pod/{uid}"] = self._cgroups.usage(groups[uid])
+            found[f"pod/{uid}"] = self._cgroups.usage(groups[uid], brief=brief)
         for one in containers:
             uid = one["labels"].get(criconfig.POD_UID, "")
             if one["state"] == cri.RUNNING and uid in groups:
-                found[one["id"]] = self._cgroups.usage(f"{groups[uid]}/{one['id']}")
+                found[one["id"]] = self._cgroups.usage(f"{groups[uid]}/{one['id']}", brief=brief)
         return found
 
     async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:

@@ -334,16 +334,16 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if done.code == 0 and orjson.loads(done.output).get("status") == "running":
             (home / "started").write_text(repr(starting.stat().st_mtime))
 
-    async def stats(self) -> Mapping[str, Usage]:
+    async def stats(self, *, brief: bool = False) -> Mapping[str, Usage]:
         found: dict[str, Usage] = {}
         for home in (self._root / "containers").iterdir():
             record = self._container(home.name)
             if record is not None and not (self._root / "exits" / home.name).exists():
-                found[home.name] = self._cgroups.usage(record.cgroup)
+                found[home.name] = self._cgroups.usage(record.cgroup, brief=brief)
         for home in (self._root / "sandboxes").iterdir():
             shared = self._sandbox(home.name)
             if shared is not None:
-                found[f"pod/{home.name}"] = self._cgroups.usage(shared.cgroup)
+                found[f"pod/{home.name}"] = self._cgroups.usage(shared.cgroup, brief=brief)
         return found
 
     async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:
@@ -366,6 +366,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         """End containers whose monitor was killed: nobody reads their output, nor would hear of their end."""
         while True:
             for home in list((self._root / "containers").iterdir()):
+                if conmon.is_watching(home):
+                    continue  # nearly always so, and asked often
                 record = self._container(home.name)
                 if record is None or home.name in self._removing or not (home / "started").exists():
                     continue

@@ -128,7 +128,7 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
     async def observe(self) -> Observed:
         return Observed(tuple(self._sandboxes.values()), tuple(self._containers.values()))
 
-    async def stats(self) -> Mapping[str, Usage]:
+    async def stats(self, *, brief: bool = False) -> Mapping[str, Usage]:
         return {one.id: Usage() for one in self._containers.values() if one.state == "running"}
 
     async def layers(self, containers: Collection[str]) -> Mapping[str, Used]:

@@ -72,7 +72,7 @@ class Ungrouped:
         except OSError:
             return False
 
-    def usage(self, group: str) -> Usage:
+    def usage(self, group: str, *, brief: bool = False) -> Usage:
         seconds, memory, pids = 0.0, 0, 0
         for pid in self.members(group):
             with contextlib.suppress(OSError):

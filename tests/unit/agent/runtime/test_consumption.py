@@ -30,6 +30,8 @@ def test_a_group_of_version_2_is_read_from_one_directory(tmp_path: Path) -> None
             "cpu.pressure": told,
         },
     )
+    brief = Usage(cpu_seconds=3.0, memory_bytes=1000, working_set_bytes=600, swap_bytes=8)
+    assert consumption.brief_unified(at) == brief
     assert consumption.of_unified(at) == Usage(
         cpu_seconds=3.0, cpu_user_seconds=2.0, cpu_system_seconds=1.0, periods=9, throttled_periods=4,
         throttled_seconds=0.5, memory_bytes=1000, working_set_bytes=600, rss_bytes=300, cache_bytes=600,
@@ -57,6 +59,8 @@ def test_a_group_of_version_1_is_read_from_a_directory_for_each_controller(tmp_p
             "blkio.throttle.io_service_bytes_recursive": "250:999 Read 4096\n250:999 Write 8192\nTotal 12288\n",
         },
     )
+    brief = Usage(cpu_seconds=3.0, memory_bytes=1000, working_set_bytes=600, swap_bytes=8)
+    assert consumption.brief_split(at, at) == brief
     assert consumption.of_split(at, at, at, at, at) == Usage(
         cpu_seconds=3.0, cpu_user_seconds=2.0, cpu_system_seconds=1.0, periods=9, throttled_periods=4,
         throttled_seconds=0.5, memory_bytes=1000, working_set_bytes=600, rss_bytes=300, cache_bytes=600,
@@ -67,5 +71,5 @@ def test_a_group_of_version_1_is_read_from_a_directory_for_each_controller(tmp_p
 
 def test_a_group_that_is_gone_consumes_nothing(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
-    assert consumption.of_unified(gone) == Usage()
-    assert consumption.of_split(gone, gone, gone, gone, gone) == Usage()
+    assert consumption.of_unified(gone) == consumption.brief_unified(gone) == Usage()
+    assert consumption.of_split(gone, gone, gone, gone, gone) == consumption.brief_split(gone, gone) == Usage()
