@@ -101,6 +101,19 @@ class Options:
     simulated: simulation.Settings | None = None
     """The nodes to simulate; None: as many as the cluster has, when its runtime is `simulated`."""
 
+    def authentication_file(self) -> Path | None:
+        """The AuthenticationConfiguration that is in force, if there is one."""
+        return self.authentication or self._present("authentication.yaml")
+
+    def encryption_file(self) -> Path | None:
+        """The EncryptionConfiguration that is in force, if there is one."""
+        return self.encryption or self._present("encryption.yaml")
+
+    def _present(self, name: str) -> Path | None:
+        """A file of the data directory, if it is there."""
+        path = self.cluster.data_dir / name
+        return path if path.exists() else None
+
 
 def serve(options: Options) -> None:
     """Run the control plane until SIGTERM or SIGINT; should a part of it crash, it starts anew with a clean slate."""
@@ -140,9 +153,10 @@ async def _serve(options: Options, supervised: Supervised) -> bool:
 def _flags(options: Options, port: int) -> dict[str, str | Path | None]:
     return {
         "audit-policy-file": options.audit_policy,
+        "authentication-config": options.authentication_file(),
         "authorization-mode": "Node,RBAC",
         "bind-address": ",".join(options.bind),
-        "encryption-provider-config": options.encryption,
+        "encryption-provider-config": options.encryption_file(),
         "secure-port": str(port),
         "service-cluster-ip-range": options.cluster.service_cidr,
         "token-auth-file": options.token_file,
@@ -442,9 +456,8 @@ class ControlPlane:
 
 def _encryption(options: Options, clock: Clock) -> encryption.Encryption:
     """The keys of what is encrypted in the store. Raises ConfigError."""
-    directory = options.cluster.data_dir
-    key, path = directory / "encryption.key", options.encryption or directory / "encryption.yaml"
-    if options.encryption is None and not path.exists():
+    key, path = options.cluster.data_dir / "encryption.key", options.encryption_file()
+    if path is None:
         return encryption.generated(key)
     try:
         return encryption.from_file(path, key, clock)
@@ -454,8 +467,8 @@ def _encryption(options: Options, clock: Clock) -> encryption.Encryption:
 
 def _authentication(options: Options) -> "ConfigurationFile | None":
     """Whose tokens are good. Raises ConfigError."""
-    path = options.authentication or options.cluster.data_dir / "authentication.yaml"
-    if options.authentication is None and not path.exists():
+    path = options.authentication_file()
+    if path is None:
         return None
     from mizzen.server.authn import configuration  # lazily: most servers know their own tokens alone
 

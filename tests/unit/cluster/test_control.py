@@ -72,6 +72,8 @@ async def test_a_control_plane_has_a_lease_and_tells_of_its_components(tmp_path:
 
 
 async def test_the_server_shows_people_its_state_and_what_it_was_started_with(tmp_path: Path) -> None:
+    issuers = tmp_path / "authentication.yaml"
+    issuers.write_text("apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt: []\n")
     options = Options(ClusterConfig("shown", tmp_path, nodes=0), 0, ("127.0.0.1",), controllers=False)
     plane = ControlPlane(options, SystemClock(), random.Random())
     await plane.start()
@@ -79,6 +81,7 @@ async def test_the_server_shows_people_its_state_and_what_it_was_started_with(tm
         told = [await ask(plane, path) for path in ("/statusz", "/flagz")]
         assert told[0].startswith("kube-apiserver statusz\n") and "\nEmulation version: 1.37\n" in told[0]
         assert "\nservice-cluster-ip-range=10.96.0.0/16\n" in told[1]
+        assert f"\nauthentication-config={issuers}\n" in told[1], "the file in its usual place is in force"
         assert "/statusz" in await ask(plane, "/")
         assert "system:anonymous" in await ask(plane, "/flagz", Identity("system:anonymous"))
     finally:
