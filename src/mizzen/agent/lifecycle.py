@@ -69,7 +69,7 @@ def wakes_at(life: Life, now: float) -> float | None:
             candidates += [one.retry_at, one.flip_at]
         if one.phase == "running" and one.unresized:
             candidates.append(one.resize_at)
-        if one.stopping is not None and one.stopping.hook == "running":
+        if one.stopping is not None and one.stopping.signalled is None:
             candidates.append(one.stopping.deadline)
     deadline = life.pod.spec.activeDeadlineSeconds
     if deadline is not None and life.ending is None and not life.over:
@@ -206,8 +206,22 @@ class _Planner:
             self._put(replace(one, phase="pulling", image=spec.image, pulled=False, retry_at=0.0, flip_at=0.0))
             self.instructions.append(Pull(spec))
             return
+        if self._is_held_up(one):
+            return
         self._put(replace(one, phase="starting", retry_at=0.0, resources=spec.resources))
         self.instructions.append(Start(spec, one.attempt, one.image_id))
+
+    def _is_held_up(self, one: ContainerLife) -> bool:
+        """Whether a container before it is still to run its post-start hook; one that waits for another try is not."""
+        for other in self._ordered():
+            if other.name == one.name or one.role != "main":
+                return False
+            spec = self._specs.get(other.name)
+            has_hook = spec is not None and spec.lifecycle is not None and spec.lifecycle.postStart is not None
+            is_coming = other.phase in {"pulling", "starting"} or (other.phase == "running" and not other.hooked)
+            if other.role == "main" and has_hook and is_coming:
+                return True
+        return False
 
     def _ended_at(self, ended: Termination) -> float:
         """When it ended, which is over, whatever clock has stamped it."""
@@ -304,7 +318,7 @@ class _Planner:
     def _stop_all(self, why: str, deadline: float) -> None:
         """Ask every running container to end: main ones at once, side-cars once those are gone, the last one first.
 
-        One that is starting is stopped as soon as it has landed.
+        One that is starting is stopped as soon as it has landed, and nobody waits for its turn beyond the deadline.
         """
         for one in self._ordered():
             if one.phase == "running":
@@ -337,11 +351,11 @@ class _Planner:
             self.instructions.append(RunHook(spec, one.attempt, one.id, "preStop", left))
             return
         hasten = stopping.signalled is not None and stopping.deadline < stopping.signalled
-        overdue = stopping.hook == "running" and left <= 0
-        if (stopping.hook == "running" and not overdue) or not may_signal:
+        if left > 0 and (stopping.hook == "running" or not may_signal):
             return
         if stopping.signalled is None or hasten:
-            least = _LEAST_GRACE if stopping.hook != "none" and stopping.signalled is None else 0.0
+            may_be_late = stopping.hook != "none" or one.role == "sidecar"
+            least = _LEAST_GRACE if may_be_late and stopping.signalled is None else 0.0
             self._put(replace(one, stopping=replace(stopping, signalled=stopping.deadline)))
             self.instructions.append(Stop(one.name, one.attempt, one.id, max(left, least)))
 

@@ -371,6 +371,37 @@ def test_a_failed_post_start_hook_ends_the_container_after_its_pre_stop_hook() -
     assert isinstance(told[-1], life.RunHook) and told[-1].hook == "preStop"
 
 
+def test_containers_start_only_after_the_post_start_hooks_of_those_before_them() -> None:
+    hook = LifecycleHook(exec=ExecAction(command=("x",)))
+    first = Container(name="first", image="i", lifecycle=Lifecycle(postStart=hook))
+    second = Container(name="second", image="i")
+    pod = a_pod(first, second)
+    pulled = (life.Pulled("second", "sha256:1"), life.Pulled("first", "sha256:1"))
+    state, told = led(pod, *UP[:2])
+    assert told == (life.Pull(first), life.Pull(second))  # images come at once
+    state, told = led(pod, *UP[:2], *pulled)
+    assert told == (life.Start(first, 0, "sha256:1"),)
+    state, told = lifecycle.step(state, life.Started("first", 0, "id", NOW), NOW)
+    assert told == (life.RunHook(first, 0, "id", "postStart"),)
+    assert lifecycle.step(state, life.HookDone("first", 0, "postStart"), NOW)[1] == (life.Start(second, 0, "sha256:1"),)
+    # One that cannot be had holds nobody up.
+    _, told = led(pod, *UP[:2], pulled[0], life.PullFailed("first", "ErrImagePull", "no"))
+    assert told[-1] == life.Start(second, 0, "sha256:1")
+
+
+def test_side_cars_whose_turn_has_not_come_by_the_deadline_have_two_seconds_each_at_the_same_time() -> None:
+    sidecars = tuple(Container(name=name, image="i", restartPolicy="Always") for name in ("s1", "s2"))
+    pod = a_pod(initContainers=sidecars)
+    ups = [(life.Pulled(name, "sha256:1"), life.Started(name, 0, name, NOW)) for name in ("s1", "s2", "c")]
+    state, told = led(pod, *UP[:2], *(event for pair in ups for event in pair), deleted(pod, 5))
+    assert [one for one in told if isinstance(one, life.Stop)] == [life.Stop("c", 0, "c", 5.0)]
+    assert lifecycle.wakes_at(state, NOW) == NOW + 5
+    state, told = lifecycle.step(state, life.Tick(), NOW + 5)
+    assert told == (life.Stop("s2", 0, "s2", 2.0), life.Stop("s1", 0, "s1", 2.0))
+    _, told = lifecycle.step(state, life.Exited("c", 0, ended(137, NOW + 5)), NOW + 5)
+    assert told == ()
+
+
 def test_a_failed_probe_says_whether_the_container_will_be_restarted() -> None:
     probe = Probe(exec=ExecAction(command=("x",)))
     for policy, text in (("Never", "Container c failed liveness probe"),
