@@ -47,6 +47,7 @@ from mizzen.machinery import times
 
 _FORGIVEN_AFTER = 600.0
 _LEAST_GRACE = 2.0
+"""Seconds that a pre-stop hook or a side-car has beyond the grace period that others have used up."""
 
 
 def step(life: Life, event: Happening, now: float) -> tuple[Life, tuple[Instruction, ...]]:
@@ -348,7 +349,7 @@ class _Planner:
         left = stopping.deadline - self.now
         if stopping.hook == "none" and hook is not None and spec is not None and left > 0:
             self._put(replace(one, stopping=replace(stopping, hook="running")))
-            self.instructions.append(RunHook(spec, one.attempt, one.id, "preStop", left))
+            self.instructions.append(RunHook(spec, one.attempt, one.id, "preStop", left + _LEAST_GRACE))
             return
         hasten = stopping.signalled is not None and stopping.deadline < stopping.signalled
         if left > 0 and (stopping.hook == "running" or not may_signal):

@@ -352,7 +352,7 @@ def test_a_grace_period_that_is_shortened_cuts_the_pre_stop_hook_short() -> None
     hook = Lifecycle(preStop=LifecycleHook(exec=ExecAction(command=("sleep", "15"))))
     pod = a_pod(Container(name="c", image="i", lifecycle=hook))
     state, told = led(pod, *UP, life.Started("c", 0, "id", NOW), deleted(pod, 30))
-    assert isinstance(told[-1], life.RunHook)
+    assert told[-1] == life.RunHook(pod.spec.containers[0], 0, "id", "preStop", 32.0)  # it ends with its container
     state, told = lifecycle.step(state, deleted(pod, 2), NOW)
     assert told == () and lifecycle.wakes_at(state, NOW) == NOW + 2
     _, told = lifecycle.step(state, life.Tick(), NOW + 2)
