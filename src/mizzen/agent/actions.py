@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -10,9 +11,12 @@ from mizzen.agent import http
 from mizzen.agent.runtime.base import Runtime, RuntimeFailure
 from mizzen.api.views.podspec import Container, ExecAction, GrpcAction, HttpGet, TcpSocket
 from mizzen.net.rpc import Channel, Refused
+from mizzen.wire.protobuf import DecodeError, Schema
 
 _OUTPUT_LIMIT = 10 << 10
 _USER_AGENT = "kube-probe/1.37"
+_HEALTH = Schema("HealthCheckRequest: service 1 string\nHealthCheckResponse: status 1 int")
+"""Ref: https://github.com/grpc/grpc/blob/master/doc/health-checking.md"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,7 @@ async def get(action: HttpGet, target: Target, timeout: float, *, probe: bool = 
     port = port_number(target.container, action.port)
     path = action.path or "/"
     url = f"{scheme}://{shown}:{port}{path if path.startswith('/') else '/' + path}"
-    headers = {"user-agent": _USER_AGENT} if probe else {"user-agent": "kube-lifecycle/1.37"}
-    headers |= {one.name.lower(): one.value for one in action.httpHeaders or ()}
+    headers = headers_of(action, _USER_AGENT if probe else "kube-lifecycle/1.37")
     try:
         async with asyncio.timeout(timeout):
             return await _followed(url, headers)
@@ -80,7 +83,19 @@ async def get(action: HttpGet, target: Target, timeout: float, *, probe: bool = 
         return Verdict(False, f'Get "{url}": {_network_words(error, shown, port)}')
 
 
-async def _followed(url: str, headers: dict[str, str]) -> Verdict:
+def headers_of(action: HttpGet, agent: str) -> dict[str, list[str]]:
+    """The headers that an action names, each with all of its values; `Accept` and `User-Agent` without any go.
+
+    Ref: https://kubernetes.io/docs/tasks/configure-pod-container/configure-liveness-readiness-startup-probes/#http-probes
+    """
+    named: dict[str, list[str]] = {}
+    for one in action.httpHeaders or ():
+        named.setdefault(one.name.lower(), []).append(one.value or "")
+    removed: dict[str, list[str]] = {name: [] for name in ("accept", "user-agent") if named.get(name, ["x"])[0] == ""}
+    return {"accept": ["*/*"], "user-agent": [agent], **named, **removed}
+
+
+async def _followed(url: str, headers: Mapping[str, Sequence[str]]) -> Verdict:
     first = urlsplit(url).hostname
     for _ in range(10):
         async with http.request("GET", url, headers, tls=http.unverified()) as answer:
@@ -125,17 +140,18 @@ async def connect(action: TcpSocket, target: Target, timeout: float) -> Verdict:
 
 async def grpc_health(action: GrpcAction, target: Target, timeout: float) -> Verdict:
     """Call grpc.health.v1.Health/Check; SERVING is good."""
-    service = (action.service or "").encode()
-    request = b"\x0a" + bytes([len(service)]) + service if service else b""
+    request = _HEALTH.encode("HealthCheckRequest", {"service": action.service or ""})
     channel = Channel(target.ip, action.port)
     try:
         answer = await channel.call("/grpc.health.v1.Health/Check", request, patience=timeout)
+        status = _HEALTH.decode("HealthCheckResponse", answer)["status"]
+    except DecodeError:
+        return Verdict(False, "error: health rpc probe failed")
     except Refused as error:
         host = f"[{target.ip}]" if ":" in target.ip else target.ip
         return Verdict(False, _grpc_words(error.code, error.message, f"{host}:{action.port}", timeout))
     finally:
         await channel.close()
-    status = answer[1] if len(answer) > 1 and answer[0] == 0x08 else 0
     if status == 1:
         return Verdict(True, "service healthy")
     names = {0: "UNKNOWN", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}

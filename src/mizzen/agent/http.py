@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -60,14 +60,17 @@ def unverified() -> ssl.SSLContext:
 async def request(
     method: str,
     url: str,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str | Sequence[str]] | None = None,
     body: bytes = b"",
     *,
     tls: ssl.SSLContext | None = None,
     connect_timeout: float = 30.0,
     dial: Dial | None = None,
 ) -> AsyncIterator[Answer]:
-    """Send a request; the connection closes with the context. Raises HttpFailure."""
+    """Send a request; the connection closes with the context.
+
+    A header of several values is sent so many times, one of none not at all. Raises HttpFailure.
+    """
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
@@ -79,14 +82,12 @@ async def request(
         raise HttpFailure(f"{method} {url}: {error or 'timeout while connecting'}") from error
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        sent = {"host": parts.netloc.rpartition("@")[2], "user-agent": "mizzen", "accept": "*/*", "connection": "close"}
+        sent: dict[str, str | Sequence[str]] = {"host": parts.netloc.rpartition("@")[2], "user-agent": "mizzen"}
+        sent |= {"accept": "*/*", "connection": "close"}
         sent |= {name.lower(): value for name, value in (headers or {}).items()}
         if body:
             sent["content-length"] = str(len(body))
-        head = (
-            f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in sent.items()) + "\r\n"
-        )
-        writer.write(head.encode() + body)
+        writer.write(_head(f"{method} {path} HTTP/1.1", sent) + body)
         await writer.drain()
         yield await _answer(reader, method)
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError) as error:
@@ -95,6 +96,13 @@ async def request(
         writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(writer.wait_closed(), 1)
+
+
+def _head(line: str, headers: Mapping[str, str | Sequence[str]]) -> bytes:
+    lines = [line]
+    for name, values in headers.items():
+        lines += [f"{name}: {value}" for value in ([values] if isinstance(values, str) else values)]
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 async def _open(
