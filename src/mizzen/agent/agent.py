@@ -22,6 +22,7 @@ from mizzen.agent.equipment import Equipment
 from mizzen.agent.eviction import Guard
 from mizzen.agent.images.imagevolumes import PulledVolumes
 from mizzen.agent.images.policy import Images
+from mizzen.agent.images.providers import Providers
 from mizzen.agent.kubeletdir import KubeletDir
 from mizzen.agent.life import ReferenceChanged
 from mizzen.agent.logrotation import rotate_logs
@@ -101,7 +102,9 @@ class Agent:
         self._device_plugins = DevicePlugins(self._directory, clock, self._devices_changed)
         self._claim_drivers = ClaimDrivers(client, self._directory)
         self._pool_changed = asyncio.Event()
-        pulled = PulledVolumes(images.mountable(), self._objects, clock, self._tell_of_pod)
+        cpus = Cpus(config, self._ended_pods, self._pool_changed.set)
+        providers = Providers(client, clock, config.credential_providers, config.credential_programs)
+        pulled = PulledVolumes(images.mountable(), self._objects, providers, clock, self._tell_of_pod)
         self.tools = Equipment(
             config=config,
             client=client,
@@ -109,10 +112,9 @@ class Agent:
             runtime=runtime,
             network=network,
             images=images,
+            providers=providers,
             volumes=Volumes(self._directory, client, self._objects, pulled, self._driver_volumes, clock),
-            devices=Devices(
-                self._device_plugins, self._claim_drivers, Cpus(config, self._ended_pods, self._pool_changed.set)
-            ),
+            devices=Devices(self._device_plugins, self._claim_drivers, cpus),
             objects=self._objects,
             events=self._events,
             resources=node.resources_of(config),

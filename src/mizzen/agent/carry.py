@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -173,8 +174,9 @@ async def _pull(tools: Equipment, pod: Pod, container: Container) -> Happening:
     try:
         credentials = await pull_credentials(tools, pod)
         present = await policy.ensure(
-            tools.images, container.image, container.imagePullPolicy, credentials, tell=tell, clock=tools.clock
-        )
+            tools.images, container.image, container.imagePullPolicy, credentials, tell=tell, clock=tools.clock,
+            further=partial(tools.providers.credentials, pod),
+        )  # fmt: skip
     except policy.ImageRefused as refused:
         return life.PullFailed(container.name, refused.reason, refused.message)
     except (OSError, *_API_TROUBLE) as error:

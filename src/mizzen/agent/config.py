@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mizzen.agent.images.providerconfig import Provider
 from mizzen.agent.images.records import Policy
 from mizzen.agent.runtime import cdi
 from mizzen.agent.thresholds import Thresholds
@@ -61,6 +62,9 @@ class AgentConfig:
     """Which images that are here already are for those pods only that could pull them."""
     unverified_images: tuple[str, ...] = ()
     """Names of images, or `NAME/*`, that everybody may use where that says NeverVerifyAllowlistedImages."""
+    credential_providers: tuple[Provider, ...] = ()
+    credential_programs: Path = Path("/usr/libexec/kubernetes/image-credential-providers")
+    """Programs that are asked for credentials of registries, and where they are."""
     seccomp_root: Path = Path("/var/lib/kubelet/seccomp")
     cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES
     static_pods: Path | None = None

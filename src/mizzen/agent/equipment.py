@@ -8,6 +8,7 @@ from typing import Literal
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.devices.shell import Devices
 from mizzen.agent.images.policy import Images
+from mizzen.agent.images.providers import Providers
 from mizzen.agent.network.routed import PodNetwork
 from mizzen.agent.objects import Objects
 from mizzen.agent.resources import Size, container_limits, pod_limits
@@ -41,6 +42,7 @@ class Equipment:
     runtime: Runtime
     network: PodNetwork
     images: Images
+    providers: Providers
     volumes: Volumes
     devices: Devices
     objects: Objects

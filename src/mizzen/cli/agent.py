@@ -41,6 +41,18 @@ from mizzen.cluster.config import RuntimeName
     help="A KubeletConfiguration: reservations, eviction, static pods, shutdown and more.",
 )
 @click.option(
+    "--image-credential-provider-config",
+    "credential_config",
+    type=click.Path(path_type=Path, exists=True),
+    help="A CredentialProviderConfig, or a directory of such: programs that know credentials of registries.",
+)
+@click.option(
+    "--image-credential-provider-bin-dir",
+    "credential_programs",
+    type=click.Path(path_type=Path),
+    help="Where those programs are. [default: /usr/libexec/kubernetes/image-credential-providers]",
+)
+@click.option(
     "--purge", is_flag=True, help="Instead of running: end all containers of this node and remove what they use."
 )
 @click.option(
@@ -66,6 +78,8 @@ def agent(  # shape: one parameter for each option
     cluster_dns: str,
     port: int,
     settings: Path | None,
+    credential_config: Path | None,
+    credential_programs: Path | None,
     purge: bool,
     halt: bool,
     log_level: str,
@@ -100,6 +114,8 @@ def agent(  # shape: one parameter for each option
         cluster_dns=cluster_dns,
         port=port,
         settings=settings,
+        credential_config=credential_config,
+        credential_programs=credential_programs,
     )
     if purge:
         node.purge(options)

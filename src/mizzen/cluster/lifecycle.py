@@ -346,7 +346,17 @@ def _agent(config: ClusterConfig, number: int) -> list[str]:
         "--cluster-dns": config.dns_address,
         "--config": _settings(config),
     }
+    values |= _credential_providers(config)
     return [*_mizzen(), "agent", *(str(part) for pair in values.items() for part in pair)]
+
+
+def _credential_providers(config: ClusterConfig) -> dict[str, Path]:
+    """The programs that nodes ask for credentials of registries, where the data directory has a word of them."""
+    file = config.data_dir / "credential-providers.yaml"
+    if not file.exists():
+        return {}
+    programs = config.data_dir / "credential-providers"
+    return {"--image-credential-provider-config": file, "--image-credential-provider-bin-dir": programs}
 
 
 def _settings(config: ClusterConfig) -> Path:

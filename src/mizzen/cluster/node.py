@@ -30,6 +30,7 @@ from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.cpus import shell as cpus
 from mizzen.agent.http import Dial
+from mizzen.agent.images import providerconfig
 from mizzen.agent.images.policy import Images
 from mizzen.agent.kubeletconfig import configured
 from mizzen.agent.machinery import machinery
@@ -100,6 +101,9 @@ class Options:
     port: int
     settings: Path | None = None
     """A KubeletConfiguration with what the options do not say."""
+    credential_config: Path | None = None
+    credential_programs: Path | None = None
+    """A CredentialProviderConfig, or a directory of such, and where the programs that it names are."""
 
 
 def run(options: Options) -> None:
@@ -260,6 +264,8 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
         cluster_dns=(options.cluster_dns,),
         host_resolv_conf=machine_resolv_conf(),
     )
+    if options.credential_config is not None:
+        config = _with_providers(config, options.credential_config, options.credential_programs)
     return config if options.settings is None else _as_configured(config, options.settings)
 
 
@@ -270,6 +276,21 @@ def _checked(config: AgentConfig) -> AgentConfig:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return config
+
+
+def _with_providers(config: AgentConfig, source: Path, programs: Path | None) -> AgentConfig:
+    """With the programs that are asked for credentials of registries. Raises ConfigError."""
+    config = replace(config, credential_programs=programs or config.credential_programs)
+    kinds = {".json", ".yaml", ".yml"}
+    try:
+        files = sorted(one for one in source.iterdir() if one.suffix in kinds) if source.is_dir() else [source]
+        providers = providerconfig.parse([yaml.safe_load(file.read_text()) for file in files])
+        for one in providers:
+            if not os.access(config.credential_programs / one.name, os.X_OK):
+                raise ValueError(f"{config.credential_programs / one.name} is no program")
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+    return replace(config, credential_providers=providers)
 
 
 def _as_configured(config: AgentConfig, file: Path) -> AgentConfig:

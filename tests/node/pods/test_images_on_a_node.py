@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import zstandard
@@ -12,6 +13,7 @@ from tests.node.pods.conftest import IMAGE, Node, container, eventually, phase, 
 from mizzen.agent import embedded
 from mizzen.agent.eviction import Guard
 from mizzen.agent.images.archive import import_path
+from mizzen.agent.images.providerconfig import Provider
 from mizzen.agent.thresholds import Thresholds
 from mizzen.agent.volumes.kinds import ImageVolumes
 from mizzen.api.views.podspec import Pod
@@ -174,6 +176,33 @@ async def test_a_pull_secret_opens_a_registry_and_zstd_layers_unpack(
     await node.create("idle", present)
     waits = container(await node.until("idle", waiting("ErrImageNeverPull")))["state"]["waiting"]
     assert waits["message"].endswith("does not have the proper credentials to access the image")
+
+
+async def test_a_program_of_the_node_knows_the_credentials_of_a_registry(
+    node: Node, guarded_registry: str, busybox: bytes, tmp_path: Path
+) -> None:
+    name = f"team/known-{node.config.runtime}"
+    own = images.layer({"greeting": b"from a known place\n"})
+    images.push(f"robot:swordfish@{guarded_registry}", name, "1", [busybox, own], Env=["PATH=/bin"])
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    answer = {
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+        "kind": "CredentialProviderResponse",
+        "cacheKeyType": "Registry",
+        "auth": {guarded_registry: {"username": "robot", "password": "swordfish"}},
+    }
+    (programs / "keys").write_text(f"#!/bin/sh\ncat >&2\necho '{orjson.dumps(answer).decode()}'\n")
+    (programs / "keys").chmod(0o755)
+    provider = Provider("keys", "credentialprovider.kubelet.k8s.io/v1", (guarded_registry,), 60.0)
+    await node.stop()
+    node.config = replace(node.config, credential_providers=(provider,), credential_programs=programs)
+    await node.start()
+    image = f"{guarded_registry}/{name}:1"
+    await node.create("first", pulled(image, "cat /greeting"), restartPolicy="Never")
+    assert node.log(await node.until("first", phase("Succeeded"))) == "from a known place\n"
+    await node.create("second", {**pulled(image, "true"), "imagePullPolicy": "Never"}, restartPolicy="Never")
+    await node.until("second", phase("Succeeded"))  # what the node itself can open is for all of its pods
 
 
 async def test_unused_images_go_when_the_disk_of_images_is_full(crun_node: Node, registry: str, busybox: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from mizzen.agent.images import policy
 from mizzen.agent.images.keyring import Credential, from_secret
 from mizzen.agent.images.policy import Mountable
+from mizzen.agent.images.providers import Providers
 from mizzen.agent.objects import Objects
 from mizzen.agent.volumes.kinds import VolumeFailure
 from mizzen.api.views.podspec import Pod
@@ -21,6 +22,7 @@ class PulledVolumes:
 
     images: Mountable
     objects: Objects
+    providers: Providers
     clock: Clock
     tell: Callable[[Pod, Literal["Normal", "Warning"], str, str], None]
     """Records an event about a pod."""
@@ -31,8 +33,9 @@ class PulledVolumes:
             found = await self.objects.get(SECRETS, pod.metadata.namespace, secret.name, pod.metadata.uid)
             credentials += from_secret(found or {})
         present = await policy.ensure(
-            self.images, reference, policy_name or None, credentials, tell=partial(self.tell, pod), clock=self.clock
-        )
+            self.images, reference, policy_name or None, credentials, tell=partial(self.tell, pod), clock=self.clock,
+            further=partial(self.providers.credentials, pod),
+        )  # fmt: skip
         try:
             return self.images.hold_layers(present.id, f"volumes-{pod.metadata.uid}")
         except KeyError as error:

@@ -25,6 +25,10 @@ class Credential:
     identity: str = ""
     secret: Mapping[str, str] = field(default_factory=dict, hash=False)
     """The uid, namespace and name of the Secret it comes from, if it does."""
+    account: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """The same of the ServiceAccount that a program of the node was given it for, if it was."""
+    of_node: bool = False
+    """Whether it is the node's, and all of its pods may have what it opens."""
 
 
 def from_secret(secret: Mapping[str, Any]) -> tuple[Credential, ...]:
@@ -35,7 +39,7 @@ def from_secret(secret: Mapping[str, Any]) -> tuple[Credential, ...]:
         if (encoded := data.get(".dockerconfigjson")) is not None:
             found = from_config(base64.b64decode(encoded))
         elif (encoded := data.get(".dockercfg")) is not None:
-            found = _from_entries(orjson.loads(base64.b64decode(encoded)))
+            found = from_entries(orjson.loads(base64.b64decode(encoded)))
     meta = secret.get("metadata") or {}
     named = {key: str(meta[key]) for key in ("uid", "namespace", "name") if key in meta}
     return tuple(replace(one, secret=named) for one in found)
@@ -43,10 +47,11 @@ def from_secret(secret: Mapping[str, Any]) -> tuple[Credential, ...]:
 
 def from_config(text: bytes) -> tuple[Credential, ...]:
     """The credentials in a `config.json` as image tools keep it. Raises JSONDecodeError, AttributeError."""
-    return _from_entries(orjson.loads(text).get("auths") or {})
+    return from_entries(orjson.loads(text).get("auths") or {})
 
 
-def _from_entries(entries: Mapping[str, Mapping[str, str]]) -> tuple[Credential, ...]:
+def from_entries(entries: Mapping[str, Mapping[str, str]]) -> tuple[Credential, ...]:
+    """Credentials by what they are for."""
     return tuple(one for scope, entry in entries.items() if (one := _credential(scope, entry)) is not None)
 
 
@@ -64,11 +69,12 @@ def _credential(scope: str, entry: Mapping[str, str]) -> Credential | None:
 
 def matching(credentials: Iterable[Credential], image: Reference) -> tuple[Credential, ...]:
     """Those that fit the image, the most specific path first."""
-    fitting = [one for one in credentials if _fits(one.scope, image)]
+    fitting = [one for one in credentials if fits(one.scope, image)]
     return tuple(sorted(fitting, key=lambda one: -len(one.scope)))
 
 
-def _fits(scope: str, image: Reference) -> bool:
+def fits(scope: str, image: Reference) -> bool:
+    """Whether an image is of a registry, with wildcards for labels of its name, and below a path."""
     host, _, path = scope.partition("/")
     same_host = image.registry in _HUB if host in _HUB else fnmatch(image.registry, host)
     # A wildcard stands for one label of a host name, never for several.

@@ -4,7 +4,7 @@ Ref: https://kubernetes.io/docs/concepts/containers/images/#image-pull-policy
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -24,6 +24,7 @@ _RUNTIMES_REASONS = {
     "SignatureValidationFailed": "the signature validation failed",
 }
 Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
+Further = Callable[[Reference], Awaitable[Sequence[Credential]]]
 
 
 class ImageRefused(Exception):
@@ -173,9 +174,19 @@ class StoredImages:  # shape: the calls of `Images` and of `Mountable`
 
 
 async def ensure(
-    images: Source, name: str, policy: str | None, credentials: Sequence[Credential], *, tell: Tell, clock: Clock
+    images: Source,
+    name: str,
+    policy: str | None,
+    credentials: Sequence[Credential],
+    *,
+    tell: Tell,
+    clock: Clock,
+    further: Further | None = None,
 ) -> Present:
-    """The image on this node, pulled if the policy says so. Raises ImageRefused."""
+    """The image on this node, pulled if the policy says so. Raises ImageRefused.
+
+    `further` is asked for more credentials when those that are given do not do.
+    """
     try:
         image = parse(name)
     except ValueError as error:
@@ -185,7 +196,10 @@ async def ensure(
     wanted = policy or ("Always" if image.tag == "latest" and not image.digest else "IfNotPresent")
     present = images.find(image) or await images.adopt(image)
     records = images.records
-    may_use = present is not None and (records is None or records.admits(present.id, image, credentials))
+    may_use = _may_use(present, image, records, credentials)
+    if further is not None and (not may_use or wanted == "Always"):
+        credentials = (*credentials, *await further(image))
+        may_use = _may_use(present, image, records, credentials)
     if present is not None and may_use and wanted != "Always":
         tell("Normal", "Pulled", f'Container image "{name}" already present on machine and can be accessed by the pod')
         return present
@@ -197,8 +211,21 @@ async def ensure(
         tell("Warning", "ErrImageNeverPull", text)
         tell("Warning", "Failed", "Error: ErrImageNeverPull")
         raise ImageRefused("ErrImageNeverPull", text)
+    return await _pulled(images, image, name, credentials, tell, clock)
+
+
+def _may_use(
+    present: Present | None, image: Reference, records: PullRecords | None, credentials: Sequence[Credential]
+) -> bool:
+    return present is not None and (records is None or records.admits(present.id, image, credentials))
+
+
+async def _pulled(
+    images: Source, image: Reference, name: str, credentials: Sequence[Credential], tell: Tell, clock: Clock
+) -> Present:
+    """The image, fetched now, with a record of who may use it. Raises ImageRefused."""
     tell("Normal", "Pulling", f'Pulling image "{name}"')
-    began = clock.monotonic()
+    began, records = clock.monotonic(), images.records
     try:
         with records.pulling(image) if records is not None else contextlib.nullcontext():
             pulled = await images.pull(image, credentials)

@@ -47,7 +47,8 @@ class PullRecords:
             return True
         known = granted.get("kubernetesSecrets") or ()
         hashes = {str(one["credentialHash"]) for one in known}
-        return any(_hash(one) in hashes for one in matching(credentials, image))
+        accounts = granted.get("kubernetesServiceAccounts") or ()
+        return any(_hash(one) in hashes or one.account in accounts for one in matching(credentials, image))
 
     @contextlib.contextmanager
     def pulling(self, image: Reference) -> Iterator[None]:
@@ -62,15 +63,18 @@ class PullRecords:
         mark.unlink(missing_ok=True)
 
     def record(self, image_id: str, image: Reference, by: Credential | None, now: str) -> None:
-        """An image was pulled, with a pod's credential or with none of a pod's."""
+        """An image was pulled, with the credential of a pod or its account, or with none of a pod's."""
         record = self._read(image_id) or {**_FORM, "imageRef": image_id, "credentialMapping": {}}
         known = record["credentialMapping"].get(image.name) or {}
-        if by is None:
+        if by is None or by.of_node:
             known = {"nodePodsAccessible": True}
+        elif by.account and not known.get("nodePodsAccessible"):
+            others = [one for one in known.get("kubernetesServiceAccounts") or () if one != by.account]
+            known = {**known, "kubernetesServiceAccounts": [*others, dict(by.account)]}
         elif not known.get("nodePodsAccessible"):
             fresh = {**by.secret, "credentialHash": _hash(by)}
             others = [one for one in known.get("kubernetesSecrets") or () if not _is_of(one, fresh)]
-            known = {"kubernetesSecrets": [*others, fresh]}
+            known = {**known, "kubernetesSecrets": [*others, fresh]}
         record["credentialMapping"][image.name] = known
         self._write(image_id, {**record, "lastUpdatedTime": now})
 
