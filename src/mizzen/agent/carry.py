@@ -219,7 +219,7 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
             _make_way(tools, pod)
         id = await tools.runtime.create(seen.sandbox_id, spec)
         tools.tell(pod, "Normal", "Created", "Container created", container.name)
-        user = await tools.runtime.user_of(id)
+        process = await tools.runtime.process_of(id)
         with contextlib.suppress(OSError):  # collectors may miss a log; the container runs all the same
             loglinks.put(tools.config.logs, pod, container.name, id, tools.log_path(pod, container.name, attempt))
         await tools.runtime.start(id)
@@ -230,7 +230,7 @@ async def _start(tools: Equipment, seen: Life, container: Container, attempt: in
         with contextlib.suppress(RuntimeFailure):  # it runs; what it may use is bounded all the same
             _bound(tools, seen, container)
     tools.tell(pod, "Normal", "Started", "Container started", container.name)
-    return life.Started(container.name, attempt, id, tools.clock.now(), user)
+    return life.Started(container.name, attempt, id, tools.clock.now(), process.user, process.stop_signal)
 
 
 async def _ground(tools: Equipment, seen: Life, container: Container, attempt: int) -> Ground:

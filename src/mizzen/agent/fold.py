@@ -274,8 +274,8 @@ def _started(
     if one.last is not None and one.last.id and one.last.id != id:
         told = (Discard(one.last.id, one.name, one.attempt - 1),)
     running = replace(
-        one, phase="running", id=id, user=event.user, started_at=at, begun=True, hooked=hook is None,
-        reason="", message="",
+        one, phase="running", id=id, user=event.user, stop_signal=event.stop_signal, started_at=at, begun=True,
+        hooked=hook is None, reason="", message="",
         started=spec is None or spec.startupProbe is None,
         ready=spec is None or (spec.readinessProbe is None and spec.startupProbe is None),
     )  # fmt: skip

@@ -87,6 +87,7 @@ class ContainerLife:
     resize_at: float = 0.0
     """When that is tried again."""
     user: ProcessUser | None = None
+    stop_signal: str = ""
     again: bool = False
     """It is restarted whatever its exit code: the node itself ends it for that."""
 
@@ -221,6 +222,7 @@ class Started:
     id: str
     at: float
     user: ProcessUser | None = None
+    stop_signal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

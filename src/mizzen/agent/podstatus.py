@@ -276,6 +276,8 @@ def _container_status(life: Life, one: ContainerLife, spec: Container, shown: Sh
     if has_run and one.user is not None:
         user = one.user
         entry["user"] = {"linux": {"uid": user.uid, "gid": user.gid, "supplementalGroups": list(user.groups)}}
+    if has_run and one.stop_signal:
+        entry["stopSignal"] = one.stop_signal
     if one.role == "main" and (devices := shown.devices(life.pod, spec)):
         entry["allocatedResourcesStatus"] = devices
     mounts = [_mount(mount) for mount in spec.volumeMounts or ()]

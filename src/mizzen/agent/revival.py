@@ -109,6 +109,7 @@ def revive(pod: Pod, sandbox: Sandbox | None, seen: Sequence[ContainerSeen], now
             image=_entry(pod, name).get("image") or _spec_image(pod, name), image_id=one.image_id, pulled=True,
             started_at=one.started_at, hooked=True, ended=ended,
             started=started, ready=ready, resources=_resources(pod, name), user=_user(pod, name),
+            stop_signal=_entry(pod, name).get("stopSignal") or "",
             last=_last(_entry(pod, name), one, seen),
         )  # fmt: skip
     life = replace(life, containers=containers, initialized=False)

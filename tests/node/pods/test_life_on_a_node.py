@@ -173,7 +173,9 @@ async def test_a_container_is_stopped_by_the_signal_its_pod_names(node: Node) ->
         volumes=volumes,
         os={"name": "linux"},
     )
-    await node.logged(await node.running_pod("signalled"), "listening")  # until then nobody hears a signal
+    signalled = await node.running_pod("signalled")
+    assert container(signalled)["stopSignal"] == "SIGUSR1"
+    await node.logged(signalled, "listening")  # until then nobody hears a signal
     await node.delete("signalled", grace=10)
     assert (directory / "seen").read_text().split() == ["usr1"]
 

@@ -445,12 +445,13 @@ def test_a_finished_pod_is_remembered_from_its_status_and_what_is_left_of_it_is_
     assert lifecycle.step(left, life.PodChanged(known), NOW)[1] == (life.CloseSandbox("s"),)
 
 
-def test_the_status_shows_who_a_container_runs_as_also_after_the_agent_has_been_away() -> None:
+def test_the_status_shows_who_a_container_runs_as_and_what_stops_it_also_after_the_agent_has_been_away() -> None:
     pod = a_pod()
-    state, _ = led(pod, *UP, life.Started("c", 0, "id", NOW, ProcessUser(1000, 2000, (2000, 3000))))
+    state, _ = led(pod, *UP, life.Started("c", 0, "id", NOW, ProcessUser(1000, 2000, (2000, 3000)), "SIGUSR1"))
     status = status_of(state, SHOWN, None, NOW)
     linux = {"uid": 1000, "gid": 2000, "supplementalGroups": [2000, 3000]}
     assert status["containerStatuses"][0]["user"] == {"linux": linux}
+    assert status["containerStatuses"][0]["stopSignal"] == "SIGUSR1"
     seen = ContainerSeen("id", "u", "c", 0, "i", "sha256:1", "running", started_at=NOW)
     known = msgspec.structs.replace(pod, status=status)
     again = revival.revive(known, Sandbox("s", "u", None, NOW, ("10.1.0.1",)), (seen,), NOW + 60)

@@ -180,6 +180,15 @@ class ProcessUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Process:
+    """The first process of a container: who it is started as, and by which signal it is stopped."""
+
+    user: ProcessUser | None = None
+    stop_signal: str = ""
+    """By its name, as SIGTERM; empty where the runtime does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything a runtime has on this node."""
 
@@ -325,8 +334,8 @@ class Runtime(Protocol):  # shape: the calls of the runtime seam
     def reopen_log(self, container: str) -> None:
         """Write to a new log file from now on: the old one has been renamed."""
 
-    async def user_of(self, container: str) -> ProcessUser | None:
-        """Who a created container runs as; None where the runtime does not tell."""
+    async def process_of(self, container: str) -> Process:
+        """What a created container runs, as far as the runtime tells."""
 
     async def observe(self) -> Observed:
         """All there is on this node."""

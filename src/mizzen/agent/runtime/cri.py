@@ -14,14 +14,14 @@ from typing import Any
 import orjson
 
 from mizzen.agent.http import Dial
-from mizzen.agent.runtime import cdi, criconfig, cristreams, machine, oci_config, signals, spawn
+from mizzen.agent.runtime import cdi, criconfig, cristreams, machine, signals, spawn
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
     Exec,
     Limits,
     Observed,
-    ProcessUser,
+    Process,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -304,9 +304,9 @@ class CriRuntime:  # shape: the calls of the runtime seam
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    async def user_of(self, container: str) -> ProcessUser | None:
+    async def process_of(self, container: str) -> Process:
         _, info = await self._status(container, verbose=True)
-        return oci_config.user_of(info.get("runtimeSpec") or {})
+        return criconfig.process_of(info)
 
     async def observe(self) -> Observed:
         sandboxes = []

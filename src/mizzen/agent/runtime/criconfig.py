@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from mizzen.agent.runtime.base import ContainerSpec, Limits, SandboxSpec, Security, Used
-from mizzen.agent.runtime.oci_config import MASKED, READ_ONLY
+from mizzen.agent.runtime.base import ContainerSpec, Limits, Process, SandboxSpec, Security, Used
+from mizzen.agent.runtime.oci_config import MASKED, READ_ONLY, user_of
 from mizzen.wire import cri
 
 NODE_LABEL = "mizzen.io/node"
@@ -200,3 +200,9 @@ def _seccomp(profile: str) -> Message:
 
 def _bare(names: tuple[str, ...]) -> list[str]:
     return [name.upper().removeprefix("CAP_") for name in names]
+
+
+def process_of(info: Mapping[str, Any]) -> Process:
+    """What a container runs, from the details that a runtime tells of it."""
+    annotations = (info.get("config") or {}).get("annotations") or {}
+    return Process(user_of(info.get("runtimeSpec") or {}), annotations.get(STOP_SIGNAL, ""))

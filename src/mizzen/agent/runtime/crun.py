@@ -20,14 +20,26 @@ from typing import Any, Protocol
 import msgspec
 import orjson
 
-from mizzen.agent.runtime import cdi, conmon, machine, mapped, namespaces, oci_config, records, spawn, syscalls, users
+from mizzen.agent.runtime import (
+    cdi,
+    conmon,
+    machine,
+    mapped,
+    namespaces,
+    oci_config,
+    records,
+    signals,
+    spawn,
+    syscalls,
+    users,
+)
 from mizzen.agent.runtime.base import (
     ContainerSeen,
     ContainerSpec,
     Exec,
     Limits,
     Observed,
-    ProcessUser,
+    Process,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -37,7 +49,6 @@ from mizzen.agent.runtime.base import (
 from mizzen.agent.runtime.cgroups import Groups, bound
 from mizzen.agent.runtime.disk import tree
 from mizzen.agent.runtime.exits import Exits
-from mizzen.agent.runtime.signals import number
 from mizzen.agent.runtime.streams import attach_to, execute
 from mizzen.agent.volumes import teardown
 from mizzen.base import log
@@ -300,9 +311,10 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             raise RuntimeFailure("NotFound", f"container {container} is not running")
         return attach_to(home, self._exits, container, stdin_once=record.spec.stdin_once)
 
-    async def user_of(self, container: str) -> ProcessUser | None:
+    async def process_of(self, container: str) -> Process:
         config = orjson.loads((self._root / "containers" / container / "config.json").read_bytes())
-        return oci_config.user_of(config)
+        record = self._container(container)
+        return Process(oci_config.user_of(config), signals.name(record.stop_signal) if record is not None else "")
 
     async def observe(self) -> Observed:
         sandboxes = []
@@ -418,7 +430,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             config = cdi.applied(config, cdi.edits(spec.cdi_devices, cdi.found(self._cdi_directories)), machine.device)
         if not config["process"]["args"]:
             raise RuntimeFailure("CreateContainerError", "no command specified")
-        stop = number(spec.stop_signal or image.get("StopSignal") or "")
+        stop = signals.number(spec.stop_signal or image.get("StopSignal") or "")
         return _ContainerRecord(spec, shared.spec.uid, group, time.time(), stop, paths.get("pid") == ""), config
 
     def _namespaces(self, shared: _SandboxRecord, spec: ContainerSpec) -> dict[str, str]:

@@ -2,7 +2,16 @@
 
 import signal
 
-_FIRST_REALTIME = 34
+_FIRST_REALTIME, _LAST_REALTIME = 34, 64
+
+
+def name(number: int) -> str:
+    """A signal as pods name it: SIGTERM, SIGRTMIN+3, SIGRTMAX-1."""
+    if number < _FIRST_REALTIME:
+        return signal.Signals(number).name
+    after, before = number - _FIRST_REALTIME, _LAST_REALTIME - number
+    text, distance = ("SIGRTMIN+", after) if after <= before else ("SIGRTMAX-", before)
+    return f"{text}{distance}" if distance else text[:-1]
 
 
 def number(name: str, default: int = signal.SIGTERM) -> int:
@@ -15,6 +24,6 @@ def number(name: str, default: int = signal.SIGTERM) -> int:
         return _FIRST_REALTIME + (int(offset) if offset.isdigit() else 0)
     if text.startswith("RTMAX"):
         offset = text.removeprefix("RTMAX").removeprefix("-")
-        return 64 - (int(offset) if offset.isdigit() else 0)
+        return _LAST_REALTIME - (int(offset) if offset.isdigit() else 0)
     found = getattr(signal, f"SIG{text}", None) if text else None
     return int(found) if found is not None else int(default)

@@ -16,7 +16,7 @@ from mizzen.agent.runtime.base import (
     Exec,
     Limits,
     Observed,
-    ProcessUser,
+    Process,
     RuntimeFailure,
     Sandbox,
     SandboxSpec,
@@ -122,8 +122,8 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
     def reopen_log(self, container: str) -> None:
         """There are no logs."""
 
-    async def user_of(self, container: str) -> ProcessUser | None:
-        return None
+    async def process_of(self, container: str) -> Process:
+        return Process()
 
     async def observe(self) -> Observed:
         return Observed(tuple(self._sandboxes.values()), tuple(self._containers.values()))
