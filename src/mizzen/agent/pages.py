@@ -1,4 +1,4 @@
-"""What a node tells people of itself: /configz, /statusz and /flagz, the last by the names of a kubelet's flags.
+"""What a node tells of itself: /configz, /statusz and /flagz, by the names of a kubelet's flags, and how well it is.
 
 Ref: https://kubernetes.io/docs/reference/instrumentation/zpages/
 """
@@ -12,18 +12,29 @@ from mizzen.agent.thresholds import Thresholds
 from mizzen.wire import zpages
 from mizzen.wire.message import Request, Response
 
-PATHS: Final = frozenset({"/configz", "/flagz", "/statusz"})
+_CHECKS: Final = ("ping", "log", "syncloop")
+"""What a node that answers at all has passed."""
+PATHS: Final = frozenset(
+    {"/configz", "/flagz", "/statusz", "/metrics/slis", "/healthz", *(f"/healthz/{name}" for name in _CHECKS)}
+)
 _NAME: Final = "kubelet"
 _SHOWN: Final = (
     *("/configz", "/flagz", "/healthz", "/metrics", "/metrics/cadvisor", "/metrics/probes", "/metrics/resource"),
-    *("/pods", "/stats/summary", "/statusz"),
+    *("/metrics/slis", "/pods", "/stats/summary", "/statusz"),
 )
 
 
 def answer(config: AgentConfig, request: Request, began: float, now: float) -> Response:
     """The answer for one of `PATHS`; the agent began at `began`, both in seconds since the epoch."""
     accept = request.headers.get("accept", "")
-    match request.path.rstrip("/"):
+    path = request.path.rstrip("/")
+    match path:
+        case "/metrics/slis":
+            return _text(_slis())
+        case "/healthz" if any(name == "verbose" for name, _ in request.query):
+            return _text("".join(f"[+]{name} ok\n" for name in _CHECKS) + "healthz check passed\n")
+        case _ if path.startswith("/healthz"):
+            return _text("ok")
         case "/statusz":
             version = config.version.removeprefix("v")
             return zpages.statusz(accept, zpages.Component(_NAME, began, version, _SHOWN), now)
@@ -32,6 +43,16 @@ def answer(config: AgentConfig, request: Request, began: float, now: float) -> R
         case _:
             body = orjson.dumps({"kubeletconfig": configuration(config)})
             return Response(200, {"content-type": "application/json"}, body)
+
+
+def _text(text: str) -> Response:
+    return Response(200, {"content-type": "text/plain; charset=utf-8"}, text.encode())
+
+
+def _slis() -> str:
+    """Ref: https://kubernetes.io/docs/reference/instrumentation/slis/"""
+    head = "# HELP kubernetes_healthcheck Whether a health check is passed.\n# TYPE kubernetes_healthcheck gauge\n"
+    return head + "".join(f'kubernetes_healthcheck{{name="{name}",type="healthz"}} 1\n' for name in _CHECKS)
 
 
 def flags(config: AgentConfig) -> dict[str, str]:

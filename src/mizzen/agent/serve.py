@@ -40,8 +40,6 @@ def handle(tools: Equipment, pods: Pods) -> Handle:
 
     async def answer(request: Request) -> Response:
         path = request.path.rstrip("/") or "/"
-        if path in {"/healthz", "/healthz/ping", "/healthz/syncloop"}:
-            return _text(200, "ok")
         if match := _LOG.fullmatch(request.path):
             namespace, name, container = (unquote(part) for part in match.groups())
             return _logs(tools, pods, request, namespace=namespace, name=name, container=container)

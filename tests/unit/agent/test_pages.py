@@ -32,6 +32,15 @@ def test_the_settings_that_a_node_shows_are_those_it_was_given() -> None:
     assert {name: shown[name] for name in given} == given
 
 
+def test_a_node_that_answers_says_that_it_is_well_check_by_check() -> None:
+    assert [ask(CONFIG, path) for path in ("/healthz", "/healthz/ping", "/healthz/log", "/healthz/syncloop")] == [
+        "ok"
+    ] * 4
+    verbose = answer(CONFIG, Request("GET", "/healthz", (("verbose", ""),)), 0.0, 1.0).body
+    assert verbose == b"[+]ping ok\n[+]log ok\n[+]syncloop ok\nhealthz check passed\n"
+    assert 'kubernetes_healthcheck{name="ping",type="healthz"} 1' in ask(CONFIG, "/metrics/slis").splitlines()
+
+
 def test_a_node_shows_its_flags_and_how_long_it_is_up() -> None:
     shown = ask(replace(CONFIG, cri_socket="/run/c.sock"), "/flagz").splitlines()
     assert {"node-ip=10.0.0.1,fd00::1", "node-labels=arch=a,zone=b", "hostname-override=node-1"} <= set(shown)
