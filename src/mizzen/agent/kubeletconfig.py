@@ -25,8 +25,7 @@ def configured(config: AgentConfig, document: Any) -> tuple[AgentConfig, tuple[s
 
     Raises: ValueError, naming the setting.
     """
-    if not isinstance(document, dict) or (document.get("apiVersion"), document.get("kind")) != _KIND:
-        raise ValueError(f"not a {_KIND[1]} of {_KIND[0]}")
+    check_form(document)
     settings = {name: value for name, value in document.items() if name not in {"apiVersion", "kind"}}
     for name, setting in _SETTINGS.items():  # in this order: one may build on another
         if settings.get(name) is None:
@@ -36,6 +35,12 @@ def configured(config: AgentConfig, document: Any) -> tuple[AgentConfig, tuple[s
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{name}: {error}") from error
     return config, tuple(sorted(name for name in settings if name not in _SETTINGS))
+
+
+def check_form(document: Any) -> None:
+    """Raises ValueError for what is no KubeletConfiguration."""
+    if not isinstance(document, dict) or (document.get("apiVersion"), document.get("kind")) != _KIND:
+        raise ValueError(f"not a {_KIND[1]} of {_KIND[0]}")
 
 
 def _reserve(config: AgentConfig, amounts: Mapping[str, str]) -> AgentConfig:

@@ -41,6 +41,12 @@ from mizzen.cluster.config import RuntimeName
     help="A KubeletConfiguration: reservations, eviction, static pods, shutdown and more.",
 )
 @click.option(
+    "--config-dir",
+    "more_settings",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A directory of further ones, *.conf, that are merged over it in the order of their names.",
+)
+@click.option(
     "--image-credential-provider-config",
     "credential_config",
     type=click.Path(path_type=Path, exists=True),
@@ -78,6 +84,7 @@ def agent(  # shape: one parameter for each option
     cluster_dns: str,
     port: int,
     settings: Path | None,
+    more_settings: Path | None,
     credential_config: Path | None,
     credential_programs: Path | None,
     purge: bool,
@@ -114,6 +121,7 @@ def agent(  # shape: one parameter for each option
         cluster_dns=cluster_dns,
         port=port,
         settings=settings,
+        more_settings=more_settings,
         credential_config=credential_config,
         credential_programs=credential_programs,
     )

@@ -346,6 +346,8 @@ def _agent(config: ClusterConfig, number: int) -> list[str]:
         "--cluster-dns": config.dns_address,
         "--config": _settings(config),
     }
+    if (more := config.data_dir / "kubelet.conf.d").is_dir():
+        values["--config-dir"] = more
     values |= _credential_providers(config)
     return [*_mizzen(), "agent", *(str(part) for pair in values.items() for part in pair)]
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import uvloop
-import yaml
 
 from mizzen.agent import agent as agents
 from mizzen.agent import embedded, machineinfo
@@ -30,9 +29,7 @@ from mizzen.agent.access import guarded
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.cpus import shell as cpus
 from mizzen.agent.http import Dial
-from mizzen.agent.images import providerconfig
 from mizzen.agent.images.policy import Images
-from mizzen.agent.kubeletconfig import configured
 from mizzen.agent.machinery import machinery
 from mizzen.agent.network import routes
 from mizzen.agent.network.nodes import add_local_address, prepare_node
@@ -46,7 +43,7 @@ from mizzen.client.cache import Cache
 from mizzen.client.client import Client
 from mizzen.client.informer import follow
 from mizzen.client.resources import NODES
-from mizzen.cluster import containerd
+from mizzen.cluster import containerd, nodefiles
 from mizzen.cluster.config import ConfigError, RuntimeName
 from mizzen.cluster.pki import KeyPair, Pki
 from mizzen.cluster.renewal import Shown
@@ -101,6 +98,8 @@ class Options:
     port: int
     settings: Path | None = None
     """A KubeletConfiguration with what the options do not say."""
+    more_settings: Path | None = None
+    """A directory of `*.conf` files that are merged over it."""
     credential_config: Path | None = None
     credential_programs: Path | None = None
     """A CredentialProviderConfig, or a directory of such, and where the programs that it names are."""
@@ -265,8 +264,8 @@ def _agent_config(options: Options, address: str) -> AgentConfig:
         host_resolv_conf=machine_resolv_conf(),
     )
     if options.credential_config is not None:
-        config = _with_providers(config, options.credential_config, options.credential_programs)
-    return config if options.settings is None else _as_configured(config, options.settings)
+        config = nodefiles.with_providers(config, options.credential_config, options.credential_programs)
+    return _as_configured(config, options)
 
 
 def _checked(config: AgentConfig) -> AgentConfig:
@@ -278,31 +277,13 @@ def _checked(config: AgentConfig) -> AgentConfig:
     return config
 
 
-def _with_providers(config: AgentConfig, source: Path, programs: Path | None) -> AgentConfig:
-    """With the programs that are asked for credentials of registries. Raises ConfigError."""
-    config = replace(config, credential_programs=programs or config.credential_programs)
-    kinds = {".json", ".yaml", ".yml"}
-    try:
-        files = sorted(one for one in source.iterdir() if one.suffix in kinds) if source.is_dir() else [source]
-        providers = providerconfig.parse([yaml.safe_load(file.read_text()) for file in files])
-        for one in providers:
-            if not os.access(config.credential_programs / one.name, os.X_OK):
-                raise ValueError(f"{config.credential_programs / one.name} is no program")
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{source}: {error}") from error
-    return replace(config, credential_providers=providers)
-
-
-def _as_configured(config: AgentConfig, file: Path) -> AgentConfig:
-    """What a file says beyond the options. Raises ConfigError."""
-    try:
-        config, unknown = configured(config, yaml.safe_load(file.read_text()))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"{file}: {error}") from error
+def _as_configured(config: AgentConfig, options: Options) -> AgentConfig:
+    """What files say beyond the options. Raises ConfigError."""
+    config, unknown = nodefiles.with_settings(config, options.settings, options.more_settings)
     if config.fails_on_swap and machineinfo.swap()[0]:
-        raise ConfigError(f"{file}: failSwapOn: this machine has swap space in use")
+        raise ConfigError("failSwapOn: this machine has swap space in use")
     if unknown:
-        _log.warning("settings mean nothing here", file=str(file), settings=unknown)
+        _log.warning("settings mean nothing here", settings=unknown)
     return config
 
 
