@@ -1,4 +1,5 @@
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
 
 import pytest
 from tests.node.network.conftest import GATEWAY, PODS, World, get
@@ -44,6 +45,39 @@ def test_attaching_again_keeps_the_address_and_a_new_pod_gets_another(two_nodes:
     assert replacement.ip != pod.ip
     with Netlink(node.netns) as net:
         assert sum(link.name.startswith("pod") for link in net.links()) == 1
+
+
+class Killed(BaseException):
+    """The end of the agent, which tidies nothing."""
+
+
+def test_a_pod_whose_agent_was_killed_while_it_was_attached_is_reached_after_the_next_attempt(
+    two_nodes: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = two_nodes.nodes
+    client = two_nodes.add_pod(two, "b")
+    real, left = Netlink._ask, 0
+
+    def mortal(*arguments: Any) -> list[bytes]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed
+        return real(*arguments)
+
+    left = requests = 1000
+    with monkeypatch.context() as patched:
+        patched.setattr(Netlink, "_ask", mortal)
+        two_nodes.add_pod(one, "whole")
+    for step in range(requests - left):
+        pod, left = two_nodes.namespace(f"a{step}"), step
+        with monkeypatch.context() as patched:
+            patched.setattr(Netlink, "_ask", mortal)
+            with pytest.raises(Killed):
+                two_nodes.attach(one, pod)
+        pod.ip = two_nodes.attach(one, pod)
+        pod.serve_tcp(8080)
+        assert client.get(pod.ip, 8080) == (pod.name, client.ip)
 
 
 def test_a_pod_that_is_gone_is_unreachable_at_once(two_nodes: World) -> None:

@@ -83,11 +83,11 @@ class RoutedNetwork:
         near_mac, pod_mac = bytes.fromhex("eeeeeeeeeeee"), b"\x0a\x58" + ip.packed
         with Netlink() as net, Netlink(netns) as there:
             host = net.link(near)
-            if host is not None and there.link("eth0") is not None:
-                return
-            if host is not None:
-                net.delete_link(near)
-            self._add_link(net, near, near_mac, netns, pod_mac)
+            if host is None or there.link("eth0") is None:
+                if host is not None:
+                    net.delete_link(near)
+                self._add_link(net, near, near_mac, netns, pod_mac)
+            # Also when there were links: whoever made them may have been killed before it came to the rest.
             host, eth0 = net.need(near), there.need("eth0")
             there.set_up(there.need("lo").index)
             there.add_address(eth0.index, IPv4Interface((ip, 32)))
