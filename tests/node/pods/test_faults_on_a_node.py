@@ -23,7 +23,8 @@ from tests.node.pods.conftest import (
 
 from mizzen.agent import embedded
 from mizzen.agent.images import store as stores
-from mizzen.agent.runtime import crun, syscalls
+from mizzen.agent.runtime import crun, machine, syscalls
+from mizzen.agent.runtime.base import Observed
 from mizzen.agent.runtime.crun import CrunRuntime
 from mizzen.agent.volumes import teardown
 from mizzen.base.clock import SystemClock
@@ -144,6 +145,23 @@ async def test_a_container_whose_monitor_is_killed_begins_anew_and_its_pod_can_b
         await node.delete("orphaned", grace=0)
 
 
+async def test_a_pod_whose_record_is_damaged_begins_anew_and_not_beside_itself(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("damaged", {"script": "exec sleep 1000"})
+    before = await node.running_pod("damaged")
+    home = node.config.root / "containers" / container(before)["containerID"].rpartition("/")[2]
+    first = int((home / "pid").read_text())
+    await node.stop()
+    (node.config.root / "sandboxes" / before["metadata"]["uid"] / "record.json").write_bytes(b"")
+    runtime, _ = await node.machinery()
+    assert await runtime.observe() == Observed()
+    assert not machine.is_running(first)
+    await runtime.close()
+    await node.start()
+    after = await node.until("damaged", lambda pod: is_ready(pod) and container(pod)["restartCount"] == 1)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+
+
 async def test_a_container_that_was_only_created_counts_as_neither_running_nor_ended(crun_node: Node) -> None:
     node = crun_node
     await node.create("halved", {"script": "echo began; exec sleep 1000"})
@@ -173,6 +191,23 @@ async def test_a_container_that_was_only_created_counts_as_neither_running_nor_e
     after = await node.client.get(PODS, "halved", "default", view=dict)
     assert container(after)["restartCount"] == 0
     await node.logged(pod, "began")
+
+
+async def test_a_container_that_may_have_run_before_agent_and_monitor_were_killed_runs_once(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("once", {"script": "exec sleep 1000"}, restartPolicy="Never")
+    pod = await node.running_pod("once")
+    await node.stop()
+    kill_monitor(node, pod)
+    home = node.config.root / "containers" / container(pod)["containerID"].rpartition("/")[2]
+    first = int((home / "pid").read_text())
+    os.kill(first, signal.SIGKILL)
+    await machine.gone(first)
+    (home / "started").unlink()  # the agent was killed before it noted that, and told anybody
+    runtime, _ = await node.machinery()
+    seen = (await runtime.observe()).containers
+    assert [(one.state, one.reason, one.started_at > 0) for one in seen] == [("exited", "Unknown", True)]
+    await runtime.close()
 
 
 def kill_monitor(node: Node, pod: Any) -> None:

@@ -322,8 +322,9 @@ class CrunRuntime:  # shape: the calls of the runtime seam
             record = self._sandbox(home.name)
             if record is not None and self._is_open(home, record):
                 sandboxes.append(self._as_sandbox(record))
-            elif record is not None:
-                # The machine restarted: the namespaces went, the directory stayed.
+            else:
+                # The machine restarted: the namespaces went, the directory stayed. Or the record cannot be read, and
+                # what runs in there would go on beside its successors.
                 await self.close_sandbox(home.name)
         homes = sorted((self._root / "containers").iterdir())
         for home in homes:
@@ -556,8 +557,8 @@ class CrunRuntime:  # shape: the calls of the runtime seam
         if self._is_alive(container, record) or (not exit_file.exists() and conmon.is_watching(home)):
             # What has ended, but whose monitor is about to say how, still runs as far as anybody can tell.
             return replace(base, state="running" if base.started_at else "created")
-        if not started.exists() and not (exit_file.exists() and (home / "starting").exists()):
-            return base  # it never came to run
+        if not started.exists() and not (home / "starting").exists():
+            return base  # it never came to run; of one that may have, nobody can tell that it has not
         code, finished = records.exit_code(exit_file)
         oom = code != 0 and self._cgroups.was_oom_killed(record.cgroup)
         began = base.started_at or (home / "starting").stat().st_mtime
