@@ -65,6 +65,7 @@ async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> H
         case life.Discard(id, name, attempt):
             with contextlib.suppress(RuntimeFailure):
                 await tools.runtime.remove(id)
+            loglinks.remove(tools.config.logs, id)
             await asyncio.to_thread(remove_older, tools.pod_logs(pod) / name, attempt)
             await asyncio.to_thread(remove_older, tools.message_file(pod.metadata.uid, name, attempt).parent, attempt)
             return None

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mizzen.agent import admission, life, lifecycle, messages, podstatus, preemption, revival
+from mizzen.agent import admission, life, lifecycle, loglinks, messages, podstatus, preemption, revival
 from mizzen.agent.carry import carry_out, failed, sources_of
 from mizzen.agent.env import references
 from mizzen.agent.equipment import Equipment
@@ -198,6 +198,7 @@ class Pods:  # shape: the one owner of all lives on the node
         for logs in (tools.config.logs / "pods").glob("*"):
             if logs.name.rpartition("_")[2] not in known:
                 await asyncio.to_thread(shutil.rmtree, logs, ignore_errors=True)
+        await asyncio.to_thread(loglinks.sweep, tools.config.logs)
         self._observed = Observed()
         self._has_seen_all = True
 

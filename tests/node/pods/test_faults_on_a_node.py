@@ -162,6 +162,21 @@ async def test_a_pod_whose_record_is_damaged_begins_anew_and_not_beside_itself(c
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
+async def test_a_pod_that_is_deleted_while_the_agent_is_away_leaves_no_logs_behind(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("away", {"script": "exec sleep 1000"})
+    await node.running_pod("away")
+    await node.stop()
+    await node.client.delete(PODS, "away", "default", grace_seconds=0)
+    assert len([*node.config.logs.glob("*/*away*")]) == 2
+    await node.start()
+
+    async def is_swept() -> bool:
+        return not [*node.config.logs.glob("*/*away*")]
+
+    assert await eventually(is_swept)
+
+
 async def test_a_container_that_was_only_created_counts_as_neither_running_nor_ended(crun_node: Node) -> None:
     node = crun_node
     await node.create("halved", {"script": "echo began; exec sleep 1000"})

@@ -1,9 +1,12 @@
 """What the node answers: logs, statistics, commands, attachments."""
 
+from dataclasses import replace
+
 import orjson
 from tests.node.pods.conftest import Node, container, eventually, phase, waiting
 
 from mizzen.client.resources import PODS
+from mizzen.machinery.errors import Object
 from mizzen.wire.message import Request, Response
 
 
@@ -137,6 +140,20 @@ async def test_an_attachment_carries_input_and_output(node: Node) -> None:
     await attached.write(b"one\n")
     assert await attached.read("stdout") == b"got one\n"
     await attached.close()
+
+
+async def test_links_to_logs_go_with_the_containers_that_a_restart_leaves_behind(node: Node) -> None:
+    await node.stop()
+    node.config = replace(node.config, longest_crash_delay=0.05)
+    await node.start()
+    await node.create("again", {"script": "exit 1"})
+
+    def is_back(pod: Object) -> bool:
+        return any(one["restartCount"] >= 4 for one in pod["status"].get("containerStatuses", ()))
+
+    await node.until("again", is_back)
+    links = [*(node.config.logs / "containers").glob("again_default_c-*.log")]
+    assert 1 <= len(links) <= 3
 
 
 async def test_a_collector_finds_the_logs_of_all_containers_where_it_looks_for_them(node: Node) -> None:
