@@ -144,9 +144,7 @@ async def _open(tools: Equipment, pod: Pod) -> Happening:
         for text in sandboxes.omitted_from_resolver(pod, tools.config):
             tools.tell(pod, "Warning", "DNSConfigForming", text)
         sandboxes.write_etc(tools.pod_home(uid) / "etc", pod, ips, tools.config, spec.hostname)
-        partial = tools.pod_home(uid) / "ips.partial"
-        partial.write_text(" ".join(ips))
-        partial.rename(tools.pod_home(uid) / "ips")  # last: it says that the sandbox is complete
+        sandboxes.note_addresses(tools.pod_home(uid), ips)
     except ClaimFailure as error:
         text = f"Failed to prepare dynamic resources: {error}"
         return life.SetupFailed("sandbox", "FailedPrepareDynamicResources", text)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mizzen.agent import admission, life, lifecycle, loglinks, messages, podstatus, preemption, revival
+from mizzen.agent import admission, life, lifecycle, loglinks, messages, podstatus, preemption, revival, sandboxes
 from mizzen.agent.carry import carry_out, failed, sources_of
 from mizzen.agent.env import references
 from mizzen.agent.equipment import Equipment
@@ -95,6 +95,9 @@ class Pods:  # shape: the one owner of all lives on the node
     def restore(self, observed: Observed) -> None:
         """Remember what ran before this agent started; pods are matched with it as the API names them."""
         self._observed = observed
+        for sandbox in observed.sandboxes:
+            if sandbox.netns is not None:
+                self._tools.network.hold(sandbox.uid, sandboxes.noted_addresses(self._tools.pod_home(sandbox.uid)))
 
     @property
     def probes(self) -> Mapping[tuple[tuple[str, str, str], str], int]:
@@ -330,8 +333,7 @@ class Pods:  # shape: the one owner of all lives on the node
         if sandbox is None and not containers:
             return revival.begin(pod, now)
         if sandbox is not None and not sandbox.ips:
-            path = self._tools.pod_home(uid) / "ips"
-            ips = tuple(path.read_text().split()) if path.exists() else ()
+            ips = sandboxes.noted_addresses(self._tools.pod_home(uid))
             # Without an address the agent before this one was killed while it made the sandbox.
             sandbox = replace(sandbox, ips=ips) if ips else None
         if sandbox is None and containers and (pod.status or {}).get("phase") not in {"Succeeded", "Failed"}:

@@ -210,3 +210,16 @@ def write_etc(home: Path, pod: Pod, ips: Sequence[str], config: AgentConfig, nam
     (home / "etc-hosts").write_text(hosts_text(pod, ips, config.cluster_domain, machine_hosts))
     (home / "hostname").write_text(f"{name}\n")
     (home / "resolv.conf").write_text(resolver_of(pod, config).text())
+
+
+def note_addresses(home: Path, ips: Sequence[str]) -> None:
+    """Write down a pod's addresses, as a whole or not at all: it says that its sandbox is complete."""
+    partial = home / "ips.partial"
+    partial.write_text(" ".join(ips))
+    partial.rename(home / "ips")
+
+
+def noted_addresses(home: Path) -> tuple[str, ...]:
+    """The addresses of a pod whose sandbox is complete."""
+    path = home / "ips"
+    return tuple(path.read_text().split()) if path.exists() else ()

@@ -5,12 +5,14 @@ import contextlib
 import os
 import signal
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from tests.node.pods.conftest import (
+    NODE_IP,
     Node,
     assert_nothing_left,
     container,
@@ -23,6 +25,7 @@ from tests.node.pods.conftest import (
 
 from mizzen.agent import embedded
 from mizzen.agent.images import store as stores
+from mizzen.agent.network.routed import RoutedNetwork
 from mizzen.agent.runtime import crun, machine, syscalls
 from mizzen.agent.runtime.base import Observed
 from mizzen.agent.runtime.crun import CrunRuntime
@@ -175,6 +178,26 @@ async def test_a_pod_that_is_deleted_while_the_agent_is_away_leaves_no_logs_behi
         return not [*node.config.logs.glob("*/*away*")]
 
     assert await eventually(is_swept)
+
+
+async def test_a_node_that_has_lost_its_list_of_addresses_gives_none_twice(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("steady", {"script": "exec sleep 1000"})
+    steady = await node.running_pod("steady")
+    await node.stop()
+    leases = node.config.root.parent / "network" / "addresses.json"
+    leases.write_bytes(leases.read_bytes()[:20])
+    node.network = RoutedNetwork(leases.parent, IPv4Network("10.210.0.0/24"), IPv4Address(NODE_IP))
+    await node.start()
+    await node.create("other", {"script": "exec sleep 1000"})
+    other = await node.running_pod("other")
+    assert other["status"]["podIP"] != steady["status"]["podIP"]
+    await node.delete("steady", grace=0)
+
+    async def is_given_back() -> bool:
+        return steady["metadata"]["uid"] not in leases.read_text()
+
+    assert await eventually(is_given_back)
 
 
 async def test_a_container_that_was_only_created_counts_as_neither_running_nor_ended(crun_node: Node) -> None:

@@ -67,6 +67,17 @@ class Addresses:
         self._save()
         return lease
 
+    def hold(self, uid: str, ip: str) -> None:
+        """A pod has this address, also if the file has lost that."""
+        held = self._state.leases.get(uid)
+        if held is not None and held.ip == ip:
+            return
+        if held is not None:
+            self._taken.discard(held.ip)
+        self._state.leases[uid] = Lease(ip, held.ports if held is not None else ())
+        self._taken.add(ip)
+        self._save()
+
     def release(self, uid: str) -> Lease | None:
         """Give a pod's lease back; answers what it was."""
         lease = self._state.leases.pop(uid, None)

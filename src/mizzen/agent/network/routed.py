@@ -32,13 +32,16 @@ class PodAttachment:
 
 
 class PodNetwork(Protocol):
-    """How a pod's network namespace is joined to the cluster's network. Both calls may be repeated."""
+    """How a pod's network namespace is joined to the cluster's network. All calls may be repeated."""
 
     async def attach(self, pod: PodAttachment, netns: Path) -> tuple[str, ...]:
         """Join a namespace to the network; answers the pod's addresses. Raises OSError, AddressesExhausted."""
 
     async def detach(self, uid: str) -> None:
         """Take a pod off the network and give its address back, whether or not its namespace still exists."""
+
+    def hold(self, uid: str, ips: Sequence[str]) -> None:
+        """A restart has found a pod at work with these addresses: nobody else may get them."""
 
 
 class RoutedNetwork:
@@ -69,15 +72,9 @@ class RoutedNetwork:
         if lease is not None and lease.ports:
             self._host_ports.close(lease)
 
-    def keep(self, uids: Sequence[str]) -> None:
-        """Take every pod off the network but these: what a restart has found to be left over."""
-        stale = set(self._addresses.leases) - set(uids)
-        with Netlink() as net:
-            for uid in stale:
-                net.delete_link(link_name(uid))
-                lease = self._addresses.release(uid)
-                if lease is not None and lease.ports:
-                    self._host_ports.close(lease)
+    def hold(self, uid: str, ips: Sequence[str]) -> None:
+        for ip in ips:
+            self._addresses.hold(uid, ip)
 
     def _join(self, near: str, netns: Path, ip: IPv4Address) -> None:
         near_mac, pod_mac = bytes.fromhex("eeeeeeeeeeee"), b"\x0a\x58" + ip.packed
