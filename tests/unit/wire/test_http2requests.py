@@ -24,6 +24,11 @@ def test_a_request_is_that_of_http1() -> None:
     assert request == Request("GET", "/a/b", query, headers, b"", None, b"certificate", "192.0.2.1")
 
 
+def test_space_around_a_value_is_not_of_it() -> None:
+    request = _read([*_FIRST, ("user-agent", "e2e -- a test "), ("accept", "\ta, b "), ("accept", " c")])
+    assert request.headers == {"user-agent": "e2e -- a test", "accept": "a, b,c", "host": "x:1"}
+
+
 def test_headers_that_were_seen_before_are_few_and_their_places_are_checked_nonetheless() -> None:
     seen: set[tuple[str, str]] = set()
     for number in range(500):
@@ -47,7 +52,7 @@ def test_options_may_ask_about_everything() -> None:
         [*_FIRST[:3], (":path", "a")], [*_FIRST[:3], (":path", "*")], [(":method", "G T"), *_FIRST[1:]],
         [(":method", "CONNECT"), (":authority", "x:1")], [*_FIRST, ("Accept", "a")], [*_FIRST, ("a b", "")],
         [*_FIRST, ("", "")], [*_FIRST, ("a", "b\0")], [*_FIRST, ("a", "b\r")], [*_FIRST, ("a", "b\n")],
-        [*_FIRST, ("a", " b")], [*_FIRST, ("a", "b\t")], [*_FIRST, ("connection", "close")],
+        [*_FIRST[:3], (":path", " /a")], [(":method", "GET "), *_FIRST[1:]], [*_FIRST, ("connection", "close")],
         [*_FIRST, ("upgrade", "websocket")], [*_FIRST, ("keep-alive", "1")], [*_FIRST, ("te", "trailers, gzip")],
         [*_FIRST, ("transfer-encoding", "chunked")], [*_FIRST, ("proxy-connection", "close")], [*_FIRST, ("a\n", "")],
     ],
