@@ -15,6 +15,8 @@ WELL_KNOWN = "/var/lib/kubelet"
 _LOGS = re.compile(r"/var/log(/(pods|containers)(/.*)?)?")
 """What of /var/log is the node's own; the rest is its machine's."""
 _CDI = re.compile(r"(/var)?/run/cdi(/.*)?")
+_MOST_LINKS = 40
+"""As many as the kernel follows."""
 _PARTS = ("pods", "plugins", "plugins_registry", "device-plugins", "pod-resources")
 
 
@@ -46,7 +48,19 @@ class KubeletDir:
             syscalls.mount("none", str(self.root), "", syscalls.MS_SHARED)
 
     def on_node(self, path: str) -> Path:
-        """Where a path that a pod or a plugin names is on this node."""
+        """Where a path that a pod or a plugin names is on this node: a link in a directory of its own is followed.
+
+        The links there are made for pods, by the names that they know: /var/log/containers is full of them.
+        """
+        place = self._place(path)
+        for _ in range(_MOST_LINKS):
+            if str(place) == path or not place.is_symlink():
+                break
+            path = os.path.normpath(Path(path).parent / place.readlink())
+            place = self._place(path)
+        return place
+
+    def _place(self, path: str) -> Path:
         clean = os.path.normpath(path)
         if self._logs is not None and _LOGS.fullmatch(clean):
             return self._logs / os.path.relpath(clean, "/var/log")

@@ -43,6 +43,23 @@ def test_each_node_has_the_logs_of_its_own_containers(path: str, place: str) -> 
     assert KubeletDir(Path("/n/kubelet"), Path("/n/logs")).on_node(path) == Path(place)
 
 
+def test_links_of_a_node_lead_where_pods_see_them_lead(tmp_path: Path) -> None:
+    kubelet, logs = tmp_path / "kubelet", tmp_path / "logs"
+    for made in (kubelet / "plugins", logs / "pods" / "a", logs / "containers"):
+        made.mkdir(parents=True)
+    (logs / "pods" / "a" / "0.log").touch()
+    (logs / "containers" / "a.log").symlink_to("/var/log/pods/a/0.log")
+    (logs / "containers" / "b.log").symlink_to("a.log")
+    (logs / "containers" / "out").symlink_to("/etc/hostname")
+    (logs / "containers" / "round").symlink_to("round")
+    directory = KubeletDir(kubelet, logs)
+    assert directory.on_node("/var/log/containers/a.log") == logs / "pods" / "a" / "0.log"
+    assert directory.on_node("/var/log/containers/b.log") == logs / "pods" / "a" / "0.log"
+    assert directory.on_node("/var/log/containers/out") == Path("/etc/hostname")
+    assert directory.on_node("/var/log/containers/round") == logs / "containers" / "round"
+    assert directory.on_node(str(logs / "containers" / "b.log")) == logs / "containers" / "b.log"
+
+
 @pytest.mark.parametrize(
     ("path", "place"),
     [("/var/run/cdi", "/n/cdi"), ("/run/cdi/x.json", "/n/cdi/x.json"), ("/var/run/cdis", "/var/run/cdis")],
