@@ -9,7 +9,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any
 
-from mizzen.machinery.cel import comprehensions, timing
+from mizzen.machinery.cel import comprehensions, numbers, timing
 from mizzen.machinery.cel.authorizer import Authorize, authorizing
 from mizzen.machinery.cel.library import FUNCTIONS
 from mizzen.machinery.cel.literals import as_maps
@@ -96,14 +96,14 @@ def compile_expression(expression: str, variables: tuple[str, ...], optional: tu
         text = f"cel.bind({name}, size(_{name}) > 0 ? optional.of(_{name}[0]) : optional.none(), {text})"
     known = _environment(tuple(f"_{name}" if name in optional else name for name in variables))
     try:
-        compiled = known.compile(text)
+        compiled = numbers.compiled(known, text)
     except RuntimeError as error:
         problem = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
         raise CelError(f"compilation failed: {problem}") from None
     if (asking := timing.timed(text)) != text:
         # What reads oddly to the few lines that put the question in, compiles as it is and goes unasked.
         with contextlib.suppress(RuntimeError):
-            compiled = known.compile(asking)
+            compiled = numbers.compiled(known, asking)
     return Program(expression, compiled.return_type().name(), compiled)
 
 
