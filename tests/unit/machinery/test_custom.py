@@ -243,7 +243,11 @@ def test_values_that_rules_see_otherwise_are_found_however_deep_they_are():
     kept = {"a": ["x"]}
     seen = rules.to_cel({"named": {"one": parts}, "plain": kept}, schema)
     [part] = seen["named"]["one"]
-    assert part["since"].year == 2026 and isinstance(part["share"], float) and part["__if__"] == "x"
+    assert (
+        part["since"].ToJsonString() == "2026-01-01T00:00:00Z"
+        and isinstance(part["share"], float)
+        and part["__if__"] == "x"
+    )
     assert seen["plain"] is kept, "what rules see as it is goes through no loop"
 
 
