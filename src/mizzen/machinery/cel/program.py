@@ -157,8 +157,8 @@ def _environment(variables: tuple[str, ...]) -> Any:
     return environment(variables)
 
 
-def environment(variables: Iterable[str], pool: Any = None, messages: Mapping[str, str] = MappingProxyType({})) -> Any:
-    """What expressions over these variables are compiled in; `messages` names the types that some have in a pool."""
+def environment(variables: Iterable[str], pool: Any = None, typed: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """What expressions over these variables are compiled in; `typed` has the types of some, of `pool`."""
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
 
@@ -169,7 +169,7 @@ def environment(variables: Iterable[str], pool: Any = None, messages: Mapping[st
         ext_encoders.ExtEncoders(),
         ext_bindings.ExtBindings(),
     ]
-    types = {name: cel.Type(messages[name]) if name in messages else cel.Type.DYN for name in variables}
+    types = {name: typed.get(name, cel.Type.DYN) for name in variables}
     return cel.NewEnv(
         descriptor_pool=pool,
         variables=types,

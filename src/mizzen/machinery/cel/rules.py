@@ -7,11 +7,13 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from mizzen.machinery import times
 from mizzen.machinery.cel.program import CelError, Program, compile_expression
+from mizzen.machinery.cel.properties import escaped
+from mizzen.machinery.cel.ruletypes import RuleTypes
 from mizzen.machinery.cel.static import (
     COST_LIMIT,
     TOTAL_COST_LIMIT,
@@ -36,24 +38,6 @@ _REASONS = {
     "FieldValueRequired": Cause.REQUIRED,
     "FieldValueDuplicate": Cause.DUPLICATE,
 }
-# Words that CEL keeps for itself, which a property may still be named.
-_RESERVED = frozenset(
-    (
-        *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if"),
-        *("import", "let", "loop", "package", "namespace", "return", "var", "void", "while"),
-    )
-)
-_ESCAPES = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
-
-
-@lru_cache(maxsize=4096)
-def escaped(name: str) -> str:
-    """A property's name as rules write it: `foo-bar` is `foo__dash__bar`."""
-    if name in _RESERVED:
-        return f"__{name}__"
-    for mark, text in _ESCAPES:
-        name = name.replace(mark, text)
-    return name
 
 
 def has_rules(schema: Schema) -> bool:
@@ -315,8 +299,10 @@ def _below(schema: Schema, path: str) -> Iterator[tuple[str, Schema, bool]]:
 
 def check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
     """Which rules of a root schema do not compile or cost too much; `path` leads to it."""
+    if not has_rules(schema):
+        return
     costs: dict[str, int] = {}
-    yield from _check_rules(schema, path, costs)
+    yield from _check_rules(schema, path, costs, RuleTypes(_nodes_with_rules(schema)))
     total = sum(costs.values())
     if total > TOTAL_COST_LIMIT:
         for where in sorted(costs, key=lambda one: -costs[one])[:_MOST_BLAMED]:
@@ -328,7 +314,7 @@ def check_rules(schema: Schema, path: str) -> Iterator[FieldError]:
 
 
 def _check_rules(
-    schema: Schema, path: str, costs: dict[str, int], lost: str = "", count: int | None = 1
+    schema: Schema, path: str, costs: dict[str, int], types: RuleTypes, lost: str = "", count: int | None = 1
 ) -> Iterator[FieldError]:
     """Fills `costs`, by the path of each rule.
 
@@ -339,14 +325,14 @@ def _check_rules(
         where = f"{path}.x-kubernetes-validations[{position}]"
         cost = estimated_cost(rule.get("rule") or "", schema, count)
         costs[f"{where}.rule"] = cost
-        yield from _check_rule(rule, schema, where, cost)
+        yield from _check_rule(rule, schema, where, cost, types)
         if lost and _old_self(rule.get("rule") or ""):
             detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
             yield invalid(f"{where}.rule", rule["rule"], detail)
     below = count_below(schema, count)
     for where, inner, is_correlated in _below(schema, path):
         inside = below if inner is schema.items else count
-        yield from _check_rules(inner, where, costs, lost if is_correlated else lost or where, inside)
+        yield from _check_rules(inner, where, costs, types, lost if is_correlated else lost or where, inside)
 
 
 _MOST_BLAMED = 10
@@ -363,30 +349,36 @@ _TOO_COSTLY = (
 )
 
 
-def _check_rule(rule: Mapping[str, Any], schema: Schema, path: str, cost: int) -> Iterator[FieldError]:
+def _check_rule(
+    rule: Mapping[str, Any], schema: Schema, path: str, cost: int, types: RuleTypes
+) -> Iterator[FieldError]:
     text, optional = rule.get("rule") or "", bool(rule.get("optionalOldSelf"))
     if not text.strip():
         return
     if rule.get("optionalOldSelf") is not None and not _old_self(text):
         yield invalid(f"{path}.optionalOldSelf", optional, "may not be set if oldSelf is not used in rule")
+    if wrong := _type_problem(text, schema, optional, types, "bool"):
+        yield invalid(f"{path}.rule", text, wrong)
+    elif cost > COST_LIMIT:
+        yield forbidden(f"{path}.rule", _too_costly("estimated rule cost", cost, COST_LIMIT))
+    expression = rule.get("messageExpression") or ""
+    if expression.strip() and (wrong := _type_problem(expression, schema, optional, types, "string")):
+        yield invalid(f"{path}.messageExpression", expression, f"messageExpression {wrong}")
+
+
+def _type_problem(text: str, schema: Schema, optional: bool, types: RuleTypes, wanted: str) -> str:
+    """Why an expression does not compile to a type; "" when it does."""
     try:
-        program = _compiled(text, optional)
-        if program.returns not in {"BOOL", "DYN"}:
-            raise CelError("cel expression must evaluate to a bool")
-        if missing := undefined_fields(text, schema):
-            raise CelError(undefined_text(text, missing[0]))
+        returns = _compiled(text, optional).returns
     except CelError as error:
-        yield invalid(f"{path}.rule", text, str(error))
-    else:
-        if cost > COST_LIMIT:
-            yield forbidden(f"{path}.rule", _too_costly("estimated rule cost", cost, COST_LIMIT))
-    expression = rule.get("messageExpression")
-    if expression and expression.strip():
-        try:
-            if _compiled(expression, optional).returns not in {"STRING", "DYN"}:
-                raise CelError("cel expression must evaluate to a string")
-        except CelError as error:
-            yield invalid(f"{path}.messageExpression", expression, f"messageExpression {error}")
+        return str(error)
+    if missing := undefined_fields(text, schema):
+        return undefined_text(text, missing[0])
+    told, found = types.check(text, schema, optional=optional)
+    if told:
+        return f"compilation failed: {told}"
+    is_fitting = {returns, found} <= {wanted.upper(), "DYN"}
+    return "" if is_fitting else f"cel expression must evaluate to a {wanted}"
 
 
 def _wording_errors(rule: Mapping[str, Any], schema: Schema, path: str) -> Iterator[FieldError]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from mizzen.machinery.cel.program import CelError, closing_bracket
+from mizzen.machinery.cel.properties import escaped
 from mizzen.machinery.schema import Form, Schema
 
 COST_LIMIT = 10_000_000
@@ -73,8 +74,6 @@ def _missing(schema: Schema, names: list[str]) -> str:
 
 
 def _property(schema: Schema, name: str) -> Schema | None:
-    from mizzen.machinery.cel.rules import escaped
-
     known = schema.properties.get(name)
     if known is not None:
         return known

@@ -6,25 +6,36 @@ Ref: https://kubernetes.io/docs/reference/access-authn-authz/validating-admissio
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from mizzen.machinery.cel import numbers
 from mizzen.machinery.cel.literals import as_maps
 from mizzen.machinery.cel.program import MAX_EXPRESSION, CelError, environment, rewritten
 from mizzen.machinery.schema import Form, Schema
 
 _PACKAGE: Final = "mizzen.typed"
 _VALUE: Final = ".google.protobuf.Value"
+TIMESTAMP: Final = ".google.protobuf.Timestamp"
+DURATION: Final = ".google.protobuf.Duration"
 _SCALARS: Final = {
-    Form.STRING: "TYPE_STRING",
-    Form.QUANTITY: "TYPE_STRING",
-    Form.INT32: "TYPE_INT64",
-    Form.INT64: "TYPE_INT64",
-    Form.NUMBER: "TYPE_DOUBLE",
-    Form.BOOLEAN: "TYPE_BOOL",
-    Form.BYTES: "TYPE_BYTES",
+    Form.STRING: "STRING",
+    Form.QUANTITY: "STRING",
+    Form.INT32: "INT",
+    Form.INT64: "INT",
+    Form.NUMBER: "DOUBLE",
+    Form.BOOLEAN: "BOOL",
+    Form.BYTES: "BYTES",
 }
+_OF_FIELDS: Final = {"INT": "INT64"}
+_OF_VARIABLES: Final = {_VALUE: "DYN", TIMESTAMP: "TIMESTAMP", DURATION: "DURATION"}
 _identifier = re.compile(r"[A-Za-z_]\w*\Z", re.ASCII)
+_OWN_WORDS: Final = (
+    (re.compile(rf" not found in struct '{re.escape(_PACKAGE)}\.\w+'|{re.escape(_PACKAGE)}\.(?=\w)"), ""),
+    (re.compile(r"google\.protobuf\.(Timestamp|Duration)|(null)_type"), lambda found: (found[1] or found[2]).lower()),
+    # What follows from another error.
+    (re.compile(r"\nERROR: [^\n]*'\*error\*'[^\n]*\n[^\n]*\n[^\n]*"), ""),
+)
 
 
 def problem(expression: str, variables: tuple[str, ...], schemas: Mapping[str, Schema]) -> str:
@@ -38,80 +49,103 @@ def problem(expression: str, variables: tuple[str, ...], schemas: Mapping[str, S
         text = rewritten(as_maps(expression))
     except CelError as error:
         return str(error)
-    pool, messages = _pool(schemas)
-    checker = environment(variables, pool, messages)
+    objects = {name: schema for name, schema in schemas.items() if schema.form is Form.STRUCT}
     try:
-        checker.compile(text)
+        numbers.compiled(Messages().environment(variables, objects), text)
     except RuntimeError as error:
-        return str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+        return worded(error)
     return ""
 
 
-def _pool(schemas: Mapping[str, Schema]) -> tuple[Any, dict[str, str]]:
-    """A descriptor pool that knows the schemas, and the message of each variable that is an object."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2, timestamp_pb2
-
-    known = descriptor_pool.DescriptorPool()
-    file = descriptor_pb2.FileDescriptorProto(name="typed.proto", package=_PACKAGE, syntax="proto3")
-    for module in (struct_pb2, timestamp_pb2):
-        copied = descriptor_pb2.FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(copied)
-        known.Add(copied)
-        file.dependency.append(copied.name)
-    messages = _Messages(file, descriptor_pb2.FieldDescriptorProto.Type.Value)
-    named = {name: messages.named(schema) for name, schema in schemas.items() if schema.form is Form.STRUCT}
-    known.Add(file)
-    return known, named
+def worded(error: RuntimeError) -> str:
+    """What the checker says, in the original's words and without the names that messages have here alone."""
+    told = str(error).removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]")
+    for pattern, words in _OWN_WORDS:
+        told = pattern.sub(words, told)
+    return told
 
 
-class _Messages:
-    """The messages of one file, one for each schema of an object."""
+class Messages:
+    """Schemas as the messages of one file, one for each object; for one environment."""
 
-    def __init__(self, file: Any, number_of: Callable[[str], int]) -> None:
-        self._file = file
-        self._number_of = number_of
+    def __init__(self) -> None:
+        from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, struct_pb2, timestamp_pb2
+
+        self._pool = descriptor_pool.DescriptorPool()
+        self._file = descriptor_pb2.FileDescriptorProto(name="typed.proto", package=_PACKAGE, syntax="proto3")
+        self._number_of = descriptor_pb2.FieldDescriptorProto.Type.Value
         self._names: dict[int, str] = {}
+        for module in (struct_pb2, timestamp_pb2, duration_pb2):
+            copied = descriptor_pb2.FileDescriptorProto()
+            module.DESCRIPTOR.CopyToProto(copied)
+            self._pool.Add(copied)
+            self._file.dependency.append(copied.name)
+
+    def environment(self, variables: Iterable[str], schemas: Mapping[str, Schema]) -> Any:
+        """What expressions are compiled in; `schemas` gives the types of some of the variables."""
+        from cel_expr_python import cel
+
+        types = {name: self._type(cel.Type, schema) for name, schema in schemas.items()}
+        self._pool.Add(self._file)
+        return environment(variables, self._pool, types)
+
+    def fields(self, schema: Schema) -> Iterator[tuple[str, Schema]]:
+        """What an object has, by the names that expressions use."""
+        for key, inner in schema.properties.items():
+            if _identifier.match(key):
+                yield key, inner
+
+    def kind(self, schema: Schema) -> str:
+        """What a value is, other than a list or a map: a scalar, or a message with a dot before its name."""
+        if schema.form is Form.STRUCT and schema.properties and not schema.preserve:
+            return self.named(schema)
+        if schema.form in {Form.TIME, Form.MICRO_TIME}:
+            return TIMESTAMP
+        return _SCALARS.get(schema.form, _VALUE)
 
     def named(self, schema: Schema) -> str:
-        """The full name of the message of a schema; it is made on first use, for schemas may hold themselves."""
+        """The message of an object; it is made on first use, for schemas may hold themselves."""
         known = self._names.get(id(schema))
         if known is not None:
             return known
         short = f"{re.sub(r'[^A-Za-z0-9]', '_', schema.short_name) or 'Object'}{len(self._names)}"
-        name = self._names[id(schema)] = f"{_PACKAGE}.{short}"
+        name = self._names[id(schema)] = f".{_PACKAGE}.{short}"
         message = self._file.message_type.add(name=short)
-        for key, inner in schema.properties.items():
-            if _identifier.match(key):
-                self._add(message, key, inner)
+        for key, inner in self.fields(schema):
+            self._add(message, key, inner)
         return name
+
+    def _type(self, types: Any, schema: Schema) -> Any:
+        if schema.form is Form.LIST and schema.items is not None:
+            return types.List(self._type(types, schema.items))
+        if schema.form is Form.MAP and schema.items is not None:
+            return types.Map(types.STRING, self._type(types, schema.items))
+        kind = self.kind(schema)
+        kind = _OF_VARIABLES.get(kind, kind)
+        return types(kind[1:]) if kind.startswith(".") else getattr(types, kind)
 
     def _add(self, message: Any, key: str, schema: Schema) -> None:
         number = len(message.field) + 1
         if schema.form is Form.MAP and schema.items is not None:
             # The one name that a map's entries may have.
             name = f"{''.join(word[:1].upper() + word[1:] for word in key.split('_'))}Entry"
-            entry = message.nested_type.add(name=name)
-            entry.options.map_entry = True
-            self._field(entry, "key", 1, Schema(Form.STRING))
-            self._field(entry, "value", 2, schema.items)
-            made = message.field.add(name=key, number=number, label=3, type=self._number_of("TYPE_MESSAGE"))
-            made.type_name = f".{_PACKAGE}.{message.name}.{name}"
-            made.json_name = f"f{number}"
-            return
+            if all(name != other.name for other in message.nested_type):
+                entry = message.nested_type.add(name=name)
+                entry.options.map_entry = True
+                self._field(entry, "key", 1, "STRING")
+                self._field(entry, "value", 2, self._kind_inside(schema.items))
+                self._field(message, key, number, f".{_PACKAGE}.{message.name}.{name}", repeated=True)
+                return
         repeated = schema.form is Form.LIST and schema.items is not None
         element = schema.items if repeated and schema.items is not None else schema
-        self._field(message, key, number, element, repeated=repeated)
+        self._field(message, key, number, self._kind_inside(element), repeated=repeated)
 
-    def _field(self, message: Any, key: str, number: int, schema: Schema, *, repeated: bool = False) -> None:
+    def _kind_inside(self, schema: Schema) -> str:
+        return _VALUE if schema.form in {Form.LIST, Form.MAP} else self.kind(schema)
+
+    def _field(self, message: Any, key: str, number: int, kind: str, *, repeated: bool = False) -> None:
         made = message.field.add(name=key, number=number, label=3 if repeated else 1, json_name=f"f{number}")
-        scalar = _SCALARS.get(schema.form)
-        if scalar is not None:
-            made.type = self._number_of(scalar)
-            return
-        made.type = self._number_of("TYPE_MESSAGE")
-        if schema.form is Form.STRUCT and schema.properties and not schema.preserve:
-            made.type_name = f".{self.named(schema)}"
-        elif schema.form in {Form.TIME, Form.MICRO_TIME}:
-            made.type_name = ".google.protobuf.Timestamp"
+        if kind.startswith("."):
+            made.type, made.type_name = self._number_of("TYPE_MESSAGE"), kind
         else:
-            made.type_name = _VALUE
+            made.type = self._number_of(f"TYPE_{_OF_FIELDS.get(kind, kind)}")
