@@ -1,7 +1,8 @@
 """Rules as nftables commands: the whole table, or only what differs. Pure.
 
 One table; a map from frontends to a chain for their *number* of endpoints, shared by all Services; there a random
-number is drawn, and a second map leads from frontend and number to the endpoint.
+number is drawn, and a second map leads from frontend and number to the endpoint. What belongs to no
+connection is dropped: it would reach clients with the address of an endpoint that they know nothing of, and be reset.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +46,11 @@ table ip {TABLE} {{
   }}
   chain admission_prerouting {{ type filter hook prerouting priority -150; ct state new goto admission; }}
   chain admission_output {{ type filter hook output priority -150; ct state new goto admission; }}
-  chain unknown_forward {{ type filter hook forward priority 0; ct state new ip daddr @clusterips goto refuse; }}
+  chain unknown_forward {{
+    type filter hook forward priority 0;
+    ct state invalid drop
+    ct state new ip daddr @clusterips goto refuse
+  }}
   chain unknown_output {{ type filter hook output priority 0; ct state new ip daddr @clusterips goto refuse; }}
 
   chain pick_s {{

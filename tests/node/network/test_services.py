@@ -1,5 +1,6 @@
 import itertools
 import socket
+import struct
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -246,6 +247,37 @@ def test_increments_leave_the_same_table_as_a_whole_load(services: Services, thr
     }
     services.planes[node.name].apply(RuleSet())
     assert not any(_maps(services.ruleset(node)).values())
+
+
+def test_a_packet_out_of_the_window_does_not_end_the_connection(services: Services, two_nodes: World) -> None:
+    here, there = two_nodes.nodes
+    client, server = two_nodes.add_pod(here, "client"), two_nodes.add_pod(there, "server")
+    services.apply([(server, there)])
+    listener = server.run(lambda: socket.create_server(("0.0.0.0", 8080)))
+    raw = server.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP))
+    connection = client.run(lambda: socket.create_connection((VIP, 80), timeout=2))
+    accepted, (_, port) = listener.accept()
+    with listener, raw, connection, accepted:
+        accepted.settimeout(2)
+        connection.sendall(b"?")
+        assert accepted.recv(1) == b"?"
+        while (packet := raw.recv(2000))[-1:] != b"?":
+            pass
+        seen, wanted = struct.unpack("!II", packet[24:32])
+        raw.sendto(_segment(server.ip, 8080, client.ip, port, (wanted + 2**30, seen + 1)), (client.ip, 0))
+        connection.sendall(b"!")
+        assert accepted.recv(1) == b"!"
+        accepted.sendall(b".")
+        assert connection.recv(1) == b"."
+
+
+def _segment(source: str, port: int, target: str, target_port: int, numbers: tuple[int, int]) -> bytes:
+    """A TCP segment with data; `numbers`: its sequence number, and the one it acknowledges."""
+    header = struct.pack("!HHIIHH", port, target_port, *(one % 2**32 for one in numbers), 0x5018, 1024)
+    pseudo = socket.inet_aton(source) + socket.inet_aton(target) + struct.pack("!HH", socket.IPPROTO_TCP, 24)
+    total = sum(struct.unpack("!18H", pseudo + header + b"\0\0\0\0boom"))
+    total = (total & 0xFFFF) + (total >> 16)
+    return header + struct.pack("!HH", ~(total + (total >> 16)) & 0xFFFF, 0) + b"boom"
 
 
 def test_a_table_deleted_by_somebody_else_is_laid_down_again(services: Services, three: list[tuple[Pod, Node]]) -> None:
