@@ -64,8 +64,8 @@ def fold(life: Life, event: Happening, now: float) -> Folded:
     match event:
         case PodChanged(pod, refused):
             return replace(_changed(life, pod, now), resize_refused=refused), ()
-        case PodRemoved():
-            deadline = min(now + 1.0, life.ending.deadline if life.ending else now + 1.0)
+        case PodRemoved(grace):
+            deadline = min(now + grace, life.ending.deadline if life.ending else now + grace)
             ending = life.ending or Ending("", "", deadline)
             return replace(life, ending=replace(ending, deadline=deadline, deleted=True, removed=True)), ()
         case Rejected(reason, message):

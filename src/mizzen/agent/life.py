@@ -155,7 +155,9 @@ class PodChanged:
 
 @dataclass(frozen=True, slots=True)
 class PodRemoved:
-    """The object is gone from the API."""
+    """The object is gone from the API, or the manifest of a static pod; containers have `grace` seconds to end."""
+
+    grace: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

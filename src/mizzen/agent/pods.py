@@ -173,10 +173,10 @@ class Pods:  # shape: the one owner of all lives on the node
         elif pod is not None:
             self.happen(uid, life.Rejected(*refusal) if refusal is not None else life.PodChanged(pod))
 
-    def gone(self, uid: str) -> None:
-        """The API holds a pod no more."""
+    def gone(self, uid: str, removed: life.PodRemoved | None = None) -> None:
+        """The API holds a pod no more, or a static pod's manifest is gone."""
         if uid in self._slots:
-            self.happen(uid, life.PodRemoved())
+            self.happen(uid, removed or life.PodRemoved())
 
     async def clean_orphans(self) -> None:
         """Take down what ran before this agent started and belongs to no pod any more."""

@@ -12,7 +12,9 @@ import msgspec
 import yaml
 
 from mizzen.agent.equipment import Equipment
+from mizzen.agent.life import PodRemoved
 from mizzen.agent.pods import Pods
+from mizzen.agent.restarts import grace_of
 from mizzen.api.views.podspec import Pod
 from mizzen.base import log
 from mizzen.client.resources import NODES, PODS
@@ -89,6 +91,10 @@ def mirror(body: Mapping[str, Any], node: str, node_uid: str) -> dict[str, Any]:
     return {**body, "metadata": marked}
 
 
+def _name(body: Mapping[str, Any]) -> tuple[str, str]:
+    return body["metadata"]["namespace"], body["metadata"]["name"]
+
+
 class StaticPods:
     """Keeps the running static pods, and their mirrors, in step with the directory."""
 
@@ -97,6 +103,8 @@ class StaticPods:
         self._pods = pods
         self._directory = directory
         self._known: dict[str, dict[str, Any]] = {}
+        self._ending: dict[str, dict[str, Any]] = {}
+        """Those whose manifest is gone and whose containers still end; another of their name waits for that."""
         self._stale: dict[str, tuple[str, str]] | None = None
         """Mirrors of static pods that are gone, by hash; unknown until the API has been asked once."""
 
@@ -108,7 +116,7 @@ class StaticPods:
             await self._tools.clock.sleep(_EVERY)
 
     def look(self) -> None:
-        """Start what is new in the directory, end what is gone from it; a changed file is both."""
+        """Start what is new in the directory, end what is gone from it; a changed file is both, one after the other."""
         found: dict[str, dict[str, Any]] = {}
         for path in sorted(self._directory.glob("[!.]*")):
             try:
@@ -118,12 +126,16 @@ class StaticPods:
                 continue
             found[body["metadata"]["uid"]] = body
         for uid in [uid for uid in self._known if uid not in found]:
-            self._pods.gone(uid)
-            meta = self._known.pop(uid)["metadata"]
+            self._ending[uid] = body = self._known.pop(uid)
+            self._pods.gone(uid, PodRemoved(grace_of(msgspec.convert(body, Pod))))
+        there = {one.pod.metadata.uid for one in self._pods}
+        for uid in [uid for uid in self._ending if uid not in there]:
+            name = _name(self._ending.pop(uid))
             if self._stale is not None:
-                self._stale[uid] = (meta["namespace"], meta["name"])
+                self._stale[uid] = name
+        taken = {_name(body) for body in self._ending.values()}
         for uid, body in found.items():
-            if uid not in self._known:
+            if uid not in self._known and _name(body) not in taken:
                 stamped = {**body["metadata"], "creationTimestamp": times.format(self._tools.clock.now())}
                 self._pods.seen(msgspec.convert({**body, "metadata": stamped}, Pod))
                 self._known[uid] = body
@@ -133,7 +145,7 @@ class StaticPods:
             await self._remove_stale()
         except (ApiError, ConnectionError, TimeoutError) as error:
             _log.debug("mirrors not removed", error=str(error))
-        for uid, body in self._known.items():
+        for uid, body in (*self._known.items(), *self._ending.items()):
             meta = body["metadata"]
             try:
                 await self._mirror(uid, body)
@@ -148,7 +160,7 @@ class StaticPods:
             self._stale = {
                 digest: (meta["namespace"], meta["name"])
                 for digest, meta in marked.items()
-                if digest is not None and digest not in self._known
+                if digest is not None and digest not in self._known and digest not in self._ending
             }
         for digest, (namespace, name) in list(self._stale.items()):
             try:
@@ -167,14 +179,21 @@ class StaticPods:
         except ApiError as error:
             if error.code != 404:
                 raise
+            if uid in self._ending:
+                return
             node = self._tools.config.node_name
             owner = await client.get(NODES, node, view=dict)
             present = await client.create(PODS, mirror(body, node, owner["metadata"]["uid"]), meta["namespace"])
         found = present["metadata"]
         # Deleting the mirror does not end the pod: it is shown anew.
         if (found.get("annotations") or {}).get(MIRROR) != uid or found.get("deletionTimestamp"):
+            if uid in self._ending:
+                return
             await client.delete(PODS, meta["name"], meta["namespace"], grace_seconds=0)
             return
-        status = self._pods.status(uid)
+        try:
+            status = self._pods.status(uid)
+        except KeyError:  # it has ended meanwhile
+            return
         if present.get("status") != status:
             await client.patch(PODS, meta["name"], {"status": status}, meta["namespace"], subresource="status")

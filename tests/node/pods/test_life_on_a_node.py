@@ -252,6 +252,43 @@ async def test_a_static_pod_runs_without_the_apis_consent_and_its_mirror_comes_b
     await node.gone("fixed-node-1")
 
 
+async def test_a_static_pod_ends_within_its_grace_before_its_mirror_goes_and_another_of_its_name_begins(
+    crun_node: Node,
+) -> None:
+    node, manifests = crun_node, crun_node.config.root.parent / "manifests"
+    shared = node.config.root.parent / "shared"
+    for made in (manifests, shared):
+        made.mkdir()
+    dies = "touch /s/ending; until test -e /s/go; do sleep 0.05; done; exit 0"
+
+    def put(name: str, script: str) -> None:
+        volume = {"name": "s", "hostPath": {"path": str(shared)}}
+        one = shell(script, volumeMounts=[{"name": "s", "mountPath": "/s"}])
+        spec = {"terminationGracePeriodSeconds": 60, "containers": [one], "volumes": [volume]}
+        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+        (manifests / f".{name}").write_text(json.dumps(body))
+        (manifests / f".{name}").rename(manifests / f"{name}.yaml")
+
+    put("fixed", f"trap '{dies}' TERM; while :; do sleep 0.1; done")
+    await node.stop()
+    node.config = replace(node.config, static_pods=manifests)
+    await node.start()
+    first = await node.running_pod("fixed-node-1")
+    put("fixed", "touch /s/began; exec sleep 1000")
+    while not (shared / "ending").exists():  # noqa: ASYNC110 - a file tells nobody
+        await asyncio.sleep(0.05)
+    for name in ("other", "another"):  # the directory has been looked at twice when the second runs
+        put(name, "exec sleep 1000")
+        await node.running_pod(f"{name}-node-1")
+    still = await node.client.get(PODS, "fixed-node-1", "default", view=dict)
+    assert still["metadata"]["uid"] == first["metadata"]["uid"] and phase("Running")(still)
+    assert "running" in container(still)["state"] and not (shared / "began").exists()
+    (shared / "go").touch()
+    again = await node.until("fixed-node-1", lambda pod: pod["metadata"]["uid"] != first["metadata"]["uid"])
+    await node.running_pod("fixed-node-1")
+    assert again["metadata"]["annotations"] != first["metadata"]["annotations"] and (shared / "began").exists()
+
+
 async def test_labels_that_a_node_was_given_later_count_for_its_pods(crun_node: Node) -> None:
     node = crun_node
     await node.client.patch(NODES, "node-1", {"metadata": {"labels": {"disk": "ssd"}}})
