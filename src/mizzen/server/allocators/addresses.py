@@ -7,6 +7,7 @@ import ipaddress
 from random import Random
 from typing import Final
 
+from mizzen.api.networking.ipaddress import IP_ADDRESS
 from mizzen.api.networking.servicecidr import SERVICE_CIDR
 from mizzen.machinery.errors import Object
 from mizzen.server.allocators.pools import Exhausted, Pool, Taken
@@ -21,15 +22,21 @@ class AddressProblem(Exception):
 
 
 class Addresses:
-    """All addresses that Services may have, by range."""
+    """All addresses that Services may have, by range.
+
+    Ranges may overlap: who has an address is known by its family. What an IPAddress object of somebody else names is
+    theirs as long as the object is there.
+    """
 
     def __init__(self, reader: Reader, ranges: tuple[str, ...], rng: Random) -> None:
         self._rng = rng
         self._pools: dict[str, Pool] = {}
+        self._owners: dict[str, dict[int, str]] = {"IPv4": {}, "IPv6": {}}
         self._fixed = ranges
         for cidr in ranges:
             self._add(cidr)
         reader.subscribe(SERVICE_CIDR, self._changed)
+        reader.subscribe(IP_ADDRESS, self._claimed)
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -64,15 +71,12 @@ class Addresses:
 
     def record(self, address: str, owner: str) -> None:
         """A stored Service has this address."""
-        number = int(ipaddress.ip_address(address))
-        for pool in self._pools.values():
-            if number in pool:
-                pool.record(number, owner)
+        self._owners[family_of(address)][int(ipaddress.ip_address(address))] = owner
 
     def free(self, address: str, owner: str) -> None:
-        number = int(ipaddress.ip_address(address))
-        for pool in self._pools.values():
-            pool.free(number, owner)
+        number, owners = int(ipaddress.ip_address(address)), self._owners[family_of(address)]
+        if owners.get(number) == owner:
+            del owners[number]
 
     def _add(self, cidr: str) -> None:
         network = ipaddress.ip_network(cidr, strict=False)
@@ -81,7 +85,8 @@ class Addresses:
         last = int(network.broadcast_address) - (1 if network.version == 4 else 0)
         last = min(last, first + _LARGEST_RANGE)
         size = last - first + 1
-        self._pools[cidr] = Pool(first, last, reserved(size, 16, 256), self._rng)
+        owners = self._owners[family_of(cidr.partition("/")[0])]
+        self._pools[cidr] = Pool(first, last, reserved(size, 16, 256), self._rng, owners)
 
     def _changed(self, key: str, old: Object | None, new: Object | None) -> None:
         before = set((old or {}).get("spec", {}).get("cidrs") or ())
@@ -92,6 +97,17 @@ class Addresses:
                 self._add(cidr)
         for cidr in before - set(after) - set(self._fixed):
             self._pools.pop(cidr, None)
+
+    def _claimed(self, key: str, old: Object | None, new: Object | None) -> None:
+        claim = new or old or {}
+        parent = claim["spec"].get("parentRef") or {}
+        if parent.get("resource") == "services" and not parent.get("group"):
+            return  # Services themselves tell which addresses they have.
+        address, owner = claim["metadata"]["name"], f"IPAddress {claim['metadata']['uid']}"
+        if new is None:
+            self.free(address, owner)
+        else:
+            self._owners[family_of(address)].setdefault(int(ipaddress.ip_address(address)), owner)
 
 
 def reserved(size: int, divisor: int, most: int) -> int:

@@ -31,9 +31,9 @@ class IpAddresses:
     async def run(self) -> None:
         """Bring IPAddress objects in line with Services, then keep them so."""
         self._reader.subscribe(SERVICE, self._changed)
+        self._reader.subscribe(IP_ADDRESS, self._lost)
         for stored in self._reader.list(IP_ADDRESS):
-            labels = stored["metadata"].get("labels") or {}
-            if labels.get("ipaddress.kubernetes.io/managed-by") == MANAGED_BY:
+            if _is_ours(stored):
                 self._due.put_nowait(stored["metadata"]["name"])
         while True:
             address = await self._due.get()
@@ -52,13 +52,25 @@ class IpAddresses:
             self._wanted[address] = _reference(new or {})
             self._due.put_nowait(address)
 
+    def _lost(self, key: str, old: Object | None, new: Object | None) -> None:
+        address = (new or old or {})["metadata"]["name"]
+        if new is None and address in self._wanted:
+            self._due.put_nowait(address)
+
     async def _settle(self, address: str) -> None:
         wanted, stored = self._wanted.get(address), self._reader.get(IP_ADDRESS, "", address)
+        if stored is not None and not _is_ours(stored):
+            return
         if stored is not None and (wanted is None or stored["spec"].get("parentRef") != wanted):
             await self._writer.delete(IP_ADDRESS, "", address)
             stored = None
         if wanted is not None and stored is None:
             await self._writer.create(IP_ADDRESS, "", _object(address, wanted))
+
+
+def _is_ours(stored: Object) -> bool:
+    """Whether the object is one of those that follow Services, not somebody else's claim."""
+    return (stored["metadata"].get("labels") or {}).get("ipaddress.kubernetes.io/managed-by") == MANAGED_BY
 
 
 def _object(address: str, parent: Object) -> Object:

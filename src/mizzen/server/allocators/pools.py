@@ -16,14 +16,17 @@ class Exhausted(Exception):
 
 
 class Pool:
-    """Numbers from `first` to `last`; the first `reserved` of them are the last to be given at random."""
+    """Numbers from `first` to `last`; the first `reserved` of them are the last to be given at random.
 
-    def __init__(self, first: int, last: int, reserved: int, rng: Random) -> None:
+    Pools that overlap share their `owners`.
+    """
+
+    def __init__(self, first: int, last: int, reserved: int, rng: Random, owners: dict[int, str] | None = None) -> None:
         self.first = first
         self.last = last
         self._band = first + reserved
         self._rng = rng
-        self._owners: dict[int, str] = {}
+        self._owners: dict[int, str] = {} if owners is None else owners
 
     def __contains__(self, number: int) -> bool:
         return self.first <= number <= self.last

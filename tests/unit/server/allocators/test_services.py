@@ -5,6 +5,7 @@ from tests.fakes.reader import FakeReader, FakeWriter, made
 
 from mizzen.api.core.service import SERVICE, default
 from mizzen.api.networking.ipaddress import IP_ADDRESS
+from mizzen.api.networking.servicecidr import SERVICE_CIDR
 from mizzen.machinery.errors import ApiError, Object
 from mizzen.server.allocators.ipaddresses import IpAddresses
 from mizzen.server.allocators.pools import Exhausted, Pool, Taken
@@ -144,6 +145,73 @@ def test_a_pool_draws_from_its_reserved_part_last() -> None:
         pool.take(3, "y")
     pool.free(3, "y")
     assert pool.owner(3) == "x"
+
+
+def _claim(address: str, **parent: str) -> Object:
+    return made(address, "", spec={"parentRef": parent})
+
+
+def test_an_address_that_an_object_of_somebody_else_names_is_theirs() -> None:
+    reader, services = _world("10.96.0.0/28")
+    gateway = {"group": "gateway.networking.k8s.io", "resource": "gateways", "namespace": "edge", "name": "g"}
+    reader.put(IP_ADDRESS, _claim("10.96.0.9", **gateway))
+    with pytest.raises(ApiError, match="already allocated"):
+        services.allocate(_service("web", clusterIP="10.96.0.9"), None)
+    given = [_service(f"s{number}") for number in range(13)]
+    for service in given:
+        services.allocate(service, None)
+    assert "10.96.0.9" not in {service["spec"]["clusterIP"] for service in given}
+    reader.drop(IP_ADDRESS, "", "10.96.0.9")
+    services.allocate(_service("web", clusterIP="10.96.0.9"), None)
+
+
+@pytest.mark.parametrize("parent", [{"resource": "services", "namespace": "shop", "name": "new"}, {"resource": "x"}])
+def test_the_end_of_an_object_frees_nothing_that_a_service_has(parent: dict[str, str]) -> None:
+    reader, services = _world()
+    reader.put(IP_ADDRESS, _claim("10.96.0.9", **parent))
+    reader.put(SERVICE, _service("new", clusterIP="10.96.0.9", clusterIPs=["10.96.0.9"], ipFamilies=["IPv4"]))
+    reader.drop(IP_ADDRESS, "", "10.96.0.9")
+    with pytest.raises(ApiError, match="already allocated"):
+        services.allocate(_service("web", clusterIP="10.96.0.9"), None)
+
+
+def test_a_range_that_overlaps_another_gives_no_address_twice() -> None:
+    reader, services = _world("10.96.0.0/28")
+    given = [_service(f"s{number}") for number in range(14)]
+    for service in given:
+        services.allocate(service, None)
+        reader.put(SERVICE, service)
+    reader.put(SERVICE_CIDR, made("wide", "", spec={"cidrs": ["10.96.0.0/27"]}))
+    more = [_service(f"m{number}") for number in range(16)]
+    for service in more:
+        services.allocate(service, None)
+    assert len({service["spec"]["clusterIP"] for service in (*given, *more)}) == 30
+    with pytest.raises(ApiError, match="range is full"):
+        services.allocate(_service("one-more"), None)
+
+
+async def test_objects_of_others_are_left_alone_and_lost_ones_made_again() -> None:
+    import asyncio
+
+    reader = FakeReader((SERVICE, _service("a", clusterIPs=["10.96.0.8"])))
+    theirs = _claim("10.96.0.9", group="g.example.com", resource="gateways", namespace="edge", name="g")
+    reader.put(IP_ADDRESS, theirs)
+    task = asyncio.create_task(IpAddresses(reader, FakeWriter(reader)).run())
+
+    async def settle() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    await settle()
+    reader.put(SERVICE, _service("b", clusterIPs=["10.96.0.9"]))
+    reader.drop(IP_ADDRESS, "", "10.96.0.8")
+    await settle()
+    assert reader.get(IP_ADDRESS, "", "10.96.0.8")["spec"]["parentRef"]["name"] == "a"
+    assert reader.get(IP_ADDRESS, "", "10.96.0.9") == theirs
+    reader.drop(SERVICE, "shop", "b")
+    await settle()
+    assert reader.get(IP_ADDRESS, "", "10.96.0.9") == theirs
+    task.cancel()
 
 
 async def test_every_address_has_an_object_as_long_as_its_service() -> None:
