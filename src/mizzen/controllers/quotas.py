@@ -27,7 +27,7 @@ from mizzen.client.client import Resource
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_CLAIMS, RESOURCE_QUOTAS, SERVICES
 from mizzen.controllers.pods import is_finished
 from mizzen.controllers.status import status_patch
-from mizzen.controllers.volumes.classes import class_name
+from mizzen.controllers.volumes.classes import attributes_of, class_name
 from mizzen.machinery import quantity
 from mizzen.machinery.errors import Object
 from mizzen.machinery.quantity import ZERO, Quantity
@@ -207,11 +207,13 @@ def _compares(selector: ScopedSelectorRequirement, value: str | None) -> bool:
 
 def _covers_claim(spec: ResourceQuotaSpec, claim: PersistentVolumeClaim) -> bool:
     """Whether the quota's scopes cover the claim of a volume: the only one that does is that of its attributes."""
-    value = claim.spec.volumeAttributesClassName
-    if not all(name == _ATTRIBUTES and value for name in spec.scopes):
+    names = attributes_of(claim)
+    if not all(name == _ATTRIBUTES and names for name in spec.scopes):
         return False
     selectors = spec.scopeSelector.matchExpressions if spec.scopeSelector is not None else ()
-    return all(one.scopeName == _ATTRIBUTES and _compares(one, value) for one in selectors)
+    return all(
+        one.scopeName == _ATTRIBUTES and any(_compares(one, name) for name in names or ("",)) for one in selectors
+    )
 
 
 def _is_best_effort(pod: Pod) -> bool:

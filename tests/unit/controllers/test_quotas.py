@@ -83,6 +83,21 @@ def test_claims_count_in_the_scope_of_their_attributes(scope: dict[str, Any], co
     assert not scope or found["persistentvolumeclaims"] == counted
 
 
+@pytest.mark.parametrize(("name", "counted"), [("wanted", "1"), ("current", "1"), ("target", "1"), ("other", "0")])
+def test_a_claim_counts_for_every_class_of_attributes_that_it_refers_to(name: str, counted: str) -> None:
+    status = {
+        "currentVolumeAttributesClassName": "current",
+        "modifyVolumeStatus": {"targetVolumeAttributesClassName": "target", "status": "InProgress"},
+    }
+    body = {"spec": {"volumeAttributesClassName": "wanted"}, "status": status}
+    claim = msgspec.convert(body, PersistentVolumeClaim)
+    spec = {"hard": {"persistentvolumeclaims": "5"}, **selected(name)}
+    quota = msgspec.convert({"metadata": {"name": "q", "namespace": "d"}, "spec": spec}, ResourceQuota)
+    [patch] = quotas.CONTROLLER.reconcile(quotas.Snapshot(quota, (), (), (claim,), {}), 0.0).actions
+    assert isinstance(patch, Patch)
+    assert patch.patch["status"]["used"] == {"persistentvolumeclaims": counted}  # type: ignore[call-overload]
+
+
 def test_what_is_said_of_a_pod_counts_instead_of_its_containers() -> None:
     pod = {
         "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "3"}},

@@ -94,6 +94,21 @@ def test_a_claim_that_wants_more_of_a_driver_waits_for_it() -> None:
     assert [note.reason for note in binder.reconcile_claim(seen, 0).notes] == ["ExternalExpanding"]
 
 
+@pytest.mark.parametrize(("phase", "current"), [("Pending", "gold"), ("Bound", "silver")])
+def test_a_claim_that_is_bound_has_the_attributes_that_it_wanted(phase: str, current: str) -> None:
+    body = {
+        "metadata": {"namespace": "d", "name": "c", "uid": "u", "annotations": {binder.classes.BIND_COMPLETED: "yes"}},
+        "spec": {"volumeName": "a", "volumeAttributesClassName": "gold"},
+        "status": {"phase": phase, "currentVolumeAttributesClassName": "silver"},
+    }
+    claim = msgspec.convert(body, PersistentVolumeClaim)
+    seen = binder.Claimant(claim, csi("a", capacity={"storage": "1Gi"}), (), None, None, wanted_by_pod=False)
+    [patch] = binder.reconcile_claim(seen, 0).actions
+    assert isinstance(patch, Patch)
+    status = {"currentVolumeAttributesClassName": "silver", **patch.patch["status"]}  # type: ignore[dict-item]
+    assert status["currentVolumeAttributesClassName"] == current
+
+
 def world(mode: str, *attachments: VolumeAttachment) -> Cache:
     """Two nodes with a pod each that wants the same volume; the one on n1 is older."""
     cache = Cache()

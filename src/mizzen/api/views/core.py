@@ -512,11 +512,17 @@ class PersistentVolumeClaimSpec(View, frozen=True, gc=False):
     volumeAttributesClassName: str | None = None
 
 
+class ModifyVolumeStatus(View, frozen=True, gc=False):
+    targetVolumeAttributesClassName: str = ""
+
+
 class PersistentVolumeClaimStatus(View, frozen=True, gc=False):
     phase: str = ""
     capacity: dict[str, Quantity] = {}
     accessModes: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    currentVolumeAttributesClassName: str = ""
+    modifyVolumeStatus: ModifyVolumeStatus | None = None
 
 
 class PersistentVolumeClaim(View, frozen=True, gc=False):

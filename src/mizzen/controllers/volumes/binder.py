@@ -193,6 +193,10 @@ def _bound(seen: Claimant) -> Plan:
         accessModes=volume.spec.accessModes,
         capacity=claim.status.capacity or volume.spec.capacity,
     )
+    if claim.status.phase == "Pending":
+        # Later it is for whoever changes the volume to say which attributes it has.
+        attributes = claim.spec.volumeAttributesClassName or ""
+        status = msgspec.structs.replace(status, currentVolumeAttributesClassName=attributes)
     has = str(claim.status.capacity.get("storage") or "0")
     notes: tuple[Note, ...] = ()
     if volume.spec.csi is not None and claim.status.capacity and quantity.compare(classes.requested(claim), has) > 0:

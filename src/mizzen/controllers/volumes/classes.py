@@ -80,3 +80,14 @@ def best(volumes: Iterable[PersistentVolume], claim: PersistentVolumeClaim) -> P
         ),
         default=None,
     )
+
+
+def attributes_of(claim: PersistentVolumeClaim) -> tuple[str, ...]:
+    """The classes of attributes that a claim refers to: the one it wants, the one it has, the one it is being given."""
+    changing = claim.status.modifyVolumeStatus
+    names = (
+        claim.spec.volumeAttributesClassName,
+        claim.status.currentVolumeAttributesClassName,
+        changing.targetVolumeAttributesClassName if changing is not None else "",
+    )
+    return tuple(dict.fromkeys(name for name in names if name))

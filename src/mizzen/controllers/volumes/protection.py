@@ -14,6 +14,7 @@ from mizzen.client.client import Resource
 from mizzen.client.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, VOLUME_ATTRIBUTES_CLASSES
 from mizzen.controllers.ownership import Identity, about, owned_by
 from mizzen.controllers.pods import is_finished
+from mizzen.controllers.volumes.classes import attributes_of
 from mizzen.reconcile.controller import Controller, Watch, key_of, own, split
 from mizzen.reconcile.plan import NOTHING, Create, Note, Patch, Plan
 
@@ -37,11 +38,11 @@ BY_CLAIM_USED: Index[Pod] = Index(
 )
 
 
-def _attributes_class(one: PersistentVolumeClaim | PersistentVolume) -> tuple[str, ...]:
+def _attributes_class(one: PersistentVolume) -> tuple[str, ...]:
     return (one.spec.volumeAttributesClassName,) if one.spec.volumeAttributesClassName else ()
 
 
-BY_ATTRIBUTES_OF_CLAIM: Index[PersistentVolumeClaim] = Index("attributes class", _attributes_class)
+BY_ATTRIBUTES_OF_CLAIM: Index[PersistentVolumeClaim] = Index("attributes class", attributes_of)
 BY_ATTRIBUTES_OF_VOLUME: Index[PersistentVolume] = Index("attributes class", _attributes_class)
 
 
@@ -168,7 +169,7 @@ ATTRIBUTES = Controller(
     name="volumeattributesclass-protection",
     watches=(
         Watch(VOLUME_ATTRIBUTES_CLASSES, VolumeAttributesClass, own),
-        Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim, lambda _cache, one: _attributes_class(one)),
+        Watch(PERSISTENT_VOLUME_CLAIMS, PersistentVolumeClaim, lambda _cache, one: attributes_of(one)),
         Watch(PERSISTENT_VOLUMES, PersistentVolume, lambda _cache, one: _attributes_class(one)),
     ),
     observe=observe_attributes,

@@ -157,6 +157,20 @@ async def test_an_update_reserves_only_what_it_adds() -> None:
     assert _used(reader) == {"services.nodeports": "1"}
 
 
+async def test_a_claim_that_comes_under_a_quota_by_an_update_takes_all_that_it_asks_for() -> None:
+    silver = {"matchExpressions": [{"scopeName": "VolumeAttributesClass", "operator": "In", "values": ["silver"]}]}
+    reader, plugin = _world({"persistentvolumeclaims": "1"}, {"persistentvolumeclaims": "0"}, scopeSelector=silver)
+    old, new = (made("c", "shop", spec={"volumeAttributesClassName": name}) for name in ("gold", "silver"))
+    update = Admission("UPDATE", PERSISTENT_VOLUME_CLAIM, "", "shop", "c", Identity("ann"), new, old)
+    await _admit(plugin, update)
+    assert _used(reader) == {"persistentvolumeclaims": "1"}
+    with pytest.raises(ApiError, match="exceeded quota"):
+        await _admit(plugin, update)
+    new["status"] = old["status"] = {"currentVolumeAttributesClassName": "silver"}
+    await _admit(plugin, update)
+    assert _used(reader) == {"persistentvolumeclaims": "1"}, "it was under the quota before"
+
+
 def _counts(old: Object, used: dict[str, str]) -> Admission:
     new = {**old, "status": {**old["status"], "used": used}}
     return Admission("UPDATE", RESOURCE_QUOTA, "status", "shop", "q", Identity("controller"), new, old)

@@ -52,13 +52,12 @@ class ResourceQuota(Plugin):
         quotas = [quota for quota in self._reader.list(RESOURCE_QUOTA, admission.namespace) if _limited(quota)]
         if not quotas or admission.object is None:
             return None
-        delta = _delta(admission)
         touched: list[tuple[str, Amounts]] = []
         for quota in sorted(quotas, key=lambda known: str(known["metadata"]["name"])):
-            limited = _limited(quota)
-            taken = {name: amount for name, amount in delta.items() if name in limited}
             if not scopes.covers(quota, admission.kind.plural, admission.object):
                 continue
+            limited = _limited(quota)
+            taken = {name: amount for name, amount in _delta(admission, quota).items() if name in limited}
             _check_stated(admission, quota)
             if taken:
                 _check(admission, quota, taken)
@@ -107,10 +106,13 @@ def _limited(quota: Object) -> Mapping[str, str]:
     return limits
 
 
-def _delta(admission: Admission) -> Amounts:
-    """What is taken in addition; what becomes free is left to the controller."""
+def _delta(admission: Admission, quota: Object) -> Amounts:
+    """What is taken in addition: all of it where the quota did not cover the object before. What becomes free is left
+    to the controller."""
     after = usage.of(admission.kind, admission.object or {})
     if admission.operation == "CREATE" or admission.old is None:
+        return after
+    if not scopes.covers(quota, admission.kind.plural, admission.old):
         return after
     before = usage.of(admission.kind, admission.old)
     grown = {name: amount.minus(before.get(name, ZERO)) for name, amount in after.items()}

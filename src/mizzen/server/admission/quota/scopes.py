@@ -27,7 +27,7 @@ def _selectors(spec: Object) -> Iterator[Object]:
 def _matches(selector: Object, plural: str, obj: Object) -> bool:
     scope = selector["scopeName"]
     if scope == "VolumeAttributesClass":
-        return plural == "persistentvolumeclaims" and _compares(selector, obj["spec"].get("volumeAttributesClassName"))
+        return plural == "persistentvolumeclaims" and any(_compares(selector, name) for name in _attributes(obj))
     if plural != "pods":
         return False
     spec = obj["spec"]
@@ -45,6 +45,18 @@ def _matches(selector: Object, plural: str, obj: Object) -> bool:
         case "CrossNamespacePodAffinity":
             return _reaches_out(spec)
     return False
+
+
+def _attributes(claim: Object) -> list[str | None]:
+    """The classes that a claim refers to: wanted, there, and being applied; or none, once."""
+    status = claim.get("status") or {}
+    changing = status.get("modifyVolumeStatus") or {}
+    names = (
+        claim["spec"].get("volumeAttributesClassName"),
+        status.get("currentVolumeAttributesClassName"),
+        changing.get("targetVolumeAttributesClassName"),
+    )
+    return [name for name in names if name] or [None]
 
 
 def _compares(selector: Object, value: str | None) -> bool:
