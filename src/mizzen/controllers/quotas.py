@@ -293,7 +293,9 @@ def _amounts(values: Mapping[str, Any]) -> Usage:
 def _usage_of_service(service: Service) -> Usage:
     usage: Usage = {}
     if service.spec.type in ("NodePort", "LoadBalancer"):
-        ports = sum(bool(port.nodePort) for port in service.spec.ports) or len(service.spec.ports)
+        ports = len(service.spec.ports)
+        if service.spec.type == "LoadBalancer" and not service.spec.allocateLoadBalancerNodePorts:
+            ports = sum(bool(port.nodePort) for port in service.spec.ports)
         usage["services.nodeports"] = Quantity(ports * quantity.NANO)
     if service.spec.type == "LoadBalancer":
         usage["services.loadbalancers"] = _ONE

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mizzen.api.views.core import PersistentVolumeClaim, Pod, ResourceQuota
+from mizzen.api.views.core import PersistentVolumeClaim, Pod, ResourceQuota, Service
 from mizzen.api.views.resource import ResourceClaim
 from mizzen.controllers import quotas
 from mizzen.reconcile.plan import Patch
@@ -96,6 +96,31 @@ def test_a_claim_counts_for_every_class_of_attributes_that_it_refers_to(name: st
     [patch] = quotas.CONTROLLER.reconcile(quotas.Snapshot(quota, (), (), (claim,), {}), 0.0).actions
     assert isinstance(patch, Patch)
     assert patch.patch["status"]["used"] == {"persistentvolumeclaims": counted}  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(
+    ("spec", "counted"),
+    [
+        ({"type": "NodePort", "ports": [{"port": 80}, {"port": 443}]}, "2"),
+        ({"type": "LoadBalancer", "ports": [{"port": 80, "nodePort": 30001}]}, "1"),
+        ({"type": "LoadBalancer", "allocateLoadBalancerNodePorts": False, "ports": [{"port": 80}]}, "0"),
+        (
+            {
+                "type": "LoadBalancer",
+                "allocateLoadBalancerNodePorts": False,
+                "ports": [{"port": 80}, {"port": 443, "nodePort": 30001}],
+            },
+            "1",
+        ),
+    ],
+)
+def test_a_load_balancer_without_node_ports_takes_none(spec: dict[str, Any], counted: str) -> None:
+    quota = {"metadata": {"name": "q", "namespace": "d"}, "spec": {"hard": {"services.nodeports": "5"}}}
+    service = msgspec.convert({"spec": spec}, Service)
+    seen = quotas.Snapshot(msgspec.convert(quota, ResourceQuota), (), (service,), (), {})
+    [patch] = quotas.CONTROLLER.reconcile(seen, 0.0).actions
+    assert isinstance(patch, Patch)
+    assert patch.patch["status"]["used"] == {"services.nodeports": counted}  # type: ignore[call-overload]
 
 
 def test_what_is_said_of_a_pod_counts_instead_of_its_containers() -> None:
