@@ -136,6 +136,7 @@ class Guard:
     def __init__(self, tools: Equipment, pods: Pods) -> None:
         self._tools = tools
         self._pods = pods
+        self._began = tools.clock.now()
         self._since: dict[tuple[str, bool], float] = {}
         """When each threshold that is crossed was first seen to be."""
         self._last: dict[Condition, float] = {}
@@ -198,7 +199,7 @@ class Guard:
         self._pods.weigh()
         short = self.measure()
         disk_is_short = any(SIGNALS[one.signal][1] == "DiskPressure" for one in short)
-        await remove_old(tools)
+        await remove_old(tools, self._began)
         if disk_is_short or fullness(tools.images.disk()) > thresholds.image_disk_high:
             await make_room(tools)
             short = self.measure()

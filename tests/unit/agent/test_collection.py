@@ -63,8 +63,12 @@ async def test_images_go_until_there_is_room_but_none_that_was_used_just_now(mon
 
 async def test_images_that_nobody_used_for_long_go_where_that_is_asked_for() -> None:
     seen = tools(Thresholds(image_most_age=600.0), old=900.0, fresh=60.0)
-    await remove_old(seen)
+    await remove_old(seen, began=NOW - 601.0)
     assert seen.images.gone == ["old"]
     kept = tools(Thresholds(), old=900.0)
-    await remove_old(kept)
+    await remove_old(kept, began=0.0)
     assert kept.images.gone == []
+    # An agent that has begun since does not know who has not come back yet.
+    early = tools(Thresholds(image_most_age=600.0), old=900.0)
+    await remove_old(early, began=NOW - 599.0)
+    assert early.images.gone == []

@@ -23,10 +23,13 @@ async def make_room(tools: Equipment) -> None:
             break
 
 
-async def remove_old(tools: Equipment) -> None:
-    """Remove what nobody has used for so long that it goes in any case."""
+async def remove_old(tools: Equipment, began: float) -> None:
+    """Remove what nobody has used for so long that it goes in any case.
+
+    The time before this agent `began` does not count, so that pods that come back after a pause find their images.
+    """
     oldest = tools.clock.now() - tools.config.thresholds.image_most_age
-    if tools.config.thresholds.image_most_age:
+    if tools.config.thresholds.image_most_age and began < oldest:
         for image in [one for one in tools.images.unused() if 0 < one.unused_since < oldest]:
             await _remove(tools, image)
 
