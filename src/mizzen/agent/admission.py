@@ -6,6 +6,7 @@ Ref: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ (pods are
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from mizzen.agent.life import all_containers
 from mizzen.agent.resources import Size, is_critical, qos_class, requested, swap_share
 from mizzen.api.views.podspec import Pod, Resources
 from mizzen.machinery.quantity import NANO
@@ -40,6 +41,15 @@ def pressure_refusal(pod: Pod, pressures: Sequence[str]) -> tuple[str, str] | No
         if tolerant or qos_class(pod) != "BestEffort":
             return None
     return "Evicted", f"{_PREFIX}The node had condition: [{' '.join(pressures)}]. "
+
+
+def armor_refusal(pod: Pod, *, is_on: bool) -> tuple[str, str] | None:
+    """Why a machine without AppArmor takes no pod that asks for its protection."""
+    whole, containers = pod.spec.securityContext, [one.securityContext for one in all_containers(pod)]
+    asked = [one.appArmorProfile for one in (whole, *containers) if one is not None]
+    if is_on or all(one is None or one.type == "Unconfined" for one in asked):
+        return None
+    return "AppArmor", f"{_PREFIX}Cannot enforce AppArmor: AppArmor is not enabled on the host"
 
 
 def rejection(

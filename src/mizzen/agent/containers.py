@@ -6,7 +6,7 @@ from pathlib import Path
 from mizzen.agent.devices.ledger import Granted
 from mizzen.agent.env import expand
 from mizzen.agent.runtime.base import ContainerSpec, Device, Limits, Mount, Security
-from mizzen.api.views.podspec import Capabilities, Container, Pod, PodSecurityContext, SecurityContext
+from mizzen.api.views.podspec import AppArmorProfile, Capabilities, Container, Pod, PodSecurityContext, SecurityContext
 
 _PROPAGATION = {"HostToContainer": "rslave", "Bidirectional": "rshared"}
 DEFAULT_MESSAGE_PATH = "/dev/termination-log"
@@ -99,6 +99,7 @@ def security_of(pod: Pod, container: Container, seccomp_root: Path) -> Security:
     seccomp = profile.type if profile is not None else "Unconfined"
     if profile is not None and profile.type == "Localhost":
         seccomp = str(seccomp_root / (profile.localhostProfile or ""))
+    armor = own.appArmorProfile or shared.appArmorProfile or AppArmorProfile()
     return Security(
         run_as_user=own.runAsUser if own.runAsUser is not None else shared.runAsUser,
         run_as_group=own.runAsGroup if own.runAsGroup is not None else shared.runAsGroup,
@@ -112,4 +113,5 @@ def security_of(pod: Pod, container: Container, seccomp_root: Path) -> Security:
         no_new_privileges=not escalates,
         seccomp="Unconfined" if privileged else seccomp,
         unmasked_proc=own.procMount == "Unmasked",
+        apparmor=f"localhost/{armor.localhostProfile}" if armor.type == "Localhost" else armor.type,
     )

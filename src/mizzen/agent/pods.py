@@ -16,6 +16,7 @@ from mizzen.agent.carry import carry_out, failed, sources_of
 from mizzen.agent.env import references
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
+from mizzen.agent.machineinfo import apparmor
 from mizzen.agent.measures import Measures, has_begun
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
@@ -352,7 +353,9 @@ class Pods:  # shape: the one owner of all lives on the node
             return None
         if self.shutting_down:
             return "NodeShutdown", "Pod was rejected as the node is shutting down."
-        if (refused := admission.pressure_refusal(pod, self.pressure)) is not None:
+        armored = self._tools.config.runtime == "simulated" or apparmor()
+        refused = admission.pressure_refusal(pod, self.pressure) or admission.armor_refusal(pod, is_on=armored)
+        if refused is not None:
             return refused
         others = self._others(pod.metadata.uid)
         config = self._tools.config

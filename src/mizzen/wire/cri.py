@@ -52,7 +52,8 @@ Device: container_path 1 string, host_path 2 string, permissions 3 string
 LinuxContainerConfig: resources 1 LinuxContainerResources, security_context 2 LinuxContainerSecurityContext
 LinuxContainerSecurityContext: capabilities 1 Capability, privileged 2 int, namespace_options 3 NamespaceOption, \
   run_as_user 5 Int64Value, readonly_rootfs 7 int, supplemental_groups 8 *int, no_new_privs 11 int, \
-  run_as_group 12 Int64Value, masked_paths 13 *string, readonly_paths 14 *string, seccomp 15 SecurityProfile
+  run_as_group 12 Int64Value, masked_paths 13 *string, readonly_paths 14 *string, seccomp 15 SecurityProfile, \
+  apparmor 16 SecurityProfile
 Capability: add_capabilities 1 *string, drop_capabilities 2 *string
 StartContainerRequest: container_id 1 string
 StartContainerResponse:

@@ -12,22 +12,25 @@ from mizzen.agent.images.keyring import Credential, from_secret, matching
 from mizzen.agent.images.reference import parse
 from mizzen.agent.logs import remove_older
 from mizzen.agent.probes import Tally, tallied
-from mizzen.agent.runtime import oci_config
+from mizzen.agent.runtime import oci_config, signals
 from mizzen.agent.runtime.base import ContainerSeen, ContainerSpec, Limits, Observed, SandboxSpec, Security
 from mizzen.agent.runtime.cgroups import weight
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.staticpods import manifest, mirror
 from mizzen.agent.volumes.files import File, publish
 from mizzen.api.views.podspec import (
+    AppArmorProfile,
     Container,
     ContainerPort,
     DnsConfig,
     DnsOption,
     Pod,
     PodMeta,
+    PodSecurityContext,
     PodSpec,
     Probe,
     Resources,
+    SecurityContext,
 )
 
 GUARANTEED = Resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
@@ -191,7 +194,34 @@ def test_a_privileged_container_has_nothing_masked_and_others_do() -> None:
     assert "seccomp" in linux(Security(seccomp="RuntimeDefault"))
 
 
+def test_an_apparmor_profile_of_the_machine_confines_the_process() -> None:
+    place = oci_config.Place("/g", {"pid": ""}, "", -1000, {}, frozenset(oci_config.CAPABILITIES), {})
+    sandbox = SandboxSpec("u", "ns", "p")
+    for asked, named in (("localhost/deny-write", "deny-write"), ("Unconfined", None), ("", None)):
+        one = spec(security=Security(apparmor=asked))
+        body = oci_config.config(one, sandbox, {"Cmd": ["x"]}, user=oci_config.User(), place=place)
+        assert body["process"].get("apparmorProfile") == named
+
+
+def test_a_machine_without_apparmor_takes_no_pod_that_asks_for_it() -> None:
+    def pod(own: str = "", whole: str = "") -> Pod:
+        context = SecurityContext(appArmorProfile=AppArmorProfile(type=own)) if own else None
+        shared = PodSecurityContext(appArmorProfile=AppArmorProfile(type=whole)) if whole else None
+        containers = (Container(name="c", image="i", securityContext=context),)
+        return Pod(metadata=PodMeta(name="p"), spec=PodSpec(containers=containers, securityContext=shared))
+
+    refused = ("AppArmor", "Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host")
+    for asking in (pod("RuntimeDefault"), pod("Localhost"), pod(whole="RuntimeDefault")):
+        assert admission.armor_refusal(asking, is_on=False) == refused
+        assert admission.armor_refusal(asking, is_on=True) is None
+    assert admission.armor_refusal(pod("Unconfined"), is_on=False) is None
+    assert admission.armor_refusal(pod(), is_on=False) is None
+
+
 def test_signals_are_known_by_their_names() -> None:
+    assert [signals.name(one) for one in (15, 10, 34, 37, 64, 60)] == [
+        "SIGTERM", "SIGUSR1", "SIGRTMIN", "SIGRTMIN+3", "SIGRTMAX", "SIGRTMAX-4",
+    ]  # fmt: skip
     assert (number("SIGQUIT"), number("term"), number("9"), number("SIGRTMIN+3"), number("")) == (3, 15, 9, 37, 15)
 
 

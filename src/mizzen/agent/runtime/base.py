@@ -53,6 +53,8 @@ class Security:
     no_new_privileges: bool = False
     seccomp: str = "Unconfined"
     unmasked_proc: bool = False
+    apparmor: str = ""
+    """Empty: as the runtime likes; `Unconfined`, `RuntimeDefault`, or `localhost/` and the name of a loaded profile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,8 +179,10 @@ def _security(security: Security, options: Message) -> Message:
         "readonly_rootfs": security.read_only_root,
         "supplemental_groups": list(security.groups),
         "no_new_privs": security.no_new_privileges,
-        "seccomp": _seccomp(security.seccomp),
+        "seccomp": _profile(security.seccomp),
     }
+    if security.apparmor:
+        context["apparmor"] = _profile(security.apparmor.removeprefix("localhost/"))
     if security.run_as_user is not None:
         context["run_as_user"] = {"value": security.run_as_user}
     if security.run_as_group is not None:
@@ -190,7 +192,7 @@ def _security(security: Security, options: Message) -> Message:
     return context
 
 
-def _seccomp(profile: str) -> Message:
+def _profile(profile: str) -> Message:
     if profile in {"", "Unconfined"}:
         return {"profile_type": cri.UNCONFINED}
     if profile == "RuntimeDefault":

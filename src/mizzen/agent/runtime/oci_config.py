@@ -168,6 +168,7 @@ def config(  # shape: one document, written down in its own order
                 "ambient": [],
             },
             "noNewPrivileges": security.no_new_privileges,
+            **({"apparmorProfile": armor} if (armor := security.apparmor.partition("localhost/")[2]) else {}),
             "oomScoreAdj": max(spec.limits.oom_score_adj, place.oom_score_floor),
             "rlimits": [
                 {"type": name, "hard": value, "soft": value} for name, value in sorted(place.hard_limits.items())

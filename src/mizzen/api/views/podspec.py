@@ -164,6 +164,11 @@ class Capabilities(_View, frozen=True, kw_only=True, omit_defaults=True):
     drop: tuple[str, ...] | None = None
 
 
+class AppArmorProfile(_View, frozen=True, kw_only=True, omit_defaults=True):
+    type: str = ""
+    localhostProfile: str | None = None
+
+
 class SeccompProfile(_View, frozen=True, kw_only=True, omit_defaults=True):
     type: str = ""
     localhostProfile: str | None = None
@@ -179,6 +184,7 @@ class SecurityContext(_View, frozen=True, kw_only=True, omit_defaults=True):
     capabilities: Capabilities | None = None
     procMount: str | None = None
     seccompProfile: SeccompProfile | None = None
+    appArmorProfile: AppArmorProfile | None = None
 
 
 class Sysctl(_View, frozen=True, kw_only=True, omit_defaults=True):
@@ -196,6 +202,7 @@ class PodSecurityContext(_View, frozen=True, kw_only=True, omit_defaults=True):
     supplementalGroupsPolicy: str | None = None
     sysctls: tuple[Sysctl, ...] | None = None
     seccompProfile: SeccompProfile | None = None
+    appArmorProfile: AppArmorProfile | None = None
 
 
 class VolumeMount(_View, frozen=True, kw_only=True, omit_defaults=True):

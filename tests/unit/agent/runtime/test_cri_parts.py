@@ -6,12 +6,14 @@ import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
 from mizzen.agent.runtime import cninone, criconfig, cripause
-from mizzen.agent.runtime.base import ContainerSpec, Limits, RuntimeFailure, SandboxSpec
+from mizzen.agent.runtime.base import ContainerSpec, Limits, RuntimeFailure, SandboxSpec, Security
+from mizzen.wire import cri
 
 
 @pytest.fixture
@@ -94,6 +96,17 @@ def test_a_sandbox_carries_all_that_its_later_containers_need() -> None:
 def test_a_sandbox_without_a_note_of_ours_is_known_by_its_names() -> None:
     seen = {"metadata": {"uid": "u", "namespace": "n", "name": "p"}, "labels": {}, "annotations": {}}
     assert criconfig.spec_of(seen) == SandboxSpec("u", "n", "p")
+
+
+def test_an_apparmor_profile_is_named_to_the_runtime() -> None:
+    def armor(asked: str) -> Any:
+        shared, security = SandboxSpec("u1", "default", "web", log_directory="/logs"), Security(apparmor=asked)
+        one = ContainerSpec("u1", "default", "web", "c", 0, "i", "sha256:1", "/logs/c/0.log", security=security)
+        context = criconfig.container(one, shared, "node-1", "sha256:1", "")["linux"]["security_context"]
+        return context.get("apparmor")
+
+    assert armor("localhost/deny-write") == {"profile_type": cri.LOCALHOST, "localhost_ref": "deny-write"}
+    assert armor("RuntimeDefault") == {"profile_type": cri.RUNTIME_DEFAULT} and armor("") is None
 
 
 def test_a_stop_signal_is_noted_on_the_container() -> None:
