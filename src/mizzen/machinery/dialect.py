@@ -7,6 +7,7 @@ Ref: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mizzen.machinery import formats
 from mizzen.machinery.errors import FieldError, forbidden, invalid, not_supported, required
 
 Source = Mapping[str, Any]
@@ -67,6 +68,15 @@ def check_below(source: Source, path: str) -> Iterator[FieldError]:
     yield from _check_node(source, path)
     for where, inner in _below(source, path):
         yield from check_below(inner, where)
+
+
+def unknown_formats(source: Source) -> Iterator[str]:
+    """Formats of a schema, and of those inside it, that constrain nothing."""
+    format_ = source.get("format")
+    if format_ and not formats.is_known(format_, source.get("type") or ""):
+        yield format_
+    for _, inner in _below(source, ""):
+        yield from unknown_formats(inner)
 
 
 def _check_own(source: Source, path: str, where: str) -> Iterator[FieldError]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from mizzen.api.apiextensions import definition_names, versions
 from mizzen.api.kind import Kind
 from mizzen.api.rules import fields, webhooks
-from mizzen.machinery import names
+from mizzen.machinery import dialect, names
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
 
 SCOPES = ("Cluster", "Namespaced")
@@ -62,6 +62,19 @@ def validate(definition: Object, old: Object | None) -> Iterator[FieldError]:
     yield from definition_names.errors("spec.names", spec.get("names") or {})
     yield from _conversion_errors("spec.conversion", spec.get("conversion") or {})
     yield from stored_version_errors(definition)
+
+
+def warn(definition: Object, old: Object | None) -> Iterator[str]:
+    """Formats that are not known, and were not used before."""
+    before = set(_unknown_formats(old)) if old is not None else set()
+    for name in dict.fromkeys(_unknown_formats(definition)):
+        if name not in before:
+            yield f'unrecognized format "{name}"'
+
+
+def _unknown_formats(definition: Object) -> Iterator[str]:
+    for version in definition["spec"].get("versions") or ():
+        yield from dialect.unknown_formats((version.get("schema") or {}).get("openAPIV3Schema") or {})
 
 
 def _name_errors(definition: Object) -> Iterator[FieldError]:
@@ -177,6 +190,7 @@ CUSTOM_RESOURCE_DEFINITION = Kind(
     default=default,
     prepare=prepare,
     validate=validate,
+    warn=warn,
     bare_finalizers=True,
     revalidates_metadata=0,
     has_status=True,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from mizzen.machinery import names, quantity, regexp, values
+from mizzen.machinery import formats, names, quantity, regexp
 from mizzen.machinery.cel.authorizer import AUTHORIZER_FUNCTIONS
 from mizzen.machinery.cel.timing import IN_TIME, in_time
 
@@ -176,7 +176,14 @@ _NAMED_FORMATS: dict[str, Callable[[str], list[str]]] = {
     "dns1123SubdomainPrefix": lambda text: names.dns1123_subdomain(text.rstrip("-.") or "-"),
     "dns1035LabelPrefix": lambda text: names.dns1035_label(text.rstrip("-") or "-"),
 }
-_VALUE_FORMATS = {"uri": "uri", "uuid": "uuid", "byte": "byte", "date": "date", "datetime": "date-time"}
+_VALUE_FORMATS = {
+    "uri": "invalid URI for request",
+    "uuid": "does not match the UUID format",
+    "byte": "invalid base64",
+    "date": "invalid date",
+    "datetime": "invalid datetime",
+}
+"""Formats of values, and what is said of those that lack them."""
 
 
 def _format(name: str) -> Callable[[], Tagged]:
@@ -188,7 +195,7 @@ def _problems(format_: Tagged, text: str) -> list[str]:
     check = _NAMED_FORMATS.get(format_["format"])
     if check is not None:
         return check(text)
-    return [] if values.has_format(text, _VALUE_FORMATS[format_["format"]]) else [f"invalid {format_['format']}"]
+    return [] if formats.has_format(text, format_["format"]) else [_VALUE_FORMATS[format_["format"]]]
 
 
 # --- lists and text --------------------------------------------------------------------------------------------------

@@ -310,3 +310,16 @@ def test_a_column_may_have_any_path_from_the_root() -> None:
 def test_a_schema_that_stays_as_it_was_stored_is_not_looked_at_again() -> None:
     content = definition({"type": "object", "properties": {"a": {"type": "null"}}})
     assert causes(KIND, content, written(KIND, content)) == set()
+
+
+def test_formats_that_constrain_nothing_are_warned_of_once_and_not_again() -> None:
+    assert KIND.warn is not None
+    properties = {
+        "a": {"type": "string", "format": "ip"},
+        "b": {"type": "array", "items": {"type": "string", "format": "ip"}},
+        "c": {"type": "integer", "format": "date"},
+        "d": {"type": "string", "format": "date-time"},
+    }
+    new = definition({"type": "object", "properties": properties})
+    assert list(KIND.warn(new, None)) == ['unrecognized format "ip"', 'unrecognized format "date"']
+    assert list(KIND.warn(new, definition(properties["a"]))) == ['unrecognized format "date"']
