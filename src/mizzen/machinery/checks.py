@@ -24,10 +24,12 @@ _INT64 = 2**63
 class DecodeError(ValueError):
     """A value of the wrong type. `steps` lead from the root to the field, without list positions."""
 
-    def __init__(self, problem: str, expected: str = "") -> None:
+    def __init__(self, problem: str, expected: str = "", found: str = "") -> None:
         super().__init__(problem)
         self.problem = problem
         self.expected = expected
+        self.found = found
+        """What the value is in the words of the original's memory, where it is of another type than expected."""
         self.steps: list[str] = []
         self.struct = ""
 
@@ -40,6 +42,18 @@ class DecodeError(ValueError):
         return (
             f"json: cannot unmarshal {self.problem} into Go struct field {self.struct}.{where} of type {self.expected}"
         )
+
+    def folded(self) -> str:
+        """The same, said of an object into which a patch was folded: fields of those are not decoded from text."""
+        if not self.expected:
+            return self.problem
+        if self.expected.startswith("map["):
+            return f"cannot restore map from {self.found}"
+        if self.expected.startswith("[]"):
+            return f"cannot restore slice from {self.found}"
+        if "." in self.expected:
+            return f"cannot restore struct from: {self.found}"
+        return f"unrecognized type: {self.expected}"
 
 
 # --- compiled checks -------------------------------------------------------------------------------------------------
@@ -70,7 +84,10 @@ def _make(schema: Schema) -> Check:
 
 
 def _mismatch(value: Any, expected: str) -> DecodeError:
-    return DecodeError(_shown(value, expected), expected)
+    return DecodeError(_shown(value, expected), expected, _FOUND.get(type(value), ""))
+
+
+_FOUND = {bool: "bool", int: "int64", float: "float64", str: "string", list: "slice", dict: "map"}
 
 
 def _shown(value: Any, expected: str) -> str:

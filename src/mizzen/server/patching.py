@@ -80,7 +80,8 @@ class Patched:
         try:
             result, unknown = bodies.checked_types(patched, self._schema, typed=write.served.builtin, by_name=True)
         except decode.DecodeError as error:
-            raise _invalid_patch(self._patch, str(error)) from None
+            why = error.folded() if self._media == _STRATEGIC else str(error)
+            raise _invalid_patch(self._patch, why) from None
         if validation != "Ignore":
             problems = [*problems, *unknown]
         if problems and validation == "Strict":

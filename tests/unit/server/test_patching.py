@@ -6,6 +6,7 @@ import pytest
 
 from mizzen.api.core.pod import POD
 from mizzen.machinery.copies import copied
+from mizzen.machinery.errors import ApiError, Object
 from mizzen.machinery.identity import Identity
 from mizzen.server import bodies
 from mizzen.server.call import Write
@@ -33,3 +34,22 @@ def test_a_patch_that_is_tried_again_does_the_same_whatever_became_of_its_first_
     first["spec"].setdefault("tolerations", [{}])[0]["key"] = "other"
     assert patched(copied(STORED)) == wanted
     assert wanted["spec"]["nodeSelector"] == NODE
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({"metadata": {"labels": "invalid"}}, "cannot restore map from string"),
+        ({"metadata": {"labels": {"a": 1}}}, "unrecognized type: string"),
+        ({"spec": {"containers": True}}, "cannot restore slice from bool"),
+        ({"spec": {"securityContext": [1]}}, "cannot restore struct from: slice"),
+        ({"spec": {"activeDeadlineSeconds": "soon"}}, "unrecognized type: int64"),
+    ],
+)
+def test_a_strategic_patch_with_a_value_of_another_type_is_refused_as_it_is_folded_in(patch: Object, why: str) -> None:
+    served = Served(POD)
+    write = Write(served, "n", "p", Identity("me"))
+    patched = Patched(write, "application/strategic-merge-patch+json", patch, [], bodies.schema_of_served(served))
+    with pytest.raises(ApiError) as refused:
+        patched(copied(STORED))
+    assert (refused.value.code, refused.value.message.endswith(f": {why}")) == (422, True), refused.value.message
