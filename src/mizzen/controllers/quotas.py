@@ -334,11 +334,13 @@ def _keys(cache: Cache, resource: Resource, seen: Any) -> Iterable[str]:
 
 
 def _concerns(old: Any, new: Any) -> bool:
-    """Counts change when objects come and go; sizes when specs or phases do."""
+    """Counts change when objects come and go; sizes when specs or phases do, or attributes of volumes."""
     if isinstance(new, Pod) and isinstance(old, Pod):
         resized = old.spec.containers != new.spec.containers or old.spec.resources != new.spec.resources
         return resized or is_finished(old) != is_finished(new)
-    if isinstance(new, Service | PersistentVolumeClaim):
+    if isinstance(new, PersistentVolumeClaim):
+        return bool(old.spec != new.spec) or attributes_of(old) != attributes_of(new)
+    if isinstance(new, Service):
         return bool(old.spec != new.spec)
     return False
 

@@ -98,6 +98,15 @@ def test_a_claim_counts_for_every_class_of_attributes_that_it_refers_to(name: st
     assert patch.patch["status"]["used"] == {"persistentvolumeclaims": counted}  # type: ignore[call-overload]
 
 
+def test_a_claim_that_has_other_attributes_now_is_counted_again() -> None:
+    old, new, same = (
+        msgspec.convert({"status": {"currentVolumeAttributesClassName": name, "phase": phase}}, PersistentVolumeClaim)
+        for name, phase in (("gold", "Bound"), ("silver", "Bound"), ("gold", "Lost"))
+    )
+    assert quotas.CONTROLLER.concerns_everything(old, new)
+    assert not quotas.CONTROLLER.concerns_everything(old, same)
+
+
 @pytest.mark.parametrize(
     ("spec", "counted"),
     [
