@@ -73,6 +73,11 @@ class Schema:
         """`Container` of `v1.Container`."""
         return self.type_name.rpartition(".")[2]
 
+    @property
+    def is_named(self) -> bool:
+        """Whether it is a published type; the nodes of custom resources have no names."""
+        return "." in self.type_name
+
     def __repr__(self) -> str:
         return f"Schema({self.type_name or self.form.value})"
 

@@ -192,6 +192,22 @@ def test_a_creator_owns_what_it_sent_but_not_the_structs_every_object_has():
     }
 
 
+def test_a_creator_of_a_custom_resource_owns_the_parts_that_it_has_as_such_too():
+    names = {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}
+    spec = {"type": "object", "properties": {"names": names, "size": {"type": "integer"}}, "required": ["names"]}
+    schema = structural.build({"type": "object", "properties": {"spec": spec}})
+    thing = {
+        "apiVersion": "ex.test/v1",
+        "kind": "Kite",
+        "metadata": {"name": "k", "labels": {"a": "b"}},
+        "spec": {"names": ["x"], "size": 2},
+    }
+    assert record_create(thing, writer("alpha"), schema)[0]["fieldsV1"] == {
+        "f:metadata": {"f:labels": {".": {}, "f:a": {}}},
+        "f:spec": {".": {}, "f:names": {".": {}, 'v:"x"': {}}, "f:size": {}},
+    }
+
+
 def updated(live: dict, new: dict, manager: str, now: str = LATE, **more) -> dict:
     managed = record_update(live, new, writer(manager, now, **more), CONFIG_MAP)
     return {**new, "metadata": {**new["metadata"], "managedFields": managed}}

@@ -205,7 +205,9 @@ def _deduced(value: Any) -> Fields:
 
 
 def created(new: Object, schema: Schema) -> Fields:
-    """What the creator of an object owns."""
+    """What the creator of an object owns; one of a custom kind has no parts before it has a value for them."""
+    if not schema.is_named:
+        return owned_root({f"f:{key}": everything(inner, child(schema, key)) for key, inner in new.items()})
     return _created(new, schema, root=True)
 
 
