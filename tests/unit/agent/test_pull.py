@@ -36,11 +36,13 @@ class Registry:
         self.offers_both = False
         """Passwords are offered beside tokens (and not taken)."""
         self.promised = ""
+        self.size = 0
+        """Of the layer, where the manifest says another one."""
         self.logins: list[str] = []
 
     @property
     def manifest(self) -> bytes:
-        layer = {"digest": self.promised or digest(self.layer), "size": len(self.layer)}
+        layer = {"digest": self.promised or digest(self.layer), "size": self.size or len(self.layer)}
         kind = "application/vnd.oci.image.manifest.v1+json"
         config = {"digest": digest(self.config)}
         return orjson.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]})
@@ -121,6 +123,31 @@ async def test_content_with_another_digest_is_refused(registry: Registry, tmp_pa
     registry.spoil()
     with pytest.raises(PullFailure, match="digest"):
         await Puller(ImageStore(tmp_path)).pull(reference.parse(f"{registry.address}/a:1"))
+
+
+async def test_digests_that_lead_out_of_the_store_are_refused(registry: Registry, tmp_path: Path) -> None:
+    registry.whole = True
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_bytes(registry.layer)
+    registry.promised = "sha256:../../../outside/file"
+    with pytest.raises(PullFailure, match="no digest"):
+        await Puller(ImageStore(tmp_path / "store")).pull(reference.parse(f"{registry.address}/a:1"))
+    registry.promised = ""
+    inside = b"\0" * 10240
+    registry.config = registry.config.replace(digest(inside).encode(), b"sha256:../../outside")
+    with pytest.raises(PullFailure, match="no digest"):
+        await Puller(ImageStore(tmp_path / "store")).pull(reference.parse(f"{registry.address}/a:1"))
+    assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+async def test_a_blob_that_does_not_end_is_given_up_at_its_size(registry: Registry, tmp_path: Path) -> None:
+    registry.whole = True
+    layer, registry.layer = registry.layer, registry.layer + bytes(1 << 20)
+    registry.promised, registry.size = digest(layer), len(layer)
+    with pytest.raises(PullFailure, match=f"more than the {len(layer)} bytes"):
+        await Puller(ImageStore(tmp_path)).pull(reference.parse(f"{registry.address}/a:1"))
+    assert not list((tmp_path / "partial").iterdir())
 
 
 async def test_a_layer_that_is_here_already_is_not_fetched_again(registry: Registry, tmp_path: Path) -> None:

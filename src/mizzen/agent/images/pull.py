@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -93,7 +94,7 @@ class Puller:
             for name in names:
                 self.store.tag(name, known.id, digest)
             return known
-        config = await self._configuration(registry, manifest["config"]["digest"])
+        config = await self._configuration(registry, manifest["config"])
         blobs = tuple(layer["digest"] for layer in manifest["layers"])
         diff_ids = tuple((orjson.loads(config).get("rootfs") or {}).get("diff_ids") or ())
         if len(diff_ids) != len(blobs):
@@ -102,9 +103,10 @@ class Puller:
         await self._bring_layers(registry, dict(zip(blobs, diff_ids, strict=True)), sizes)
         return await self.store.add(names, config, blobs, digest, size=sum(sizes.values()))
 
-    async def _configuration(self, registry: Registry, digest: str) -> bytes:
+    async def _configuration(self, registry: Registry, described: Mapping[str, Any]) -> bytes:
+        digest = described["digest"]
         async with self.store.locked(digest):
-            await self._fetch(registry, digest)
+            await self._fetch(registry, digest, int(described.get("size") or 0))
             return self.store.blob_path(digest).read_bytes()
 
     async def _bring_layers(self, registry: Registry, layers: Mapping[str, str], sizes: Mapping[str, int]) -> None:
@@ -113,7 +115,7 @@ class Puller:
         async def one(blob: str, diff_id: str) -> None:
             async with self.seats, self.store.locked(blob):  # another node of this machine may be at it
                 if not self.store.has_layer(diff_id):
-                    await self._fetch(registry, blob)
+                    await self._fetch(registry, blob, sizes[blob])
                     await self.store.unpack(blob, diff_id)
                 self.store.blob_path(blob).unlink(missing_ok=True)  # the unpacked layer is what counts
                 self.progress(blob, sizes[blob], sizes[blob])
@@ -125,18 +127,21 @@ class Puller:
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures  # the others were given up because of it
 
-    async def _fetch(self, registry: Registry, digest: str) -> None:
-        """Download a blob, going on where an earlier attempt stopped, be it another agent's."""
+    async def _fetch(self, registry: Registry, digest: str, size: int) -> None:
+        """Download a blob of so many bytes (0: any), going on where an earlier attempt stopped, be it another agent's.
+
+        Raises: PullFailure, HttpFailure, TimeoutError.
+        """
         final = self.store.blob_path(digest)
         if final.exists():
             return
-        partial = self.store.root / "partial" / digest.removeprefix("sha256:")
+        partial = self.store.partial_path(digest)
         if _size_of(partial) and f"sha256:{await asyncio.to_thread(_digest_of, partial)}" == digest:
             partial.rename(final)  # whoever fetched it ended just then
             return
         for attempt in range(_ATTEMPTS):
             try:
-                await self._download(registry, digest, partial)
+                await self._download(registry, digest, size, partial)
                 break
             except (http.HttpFailure, PullFailure, TimeoutError):
                 if attempt == _ATTEMPTS - 1:
@@ -148,7 +153,7 @@ class Puller:
             raise PullFailure(f"{digest}: the content received has digest sha256:{found}")
         partial.rename(final)
 
-    async def _download(self, registry: Registry, digest: str, partial: Path) -> None:
+    async def _download(self, registry: Registry, digest: str, size: int, partial: Path) -> None:
         start = _size_of(partial)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(_IDLE) as patience, registry.blob(digest, start) as answer:
@@ -159,6 +164,9 @@ class Puller:
                 whole = int(answer.headers.get("content-length") or 0) + out.tell()
                 async for chunk in answer.body:
                     out.write(chunk)
+                    if 0 < size < out.tell():  # it would fill the disk
+                        _forget(partial)
+                        raise PullFailure(f"{digest}: the registry sends more than the {size} bytes of its manifest")
                     patience.reschedule(loop.time() + _IDLE)
                     self.progress(digest, out.tell(), whole)
 

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -22,6 +23,7 @@ import orjson
 from mizzen.agent.images import layers, parents
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "ppc64le": "ppc64le", "s390x": "s390x"}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LOOK_AGAIN = 0.1
 _OLD = 86_400.0
 
@@ -45,7 +47,10 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class ImageStore:  # shape: one directory with one invariant: everything in it is complete
-    """Reads are cheap and synchronous; work on layers happens in threads."""
+    """Reads are cheap and synchronous; work on layers happens in threads.
+
+    Raises: LayerFailure for what is no digest, wherever one is asked for.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -57,7 +62,7 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
     def find(self, name: str) -> Image | None:
         """The image behind a complete name (`docker.io/library/x:1`), `name@digest`, or an image id."""
         if name.startswith("sha256:"):
-            return self._image(name)
+            return self._image(name) if _DIGEST.fullmatch(name) else None
         record = self._name(name)
         return self._image(record.image) if record is not None else None
 
@@ -94,11 +99,15 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
 
     def layer_path(self, diff_id: str) -> Path:
         """Where a layer is unpacked."""
-        return self.root / "layers" / diff_id.removeprefix("sha256:")
+        return self.root / "layers" / hexadecimal(diff_id)
 
     def blob_path(self, digest: str) -> Path:
         """Where a blob is kept."""
-        return self.root / "blobs" / "sha256" / digest.removeprefix("sha256:")
+        return self.root / "blobs" / "sha256" / hexadecimal(digest)
+
+    def partial_path(self, digest: str) -> Path:
+        """Where a blob is kept while it comes."""
+        return self.root / "partial" / hexadecimal(digest)
 
     def put_blob(self, data: bytes) -> str:
         """Keep bytes under their digest."""
@@ -113,7 +122,7 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
     @contextlib.asynccontextmanager
     async def locked(self, digest: str) -> AsyncIterator[None]:
         """While one agent fetches a blob, the others of this machine wait; a lock ends with its process."""
-        path = self.root / "partial" / f"{digest.removeprefix('sha256:')}.lock"
+        path = self.root / "partial" / f"{hexadecimal(digest)}.lock"
         while (fd := _lock(path)) is None:  # noqa: ASYNC110 - a file's lock tells nobody, and a thread cannot give up
             await asyncio.sleep(_LOOK_AGAIN)
         try:
@@ -175,22 +184,22 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
 
     def hold(self, image_id: str, holder: str) -> None:
         """Mark an image as in use by a container."""
-        directory = self.root / "holders" / image_id.removeprefix("sha256:")
+        directory = self.root / "holders" / hexadecimal(image_id)
         directory.mkdir(exist_ok=True)
         (directory / holder).touch()
 
     def release(self, image_id: str, holder: str) -> None:
         """Take the mark back."""
-        (self.root / "holders" / image_id.removeprefix("sha256:") / holder).unlink(missing_ok=True)
+        (self.root / "holders" / hexadecimal(image_id) / holder).unlink(missing_ok=True)
 
     def in_use(self, image_id: str) -> bool:
         """Whether any container on this machine holds the image."""
-        directory = self.root / "holders" / image_id.removeprefix("sha256:")
+        directory = self.root / "holders" / hexadecimal(image_id)
         return directory.is_dir() and any(directory.iterdir())
 
     def last_used(self, image_id: str) -> float:
         """When the image was last taken into use or given up; seconds since the epoch."""
-        directory = self.root / "holders" / image_id.removeprefix("sha256:")
+        directory = self.root / "holders" / hexadecimal(image_id)
         with contextlib.suppress(FileNotFoundError):
             return directory.stat().st_mtime
         image = self._image(image_id)
@@ -261,10 +270,10 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
             return frozenset()
 
     def _implied_path(self, diff_id: str) -> Path:
-        return self.root / "implied" / f"{diff_id.removeprefix('sha256:')}.json"
+        return self.root / "implied" / f"{hexadecimal(diff_id)}.json"
 
     def _parents_path(self, image_id: str) -> Path:
-        return self.root / "parents" / image_id.removeprefix("sha256:")
+        return self.root / "parents" / hexadecimal(image_id)
 
     def _empty_layer(self) -> Path:
         path = self.root / "layers" / "empty"
@@ -272,7 +281,7 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         return path
 
     def _image(self, image_id: str) -> Image | None:
-        path = self.root / "images" / f"{image_id.removeprefix('sha256:')}.json"
+        path = self.root / "images" / f"{hexadecimal(image_id)}.json"
         if image_id in self._cached and path.exists():
             return self._cached[image_id]
         try:
@@ -299,6 +308,13 @@ class ImageStore:  # shape: one directory with one invariant: everything in it i
         with os.fdopen(fd, "wb") as out:
             out.write(data)
         Path(partial).rename(path)
+
+
+def hexadecimal(digest: str) -> str:
+    """What of a digest is in the names of files. Raises LayerFailure: manifests may hold what leads anywhere."""
+    if not _DIGEST.fullmatch(digest):
+        raise layers.LayerFailure(f"{digest!r} is no digest of SHA-256")
+    return digest.removeprefix("sha256:")
 
 
 def _lock(path: Path) -> int | None:
