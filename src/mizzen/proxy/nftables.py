@@ -17,6 +17,9 @@ class DataPlane(Protocol):
     def apply(self, ruleset: RuleSet) -> None:
         """Take on a whole desired state, atomically."""
 
+    def stands(self) -> bool:
+        """Whether what was applied is still there; if not, the next call of `apply` lays it down anew."""
+
     def close(self) -> None:
         """Give up; what was applied stays."""
 
@@ -37,6 +40,12 @@ class NftablesPlane:
         self._ruleset.apply(script.whole(ruleset, placed))
         conntrack.set_timeouts()
         self._applied, self._chains = (ruleset, placed), script.draws(placed)
+
+    def stands(self) -> bool:
+        if self._applied is None or ("ip", script.TABLE) in self._ruleset.tables():
+            return True
+        self._applied, self._chains = None, frozenset()
+        return False
 
     def _apply_changes(self, before: tuple[RuleSet, Placements], after: tuple[RuleSet, Placements]) -> bool:
         commands = script.changes(before, after, self._chains)

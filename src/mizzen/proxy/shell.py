@@ -19,6 +19,8 @@ from mizzen.proxy.rules import Health, NodeInfo, RuleSet, is_proxied, merged, se
 
 _log = log.get("proxy")
 _GATHER_SECONDS = 0.005
+LOOK_SECONDS = 30.0
+"""How often it is seen to that the rules are there: whoever loads another packet filter may flush all that there is."""
 _NODE_HEALTH: Final[Address] = ("0.0.0.0", 10256)
 _ABOUT: Final[Address] = ("127.0.0.1", 10249)
 _DURATIONS: Final = tuple(0.001 * 2**n for n in range(15))
@@ -134,6 +136,7 @@ async def run(
     plane = plane or NftablesPlane()
     proxy, listeners = Proxy(cache, node, unserved), Listeners()
     account, applied = Account(proxy, clock), RuleSet()
+    looking = asyncio.create_task(_look_after(plane, proxy, clock), name="rules")
     try:
         await listeners.apply(account.pages({}))
         while True:
@@ -153,6 +156,15 @@ async def run(
                 await listeners.apply(account.pages(wanted.health))
             applied = wanted
     finally:
+        looking.cancel()
         proxy.close()
         listeners.close()
         plane.close()
+
+
+async def _look_after(plane: DataPlane, proxy: Proxy, clock: Clock) -> None:
+    while True:
+        await clock.sleep(LOOK_SECONDS)
+        if not plane.stands():
+            _log.warning("the rules are gone, loading all of them")
+            proxy.changed.set()

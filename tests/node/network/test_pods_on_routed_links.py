@@ -98,6 +98,24 @@ def test_addresses_survive_a_restart_of_the_agent(two_nodes: World) -> None:
     assert two_nodes.add_pod(node, "b").ip != pod.ip
 
 
+def test_host_ports_that_somebody_flushes_come_back_with_the_next_and_pods_can_go(two_nodes: World) -> None:
+    node = two_nodes.nodes[0]
+    pod = two_nodes.add_pod(node, "web", host_ports=(HostPort(8088, 80),))
+    pod.serve_tcp(80)
+    node.run(lambda: _flushed(Ruleset()))
+    other = two_nodes.add_pod(node, "other", host_ports=(HostPort(8089, 80),))
+    other.serve_tcp(80)
+    assert [get(two_nodes.machine, node.ip, port)[0] for port in (8088, 8089)] == ["web", "other"]
+    node.run(lambda: _flushed(Ruleset()))
+    two_nodes.detach(node, other)
+    assert get(two_nodes.machine, node.ip, 8088)[0] == "web"
+
+
+def _flushed(ruleset: Ruleset) -> None:
+    ruleset.apply("flush ruleset")
+    ruleset.close()
+
+
 def test_a_host_port_leads_to_the_pod_from_outside_from_the_node_and_from_the_pod_itself(two_nodes: World) -> None:
     node, other = two_nodes.nodes
     pod = two_nodes.add_pod(node, "web", host_ports=(HostPort(8088, 80),))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from tests.node.network.background import Background, settled
 from tests.node.network.conftest import Pod, World, get
 from tests.node.network.test_services import ask_udp
@@ -15,7 +16,8 @@ from mizzen.api.views.discovery import EndpointSlice
 from mizzen.base.clock import SystemClock
 from mizzen.client.cache import Cache, Table
 from mizzen.client.resources import ENDPOINT_SLICES, NODES, SERVICES
-from mizzen.proxy import run
+from mizzen.net.nftables import Ruleset
+from mizzen.proxy import run, shell
 
 VIP = "10.96.3.4"
 
@@ -80,6 +82,26 @@ def test_endpoints_become_reachable_move_and_keep_udp_clients_whole(two_nodes: W
         assert get(other.netns, node.ip, 30080)[0] == "b"
         proxy.call(lambda: objects.endpoints(node=node.name))
         settled(lambda: b"503" in _health(two_nodes, node.ip), True)
+
+
+def test_rules_that_somebody_flushes_come_back(two_nodes: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "LOOK_SECONDS", 0.05)
+    node = two_nodes.nodes[0]
+    a, client = (two_nodes.add_pod(node, name) for name in ("a", "client"))
+    a.serve_tcp(8080)
+    cache = Cache()
+    objects = Objects(cache)
+    with Background(node.netns, lambda: run(cache, node.name, SystemClock())) as proxy:
+        proxy.call(lambda: objects.lists(two_nodes))
+        proxy.call(lambda: objects.endpoints(a, node=node.name))
+        settled(lambda: client.get(VIP, 80), ("a", client.ip))
+        node.run(lambda: _flushed(Ruleset()))
+        settled(lambda: client.get(VIP, 80), ("a", client.ip))
+
+
+def _flushed(ruleset: Ruleset) -> None:
+    ruleset.apply("flush ruleset")
+    ruleset.close()
 
 
 def test_the_proxy_tells_how_it_is_and_keeps_half_closed_connections_for_an_hour(two_nodes: World) -> None:

@@ -57,7 +57,10 @@ class HostPorts:
         self._ruleset: Ruleset | None = None
 
     def restore(self, leases: Mapping[str, Lease]) -> None:
-        """Lay down the table anew for the leases that a restart has found."""
+        """Lay down the table anew for these leases, as a restart has found them."""
+        if self._ruleset is not None:
+            self._ruleset.close()
+            self._ruleset = None
         for lease in leases.values():
             if lease.ports:
                 self._lead(lease)

@@ -5,7 +5,8 @@ address from the start, so nothing is ever asked for by ARP.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
@@ -15,7 +16,10 @@ from typing import Final, Protocol
 from mizzen.agent.network.addresses import Addresses, HostPort
 from mizzen.agent.network.hostports import HostPorts
 from mizzen.agent.network.netlink import Netlink
+from mizzen.base import log
+from mizzen.net.nftables import RulesetError
 
+_log = log.get("agent")
 _GATEWAY: Final = IPv4Address("169.254.1.1")
 _GATEWAY_NETWORK: Final = IPv4Network("169.254.1.1/32")
 _EVERYWHERE: Final = IPv4Network("0.0.0.0/0")
@@ -62,7 +66,8 @@ class RoutedNetwork:
         link = link_name(pod.uid)
         self._join(link, netns, IPv4Address(lease.ip))
         if lease.ports:
-            self._host_ports.open(lease, link)
+            with self._table_restored():
+                self._host_ports.open(lease, link)
         return (lease.ip,)
 
     async def detach(self, uid: str) -> None:
@@ -70,7 +75,17 @@ class RoutedNetwork:
             net.delete_link(link_name(uid))
         lease = self._addresses.release(uid)
         if lease is not None and lease.ports:
-            self._host_ports.close(lease)
+            with self._table_restored():
+                self._host_ports.close(lease)
+
+    @contextmanager
+    def _table_restored(self) -> Iterator[None]:
+        """Lay down the table of host ports anew if it is gone: somebody has flushed the packet filter."""
+        try:
+            yield
+        except RulesetError as error:
+            _log.warning("host ports refused, loading all of them", error=str(error))
+            self._host_ports.restore(self._addresses.leases)
 
     def hold(self, uid: str, ips: Sequence[str]) -> None:
         for ip in ips:
