@@ -168,7 +168,19 @@ async def test_warnings_and_audit_annotations_are_passed_on() -> None:
     assert admission.annotations == {"one.test/seen": "yes"}
 
 
-@pytest.mark.parametrize("problem", [Unreachable("connection refused"), {"allowed": True, "uid": "other"}])
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Unreachable("connection refused"),
+        {"allowed": True, "uid": "other"},
+        {"allowed": "false"},
+        {"allowed": True, "warnings": 5},
+        {"allowed": True, "auditAnnotations": {"seen": 1}},
+        {"allowed": True, "patchType": "JSONPatch", "patch": [{}]},
+        {"allowed": False, "status": []},
+        {"allowed": False, "status": {"code": "403"}},
+    ],
+)
 async def test_a_webhook_that_fails_refuses_unless_it_may_be_ignored(problem: object) -> None:
     with pytest.raises(ApiError) as caught:
         await _validate(FakeCaller(one=problem), _hook("one", failurePolicy="Fail"))

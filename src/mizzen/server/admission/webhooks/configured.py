@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from mizzen.api.kind import Kind
@@ -40,6 +41,27 @@ class Webhook:
     @property
     def fails_open(self) -> bool:
         return bool(self.spec.get("failurePolicy") == "Ignore")
+
+
+class _Status(msgspec.Struct, frozen=True):
+    """Why a webhook refuses; attributes have the names of the wire."""
+
+    message: str | None = None
+    reason: str | None = None
+    code: int | None = None
+    details: dict[str, Any] | None = None
+
+
+class _Response(msgspec.Struct, frozen=True):
+    """What a webhook answers; attributes have the names of the wire."""
+
+    uid: str | None = None
+    allowed: bool | None = None
+    status: _Status | None = None
+    patch: str | None = None
+    patchType: str | None = None
+    auditAnnotations: dict[str, str] | None = None
+    warnings: tuple[str, ...] | None = None
 
 
 def concerned(context: Context, configurations: Kind, admission: Admission) -> Iterator[Webhook]:
@@ -85,34 +107,37 @@ async def ask(caller: Caller, admission: Admission, webhook: Webhook) -> list[An
             admission.annotations[f"failed-open.webhook.admission.k8s.io/{webhook.name}"] = webhook.configuration
             return None
         raise Errors.internal(f'failed calling webhook "{webhook.name}": {error}') from error
-    admission.warnings.extend(str(text) for text in response.get("warnings") or ())
-    for key, value in (response.get("auditAnnotations") or {}).items():
+    admission.warnings.extend(response.warnings or ())
+    for key, value in (response.auditAnnotations or {}).items():
         admission.annotations[f"{webhook.name}/{key}"] = value
-    if not response.get("allowed"):
-        raise _denial(webhook, response.get("status") or {})
+    if not response.allowed:
+        raise _denial(webhook, response.status or _Status())
     return patch
 
 
-def _response(answer: Object, uid: str) -> Object:
+def _response(answer: Object, uid: str) -> _Response:
     answered = answer.get("apiVersion"), answer.get("kind")
     if answered != ("admission.k8s.io/v1", "AdmissionReview"):
         got = f"{answered[0]}, Kind={answered[1]}"
         raise Unreachable(f"expected webhook response of admission.k8s.io/v1, Kind=AdmissionReview, got {got}")
-    response = answer.get("response")
-    if not isinstance(response, dict):
+    if answer.get("response") is None:
         raise Unreachable("webhook response was absent")
-    if response.get("uid") != uid:
-        raise Unreachable(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
+    try:
+        response = msgspec.convert(answer["response"], _Response)
+    except msgspec.ValidationError as error:
+        raise Unreachable(f"failed to call webhook: the answer is no AdmissionReview: {error}") from error
+    if response.uid != uid:
+        raise Unreachable(f'expected response.uid="{uid}", got "{response.uid or ""}"')
     return response
 
 
-def _patch(response: Object) -> list[Any] | None:
-    if not response.get("patch"):
+def _patch(response: _Response) -> list[Any] | None:
+    if not response.patch:
         return None
-    if response.get("patchType") != "JSONPatch":
+    if response.patchType != "JSONPatch":
         raise Unreachable('webhook returned response.patch but not response.patchType="JSONPatch"')
     try:
-        patch = orjson.loads(base64.b64decode(response["patch"]))
+        patch = orjson.loads(base64.b64decode(response.patch))
     except (binascii.Error, orjson.JSONDecodeError) as error:
         raise Unreachable(f"webhook returned a patch that cannot be read: {error}") from error
     if not isinstance(patch, list):
@@ -120,9 +145,8 @@ def _patch(response: Object) -> list[Any] | None:
     return patch
 
 
-def _denial(webhook: Webhook, status: Object) -> ApiError:
-    said = status.get("message") or status.get("reason")
+def _denial(webhook: Webhook, status: _Status) -> ApiError:
+    said = status.message or status.reason
     text = f'admission webhook "{webhook.name}" denied the request'
     text = f"{text}: {said}" if said else f"{text} without explanation"
-    code = max(int(status.get("code") or 0), _BAD_REQUEST)
-    return ApiError(code, status.get("reason") or "", text, dict(status.get("details") or {}))
+    return ApiError(max(status.code or 0, _BAD_REQUEST), status.reason or "", text, status.details or {})
