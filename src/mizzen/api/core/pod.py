@@ -28,6 +28,7 @@ def prepare(pod: Object, old: Object | None) -> None:
         pod["status"] = old.get("status") or {}
         return
     spec = pod["spec"]
+    annotations.name_profiles(pod)
     if spec["terminationGracePeriodSeconds"] < 0:
         spec["terminationGracePeriodSeconds"] = 1
     pod["status"] = {"phase": "Pending", "qosClass": qos.qos_class(spec)}

@@ -55,6 +55,30 @@ def profile_errors(path: str, annotations: Mapping[str, str], spec: Object) -> I
                 yield from _match_errors(f"{at}.appArmorProfile", said, profile, "apparmor")
 
 
+def name_profiles(pod: Object) -> None:
+    """AppArmor profiles that a new pod's annotations name go into its fields, where nodes look for them.
+
+    Ref: https://kubernetes.io/docs/tutorials/security/apparmor/
+    """
+    spec, said = pod["spec"], pod["metadata"].get("annotations") or {}
+    if (spec.get("os") or {}).get("name") == "windows":
+        return
+    shared = (spec.get("securityContext") or {}).get("appArmorProfile")
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+        profile = _profile_of(said.get(f"{_APPARMOR}{container.get('name')}", ""))
+        own = container.get("securityContext") or {}
+        if profile is not None and profile != shared and own.get("appArmorProfile") is None:
+            container["securityContext"] = {**own, "appArmorProfile": profile}
+
+
+def _profile_of(said: str) -> Object | None:
+    name = said.removeprefix(_LOCAL)
+    if name != said:
+        return {"type": "Localhost", "localhostProfile": name} if name.strip() == name and name else None
+    types = (type_ for type_, names in _NAMES_OF.items() if said == names[0])
+    return next(({"type": type_} for type_ in types), None)
+
+
 def _match_errors(path: str, said: str, profile: Object, what: str) -> Iterator[FieldError]:
     type_ = profile.get("type")
     if type_ == "Localhost" and said.startswith(_LOCAL):

@@ -30,6 +30,33 @@ def test_well_formed_annotations_pass() -> None:
     assert causes(POD, {"metadata": {"annotations": annotations}, "spec": SPEC}) == set()
 
 
+@pytest.mark.parametrize(
+    ("said", "profile"),
+    [
+        ("runtime/default", {"type": "RuntimeDefault"}),
+        ("unconfined", {"type": "Unconfined"}),
+        ("localhost/mine", {"type": "Localhost", "localhostProfile": "mine"}),
+        ("localhost/", None),
+        ("complain", None),
+        ("", None),
+    ],
+)
+def test_apparmor_profiles_of_annotations_go_into_fields_of_new_pods(said: str, profile: dict[str, str] | None) -> None:
+    body = {"metadata": {"annotations": {f"{APPARMOR}/c": said}}, "spec": SPEC}
+    of_container = written(POD, body)["spec"]["containers"][0].get("securityContext") or {}
+    assert of_container.get("appArmorProfile") == profile
+
+
+def test_an_apparmor_profile_that_a_field_names_stays() -> None:
+    profile = {"type": "RuntimeDefault"}
+    spec = {**SPEC, "securityContext": {"appArmorProfile": profile}}
+    container = written(POD, {"metadata": {"annotations": {f"{APPARMOR}/c": "runtime/default"}}, "spec": spec})
+    assert "securityContext" not in container["spec"]["containers"][0]
+    named = {"name": "c", "image": "i", "securityContext": {"appArmorProfile": profile}}
+    body = {"metadata": {"annotations": {f"{APPARMOR}/c": "unconfined"}}, "spec": {"containers": [named]}}
+    assert written(POD, body)["spec"]["containers"][0]["securityContext"] == {"appArmorProfile": profile}
+
+
 def test_templates_obey_the_same_rules() -> None:
     metadata = {"labels": {"a": "b"}, "annotations": {"controller.kubernetes.io/pod-deletion-cost": "cheap"}}
     spec = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": metadata, "spec": SPEC}}
@@ -52,6 +79,6 @@ def test_resource_claims_are_asked_for_by_containers_alone() -> None:
 def test_what_the_kubelet_relies_on_stays_as_it_was_created() -> None:
     key = f"{APPARMOR}/c"
     old = written(POD, {"metadata": {"annotations": {key: "unconfined"}}, "spec": SPEC})
-    path = (f"{AT}[{key}]", "Forbidden")
-    assert causes(POD, {"metadata": {"annotations": {key: "runtime/default"}}, "spec": SPEC}, old) == {path}
-    assert causes(POD, {"metadata": {"annotations": {key: "unconfined", "a": "b"}}, "spec": SPEC}, old) == set()
+    path, spec = (f"{AT}[{key}]", "Forbidden"), old["spec"]
+    assert path in causes(POD, {"metadata": {"annotations": {key: "runtime/default"}}, "spec": spec}, old)
+    assert causes(POD, {"metadata": {"annotations": {key: "unconfined", "a": "b"}}, "spec": spec}, old) == set()
