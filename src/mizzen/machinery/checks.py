@@ -5,11 +5,12 @@ as the original's typed decoding does.
 """
 
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mizzen.machinery import quantity, times
 from mizzen.machinery.errors import Object
+from mizzen.machinery.protobuf import messages
 from mizzen.machinery.schema import Form, Schema, registry
 
 Unknown = list[tuple[Object, str]]
@@ -135,6 +136,19 @@ def _empty_as_absent(schema: Schema) -> frozenset[str]:
     )
 
 
+def _zero_as_absent(definition: str) -> Iterator[str]:
+    """Keys of a published definition whose zero the original does not keep: numbers held by value, optional in JSON."""
+    try:
+        fields = messages.fields(definition)
+    except LookupError:
+        return
+    for field in fields:
+        if not field.name:
+            yield from _zero_as_absent(field.form)
+        elif field.form == "int" and field.omitempty and not (field.pointer or field.many):
+            yield field.name
+
+
 def _struct(schema: Schema) -> Check:  # shape: closures over one another; splitting costs a call per field
     properties, name, expected = schema.properties, schema.short_name, schema.type_name
     required = set(schema.required)
@@ -145,6 +159,7 @@ def _struct(schema: Schema) -> Check:  # shape: closures over one another; split
         for key, inner in properties.items()
         if inner.form in {Form.LIST, Form.MAP} and key not in required and key != "managedFields"
     }
+    droppable.update(_zero_as_absent(schema.definition))
     empty = _empty_as_absent(schema)
     checks: dict[str, Check] = {}
 

@@ -65,6 +65,8 @@ class Schema:
     default: Any = None
     type_name: str = ""
     """The name that decoding errors show: `v1.Container`, `int32`, `map[string]string`."""
+    definition: str = ""
+    """Of a published definition, its name: `io.k8s.api.core.v1.Container`."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """The OpenAPI node it was made from: value constraints of custom resources, references of built-in ones."""
 
@@ -175,6 +177,7 @@ class Registry:
             required=tuple(source.get("required", ())),
             atomic=source.get("x-kubernetes-map-type") == "atomic",
             type_name=type_name,
+            definition=name,
             source=source,
         )
         self._built[name] = node

@@ -201,6 +201,19 @@ def test_json_read_as_yaml_is_the_same(value):
     assert parse.parse_yaml(body)[0] == {"value": value}
 
 
+def test_a_zero_counts_as_absent_where_the_original_holds_the_number_by_value():
+    deployment, service = registry.find("apps", "v1", "Deployment"), registry.find("", "v1", "Service")
+    assert deployment is not None and service is not None
+    probe = {"initialDelaySeconds": 0, "terminationGracePeriodSeconds": 0}
+    container = {"name": "c", "ports": [{"containerPort": 0, "hostPort": 0}], "livenessProbe": probe}
+    spec = {"replicas": 0, "minReadySeconds": 0, "template": {"spec": {"containers": [container]}}}
+    kept = {"name": "c", "ports": [{"containerPort": 0}], "livenessProbe": {"terminationGracePeriodSeconds": 0}}
+    wanted = {"spec": {"replicas": 0, "template": {"spec": {"containers": [kept]}}}}
+    assert decode.normalise({"spec": spec}, deployment) == wanted
+    ports = {"spec": {"ports": [{"port": 80, "nodePort": 0}], "healthCheckNodePort": 0}}
+    assert decode.normalise(ports, service) == {"spec": {"ports": [{"port": 80}]}}
+
+
 def test_an_empty_optional_string_counts_as_absent_unless_emptiness_means_something():
     claim = registry.find("", "v1", "PersistentVolumeClaim")
     assert claim is not None
