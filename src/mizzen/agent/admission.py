@@ -8,6 +8,7 @@ from typing import Any
 
 from mizzen.agent.life import all_containers
 from mizzen.agent.resources import Size, is_critical, qos_class, requested, swap_share
+from mizzen.agent.runtime.base import Abilities
 from mizzen.api.views.podspec import Pod, Resources
 from mizzen.machinery.quantity import NANO
 
@@ -43,11 +44,15 @@ def pressure_refusal(pod: Pod, pressures: Sequence[str]) -> tuple[str, str] | No
     return "Evicted", f"{_PREFIX}The node had condition: [{' '.join(pressures)}]. "
 
 
-def armor_refusal(pod: Pod, *, is_on: bool) -> tuple[str, str] | None:
-    """Why a machine without AppArmor takes no pod that asks for its protection."""
+def confinement_refusal(pod: Pod, able: Abilities) -> tuple[str, str] | None:
+    """Why a pod is not taken by a machine without AppArmor, or a runtime that cannot be strict about its groups."""
+    context = pod.spec.securityContext
+    if not able.strict_groups and context is not None and context.supplementalGroupsPolicy == "Strict":
+        text = "SupplementalGroupsPolicy=Strict is not supported in this node"
+        return "SupplementalGroupsPolicyNotSupported", f"{_PREFIX}{text}"
     whole, containers = pod.spec.securityContext, [one.securityContext for one in all_containers(pod)]
     asked = [one.appArmorProfile for one in (whole, *containers) if one is not None]
-    if is_on or all(one is None or one.type == "Unconfined" for one in asked):
+    if able.apparmor or all(one is None or one.type == "Unconfined" for one in asked):
         return None
     return "AppArmor", f"{_PREFIX}Cannot enforce AppArmor: AppArmor is not enabled on the host"
 

@@ -233,6 +233,7 @@ class Agent:
         return node.status_of(
             self.config, self._info, images, health=health, before=before, hostname=self.tools.hostname, now=now,
             in_use=self._driver_volumes.in_use(), devices=self._device_plugins.amounts(),
+            able=self._runtime.abilities,
         )  # fmt: skip
 
     def _tell_of_pod(self, pod: Pod, kind: Literal["Normal", "Warning"], reason: str, message: str) -> None:

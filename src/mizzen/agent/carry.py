@@ -35,6 +35,10 @@ _log = log.get("agent")
 _API_TROUBLE = (ApiError, ConnectionError, TimeoutError)
 _HOOK_LIMIT = 24 * 3600.0
 _STOP_PAUSE = 1.0
+_NOT_RECURSIVE = (
+    'failed to resolve recursive read-only mode: volume "{}" requested recursive read-only mode, but it is not '
+    "supported by the runtime"
+)
 
 
 async def carry_out(tools: Equipment, seen: Life, instruction: Instruction) -> Happening | None:
@@ -238,7 +242,10 @@ async def _ground(tools: Equipment, seen: Life, container: Container, attempt: i
     env = await _environment(tools, seen, container)
     mounted = tools.volumes.of(uid)
     sources: list[tuple[str, bool]] = []
+    able = tools.runtime.abilities.recursive_read_only
     for index, wanted in enumerate(container.volumeMounts or ()):
+        if wanted.recursiveReadOnly == "Enabled" and not able:
+            raise ConfigFailure(_NOT_RECURSIVE.format(wanted.name))
         volume = mounted[wanted.name]
         path = volume.path
         sub = subpath_of(wanted.subPathExpr, dict(env)) if wanted.subPathExpr else wanted.subPath
@@ -261,6 +268,7 @@ async def _ground(tools: Equipment, seen: Life, container: Container, attempt: i
         message_file=message,
         limits=tools.container_limits(pod, container),
         seccomp_root=_seccomp_root(tools),
+        recursive_read_only=able,
         granted=await tools.devices.granted(pod, container),
     )
 

@@ -26,6 +26,8 @@ class Ground:
     limits: Limits
     seccomp_root: Path
     hosts_managed: bool = True
+    recursive_read_only: bool = True
+    """Whether the runtime can make mounts read-only with all below them."""
     granted: Granted = field(default_factory=Granted)
 
 
@@ -61,13 +63,14 @@ def container_spec(pod: Pod, container: Container, attempt: int, image_id: str, 
 
 def _mounts(container: Container, ground: Ground) -> tuple[Mount, ...]:
     mounts = []
+    modes = {"Enabled", "IfPossible"} if ground.recursive_read_only else set()
     for wanted, (source, volume_read_only) in zip(container.volumeMounts or (), ground.sources, strict=True):
         mounts.append(
             Mount(
                 source=source,
                 target=wanted.mountPath if wanted.mountPath.startswith("/") else f"/{wanted.mountPath}",
                 read_only=bool(wanted.readOnly) or volume_read_only,
-                recursive_read_only=bool(wanted.readOnly) and wanted.recursiveReadOnly == "Enabled",
+                recursive_read_only=bool(wanted.readOnly) and wanted.recursiveReadOnly in modes,
                 propagation=_PROPAGATION.get(wanted.mountPropagation or "", "rprivate"),
             )
         )

@@ -23,14 +23,6 @@ class Pressure:
     memory: int = 0
 
 
-def apparmor() -> bool:
-    """Whether the kernel confines programs by AppArmor's profiles."""
-    try:
-        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
-    except OSError:
-        return False
-
-
 def cpus() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0))

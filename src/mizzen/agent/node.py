@@ -13,6 +13,7 @@ from mizzen.agent.equipment import Resources
 from mizzen.agent.images.policy import Listed
 from mizzen.agent.resources import Size
 from mizzen.agent.runtime import cgroups
+from mizzen.agent.runtime.base import Abilities
 from mizzen.agent.runtime.namespaces import in_user_namespace
 from mizzen.api.rules import resources
 from mizzen.base import log
@@ -28,6 +29,7 @@ _IMAGES_SHOWN = 50
 _OWNED = ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
 """The conditions that are the agent's to say; others may add theirs."""
 _RETRY = 1.0
+_ABLE = Abilities()
 _DECLARED = ("InPlacePodLevelResourcesVerticalScaling", "RestartAllContainersOnContainerExits")
 """What this agent can of what others may not yet: schedulers send pods that need it to nodes that say so."""
 Tell = Callable[[Literal["Normal", "Warning"], str, str], None]
@@ -160,12 +162,12 @@ def _pressure(kind: str, holds: bool, reasons: tuple[str, str], noun: str) -> tu
 def status_of(
     config: AgentConfig, info: Mapping[str, Any], images: Iterable[Listed], *, health: Health,
     before: Iterable[Mapping[str, Any]], hostname: str, now: float, in_use: Sequence[str] = (),
-    devices: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+    devices: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}), able: Abilities = _ABLE,
 ) -> dict[str, Any]:  # fmt: skip
     """The whole status of the node; `devices` are capacity and allocatable of the resources that its plugins offer."""
     capacity = capacity_of(config)
     handler = {
-        "recursiveReadOnlyMounts": True,
+        "recursiveReadOnlyMounts": able.recursive_read_only,
         "userNamespaces": config.runtime == "crun" and not in_user_namespace(),
     }
     largest = sorted(images, key=lambda one: -one.size)[:_IMAGES_SHOWN]
@@ -181,7 +183,7 @@ def status_of(
         "nodeInfo": dict(info),
         "images": [{"names": list(one.names), "sizeBytes": one.size} for one in largest if one.names],
         "runtimeHandlers": [{"name": name, "features": handler} for name in ("", *config.runtime_handlers)],
-        "features": {"supplementalGroupsPolicy": True},
+        "features": {"supplementalGroupsPolicy": able.strict_groups},
         "declaredFeatures": list(_DECLARED),
         **({"volumesInUse": list(in_use)} if in_use else {}),
     }  # fmt: skip

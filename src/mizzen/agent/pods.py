@@ -16,7 +16,6 @@ from mizzen.agent.carry import carry_out, failed, sources_of
 from mizzen.agent.env import references
 from mizzen.agent.equipment import Equipment
 from mizzen.agent.life import Happening, Instruction, Life, Termination
-from mizzen.agent.machineinfo import apparmor
 from mizzen.agent.measures import Measures, has_begun
 from mizzen.agent.podstatus import Shown
 from mizzen.agent.probes import Prober
@@ -65,7 +64,9 @@ class Pods:  # shape: the one owner of all lives on the node
         """The node's labels, as far as is known."""
         self._slots: dict[str, _Slot] = {}
         self._observed = Observed()
-        self._shown = Shown(tools.config.node_ips, tools.runtime.name, tools.images.shown_id, tools.devices.health)
+        able = tools.runtime.abilities.recursive_read_only
+        shown = (tools.config.node_ips, tools.runtime.name, tools.images.shown_id, tools.devices.health, able)
+        self._shown = Shown(*shown)
         self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
         self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
         self.measures = Measures()
@@ -353,8 +354,8 @@ class Pods:  # shape: the one owner of all lives on the node
             return None
         if self.shutting_down:
             return "NodeShutdown", "Pod was rejected as the node is shutting down."
-        armored = self._tools.config.runtime == "simulated" or apparmor()
-        refused = admission.pressure_refusal(pod, self.pressure) or admission.armor_refusal(pod, is_on=armored)
+        refused = admission.confinement_refusal(pod, self._tools.runtime.abilities)
+        refused = refused or admission.pressure_refusal(pod, self.pressure)
         if refused is not None:
             return refused
         others = self._others(pod.metadata.uid)

@@ -29,6 +29,8 @@ class Shown:
     """(image id, name in the specification) → `repository@digest`."""
     devices: Callable[[Pod, Container], list[dict[str, Any]]] = lambda _pod, _container: []
     """The devices that a container has, by resource."""
+    recursive_read_only: bool = True
+    """Whether mounts are read-only with all below them where that is asked for if possible."""
 
 
 def status_of(life: Life, shown: Shown, previous: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
@@ -280,17 +282,17 @@ def _container_status(life: Life, one: ContainerLife, spec: Container, shown: Sh
         entry["stopSignal"] = one.stop_signal
     if one.role == "main" and (devices := shown.devices(life.pod, spec)):
         entry["allocatedResourcesStatus"] = devices
-    mounts = [_mount(mount) for mount in spec.volumeMounts or ()]
+    mounts = [_mount(mount, shown) for mount in spec.volumeMounts or ()]
     if mounts:
         entry["volumeMounts"] = mounts
     return entry
 
 
-def _mount(mount: Any) -> dict[str, Any]:
+def _mount(mount: Any, able: Shown) -> dict[str, Any]:
     shown: dict[str, Any] = {"name": mount.name, "mountPath": mount.mountPath}
     if mount.readOnly:
         shown |= {"readOnly": True, "recursiveReadOnly": "Disabled"}
-        if mount.recursiveReadOnly in {"Enabled", "IfPossible"}:
+        if mount.recursiveReadOnly in {"Enabled", "IfPossible"} and able.recursive_read_only:
             shown["recursiveReadOnly"] = "Enabled"
     return shown
 

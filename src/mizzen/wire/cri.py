@@ -47,13 +47,13 @@ CDIDevice: name 1 string
 ContainerMetadata: name 1 string, attempt 2 int
 ImageSpec: image 1 string
 KeyValue: key 1 string, value 2 string
-Mount: container_path 1 string, host_path 2 string, readonly 3 int, propagation 5 int
+Mount: container_path 1 string, host_path 2 string, readonly 3 int, propagation 5 int, recursive_read_only 8 int
 Device: container_path 1 string, host_path 2 string, permissions 3 string
 LinuxContainerConfig: resources 1 LinuxContainerResources, security_context 2 LinuxContainerSecurityContext
 LinuxContainerSecurityContext: capabilities 1 Capability, privileged 2 int, namespace_options 3 NamespaceOption, \
   run_as_user 5 Int64Value, readonly_rootfs 7 int, supplemental_groups 8 *int, no_new_privs 11 int, \
   run_as_group 12 Int64Value, masked_paths 13 *string, readonly_paths 14 *string, seccomp 15 SecurityProfile, \
-  apparmor 16 SecurityProfile
+  apparmor 16 SecurityProfile, supplemental_groups_policy 17 int
 Capability: add_capabilities 1 *string, drop_capabilities 2 *string
 StartContainerRequest: container_id 1 string
 StartContainerResponse:
@@ -102,7 +102,10 @@ ContainerStatsFilter: id 1 string, pod_sandbox_id 2 string, label_selector 3 map
 ContainerStats: attributes 1 ContainerAttributes, writable_layer 4 FilesystemUsage
 ContainerAttributes: id 1 string
 StatusRequest: verbose 1 int
-StatusResponse: status 1 RuntimeStatus, info 2 map
+StatusResponse: status 1 RuntimeStatus, info 2 map, runtime_handlers 3 *RuntimeHandler, features 4 RuntimeFeatures
+RuntimeHandler: name 1 string, features 2 RuntimeHandlerFeatures
+RuntimeHandlerFeatures: recursive_read_only_mounts 1 int, user_namespaces 2 int
+RuntimeFeatures: supplemental_groups_policy 1 int
 RuntimeStatus: conditions 1 *RuntimeCondition
 RuntimeCondition: type 1 string, status 2 int, reason 3 string, message 4 string
 FilesystemIdentifier: mountpoint 1 string

@@ -10,6 +10,7 @@ import pytest
 from mizzen.agent.config import AgentConfig
 from mizzen.agent.measures import requests
 from mizzen.agent.node import Health, NodeReporter, conditions, status_of
+from mizzen.agent.runtime.base import Abilities
 from mizzen.base.clock import VirtualClock
 from mizzen.client.client import STRATEGIC, Client
 from mizzen.client.inprocess import InProcessTransport
@@ -119,8 +120,10 @@ async def test_what_others_say_a_node_has_can_be_allocated_until_they_take_it_ba
 @pytest.mark.parametrize(("runtime", "own_users"), [("crun", True), ("cri", False)])
 def test_a_node_says_what_its_runtime_can_do_for_pods(tmp_path: Path, runtime: str, own_users: bool) -> None:
     config = replace(CONFIG, root=tmp_path, runtime=runtime, runtime_handlers=("other",))
-    body = status_of(config, {}, (), health=Health(), before=(), hostname="n", now=0.0)
-    features = {"recursiveReadOnlyMounts": True, "userNamespaces": own_users}
+    able = Abilities(strict_groups=own_users, recursive_read_only=own_users)
+    body = status_of(config, {}, (), health=Health(), before=(), hostname="n", now=0.0, able=able)
+    features = {"recursiveReadOnlyMounts": own_users, "userNamespaces": own_users}
+    assert body["features"] == {"supplementalGroupsPolicy": own_users}
     assert body["runtimeHandlers"] == [{"name": name, "features": features} for name in ("", "other")]
     assert "RestartAllContainersOnContainerExits" in body["declaredFeatures"]
     assert body["declaredFeatures"] == sorted(body["declaredFeatures"])

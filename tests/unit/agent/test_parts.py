@@ -8,12 +8,15 @@ import pytest
 
 from mizzen.agent import admission, resources, sandboxes, status
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.containers import Ground, container_spec
 from mizzen.agent.images.keyring import Credential, from_secret, matching
 from mizzen.agent.images.reference import parse
 from mizzen.agent.logs import remove_older
+from mizzen.agent.podstatus import Shown, status_of
 from mizzen.agent.probes import Tally, tallied
+from mizzen.agent.revival import begin
 from mizzen.agent.runtime import oci_config, signals
-from mizzen.agent.runtime.base import ContainerSeen, ContainerSpec, Limits, Observed, SandboxSpec, Security
+from mizzen.agent.runtime.base import Abilities, ContainerSeen, ContainerSpec, Limits, Observed, SandboxSpec, Security
 from mizzen.agent.runtime.cgroups import weight
 from mizzen.agent.runtime.signals import number
 from mizzen.agent.staticpods import manifest, mirror
@@ -31,6 +34,7 @@ from mizzen.api.views.podspec import (
     Probe,
     Resources,
     SecurityContext,
+    VolumeMount,
 )
 
 GUARANTEED = Resources(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
@@ -210,12 +214,46 @@ def test_a_machine_without_apparmor_takes_no_pod_that_asks_for_it() -> None:
         containers = (Container(name="c", image="i", securityContext=context),)
         return Pod(metadata=PodMeta(name="p"), spec=PodSpec(containers=containers, securityContext=shared))
 
+    def refusal(asked: Pod, has_armor: bool) -> object:
+        return admission.confinement_refusal(asked, Abilities(apparmor=has_armor))
+
     refused = ("AppArmor", "Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host")
     for asking in (pod("RuntimeDefault"), pod("Localhost"), pod(whole="RuntimeDefault")):
-        assert admission.armor_refusal(asking, is_on=False) == refused
-        assert admission.armor_refusal(asking, is_on=True) is None
-    assert admission.armor_refusal(pod("Unconfined"), is_on=False) is None
-    assert admission.armor_refusal(pod(), is_on=False) is None
+        assert refusal(asking, False) == refused
+        assert refusal(asking, True) is None
+    assert refusal(pod("Unconfined"), False) is None
+    assert refusal(pod(), False) is None
+
+
+def test_a_runtime_that_is_not_strict_about_groups_takes_no_pod_that_asks_for_that() -> None:
+    def pod(policy: str) -> Pod:
+        context = PodSecurityContext(supplementalGroupsPolicy=policy)
+        return Pod(metadata=PodMeta(name="p"), spec=PodSpec(containers=(), securityContext=context))
+
+    lax = Abilities(strict_groups=False)
+    text = "Pod was rejected: SupplementalGroupsPolicy=Strict is not supported in this node"
+    refused = ("SupplementalGroupsPolicyNotSupported", text)
+    assert admission.confinement_refusal(pod("Strict"), lax) == refused
+    assert admission.confinement_refusal(pod("Merge"), lax) is None
+    assert admission.confinement_refusal(pod("Strict"), Abilities()) is None
+
+
+@pytest.mark.parametrize(("mode", "able", "wanted"), [
+    ("IfPossible", True, True), ("IfPossible", False, False), ("Enabled", True, True), ("Disabled", True, False),
+])  # fmt: skip
+def test_a_mount_is_recursively_read_only_where_that_is_asked_for_and_shown_as_it_is(
+    mode: str, able: bool, wanted: bool
+) -> None:
+    mounts = (VolumeMount(name="v", mountPath="/v", readOnly=True, recursiveReadOnly=mode),)
+    container = Container(name="c", image="i", volumeMounts=mounts)
+    pod = Pod(metadata=PodMeta(name="p", namespace="ns", uid="u"), spec=PodSpec(containers=(container,)))
+    here = Path("/h")
+    ground = Ground((), (("/s", False),), (), here, "/l", here, Limits(), here, recursive_read_only=able)
+    made = container_spec(pod, container, 0, "sha256:1", ground)
+    assert [one.recursive_read_only for one in made.mounts if one.target == "/v"] == [wanted]
+    shown = status_of(begin(pod, 0.0), Shown((), "x", recursive_read_only=able), None, 0.0)
+    (mount,) = shown["containerStatuses"][0]["volumeMounts"]
+    assert mount["recursiveReadOnly"] == ("Enabled" if wanted else "Disabled")
 
 
 def test_signals_are_known_by_their_names() -> None:

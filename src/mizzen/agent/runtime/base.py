@@ -285,9 +285,21 @@ class RuntimeFailure(Exception):
         self.container = container
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What pods may ask for that not every runtime can do."""
+
+    strict_groups: bool = True
+    """Containers without the groups that their image gives their user (`supplementalGroupsPolicy: Strict`)."""
+    recursive_read_only: bool = True
+    """Mounts that are read-only with all that is mounted below them."""
+    apparmor: bool = True
+
+
 class Runtime(Protocol):  # shape: the calls of the runtime seam
     """Runs sandboxes and containers. Raises: RuntimeFailure."""
 
+    abilities: Abilities
     name: str
     version: str
 

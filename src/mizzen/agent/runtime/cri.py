@@ -16,6 +16,7 @@ import orjson
 from mizzen.agent.http import Dial
 from mizzen.agent.runtime import cdi, criconfig, cristreams, machine, signals, spawn
 from mizzen.agent.runtime.base import (
+    Abilities,
     ContainerSeen,
     ContainerSpec,
     Exec,
@@ -30,7 +31,7 @@ from mizzen.agent.runtime.base import (
 )
 from mizzen.agent.runtime.cgroups import Cgroups, bound
 from mizzen.agent.runtime.cninone import PLACEHOLDER
-from mizzen.agent.runtime.crirpc import CallFailed, CriChannel
+from mizzen.agent.runtime.crirpc import GREETING_PAUSE, CallFailed, CriChannel
 from mizzen.base import log
 from mizzen.wire import cri
 
@@ -41,12 +42,10 @@ _REMOVALS = 8
 _STOP_ATTEMPTS = 4
 _STOP_PAUSE = 0.2
 """How often a removal is tried."""
-_GREETINGS, _GREETING_PAUSE = 50, 0.1
 _STATUS_PATIENCE = 10.0
 _CHECKPOINT_PATIENCE = 600.0
 _ABSENCE = 60.0
 """Seconds for which a runtime that has gone is waited for."""
-_NOT_YET = frozenset({"UNAVAILABLE", "UNKNOWN"})
 _UNSURE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"})
 """Failures of a call that leave open whether it was done."""
 _STATES = {0: "created", 1: "running", 2: "exited"}
@@ -66,6 +65,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
     ) -> None:
         """`cdi_directories`: where the edits of CDI devices are found; None: the runtime makes them itself."""
         self.name, self.version = version
+        self.abilities = Abilities(strict_groups=False, recursive_read_only=False)
         self._channel = channel
         self._cgroups = cgroups
         self._dial = dial
@@ -86,19 +86,11 @@ class CriRuntime:  # shape: the calls of the runtime seam
         cdi_directories: tuple[Path, ...] = cdi.DIRECTORIES,
     ) -> "CriRuntime":
         """The runtime behind a socket; `dial` reaches its streaming server. Raises RuntimeFailure."""
-        for attempt in range(_GREETINGS, -1, -1):
-            try:
-                said = await channel.call("Version", {"version": "v1"}, patience=10)
-                break
-            except CallFailed as error:
-                if attempt and error.code in _NOT_YET:  # it has just been started
-                    await asyncio.sleep(_GREETING_PAUSE)
-                    continue
-                await channel.close()
-                raise RuntimeFailure("RuntimeUnavailable", f"no CRI v1 runtime at {channel.socket}: {error}") from error
-        version = (said["runtime_name"], said["runtime_version"])
+        version = await channel.greeting()
         knows_cdi = criconfig.knows_cdi(*version, await channel.configuration())
-        return cls(channel, cgroups, version, dial, None if knows_cdi else cdi_directories)
+        made = cls(channel, cgroups, version, dial, None if knows_cdi else cdi_directories)
+        made.abilities = await channel.abilities()
+        return made
 
     # Sandboxes
 
@@ -208,7 +200,7 @@ class CriRuntime:  # shape: the calls of the runtime seam
                 seen, _ = await self._status(container)
             except CallFailed as error:
                 if error.code in _UNSURE and loop.time() < deadline:
-                    await asyncio.sleep(_GREETING_PAUSE)
+                    await asyncio.sleep(GREETING_PAUSE)
                     continue
                 return False
             return seen.started_at > 0

@@ -100,6 +100,7 @@ def container(
                 "host_path": mount.source,
                 "readonly": mount.read_only,
                 "propagation": cri.PROPAGATION[mount.propagation],
+                "recursive_read_only": mount.recursive_read_only,
             }
             for mount in spec.mounts
         ],
@@ -178,6 +179,7 @@ def _security(security: Security, options: Message) -> Message:
         "namespace_options": options,
         "readonly_rootfs": security.read_only_root,
         "supplemental_groups": list(security.groups),
+        "supplemental_groups_policy": not security.merge_image_groups,
         "no_new_privs": security.no_new_privileges,
         "seccomp": _profile(security.seccomp),
     }

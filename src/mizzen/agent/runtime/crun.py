@@ -34,6 +34,7 @@ from mizzen.agent.runtime import (
     users,
 )
 from mizzen.agent.runtime.base import (
+    Abilities,
     ContainerSeen,
     ContainerSpec,
     Exec,
@@ -101,6 +102,7 @@ class CrunRuntime:  # shape: the calls of the runtime seam
     """The embedded runtime; see `Runtime` for what its calls promise."""
 
     name = "mizzen"
+    abilities = Abilities(apparmor=machine.apparmor())
 
     def __init__(
         self,

@@ -155,6 +155,14 @@ def device(path: str) -> tuple[str, int, int]:
     return kind, os.major(seen.st_rdev), os.minor(seen.st_rdev)
 
 
+def apparmor() -> bool:
+    """Whether the kernel confines programs by AppArmor's profiles."""
+    try:
+        return Path("/sys/module/apparmor/parameters/enabled").read_text().startswith("Y")
+    except OSError:
+        return False
+
+
 def seccomp_profile(chosen: str) -> Mapping[str, Any] | None:
     """A profile of this node's own (`Localhost`). Raises RuntimeFailure when it cannot be read."""
     if chosen in {"", "Unconfined", "RuntimeDefault"}:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from mizzen.agent.runtime.base import (
+    Abilities,
     ContainerSeen,
     ContainerSpec,
     Exec,
@@ -30,6 +31,7 @@ class SimulatedRuntime:  # shape: the calls of the runtime seam
     """A runtime without processes; see `Runtime` for what its calls promise."""
 
     name = "simulated"
+    abilities = Abilities()
     version = "1"
 
     def __init__(self, clock: Clock, *, delay: float = 0.0) -> None:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from mizzen.agent.runtime import cninone, criconfig, cripause
-from mizzen.agent.runtime.base import ContainerSpec, Limits, RuntimeFailure, SandboxSpec, Security
+from mizzen.agent.runtime.base import ContainerSpec, Limits, Mount, RuntimeFailure, SandboxSpec, Security
 from mizzen.wire import cri
 
 
@@ -107,6 +107,20 @@ def test_an_apparmor_profile_is_named_to_the_runtime() -> None:
 
     assert armor("localhost/deny-write") == {"profile_type": cri.LOCALHOST, "localhost_ref": "deny-write"}
     assert armor("RuntimeDefault") == {"profile_type": cri.RUNTIME_DEFAULT} and armor("") is None
+
+
+def test_strict_groups_and_recursively_read_only_mounts_are_named_to_the_runtime() -> None:
+    shared = SandboxSpec("u1", "default", "web", log_directory="/logs")
+    mounts = (Mount("/a", "/a", read_only=True, recursive_read_only=True), Mount("/b", "/b"))
+    security = Security(merge_image_groups=False)
+    one = ContainerSpec(
+        "u1", "default", "web", "c", 0, "i", "sha256:1", "/logs/c/0.log", mounts=mounts, security=security
+    )
+    made = criconfig.container(one, shared, "node-1", "sha256:1", "")
+    request = {"config": made}
+    told = cri.decode("CreateContainerRequest", cri.encode("CreateContainerRequest", request))["config"]
+    assert [mount["recursive_read_only"] for mount in told["mounts"]] == [1, 0]
+    assert told["linux"]["security_context"]["supplemental_groups_policy"] == 1
 
 
 def test_a_stop_signal_is_noted_on_the_container() -> None:
