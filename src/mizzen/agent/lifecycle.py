@@ -107,7 +107,10 @@ class _Planner:
         self.life = replace(self.life, ending=Ending("DeadlineExceeded", text, deadline))
 
     def _begin_anew(self) -> None:
-        """RestartAllContainers: when a rule asks for it every container ends, then all begin as in a new pod."""
+        """RestartAllContainers: when a rule asks for it every container ends, then all begin as in a new pod.
+
+        They end soon, and without their pre-stop hooks.
+        """
         life = self.life
         if life.ending is not None or life.over or life.sandbox != "open":
             return
@@ -120,7 +123,7 @@ class _Planner:
         if self._is_busy():
             for one in self._ordered():
                 if one.phase == "running" and one.role != "ephemeral":
-                    self._request_stop(one, "RestartAllContainers", self.now + grace_of(life.pod))
+                    self._request_stop(one, "RestartAllContainers", self.now)
                     self._stop(one)
             return
         for one in self._ordered():
@@ -355,7 +358,7 @@ class _Planner:
         if left > 0 and (stopping.hook == "running" or not may_signal):
             return
         if stopping.signalled is None or hasten:
-            may_be_late = stopping.hook != "none" or one.role == "sidecar"
+            may_be_late = stopping.hook != "none" or one.role == "sidecar" or stopping.why == "RestartAllContainers"
             least = _LEAST_GRACE if may_be_late and stopping.signalled is None else 0.0
             self._put(replace(one, stopping=replace(stopping, signalled=stopping.deadline)))
             self.instructions.append(Stop(one.name, one.attempt, one.id, max(left, least)))

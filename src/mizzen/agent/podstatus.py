@@ -14,7 +14,10 @@ from mizzen.agent.resources import qos_class, shown_requests
 from mizzen.api.views.podspec import Container, Pod
 from mizzen.machinery import times
 
-OWNED_CONDITIONS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
+OWNED_CONDITIONS = (
+    *("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"),
+    "AllContainersRestarting",
+)
 PASSING_CONDITIONS = ("PodResizePending", "PodResizeInProgress")
 """Those that are gone when they do not hold."""
 
@@ -144,7 +147,7 @@ def _conditions(life: Life, phase: str, before: Iterable[Mapping[str, Any]], now
         _containers_ready(life, phase),
         ("PodScheduled", True, "", ""),
     ]
-    wanted += _resize(life) + _disruption(life)
+    wanted += _restarting(life, phase) + _resize(life) + _disruption(life)
     conditions = []
     for kind, holds, reason, message in wanted:
         value = "True" if holds else "False"
@@ -169,6 +172,17 @@ def _conditions(life: Life, phase: str, before: Iterable[Mapping[str, Any]], now
 
 
 Claim = tuple[str, bool, str, str]
+
+
+def _restarting(life: Life, phase: str) -> list[Claim]:
+    """Whether all containers are being ended to begin anew, of a pod that has a rule for that."""
+    rules = [rule for one in all_containers(life.pod) for rule in one.restartPolicyRules or ()]
+    if not any(rule.action == "RestartAllContainers" for rule in rules):
+        return []
+    if life.restarting_all and not life.over:
+        text = "container exited with restart policy rule"
+        return [("AllContainersRestarting", True, "RestartAllContainersStarted", text)]
+    return [_finished("AllContainersRestarting", phase) or ("AllContainersRestarting", False, "", "")]
 
 
 def _resize(life: Life) -> list[Claim]:

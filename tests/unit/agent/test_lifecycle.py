@@ -249,20 +249,30 @@ def test_a_resource_whose_policy_says_so_is_changed_by_a_restart_without_back_of
     assert isinstance(told[-1], life.Pull) and state.containers["c"].attempt == 1
 
 
+def restarting(state: Life) -> tuple[str, str | None]:
+    conditions = status_of(state, SHOWN, None, NOW)["conditions"]
+    (found,) = [one for one in conditions if one["type"] == "AllContainersRestarting"]
+    return found["status"], found.get("reason")
+
+
 def test_a_rule_may_end_every_container_and_begin_anew_with_the_init_containers() -> None:
     rule = RestartRule(action="RestartAllContainers", exitCodes=RestartExitCodes(operator="In", values=(42,)))
     one = Container(name="c", image="i", restartPolicy="Never", restartPolicyRules=(rule,))
-    pod = a_pod(one, Container(name="d", image="i"), initContainers=(Container(name="init", image="i"),))
+    hook = Lifecycle(preStop=LifecycleHook(exec=ExecAction(command=("x",))))
+    other = Container(name="d", image="i", lifecycle=hook)
+    pod = a_pod(one, other, initContainers=(Container(name="init", image="i"),))
+    assert restarting(led(pod, *UP[:2])[0]) == ("False", None)
     state, told = led(
         pod, *UP[:2], life.Pulled("init", "1"), life.Started("init", 0, "i0", NOW), life.Exited("init", 0, ended(0)),
         life.Pulled("c", "1"), life.Started("c", 0, "c0", NOW), life.Pulled("d", "1"),
         life.Started("d", 0, "d0", NOW), life.Exited("c", 0, ended(42)),
     )  # fmt: skip
-    assert [one.name for one in told if isinstance(one, life.Stop)] == ["d"]
+    assert told[-1] == life.Stop("d", 0, "d0", 2.0)  # and no hook before it
+    assert restarting(state) == ("True", "RestartAllContainersStarted")
     state, told = lifecycle.step(state, life.Exited("d", 0, ended(143)), NOW)
     assert [one.container.name for one in told if isinstance(one, life.Pull)] == ["init"]
     assert {name: one.attempt for name, one in state.containers.items()} == {"init": 1, "c": 1, "d": 1}
-    assert state.over == "" and state.sandbox == "open"
+    assert state.over == "" and state.sandbox == "open" and restarting(state) == ("False", None)
 
 
 def with_image(pod: Pod, image: str) -> Pod:
