@@ -1,5 +1,6 @@
 """Request bodies as checked objects: of the kind that the path names, typed, unknown fields reported or refused."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 from mizzen.api.kind import Kind
@@ -16,6 +17,8 @@ from mizzen.wire.message import Request
 
 BODY_LIMIT: Final = 3 << 20
 _TYPES: Final = {"": False, JSON: False, YAML: True}
+_SENT_AS: Final = {("policy/v1beta1", "Eviction"): "policy/v1"}
+"""Kinds that are still sent in a version that nothing else is served in, to the one whose form is the same."""
 _NO_KIND: Final = "couldn't get version/kind; json parse error"
 _NO_OBJECT: Final = (
     'json: cannot unmarshal %s into Go value of type struct { APIVersion string "json:\\"apiVersion,omitempty\\""; '
@@ -162,6 +165,8 @@ def _parsed(request: Request, kind: Kind, typed: bool) -> tuple[Any, list[str]]:
         raise decode.unrecognized(b"", kind.kind, f"{_NO_KIND}: unexpected end of JSON input")
     try:
         value, repeats = decode.parse(request.body, yaml)
+        if isinstance(value, dict) and "apiVersion" in value:
+            value["apiVersion"] = _served_version(value["apiVersion"], value.get("kind"))
     except ParseError as error:
         why = error if yaml else f"{_NO_KIND}: {error}"
         raise decode.unrecognized(request.body, kind.kind, why) from None
@@ -171,13 +176,19 @@ def _parsed(request: Request, kind: Kind, typed: bool) -> tuple[Any, list[str]]:
 def from_protobuf(body: bytes, api_version: str, kind: str) -> Object:
     """The object of a protobuf body, of the kind given if it states none. Raises ApiError 400."""
     try:
-        value = envelope.read(envelope.opened(body), api_version, kind)
+        sent = envelope.opened(body)
+        sent = replace(sent, api_version=_served_version(sent.api_version, sent.kind))
+        value = envelope.read(sent, api_version, kind)
         if is_too_deep(value):
             raise ProtobufError(TOO_DEEP)
         return value
     except (ProtobufError, RecursionError) as error:
         why = f"the object provided is unrecognized (must be of type {kind}): {error} ({body[:32].hex()})"
         raise Errors.bad_request(why) from None
+
+
+def _served_version(stated: Any, kind: Any) -> Any:
+    return _SENT_AS.get((stated, kind), stated) if isinstance(stated, str) and isinstance(kind, str) else stated
 
 
 def _bytes(request: Request) -> bytes:

@@ -6,6 +6,8 @@ import pytest
 from tests.unit.server.conftest import Caller
 
 from mizzen.base.clock import VirtualClock
+from mizzen.machinery.protobuf import envelope
+from mizzen.server.media import PROTOBUF
 from mizzen.server.server import Server
 from mizzen.server.writing import DELETED_AT_ONCE
 from mizzen.store.memory import MemoryStore
@@ -289,6 +291,19 @@ async def test_a_bound_pod_tells_the_zone_of_its_node(api: Caller) -> None:
     await api.call("POST", f"{pods}/p/binding", {"target": {"kind": "Node", "name": "n1"}})
     _, pod = await api.call("GET", f"{pods}/p")
     assert pod["metadata"]["labels"] == zone
+
+
+async def test_evictions_of_older_clients_are_taken(api: Caller) -> None:
+    pods = "/api/v1/namespaces/default/pods"
+    await api.call("POST", pods, {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
+    about = {"metadata": {"name": "p"}, "deleteOptions": {"dryRun": ["All"]}}
+    eviction = {"apiVersion": "policy/v1beta1", "kind": "Eviction", **about}
+    assert (await api.call("POST", f"{pods}/p/eviction", eviction))[0] == 201
+    packed = envelope.wrapped("policy/v1beta1", "Eviction", envelope.message(about, "policy/v1", "Eviction"))
+    assert (await api.raw("POST", f"{pods}/p/eviction", packed, PROTOBUF)).status == 201
+    budget = {"apiVersion": "policy/v1beta1", "kind": "PodDisruptionBudget", "metadata": {"name": "g"}}
+    code, _ = await api.call("POST", "/apis/policy/v1/namespaces/default/poddisruptionbudgets", budget)
+    assert code == 400
 
 
 async def test_an_eviction_asks_the_disruption_budget(api: Caller) -> None:
