@@ -208,6 +208,26 @@ def test_a_creator_of_a_custom_resource_owns_the_parts_that_it_has_as_such_too()
     }
 
 
+def test_who_applies_an_entry_of_a_map_owns_it_as_such():
+    size = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    properties = {
+        "open": {"x-kubernetes-preserve-unknown-fields": True},
+        "sizes": {"type": "object", "additionalProperties": size},
+    }
+    spec = {"type": "object", "properties": properties}
+    schema = structural.build({"type": "object", "properties": {"spec": spec}})
+    kite = {"apiVersion": "v1", "kind": "Kite", "metadata": {"name": "k"}}
+    applied = kite | {"spec": {"open": {"x": {"y": 1}, "z": [1]}, "sizes": {"a": {"size": 2}}}}
+    assert owners(apply(None, applied, writer("alpha"), schema)) == {
+        "alpha": {
+            "f:spec": {
+                "f:open": {"f:x": {".": {}, "f:y": {}}, "f:z": {}},
+                "f:sizes": {"f:a": {".": {}, "f:size": {}}},
+            }
+        }
+    }
+
+
 def updated(live: dict, new: dict, manager: str, now: str = LATE, **more) -> dict:
     managed = record_update(live, new, writer(manager, now, **more), CONFIG_MAP)
     return {**new, "metadata": {**new["metadata"], "managedFields": managed}}
@@ -266,7 +286,7 @@ def test_without_a_schema_objects_are_owned_by_key_and_lists_whole():
     schema = Schema(Form.STRUCT, {"metadata": DEPLOYMENT.properties["metadata"]}, preserve=True)
     thing = {"apiVersion": "x/v1", "kind": "X", "metadata": {"name": "x"}, "spec": {"a": {"b": 1}, "l": [1, 2]}}
     live = apply(None, thing, writer("alpha"), schema)
-    assert owners(live) == {"alpha": {"f:spec": {"f:a": {"f:b": {}}, "f:l": {}}}}
+    assert owners(live) == {"alpha": {"f:spec": {".": {}, "f:a": {".": {}, "f:b": {}}, "f:l": {}}}}
     assert schema.properties.get("spec", DEDUCED) is DEDUCED
 
 

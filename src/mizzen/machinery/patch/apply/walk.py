@@ -258,12 +258,13 @@ def _metadata(value: Object, schema: Schema) -> Fields:
 
 
 def named(value: Any, schema: Schema) -> Fields:
-    """The set of an applied configuration: leaves and list items, but not the maps and structs on the way."""
+    """The set of an applied configuration: leaves, list items and entries of maps, but not the fields on the way."""
     out: dict[str, Any] = {}
     if isinstance(value, dict):
         for key, inner in value.items():
             node = child(schema, key)
-            out[f"f:{key}"] = named(inner, node) if is_granular(inner, node) else LEAF
+            below = named(inner, node) if is_granular(inner, node) else LEAF
+            out[f"f:{key}"] = {SELF: LEAF, **below} if below and key not in schema.properties else below
     elif isinstance(value, list):
         items = schema.items or DEDUCED
         for item in value:
