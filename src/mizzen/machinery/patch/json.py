@@ -31,9 +31,9 @@ def apply(target: Any, patch: Any) -> Any:
     """
     if not isinstance(patch, list):
         shown = _json_type(patch)
-        raise Errors.bad_request(
-            f"error decoding patch: json: cannot unmarshal {shown} into Go value of type []handlers.jsonPatchOp"
-        )
+        raise _undecodable(shown, "value of type []handlers.jsonPatchOp")
+    for operation in patch:
+        _check_types(operation)
     if len(patch) > MAX_OPERATIONS:
         text = f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
         raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {text}")
@@ -52,8 +52,25 @@ def apply(target: Any, patch: Any) -> Any:
     return patched
 
 
+def _undecodable(shown: str, where: str) -> ApiError:
+    return Errors.bad_request(f"error decoding patch: json: cannot unmarshal {shown} into Go {where}")
+
+
+def _check_types(operation: Any) -> None:
+    """An operation is an object whose words are strings. Raises ApiError 400."""
+    if not isinstance(operation, dict):
+        if operation is not None:
+            raise _undecodable(_json_type(operation), "value of type handlers.jsonPatchOp")
+        return
+    for member in ("op", "path", "from"):
+        value = operation.get(member)
+        if value is not None and not isinstance(value, str):
+            raise _undecodable(_json_type(value), f"struct field jsonPatchOp.{member} of type string")
+
+
 def _json_type(value: Any) -> str:
-    for type_, name in ((dict, "object"), (str, "string"), (bool, "bool"), (int, "number"), (float, "number")):
+    names = ((dict, "object"), (list, "array"), (str, "string"), (bool, "bool"), (int, "number"), (float, "number"))
+    for type_, name in names:
         if isinstance(value, type_):
             return name
     return "null"
@@ -161,5 +178,5 @@ def _remove(holder: Any, key: str) -> None:
 
 def _test(holder: Any, key: str, value: Any) -> None:
     found = _get(holder, key)
-    if found != value or isinstance(found, bool) != isinstance(value, bool):
+    if found != value or type(found) is not type(value):
         raise _FailedError

@@ -53,6 +53,29 @@ def test_an_operation_that_fails_is_a_bare_422(operation):
     assert caught.value.details == {}
 
 
+@pytest.mark.parametrize(
+    ("operation", "why"),
+    [
+        (5, "number into Go value of type handlers.jsonPatchOp"),
+        ([], "array into Go value of type handlers.jsonPatchOp"),
+        ({"op": 5, "path": "/x"}, "number into Go struct field jsonPatchOp.op of type string"),
+        ({"op": "add", "path": True}, "bool into Go struct field jsonPatchOp.path of type string"),
+        ({"op": "move", "path": "/x", "from": {}}, "object into Go struct field jsonPatchOp.from of type string"),
+    ],
+)
+def test_an_operation_of_the_wrong_types_is_no_patch(operation, why):
+    with pytest.raises(ApiError) as caught:
+        json_patch.apply(DATA, [operation])
+    assert (caught.value.code, caught.value.message) == (400, f"error decoding patch: json: cannot unmarshal {why}")
+
+
+def test_a_test_tells_a_number_from_its_like():
+    json_patch.apply({"n": 1}, [{"op": "test", "path": "/n", "value": 1}])
+    for other in (1.0, True, "1"):
+        with pytest.raises(ApiError):
+            json_patch.apply({"n": 1}, [{"op": "test", "path": "/n", "value": other}])
+
+
 def test_a_json_patch_that_is_no_list_is_a_400_and_one_too_long_a_413():
     with pytest.raises(ApiError, match=r"cannot unmarshal object into Go value of type \[\]handlers.jsonPatchOp"):
         json_patch.apply(DATA, {})
