@@ -142,8 +142,9 @@ def _converter(kind: Kind) -> Callable[[bytes], bytes] | None:
 
 
 def encode_tail(obj: Object) -> bytes:
-    """An object's tail; metadata comes first, the resourceVersion first in it."""
+    """An object's tail; metadata comes first, the resourceVersion first in it, where there is one."""
     meta = obj["metadata"]
-    ordered: Object = {"metadata": {"resourceVersion": meta.get("resourceVersion", ""), **meta}}
+    version = meta.get("resourceVersion")
+    ordered: Object = {"metadata": {"resourceVersion": version, **meta} if version else meta}
     ordered.update((key, value) for key, value in obj.items() if key not in ("kind", "apiVersion", "metadata"))
     return orjson.dumps(ordered)[1:]

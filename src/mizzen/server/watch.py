@@ -170,7 +170,7 @@ class Watch:
         return b""
 
     def _bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
-        meta: dict[str, object] = {"resourceVersion": str(revision), "creationTimestamp": None}
+        meta: dict[str, object] = {"resourceVersion": str(revision)}
         if initial_end:
             meta["annotations"] = {"k8s.io/initial-events-end": "true"}
         marker = {"kind": self.kind, "apiVersion": self.api_version, "metadata": meta}

@@ -54,7 +54,15 @@ async def test_every_fault_of_metadata_is_told_at_once(api: Caller) -> None:
 async def test_a_dry_run_leaves_nothing(api: Caller) -> None:
     status, made = await api.call("POST", f"{MAPS}?dryRun=All", config_map("a"))
     assert (status, made["metadata"]["name"]) == (201, "a")
+    assert "resourceVersion" not in made["metadata"]
     assert (await api.call("GET", f"{MAPS}/a"))[0] == 404
+
+
+async def test_a_bookmark_tells_a_revision_and_no_time(api: Caller) -> None:
+    asked = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    [mark] = await api.events(f"{MAPS}?{asked}", 1)
+    assert mark["type"] == "BOOKMARK"
+    assert set(mark["object"]["metadata"]) == {"resourceVersion", "annotations"}
 
 
 async def test_unknown_fields_are_warned_of_or_refused(api: Caller) -> None:
