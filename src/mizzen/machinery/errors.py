@@ -110,6 +110,10 @@ def too_many(path: str, limit: int) -> FieldError:
     return FieldError(Cause.TOO_MANY, path, detail=f"must have at most {limit} items")
 
 
+_WITHOUT_DETAILS: Final = frozenset({400, 401, 406, 410, 413, 415})
+"""Failures that tell nothing of an object but where there is something to tell; the others have `details`, if empty."""
+
+
 @dataclass(eq=False)
 class ApiError(Exception):
     """A failure that is answered with a Status of this code, reason, message and details."""
@@ -141,7 +145,8 @@ class ApiError(Exception):
         details = dict(self.details)
         if self.retry_after is not None:
             details["retryAfterSeconds"] = self.retry_after
-        body["details"] = details
+        if details or self.code not in _WITHOUT_DETAILS:
+            body["details"] = details
         body["code"] = self.code
         return body
 

@@ -95,10 +95,11 @@ def _negotiate(accept: str, of_resource: bool, builtin: bool) -> Media | None:
     clauses = sorted(_clauses(accept), key=lambda clause: -clause[1])
     convertible = _META_VERSIONS if of_resource else _DISCOVERY_VERSIONS
     group = "meta.k8s.io" if of_resource else "apidiscovery.k8s.io"
-    for name, _, parameters in clauses:
-        if name not in (JSON, YAML, PROTOBUF, "*/*"):
+    for asked, _, parameters in clauses:
+        name = JSON if asked == "*/*" or (asked == "application/*" and not builtin) else asked
+        if name not in (JSON, YAML, PROTOBUF):
             continue
-        media = _converted(JSON if name == "*/*" else name, parameters, convertible, group)
+        media = _converted(name, parameters, convertible, group)
         if media is not None and (media.type != PROTOBUF or (of_resource and _in_protobuf(media, builtin))):
             return media
     return None

@@ -17,7 +17,6 @@ _MAX_INT64: Final = (1 << 63) - 1
 _MANAGER_LIMIT: Final = 128
 _PROPAGATION: Final = ("Foreground", "Background", "Orphan")
 _FALSE: Final = frozenset({"", "0", "false"})
-_TRUE_WORDS: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +177,7 @@ def write_options(request: Request, what: str) -> WriteOptions:
         errors.append(not_supported("fieldValidation", validation, ("", "Ignore", "Strict", "Warn")))
     if errors:
         raise Errors.invalid("meta.k8s.io", what, "", errors)
-    force = None if not forced else forced in _TRUE_WORDS
+    force = None if not forced else forced.lower() not in _FALSE
     return WriteOptions(bool(dry_run), manager, validation or "Warn", force)
 
 

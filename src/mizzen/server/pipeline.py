@@ -39,6 +39,9 @@ _LASTING: Final = frozenset({"exec", "attach", "portforward", "log", "proxy"})
 LONGEST_SECONDS: Final = 60.0
 """What every request that does not last is given."""
 _PAGE_NOT_FOUND: Final = b"404 page not found\n"
+_PAGE_HEADERS: Final = {"content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff"}
+_UNCACHED: Final = "no-cache, private"
+"""What caches on the way are told of everything that does not say otherwise: answers depend on who asks, and when."""
 
 Answer = Response | Awaitable[Response]
 Work = Callable[[Call], Answer]
@@ -186,7 +189,7 @@ class Pipeline:
         if isinstance(error, ApiError):
             return codec.respond_status(request, error)
         if isinstance(error, PathNotFound):
-            return Response(404, {"content-type": "text/plain; charset=utf-8"}, _PAGE_NOT_FOUND)
+            return Response(404, dict(_PAGE_HEADERS), _PAGE_NOT_FOUND)
         trails.panic()
         trace = "".join(traceback.format_exception(error)[-6:])
         _log.error("request failed", method=request.method, path=request.path, error=repr(error), trace=trace)
@@ -204,6 +207,7 @@ class Pipeline:
         seconds = time.perf_counter() - started
         if self._fairness is not None and user is not None:
             response.headers.update(self._fairness.marks(info, user))
+        response.headers.setdefault("cache-control", _UNCACHED)
         dry_run = request.parameter("dryRun") if request.query else ""
         self._observer.observe(dry_run, info, response.status, seconds)
         if log.is_shown("debug"):

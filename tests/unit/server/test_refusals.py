@@ -236,3 +236,35 @@ async def test_every_odd_character_of_a_manager_is_named(api: Caller) -> None:
 async def test_what_nothing_is_selected_by_is_told_as_the_kind_tells_it(api: Caller, resource: str, why: str) -> None:
     status, refused = await api.call("GET", f"/{resource}?fieldSelector=spec.x=y")
     assert (status, refused["message"]) == (400, why)
+
+
+async def test_no_cache_on_the_way_keeps_an_answer_and_no_browser_guesses_what_a_page_is(api: Caller) -> None:
+    for path in (MAPS, f"{MAPS}/none", "/apis/none.test/v1/things"):
+        assert (await api.raw("GET", path)).headers["cache-control"] == "no-cache, private"
+    assert (await api.raw("GET", "/apis/none.test/v1/things")).headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_failure_that_is_of_no_object_has_no_details(api: Caller) -> None:
+    status, answer = await api.call("POST", MAPS, {"metadata": {"name": "a", "labels": {"a": 1}}})
+    assert (status, "details" in answer) == (400, False)
+    status, answer = await api.call("PATCH", f"{MAPS}/none", {}, "application/json")
+    assert (status, "details" in answer) == (415, False)
+
+
+async def test_force_is_whatever_is_not_said_to_be_false(api: Caller) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "1"}}
+    await api.call("PATCH", f"{MAPS}/a?fieldManager=one", body, APPLY)
+    body["data"] = {"k": "2"}
+    codes = {
+        force: (await api.call("PATCH", f"{MAPS}/a?fieldManager=two&force={force}&dryRun=All", body, APPLY))[0]
+        for force in ("yes", "TRUE", "False", "0")
+    }
+    assert codes == {"yes": 200, "TRUE": 200, "False": 409, "0": 409}
+
+
+async def test_a_custom_resource_answers_whoever_takes_any_application_type(api: Caller) -> None:
+    await api.call("POST", DEFINITIONS, definition())
+    path = "/apis/sky.test/v1/namespaces/default/moons"
+    response = await api.raw("GET", path, accept="application/*")
+    assert (response.status, response.headers["content-type"]) == (200, "application/json")
+    assert (await api.raw("GET", MAPS, accept="application/*")).status == 406
