@@ -125,6 +125,7 @@ class Connection(asyncio.Protocol):
         self._begun = False
         self._url = b""
         self._headers: dict[str, str] = {}
+        self._several: dict[str, list[str]] = {}
         self._header_bytes = 0
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -219,6 +220,8 @@ class Connection(asyncio.Protocol):
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         known = self._headers.get(key)
+        if known is not None:
+            self._several.setdefault(key, [known]).append(text)
         self._headers[key] = text if known is None else f"{known},{text}"
 
     def on_headers_complete(self) -> None:
@@ -246,6 +249,7 @@ class Connection(asyncio.Protocol):
             body=b"".join(self._body) if self._body else b"",
             peer_certificate=self._peer.certificate,
             remote=self._peer.remote,
+            several=self._several,
         )
         keep = self._parser.should_keep_alive()
         self._begin()

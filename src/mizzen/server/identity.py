@@ -61,15 +61,11 @@ class Identification:
         return ANONYMOUS
 
     def _impersonated(self, user: Identity, request: Request, asked: Asked) -> Identity:
-        headers = request.headers
-        name = headers.get("impersonate-user", "")
-        groups = tuple(group.strip() for group in headers.get("impersonate-group", "").split(",") if group.strip())
-        uid = headers.get("impersonate-uid", "")
-        extra = {
-            unquote(key.removeprefix(_EXTRA)): tuple(part.strip() for part in value.split(","))
-            for key, value in headers.items()
-            if key.startswith(_EXTRA)
-        }
+        name = next(iter(request.lines("impersonate-user")), "")
+        groups = tuple(filter(None, request.lines("impersonate-group")))
+        uid = next(iter(request.lines("impersonate-uid")), "")
+        given = (key for key in request.headers if key.startswith(_EXTRA))
+        extra = {unquote(key.removeprefix(_EXTRA)): tuple(request.lines(key)) for key in given}
         if not name:
             raise (
                 Errors.bad_request("requested impersonation without impersonating a user")

@@ -34,6 +34,7 @@ def request(fields: Headers, seen: set[tuple[str, str]], peer_certificate: bytes
     """
     first: dict[str, str] = {}
     headers: dict[str, str] = {}
+    several: dict[str, list[str]] = {}
     for field in fields:
         name, value = field
         if field not in seen:
@@ -48,6 +49,8 @@ def request(fields: Headers, seen: set[tuple[str, str]], peer_certificate: bytes
             continue
         known = headers.get(name)
         value = value.strip(" \t")
+        if known is not None:
+            several.setdefault(name, [known]).append(value)
         headers[name] = value if known is None else f"{known}{'; ' if name == 'cookie' else ','}{value}"
     method, target, authority = first.get(":method", ""), first.get(":path", ""), first.get(":authority")
     if not first.get(":scheme") or _METHOD.fullmatch(method) is None:
@@ -59,7 +62,7 @@ def request(fields: Headers, seen: set[tuple[str, str]], peer_certificate: bytes
     if authority is not None:
         headers["host"] = authority
     path, query = split_target(target)
-    return Request(method, path, query, headers, peer_certificate=peer_certificate, remote=remote)
+    return Request(method, path, query, headers, peer_certificate=peer_certificate, remote=remote, several=several)
 
 
 def _check(name: str, value: str) -> None:

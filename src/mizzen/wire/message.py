@@ -30,6 +30,12 @@ class Request:
     remote: str = ""
     repeated: Sequence[tuple[str, str]] = ()
     """Headers to send beside `headers`, of which one name may stand several times."""
+    several: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Those of `headers` that came on several lines, line by line; `headers` has them joined by commas."""
+
+    def lines(self, header: str) -> Sequence[str]:
+        """What each line of a header says, for values in which a comma is a comma."""
+        return self.several.get(header) or ((self.headers[header],) if header in self.headers else ())
 
     def parameter(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""

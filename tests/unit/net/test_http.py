@@ -59,6 +59,14 @@ async def test_method_path_query_headers_and_body_arrive(start: Start) -> None:
     await transport.close()
 
 
+async def test_headers_that_stand_several_times_are_told_line_by_line(start: Start) -> None:
+    transport = _transport(await start(lambda request: Response(200, {}, repr(request.lines("x-mine")).encode())))
+    request = Request("GET", "/", repeated=(("x-mine", "a,b"), ("x-mine", ",c")))
+    assert (await transport.call(request)).body == b"['a,b', ',c']"
+    assert (await transport.call(Request("GET", "/", headers={"x-mine": "a,b"}))).body == b"('a,b',)"
+    await transport.close()
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_every_answer_has_a_date(start: Start, method: str) -> None:
     before = int(time.time())

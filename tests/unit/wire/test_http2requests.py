@@ -21,7 +21,9 @@ def test_a_request_is_that_of_http1() -> None:
     request = _read([*_FIRST, ("te", "trailers"), ("accept", "a"), ("accept", "b"), ("cookie", "a"), ("cookie", "b")])
     headers = {"te": "trailers", "accept": "a,b", "cookie": "a; b", "host": "x:1"}
     query = [("c", "1"), ("c", ""), ("d", "")]
-    assert request == Request("GET", "/a/b", query, headers, b"", None, b"certificate", "192.0.2.1")
+    several = {"accept": ["a", "b"], "cookie": ["a", "b"]}
+    assert request == Request("GET", "/a/b", query, headers, b"", None, b"certificate", "192.0.2.1", several=several)
+    assert (request.lines("accept"), request.lines("te"), request.lines("range")) == (["a", "b"], ("trailers",), ())
 
 
 def test_space_around_a_value_is_not_of_it() -> None:

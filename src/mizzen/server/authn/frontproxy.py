@@ -37,17 +37,13 @@ class FrontProxies:
         names = [value for kind, value in der.subject(certificate) if kind == der.COMMON_NAME]
         if self._allowed and not self._allowed & set(names):
             raise Errors.unauthorized()
-        headers = request.headers
-        user = headers.get(_USER, "").strip()
+        user = next(iter(request.lines(_USER)), "")
         if not user:
             return None
         extra = {
-            unquote(key.removeprefix(_EXTRA)): _values(value)
-            for key, value in headers.items()
+            unquote(key.removeprefix(_EXTRA)): tuple(request.lines(key))
+            for key in request.headers
             if key.startswith(_EXTRA)
         }
-        return Identity(user, headers.get(_UID, ""), _values(headers.get(_GROUPS, "")), extra)
-
-
-def _values(header: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in header.split(",") if part.strip())
+        uid = next(iter(request.lines(_UID)), "")
+        return Identity(user, uid, tuple(filter(None, request.lines(_GROUPS))), extra)

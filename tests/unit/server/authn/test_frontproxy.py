@@ -13,7 +13,7 @@ from mizzen.wire.message import Request
 NOW = 1767225600.0
 HEADERS = {
     "x-remote-user": "ann",
-    "x-remote-group": "dev, ops",
+    "x-remote-group": "dev,a,b",
     "x-remote-uid": "7",
     "x-remote-extra-acme.example%2fteam": "blue",
 }
@@ -27,12 +27,13 @@ def pki(tmp_path: Path) -> Pki:
 def _asked(pki: Pki, shown: KeyPair, headers: dict[str, str]) -> Identity:
     chain = Chain((), proxies=FrontProxies(pki.front_proxy_ca().certificate.read_bytes()))
     certificate = der.from_pem(shown.certificate.read_bytes())
-    return chain.authenticate(Request("GET", "/api", headers=headers, peer_certificate=certificate))
+    several = {"x-remote-group": ("dev", "a,b")} if headers else {}
+    return chain.authenticate(Request("GET", "/api", headers=headers, peer_certificate=certificate, several=several))
 
 
 def test_a_front_proxy_names_the_user_with_everything_that_belongs_to_her(pki: Pki) -> None:
     user = _asked(pki, pki.front_proxy_client(), HEADERS)
-    assert (user.name, user.uid, user.groups) == ("ann", "7", ("dev", "ops", AUTHENTICATED))
+    assert (user.name, user.uid, user.groups) == ("ann", "7", ("dev", "a,b", AUTHENTICATED))
     assert user.extra == {"acme.example/team": ("blue",)}
 
 

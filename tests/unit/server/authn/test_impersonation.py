@@ -91,3 +91,12 @@ def test_an_account_on_a_node_may_be_that_node_alone(user: Identity, node: str, 
     assert found == Identity("system:node:n1", groups=("system:nodes", "system:authenticated"))
     seen: Mapping[str, tuple[str, ...]] = {"authentication.kubernetes.io/associated-node-keys": (NODE_NAME, "other")}
     assert {one.user.name: one.user.extra for one in asked} == {user.name: seen}
+
+
+def test_a_comma_is_a_part_of_a_group_and_every_line_names_one() -> None:
+    headers = {"impersonate-user": "bob", "impersonate-group": "ops,,,,chameleon", "impersonate-extra-at": "a, b"}
+    lines = {"impersonate-group": ("ops", ",,,chameleon")}
+    request = Request("GET", "/api/v1/pods", headers=headers, user=ALICE, several=lines)
+    found = Identification((), lambda _: None).identify(request, lambda user: Attributes(user, "list"))
+    assert found.groups[:2] == ("ops", ",,,chameleon")
+    assert found.extra == {"at": ("a, b",)}
