@@ -16,7 +16,7 @@ from mizzen.api.views.meta import Condition, ObjectMeta, is_true, plain
 from mizzen.client.cache import BY_NAMESPACE, Cache
 from mizzen.client.client import Resource
 from mizzen.client.resources import API_SERVICES, EVENTS, NAMESPACES, PODS
-from mizzen.controllers.status import status_patch, with_condition
+from mizzen.controllers.status import restated, status_patch
 from mizzen.reconcile.controller import Controller, Watch, own
 from mizzen.reconcile.plan import NOTHING, Action, Answer, DeleteAll, Get, Patch, Plan, Update
 
@@ -174,14 +174,7 @@ def _conditions(seen: Snapshot, now: float) -> tuple[Condition, ...]:
     )
     conditions = seen.namespace.status.conditions
     for kind, problem, reason, fine in verdicts:
-        before = next((one for one in conditions if one.type == kind), None)
-        text = problem or fine
-        if before is not None and before.message != text:
-            conditions = tuple(
-                msgspec.structs.replace(one, message=text) if one.type == kind and one.reason == reason else one
-                for one in conditions
-            )
-        conditions = with_condition(conditions, kind, "True" if problem else "False", reason, text, now)
+        conditions = restated(conditions, kind, "True" if problem else "False", reason, problem or fine, now)
     return conditions
 
 

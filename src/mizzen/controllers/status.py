@@ -61,7 +61,10 @@ def with_condition(
     *,
     updated: bool = False,
 ) -> tuple[Condition, ...]:
-    """Set a condition; unchanged status and reason leave it alone. `updated` also keeps a lastUpdateTime."""
+    """Set a condition, at the end; unchanged status and reason leave it alone, whatever the message.
+
+    `updated` also keeps a lastUpdateTime.
+    """
     stamp = times.format(now)
     old = next((one for one in conditions if one.type == kind), None)
     if old is not None and old.status == status and old.reason == reason:
@@ -76,6 +79,18 @@ def with_condition(
         lastUpdateTime=stamp if updated else None,
     )
     return (*(one for one in conditions if one.type != kind), new)
+
+
+def restated(
+    conditions: tuple[Condition, ...], kind: str, status: str, reason: str, message: str, now: float
+) -> tuple[Condition, ...]:
+    """Set a condition where it stands, its message too; the time is that of the last change of status."""
+    old = next((one for one in conditions if one.type == kind), None)
+    if old is None:
+        return with_condition(conditions, kind, status, reason, message, now)
+    since = old.lastTransitionTime if old.status == status else times.format(now)
+    new = msgspec.structs.replace(old, status=status, reason=reason, message=message, lastTransitionTime=since)
+    return tuple(new if one is old else one for one in conditions)
 
 
 def without_condition(conditions: tuple[Condition, ...], kind: str) -> tuple[Condition, ...]:

@@ -29,7 +29,14 @@ def pod(name: str, phase: str = "Running", ready_for: float = 3600.0) -> Pod:
     return msgspec.convert(body, Pod)
 
 
-def plan(replicas: int, usage: str | None, memory: str = "", others: tuple[Pod, ...] = (), **spec: Any) -> Plan:
+def plan(
+    replicas: int,
+    usage: str | None,
+    memory: str = "",
+    others: tuple[Pod, ...] = (),
+    before: tuple[dict[str, str], ...] = (),
+    **spec: Any,
+) -> Plan:
     target = {"type": "Utilization", "averageUtilization": 50}
     body = {
         "metadata": {"name": "web", "namespace": "d", "annotations": {autoscaler.MEMORY: memory} if memory else {}},
@@ -40,6 +47,7 @@ def plan(replicas: int, usage: str | None, memory: str = "", others: tuple[Pod, 
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
             **spec,
         },
+        "status": {"conditions": before},
     }
     pods = tuple(pod(f"p{n}") for n in range(replicas))
     items = [
@@ -142,6 +150,20 @@ def conditions(made: Plan) -> dict[str, tuple[str, str]]:
     patch = next(one for one in made.actions if isinstance(one, Patch) and one.subresource == "status")
     assert isinstance(patch.patch, dict)
     return {one["type"]: (one["status"], one["reason"]) for one in patch.patch["status"]["conditions"]}
+
+
+def test_conditions_stay_in_their_places_and_say_what_is_so_now() -> None:
+    able = {"type": "AbleToScale", "status": "True", "reason": "ReadyForNewScale", "message": "as it was"}
+    active = {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "as it was"}
+    made = plan(3, None, before=(able, active))
+    patch = next(one for one in made.actions if isinstance(one, Patch) and one.subresource == "status")
+    assert isinstance(patch.patch, dict)
+    shown = patch.patch["status"]["conditions"]
+    assert [(one["type"], one["reason"]) for one in shown] == [
+        ("AbleToScale", "SucceededGetScale"),
+        ("ScalingActive", "FailedGetResourceMetric"),
+    ]
+    assert "as it was" not in str(shown)
 
 
 def test_conditions_say_what_limits_it() -> None:

@@ -14,7 +14,7 @@ from mizzen.client.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
 from mizzen.controllers.autoscaler import metrics, pace
 from mizzen.controllers.autoscaler.metrics import Scale, Wish
 from mizzen.controllers.ownership import Identity, about
-from mizzen.controllers.status import created_at, status_patch, with_condition
+from mizzen.controllers.status import created_at, restated, status_patch
 from mizzen.machinery import labels as selectors
 from mizzen.machinery import times
 from mizzen.machinery.errors import Object
@@ -81,7 +81,7 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
 def _unscalable(seen: Snapshot, why: str, now: float) -> Plan:
     one = seen.autoscaler
     text = f"the HPA controller was unable to get the target's current scale: {why}"
-    conditions = with_condition(one.status.conditions, "AbleToScale", "False", "FailedGetScale", text, now)
+    conditions = restated(one.status.conditions, "AbleToScale", "False", "FailedGetScale", text, now)
     note = Note(about(one.metadata, IDENTITY), "FailedGetScale", why, "Warning")
     return Plan(_status(one, conditions), (note,), requeue_after=pace.PERIOD)
 
@@ -90,10 +90,10 @@ def _decide(seen: Snapshot, target: Resource, scale: Scale, now: float) -> Plan:
     one = seen.autoscaler
     spec, have = one.spec, scale.replicas
     text = "the HPA controller was able to get the target's current scale"
-    conditions = with_condition(one.status.conditions, "AbleToScale", "True", "SucceededGetScale", text, now)
+    conditions = restated(one.status.conditions, "AbleToScale", "True", "SucceededGetScale", text, now)
     if have == 0 and spec.minReplicas != 0:
         text = "scaling is disabled since the replica count of the target is zero"
-        conditions = with_condition(conditions, "ScalingActive", "False", "ScalingDisabled", text, now)
+        conditions = restated(conditions, "ScalingActive", "False", "ScalingDisabled", text, now)
         return _told(seen, scale, have, conditions, (), now)
     if not spec.minReplicas <= have <= spec.maxReplicas:
         return _back_within(seen, target, scale, conditions, now)
@@ -105,18 +105,18 @@ def _decide(seen: Snapshot, target: Resource, scale: Scale, now: float) -> Plan:
     problem = next((wish for wish in wishes if wish.problem), None)
     if problem is not None and (not readable or largest.replicas < have):  # never shrink on half the evidence
         text = f"the HPA was unable to compute the replica count: {problem.problem}"
-        conditions = with_condition(conditions, "ScalingActive", "False", problem.reason, text, now)
+        conditions = restated(conditions, "ScalingActive", "False", problem.reason, text, now)
         plan = _told(seen, scale, have, conditions, (), now)
         return replace(plan, notes=_unreadable(one, wishes))
     text = f"the HPA was able to successfully calculate a replica count from {largest.name}"
-    conditions = with_condition(conditions, "ScalingActive", "True", "ValidMetricFound", text, now)
+    conditions = restated(conditions, "ScalingActive", "True", "ValidMetricFound", text, now)
     memory = pace.remembered(one, now) or pace.unremembered(have, now)
     history = pace.held(memory, now)
     steady = pace.stabilized(one, have, largest.replicas, history, now)
-    conditions = with_condition(conditions, "AbleToScale", "True", steady.reason, steady.message, now)
+    conditions = restated(conditions, "AbleToScale", "True", steady.reason, steady.message, now)
     limited = pace.limited(one, have, steady.replicas, memory, now)
     is_limited = "True" if limited.replicas != steady.replicas else "False"
-    conditions = with_condition(conditions, "ScalingLimited", is_limited, limited.reason, limited.message, now)
+    conditions = restated(conditions, "ScalingLimited", is_limited, limited.reason, limited.message, now)
     why = "All metrics below target" if limited.replicas < have else f"{largest.name} above target"
     actions, conditions = _rescaled(seen, target, scale, limited.replicas, why, conditions, now)
     noted = pace.noted(one, (*memory, (now, largest.replicas, have)), rescaled=limited.replicas != have)
@@ -154,7 +154,7 @@ def _rescaled(
         return (), conditions
     subject = about(one.metadata, IDENTITY)
     text = "the HPA controller was unable to update the target scale: {error}"
-    refused = with_condition(conditions, "AbleToScale", "False", "FailedUpdateScale", text, now)
+    refused = restated(conditions, "AbleToScale", "False", "FailedUpdateScale", text, now)
     patch = Patch(
         target,
         one.metadata.namespace,
@@ -166,7 +166,7 @@ def _rescaled(
         otherwise=_status(one, refused),
     )
     text = f"the HPA controller was able to update the target scale to {wanted}"
-    return (patch,), with_condition(conditions, "AbleToScale", "True", "SucceededRescale", text, now)
+    return (patch,), restated(conditions, "AbleToScale", "True", "SucceededRescale", text, now)
 
 
 def _told(
