@@ -340,7 +340,7 @@ class ControlPlane:
 
     def _issue_credentials(self, port: int) -> None:
         cluster = self._options.cluster
-        admin = self._pki.client("admin", ADMIN, (MASTERS,))
+        admin = self._pki.person("admin", ADMIN, (MASTERS,))
         for number in range(1, cluster.nodes + 1):
             self._pki.node(cluster.node_name(number), (cluster.node_address(number),))
         entry = kubeconfig.Entry(

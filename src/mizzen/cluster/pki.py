@@ -16,7 +16,9 @@ import orjson
 
 if TYPE_CHECKING:
     from cryptography import x509
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 YEAR: Final = 365 * 86400.0
 CA_SECONDS: Final = 10 * YEAR
@@ -52,6 +54,8 @@ class Subject:
     """DNS names and addresses under which a server is reached."""
     serves: bool = False
     is_ca: bool = False
+    is_persons: bool = False
+    """Its key goes into a kubeconfig, for clients of every language."""
 
 
 class Pki:
@@ -85,6 +89,10 @@ class Pki:
     def client(self, file: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
         """A certificate that makes its holder this user with these groups."""
         return self._leaf(file, Subject(user, tuple(groups)), self.ca())
+
+    def person(self, file: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
+        """The same for a kubeconfig, with an RSA key, as kubeadm makes it: clients in Java may read no other."""
+        return self._leaf(file, Subject(user, tuple(groups), is_persons=True), self.ca())
 
     def node(self, node: str, addresses: Sequence[str] = ()) -> KeyPair:
         """A node's certificate, to act as the node and to serve its logs and exec under its addresses."""
@@ -146,6 +154,7 @@ def _described(subject: Subject) -> dict[str, Any]:
         "names": list(subject.names),
         "serves": subject.serves,
         "ca": subject.is_ca,
+        **({"person": True} if subject.is_persons else {}),
     }
 
 
@@ -172,12 +181,20 @@ def _new_key() -> "ec.EllipticCurvePrivateKey":
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def _private_pem(key: "ec.EllipticCurvePrivateKey") -> bytes:
-    from cryptography.hazmat.primitives import serialization
+def _new_persons_key() -> "rsa.RSAPrivateKey":
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    return rsa.generate_private_key(65537, 2048)
+
+
+def _private_pem(key: "PrivateKey") -> bytes:
+    """PKCS 8; for RSA PKCS 1, whose first line names the algorithm."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    forms = serialization.PrivateFormat
+    form = forms.TraditionalOpenSSL if isinstance(key, rsa.RSAPrivateKey) else forms.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def load(pair: KeyPair) -> "tuple[x509.Certificate, ec.EllipticCurvePrivateKey]":
@@ -195,7 +212,7 @@ def load(pair: KeyPair) -> "tuple[x509.Certificate, ec.EllipticCurvePrivateKey]"
 @dataclass(frozen=True, slots=True)
 class _Issued:
     subject: Subject
-    key: "ec.EllipticCurvePrivateKey"
+    key: "PrivateKey"
     certificate: bytes
     expires: float
 
@@ -210,7 +227,7 @@ def _issue(
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
 
-    key = _new_key()
+    key = _new_persons_key() if subject.is_persons else _new_key()
     issuer_name = issuer[0].subject if issuer else _name(subject)
     signer = issuer[1] if issuer else key
     start = datetime.fromtimestamp(now, UTC)

@@ -125,6 +125,7 @@ async def test_certificates_are_renewed_before_they_expire_while_everything_runs
     assert await served_until(port) > first + 300 * DAY
     assert node.read_bytes() != before
     assert "certificate" in (tmp_path / "admin.kubeconfig").read_text()
+    assert (tmp_path / "pki" / "admin.key").read_text().startswith("-----BEGIN RSA PRIVATE KEY-----")
     await plane.close()
 
 

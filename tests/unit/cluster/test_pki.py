@@ -43,6 +43,19 @@ def test_a_client_certificate_carries_user_and_groups_and_is_signed_by_the_ca(tm
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
+def test_the_key_of_a_kubeconfig_is_rsa_and_says_so(tmp_path: Path) -> None:
+    pair = Pki(tmp_path, NOW).person("admin", "kubernetes-admin", ("system:masters",))
+    assert pair.key.read_text().startswith("-----BEGIN RSA PRIVATE KEY-----\n")
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(pair.certificate, pair.key)
+
+
+def test_a_kubeconfig_from_before_has_such_a_key_after_the_next_start(tmp_path: Path) -> None:
+    old = Pki(tmp_path, NOW).client("admin", "kubernetes-admin").key.read_bytes()
+    new = Pki(tmp_path, NOW).person("admin", "kubernetes-admin").key.read_bytes()
+    assert new != old
+    assert Pki(tmp_path, NOW).person("admin", "kubernetes-admin").key.read_bytes() == new
+
+
 def test_files_are_private_and_usable_by_tls(tmp_path: Path) -> None:
     pair = Pki(tmp_path, NOW).serving()
     assert pair.key.stat().st_mode & 0o777 == 0o600
