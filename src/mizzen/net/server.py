@@ -304,7 +304,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, request: Request, keep: bool) -> None:
         answer = self._dispatch(request)
-        if isinstance(answer, Response) and answer.stream is None and answer.upgrade is None:
+        if isinstance(answer, Response) and _is_short(answer):
             if request.method == "HEAD":
                 self._write_bodiless(answer, keep)
             else:
@@ -328,7 +328,10 @@ class Connection(asyncio.Protocol):
                 self._patient = not response.hurried
                 await self._stream(response, keep)
             else:
-                self._write(response, keep)
+                if _size(response.body) < SLICE:
+                    self._write(response, keep)
+                else:
+                    await self._write_large(response, keep)
                 await self._flow.writable()
         except ConnectionError:
             self._transport.close()
@@ -352,15 +355,21 @@ class Connection(asyncio.Protocol):
     def _write(self, response: Response, keep: bool) -> None:
         if self._transport.is_closing():
             return
+        body = _whole(response.body)
+        self._transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (_head(response, keep), len(body), body))
+        if not keep:
+            self._transport.close()
+
+    async def _write_large(self, response: Response, keep: bool) -> None:
+        """Write no more at a time than the client takes: the pieces are what every client gets, a copy is its own."""
         body = response.body
-        size = len(body) if isinstance(body, bytes) else sum(map(len, body))
-        head = b"%bcontent-length: %d\r\n\r\n" % (_head(response, keep), size)
-        if size < SLICE:
-            self._transport.write(head + (body if isinstance(body, bytes) else b"".join(body)))
-        else:
-            self._transport.write(head)
-            for piece in (body,) if isinstance(body, bytes) else body:
-                self._write_sliced(piece)
+        self._transport.write(b"%bcontent-length: %d\r\n\r\n" % (_head(response, keep), _size(body)))
+        for piece in (body,) if isinstance(body, bytes) else body:
+            view = memoryview(piece)  # a slice is encrypted and sent while it is in the processor's cache
+            for start in range(0, len(piece), SLICE):
+                self._transport.write(view[start : start + SLICE])
+                if self._flow.blocked:
+                    await self._flow.writable()
         if not keep:
             self._transport.close()
 
@@ -370,19 +379,10 @@ class Connection(asyncio.Protocol):
             return
         head = _head(response, keep)
         if "content-length" not in response.headers and response.stream is None:
-            head += b"content-length: %d\r\n" % len(_whole(response.body))
+            head += b"content-length: %d\r\n" % _size(response.body)
         self._transport.write(head + b"\r\n")
         if not keep:
             self._transport.close()
-
-    def _write_sliced(self, piece: bytes) -> None:
-        """Write a big piece so that each slice is encrypted and sent while it is in the processor's cache."""
-        if len(piece) <= SLICE:
-            self._transport.write(piece)
-            return
-        view = memoryview(piece)
-        for start in range(0, len(piece), SLICE):
-            self._transport.write(view[start : start + SLICE])
 
     async def _stream(self, response: Response, keep: bool) -> None:
         assert response.stream is not None
@@ -413,6 +413,15 @@ class Connection(asyncio.Protocol):
             _LOG.debug("upgraded connection lost", remote=self._peer.remote)
         finally:
             self._duplex.close()
+
+
+def _is_short(answer: Response) -> bool:
+    """Whether an answer is written at once."""
+    return answer.stream is None and answer.upgrade is None and _size(answer.body) < SLICE
+
+
+def _size(body: bytes | Sequence[bytes]) -> int:
+    return len(body) if isinstance(body, bytes) else sum(map(len, body))
 
 
 def _whole(body: bytes | Sequence[bytes]) -> bytes:

@@ -20,6 +20,8 @@ from mizzen.server.watchcache import Entry, Event, Expired, WatchCache, at_revis
 BOOKMARK_SECONDS: Final = 60.0
 _CHUNK_EVENTS: Final = 500
 """Events in one piece of an answer, so that a long replay leaves room for other clients."""
+_CHUNK_BYTES: Final = 1 << 20
+"""And bytes of objects, but for a single one: what a client does not read is held for each of them alone."""
 _CHUNKS_KEPT: Final = 16
 """Pieces that are kept until the next event, for watchers who are at the same place."""
 
@@ -96,8 +98,11 @@ class Watch:
     def _initial(self, entries: Sequence[Entry]) -> Iterator[bytes]:
         event = self.representation.event
         matching = [entry for entry in entries if self.selection.matches(entry)]
-        for start in range(0, len(matching), _CHUNK_EVENTS):
-            yield b"".join(event("ADDED", entry.tail) for entry in matching[start : start + _CHUNK_EVENTS])
+        start = 0
+        while start < len(matching):
+            end = start + _fitting(matching[start : start + _CHUNK_EVENTS])
+            yield b"".join(event("ADDED", entry.tail) for entry in matching[start:end])
+            start = end
 
     def _topic(self) -> Topic:
         """What it must be woken for; of what else happens meanwhile it wants to know nothing."""
@@ -115,7 +120,7 @@ class Watch:
         chunks, following = self.cache.chunks, (position, self.namespace, self.representation.binary)
         known = chunks.get(following)
         if known is None:
-            events = self.cache.since(position)[:_CHUNK_EVENTS]
+            events = _piece(self.cache.since(position))
             known = position + len(events), self._encode(events)
             if len(chunks) >= _CHUNKS_KEPT:
                 chunks.clear()
@@ -124,7 +129,7 @@ class Watch:
 
     async def _own(self, position: int) -> tuple[int, bytes]:
         """The same for this watcher alone. Raises Expired."""
-        events = self.cache.since(position)[:_CHUNK_EVENTS]
+        events = _piece(self.cache.since(position))
         if self.converter is not None:
             await self.converter.prepare(_stored(events))
         return position + len(events), self._encode(events)
@@ -179,6 +184,22 @@ class Watch:
     def _too_old(self, asked: int, oldest: int) -> bytes:
         error = Errors.expired(f"too old resource version: {asked} ({oldest})")
         return self.representation.notice("ERROR", error.status())
+
+
+def _piece(events: Sequence[Event]) -> Sequence[Event]:
+    """Those events that go into one piece of an answer."""
+    events = events[:_CHUNK_EVENTS]
+    return events[: _fitting([event.entry or event.previous for event in events])]
+
+
+def _fitting(entries: Sequence[Entry | None]) -> int:
+    """How many entries go into one piece of an answer, at least one."""
+    size = 0
+    for count, entry in enumerate(entries):
+        size += len(entry.tail) if entry is not None else 0
+        if size > _CHUNK_BYTES and count:
+            return count
+    return len(entries)
 
 
 def _stored(events: Sequence[Event]) -> Iterator[tuple[str, bytes]]:

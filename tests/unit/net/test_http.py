@@ -484,6 +484,19 @@ async def test_a_client_that_reads_slowly_is_waited_for() -> None:
     await listener.close()
 
 
+async def test_of_a_large_answer_no_more_is_copied_than_its_client_takes() -> None:
+    pieces = [bytes(100_000)] * 400
+    listener = Listener(lambda _: Response(200, {}, pieces))
+    reader, writer = await asyncio.open_connection("127.0.0.1", await listener.listen("127.0.0.1", 0, None))
+    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+    await _waits(listener)
+    assert max(one._transport.get_write_buffer_size() for one in listener.connections) < 2 * BUFFER_LIMIT
+    await reader.readuntil(b"\r\n\r\n")
+    assert len(await reader.readexactly(40_000_000)) == 40_000_000
+    writer.close()
+    await listener.close()
+
+
 async def test_requests_are_not_answered_ahead_of_a_client_that_does_not_read() -> None:
     answered = 0
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncIterator
 
 import orjson
 from hypothesis import given
@@ -78,3 +79,32 @@ async def _compare(steps: list[tuple[str, int] | int], beginnings: list[tuple[st
 async def _collect(watch: Watch, into: bytearray) -> None:
     async for chunk in watch.stream():
         into += chunk
+
+
+async def test_no_piece_of_an_answer_is_much_larger_than_a_single_object() -> None:
+    clock, cache = VirtualClock(), WatchCache("configmaps")
+    bell, deadlines, size = Bell(cache), Deadlines(clock), 600_000
+
+    def write(revision: int) -> None:
+        body = {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": str(revision)}, "data": {"v": "x" * size}}
+        cache.apply(f"a/{revision}", index(f"a/{revision}", orjson.dumps(body), revision, {}), revision)
+
+    def watch(selection: Selection, after: int | None) -> Watch:
+        return Watch(
+            cache, bell, deadlines, lambda: 10, "ConfigMap", "v1", "", selection, SERVED.whole, 1.0, after
+        )  # fmt: skip
+
+    for revision in range(1, 11):
+        write(revision)
+    for one in (watch(EVERYTHING, None), watch(EVERYTHING, 2), watch(ALONE, 2)):
+        sizes = [len(chunk) async for chunk in _pieces(one, 8 * size)]
+        assert max(sizes) < 3 * size
+
+
+async def _pieces(watch: Watch, least: int) -> AsyncIterator[bytes]:
+    """What a watcher is sent, until it is so many bytes."""
+    async for chunk in watch.stream():
+        yield chunk
+        least -= len(chunk)
+        if least <= 0:
+            return
