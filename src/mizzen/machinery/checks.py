@@ -101,51 +101,20 @@ def _shown(value: Any, expected: str) -> str:
     return "array" if isinstance(value, list) else "object"
 
 
-# Optional strings whose empty value means something: the original holds them by pointer.
-_POINTERS = frozenset(
-    (
-        *("storageClassName", "volumeAttributesClassName", "ingressClassName", "runtimeClassName", "loadBalancerClass"),
-        *("appProtocol", "apiGroup", "holderIdentity", "preferredHolder", "timeZone", "hostnameOverride", "service"),
-        *("gmsaCredentialSpecName", "gmsaCredentialSpec", "runAsUserName", "localhostProfile", "scope", "url", "path"),
-        *("ipFamilyPolicy", "internalTrafficPolicy", "trafficDistribution", "persistentVolumeName", "fsType"),
-        *("deprecationWarning", "preemptionPolicy", "procMount", "mountPropagation", "recursiveReadOnly", "reason"),
-        *("fsGroupChangePolicy", "seLinuxChangePolicy", "podReplacementPolicy", "managedBy", "completionMode"),
-        *("nodeAffinityPolicy", "nodeTaintsPolicy", "attachRequired", "supplementalGroupsPolicy", "strategy"),
-    )
-)
-_POINTERS_OF = {"Endpoint": {"hostname", "nodeName", "zone"}, "EndpointAddress": {"nodeName"}, "EndpointPort": {"name"}}
-# Booleans held by value: false is the same as absent.
-_PLAIN_BOOLEANS = frozenset(
-    (
-        *("hostNetwork", "hostPID", "hostIPC", "stdin", "stdinOnce", "tty", "readOnly", "paused"),
-        *("publishNotReadyAddresses", "globalDefault", "unschedulable"),
-    )
-)
+_BY_VALUE = frozenset(("string", "bool", "int", "double"))
 
 
-def _empty_as_absent(schema: Schema) -> frozenset[str]:
-    """Keys whose empty string or false the original does not keep, so that defaults fill them in."""
-    if not schema.type_name:
-        return frozenset()
-    pointers = _POINTERS | _POINTERS_OF.get(schema.short_name, set()) | set(schema.required)
-    return frozenset(
-        key
-        for key, inner in schema.properties.items()
-        if (inner.form is Form.STRING and key not in pointers)
-        or (inner.form is Form.BOOLEAN and key in _PLAIN_BOOLEANS and key not in schema.required)
-    )
-
-
-def _zero_as_absent(definition: str) -> Iterator[str]:
-    """Keys of a published definition whose zero the original does not keep: numbers held by value, optional in JSON."""
+def _empty_as_absent(definition: str) -> Iterator[str]:
+    """Keys of a published definition whose empty value the original does not keep: it holds them by value, and leaves
+    them out of its JSON when they are empty."""
     try:
         fields = messages.fields(definition)
     except LookupError:
         return
     for field in fields:
         if not field.name:
-            yield from _zero_as_absent(field.form)
-        elif field.form == "int" and field.omitempty and not (field.pointer or field.many):
+            yield from _empty_as_absent(field.form)
+        elif field.form in _BY_VALUE and field.omitempty and not (field.pointer or field.many):
             yield field.name
 
 
@@ -159,8 +128,8 @@ def _struct(schema: Schema) -> Check:  # shape: closures over one another; split
         for key, inner in properties.items()
         if inner.form in {Form.LIST, Form.MAP} and key not in required and key != "managedFields"
     }
-    droppable.update(_zero_as_absent(schema.definition))
-    empty = _empty_as_absent(schema)
+    empty = frozenset(_empty_as_absent(schema.definition))
+    droppable |= empty
     checks: dict[str, Check] = {}
 
     def find(key: str) -> Check | None:

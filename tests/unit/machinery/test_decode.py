@@ -223,6 +223,32 @@ def test_an_empty_optional_string_counts_as_absent_unless_emptiness_means_someth
     assert decode.normalise(pod, POD) == {"spec": {"enableServiceLinks": False}}
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "kept"),
+    [
+        (("apps", "Deployment"), {"template": {"spec": {"containers": [{"restartPolicy": ""}]}}}, None),
+        (
+            ("", "PersistentVolume"),
+            {"storageClassName": "", "hostPath": {"path": "", "type": ""}},
+            {"hostPath": {"path": "", "type": ""}},
+        ),
+        (("", "PersistentVolume"), {"csi": {"driver": "d", "fsType": "", "readOnly": False}}, {"csi": {"driver": "d"}}),
+        (
+            ("apiextensions.k8s.io", "CustomResourceDefinition"),
+            {"preserveUnknownFields": False, "group": ""},
+            {"group": ""},
+        ),
+        (("policy", "PodDisruptionBudget"), {"unhealthyPodEvictionPolicy": ""}, None),
+    ],
+)
+def test_what_is_empty_is_kept_as_the_type_of_the_original_keeps_it(kind, given, kept):
+    schema = registry.find(kind[0], "v1", kind[1])
+    assert schema is not None
+    assert decode.normalise({"spec": json.loads(json.dumps(given))}, schema) == {
+        "spec": given if kept is None else kept
+    }
+
+
 @given(_json)
 def test_json_in_yaml_is_read_as_the_yaml_parser_reads_it(value):
     body = json.dumps({"value": value, "more": [1, "1.0", None, True]}).encode()
