@@ -32,7 +32,7 @@ _LOST_IF_EMPTY = (
 def is_convertible(source: Source) -> bool:
     """Whether a schema has none of those parts that a structural schema has no place for."""
     return (
-        not any(source.get(field) for field in _UNSUPPORTED)
+        not any(source.get(field) for field in (*_UNSUPPORTED, "$schema"))
         and all(source.get(field) in (None, "", {}) for field in _UNSUPPORTED_IF_EMPTY)
         and source.get("x-kubernetes-preserve-unknown-fields") is not False
         and not isinstance(source.get("items"), list)

@@ -11,11 +11,23 @@ import orjson
 
 from mizzen.machinery import dialect, regexp
 from mizzen.machinery.dialect import Source
-from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
+from mizzen.machinery.errors import Cause, FieldError, Object, forbidden, invalid, required
 from mizzen.machinery.schema import DEDUCED, OBJECT_META, Form, Schema, registry
 
 _FORMS = {"string": Form.STRING, "integer": Form.INT64, "number": Form.NUMBER, "boolean": Form.BOOLEAN}
 _TYPE_META = ("apiVersion", "kind")
+_OWN = (*_TYPE_META, "metadata")
+_NOT_NESTED = {
+    "undefined": ("default", "x-kubernetes-list-type", "x-kubernetes-map-type"),
+    "empty": ("title", "description", "x-kubernetes-list-map-keys", "x-kubernetes-validations"),
+    "false": (
+        "nullable",
+        "x-kubernetes-preserve-unknown-fields",
+        "x-kubernetes-embedded-resource",
+        "x-kubernetes-int-or-string",
+    ),
+}
+"""What may not stand inside allOf, anyOf, oneOf and not, by how it must be there."""
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 
 
@@ -143,8 +155,11 @@ def check(source: Source, path: str) -> Iterator[FieldError]:
         unsound = list(_check(source, path, _Level.ROOT))
         yield from unsound
         if not unsound:
-            yield from _check_defaults(source, path)
-    yield from dialect.check(source, path)
+            yield from _check_defaults({**source, "x-kubernetes-embedded-resource": True}, path)
+    unknown = list(dialect.check(source, path))
+    yield from unknown
+    if not unknown and not dialect.is_convertible(source):
+        yield invalid(path, "", "OpenAPIV3Schema 'schema' is not supported")
 
 
 class _Level(StrEnum):
@@ -173,7 +188,8 @@ def _check(source: Source, path: str, level: _Level) -> Iterator[FieldError]:
         yield from _check(source["items"], f"{path}.items", _Level.ITEM)
     for where, inner in _junctors(source, path):
         yield from _check_nested(_said_once(source, inner, where.removeprefix(f"{path}.")), where)
-        yield from _check_complete(inner, source, where, path)
+        if level is _Level.ROOT:
+            yield from _check_complete(inner, source, where, path)
 
 
 def _check_root(source: Source, path: str) -> Iterator[FieldError]:
@@ -207,7 +223,7 @@ def _said_once(source: Source, inner: Source, junctor: str) -> Source:
 
 
 def _check_complete(nested: Source, source: Source, where: str, path: str) -> Iterator[FieldError]:
-    """What is constrained inside allOf, anyOf, oneOf and not must be declared outside, too."""
+    """What the root constrains inside allOf, anyOf, oneOf and not must be declared outside, too."""
     known, extra = source.get("properties") or {}, source.get("additionalProperties")
     for key, inner in (nested.get("properties") or {}).items():
         at = f"{where}.properties[{key}]"
@@ -247,7 +263,7 @@ def _check_type(source: Source, path: str, level: _Level) -> Iterator[FieldError
         yield required(f"{path}.type", f"must not be empty {level}")
     if level is _Level.ROOT and type_ and type_ != "object":
         yield invalid(f"{path}.type", type_, "must be object at the root")
-    if type_ == "array" and not source.get("items"):
+    if type_ == "array" and source.get("items") is None:
         yield required(f"{path}.items", "must be specified")
 
 
@@ -283,8 +299,10 @@ def _check_defaults(source: Source, path: str) -> Iterator[FieldError]:
     """Defaults are values of the schema that they stand in; what they are in open maps, nobody can tell beforehand."""
     if source.get("default") is not None:
         yield from _check_default(source, f"{path}.default")
+    own = _OWN if source.get("x-kubernetes-embedded-resource") else ()
     for key, inner in (source.get("properties") or {}).items():
-        yield from _check_defaults(inner, f"{path}.properties[{key}]")
+        if key not in own:
+            yield from _check_defaults(inner, f"{path}.properties[{key}]")
     if isinstance(source.get("items"), dict):
         yield from _check_defaults(source["items"], f"{path}.items")
 
@@ -294,26 +312,27 @@ def _check_default(source: Source, path: str) -> Iterator[FieldError]:
 
     value = orjson.loads(orjson.dumps(source["default"]))
     schema = _build(source)
-    if prune(orjson.loads(orjson.dumps(value)), schema):
+    removed: list[str] = []
+    _prune(orjson.loads(orjson.dumps(value)), schema, "", removed, [])
+    if removed:
         yield invalid(path, value, "must not have unknown fields")
     for error in values.validate(value, schema, ""):
-        where = f"{path}{'.' if error.path and error.path[0] != '[' else ''}{error.path}"
-        yield FieldError(error.cause, where, error.value, error.detail)
+        # Whether the items of a set or map are alike is asked of objects, not of defaults.
+        if error.cause is not Cause.DUPLICATE:
+            where = f"{path}.{error.path}" if error.path else path
+            yield FieldError(error.cause, where, error.value, error.detail)
 
 
 def _check_nested(source: Source, path: str) -> Iterator[FieldError]:
     """Inside allOf, anyOf, oneOf and not, only constraints of values may stand."""
     if source.get("type"):
         yield forbidden(f"{path}.type", "must be empty to be structural")
-    for key, empty in (("default", None), ("nullable", False), ("title", ""), ("description", "")):
-        if source.get(key) not in (None, empty):
-            yield forbidden(f"{path}.{key}", "must be undefined to be structural")
-    for key in ("additionalProperties", "externalDocs"):
-        if source.get(key) is not None:
-            yield forbidden(f"{path}.{key}", "must be undefined to be structural")
-    for key in source:
-        if key.startswith("x-kubernetes-") and source[key]:
-            yield forbidden(f"{path}.{key}", "must be false to be structural")
+    if isinstance(source.get("additionalProperties"), dict):
+        yield forbidden(f"{path}.additionalProperties", "must be undefined to be structural")
+    for wanted, keys in _NOT_NESTED.items():
+        for key in keys:
+            if source.get(key) is not None and (wanted == "undefined" or source[key]):
+                yield forbidden(f"{path}.{key}", f"must be {wanted} to be structural")
     yield from _check_pattern(source, path)
     if "metadata" in (source.get("properties") or {}):
         yield forbidden(f"{path}.properties[metadata]", "must not be specified in a nested context")

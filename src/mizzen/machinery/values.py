@@ -45,7 +45,7 @@ def _validate_object(value: dict[str, Any], schema: Schema, path: str, old: Any)
     if schema.embedded:
         for key in ("apiVersion", "kind"):
             if not value.get(key):
-                yield required(_child(path, key), "must not be empty")
+                yield required(_child(path, key))
     for key, inner in value.items():
         known = schema.properties.get(key) or (schema.items if schema.form is Form.MAP else None)
         if known is not None and (known.source or known.form is not Form.STRING):

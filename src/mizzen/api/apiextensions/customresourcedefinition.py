@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mizzen.api.apiextensions import definition_names, versions
 from mizzen.api.kind import Kind
-from mizzen.api.rules import fields, webhooks
+from mizzen.api.rules import fields, urls, webhooks
 from mizzen.machinery import dialect, names
 from mizzen.machinery.errors import FieldError, Object, forbidden, invalid, required
 
@@ -20,9 +20,9 @@ _PROTECTED = ("k8s.io", "kubernetes.io")
 def default(definition: Object) -> None:
     spec = definition.setdefault("spec", {})
     definition_names.default(spec.setdefault("names", {}))
-    conversion = spec.setdefault("conversion", {})
-    if not conversion.get("strategy"):
-        conversion["strategy"] = "None"
+    if spec.get("conversion") is None:
+        spec["conversion"] = {"strategy": "None"}
+    conversion = spec["conversion"]
     webhooks.default_client((conversion.get("webhook") or {}).get("clientConfig"))
     default_status(definition.setdefault("status", {}))
 
@@ -56,7 +56,9 @@ def validate(definition: Object, old: Object | None) -> Iterator[FieldError]:
     yield from _group_errors(spec.get("group") or "")
     yield from fields.one_of("spec.scope", spec.get("scope"), SCOPES)
     if spec.get("preserveUnknownFields"):
-        detail = "must be false in order to use defaults and pruning: set x-kubernetes-preserve-unknown-fields instead"
+        detail = (
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        )
         yield invalid("spec.preserveUnknownFields", True, detail)
     yield from versions.errors(spec, None if old is None else old.get("spec") or {})
     yield from definition_names.errors("spec.names", spec.get("names") or {})
@@ -88,24 +90,33 @@ def is_protected(group: str) -> bool:
     return any(group == own or group.endswith(f".{own}") for own in _PROTECTED)
 
 
+def approval(definition: Object) -> tuple[str, str]:
+    """Whether a definition says that it is approved, in the first word of a condition's reason, and a sentence."""
+    given = (definition["metadata"].get("annotations") or {}).get(APPROVAL) or ""
+    see = "see https://github.com/kubernetes/enhancements/pull/1111"
+    if not given:
+        return "Missing", f'protected groups must have approval annotation "{APPROVAL}", {see}'
+    if given.startswith("unapproved"):
+        return "Unapproved", f'not approved: "{given}"'
+    link = urls.split(given)
+    if link.scheme and link.host and not urls.problem(given):
+        return "Approved", f"approved in {given}"
+    wanted = 'with either a URL or a reason starting with "unapproved"'
+    return "Invalid", f'protected groups must have approval annotation "{APPROVAL}" {wanted}, {see}'
+
+
 def _approval_errors(definition: Object, old: Object | None) -> Iterator[FieldError]:
-    """Groups of the Kubernetes community carry a link to their approval."""
-    group = definition["spec"].get("group") or ""
-    if not is_protected(group):
+    """Groups of the Kubernetes community carry a link to their approval; those that are stored without may stay so."""
+    if not is_protected(definition["spec"].get("group") or ""):
+        return
+    state, told = approval(definition)
+    if old is not None and approval(old)[0] == state:
         return
     path = f"metadata.annotations[{APPROVAL}]"
-    approval = (definition["metadata"].get("annotations") or {}).get(APPROVAL)
-    before = ((old or {"metadata": {}})["metadata"].get("annotations") or {}).get(APPROVAL)
-    if not approval:
-        if old is None or before:
-            detail = (
-                f'protected groups must have approval annotation "{APPROVAL}", '
-                "see https://github.com/kubernetes/enhancements/pull/1111"
-            )
-            yield required(path, detail)
-    elif not approval.startswith("unapproved") and "://" not in approval:
-        detail = "must be a URL, or start with 'unapproved'"
-        yield invalid(path, approval, detail)
+    if state == "Missing":
+        yield required(path, told)
+    elif state == "Invalid":
+        yield invalid(path, definition["metadata"]["annotations"][APPROVAL], told)
 
 
 def _group_errors(group: str) -> Iterator[FieldError]:

@@ -15,6 +15,9 @@ COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 WARNING_LIMIT = 256
 SELECTABLE_LIMIT = 8
+_PLAIN_FIELDS = (
+    "must point to a field of type string, boolean or integer. Enum string fields and strings with formats are allowed."
+)
 _SIMPLE = "must be a simple json path starting with ."
 Check = Callable[[str, Any], Iterator[FieldError]]
 
@@ -26,12 +29,12 @@ def errors(spec: Object, old: Object | None = None) -> Iterator[FieldError]:
         path = f"spec.versions[{i}]"
         yield from fields.joined(f"{path}.name", version.get("name") or "", names.dns1035_label)
         yield from _deprecation_errors(path, version)
-        if not (version.get("schema") or {}).get("openAPIV3Schema"):
-            yield required(f"{path}.schema.openAPIV3Schema", "schemas are required")
-    if entries:
+        if (version.get("schema") or {}).get("openAPIV3Schema") is None:
+            yield required(f"{path}.schema.openAPIV3Schema")
+    if entries and entries[0].get("name"):
         yield from fields.joined("spec.version", entries[0].get("name") or "", names.dns1035_label)
-    given = [version.get("name") for version in entries]
-    if len(set(given)) != len(given):
+    given = [version.get("name") for version in entries] or None
+    if len({version.get("name") for version in entries}) != len(entries):
         yield invalid("spec.versions", given, "must contain unique version names")
     if sum(bool(version.get("storage")) for version in entries) != 1:
         yield invalid("spec.versions", given, "must have exactly one version marked as storage version")
@@ -41,8 +44,7 @@ def errors(spec: Object, old: Object | None = None) -> Iterator[FieldError]:
     yield from _status_errors(entries)
     yield from _each(entries, "subresources", "subresources", _subresource_errors)
     yield from _each(entries, "additionalPrinterColumns", "additionalPrinterColumns", _column_errors)
-    for i, version in enumerate(entries):
-        yield from _selectable_errors(f"spec.versions[{i}].selectableFields", version)
+    yield from _selectables_errors(entries)
 
 
 def _each(entries: list[Object], field: str, shared: str, check: Check) -> Iterator[FieldError]:
@@ -84,7 +86,7 @@ def _deprecation_errors(path: str, version: Object) -> Iterator[FieldError]:
 
 def _schema_errors(path: str, schema: Object) -> Iterator[FieldError]:
     source = schema.get("openAPIV3Schema")
-    if not source:
+    if source is None:
         return
     where = f"{path}.openAPIV3Schema"
     if source.get("nullable"):
@@ -149,10 +151,18 @@ def _column_errors(path: str, columns: list[Object]) -> Iterator[FieldError]:
             yield invalid(f"{where}.JSONPath", text, _SIMPLE)
 
 
+def _selectables_errors(entries: list[Object]) -> Iterator[FieldError]:
+    """Like all else that versions have alike they are told of once, and of the schema of the first."""
+    values = [version.get("selectableFields") for version in entries]
+    if values and all(value == values[0] for value in values):
+        yield from _selectable_errors("spec.selectableFields", entries[0])
+        return
+    for i, version in enumerate(entries):
+        yield from _selectable_errors(f"spec.versions[{i}].selectableFields", version)
+
+
 def _selectable_errors(path: str, version: Object) -> Iterator[FieldError]:
     selectable = version.get("selectableFields") or ()
-    if len(selectable) > SELECTABLE_LIMIT:
-        yield FieldError(Cause.TOO_MANY, path, len(selectable), f"must have at most {SELECTABLE_LIMIT} items")
     source = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     seen: set[str] = set()
     for i, entry in enumerate(selectable):
@@ -166,17 +176,21 @@ def _selectable_errors(path: str, version: Object) -> Iterator[FieldError]:
         if text in seen:
             yield duplicate(where, text)
         seen.add(text)
+    if len(seen) > SELECTABLE_LIMIT:
+        yield FieldError(Cause.TOO_MANY, path, len(seen), f"must have at most {SELECTABLE_LIMIT} items")
 
 
 def _unselectable(source: Object, text: str) -> str:
     """What keeps a path from leading to one plain value of the schema."""
-    if text == ".metadata" or text.startswith(".metadata."):
-        return "must not point to fields in metadata"
+    if "[" in text:
+        return "is an invalid path: array notation is not allowed"
     node: Object | None = source
     for step in text.split(".")[1:]:
+        if not step and text.endswith("."):
+            return "is an invalid path: unexpected end of JSON path"
         node = ((node or {}).get("properties") or {}).get(step)
         if node is None:
             return "is an invalid path: does not refer to a valid field"
     if (node or {}).get("type") not in {"string", "integer", "boolean"}:
-        return "must point to a field of type string, boolean or integer"
-    return ""
+        return _PLAIN_FIELDS
+    return "must not point to fields in metadata" if text.startswith(".metadata.") else ""

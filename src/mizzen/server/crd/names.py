@@ -5,7 +5,8 @@ Plural, singular and short names share one space, kind and list kind another.
 
 from collections.abc import Iterable, Iterator
 
-from mizzen.api.apiextensions.customresourcedefinition import APPROVAL, is_protected
+from mizzen.api.apiextensions import customresourcedefinition
+from mizzen.api.apiextensions.customresourcedefinition import is_protected
 from mizzen.machinery.errors import Object
 
 Owners = dict[tuple[str, str], str]
@@ -62,17 +63,8 @@ def approval(definition: Object) -> tuple[str, Why] | None:
     """Whether a definition in a group of the Kubernetes community is approved: status, reason and message."""
     if not is_protected(definition["spec"]["group"]):
         return None
-    given = (definition["metadata"].get("annotations") or {}).get(APPROVAL) or ""
-    see = "see https://github.com/kubernetes/enhancements/pull/1111"
-    if not given:
-        return "False", ("MissingAnnotation", f'protected groups must have approval annotation "{APPROVAL}", {see}')
-    if given.startswith("unapproved"):
-        return "False", ("UnapprovedAnnotation", f'not approved: "{given}"')
-    if "://" in given:
-        return "True", ("ApprovedAnnotation", f"approved in {given}")
-    wanted = 'with either a URL or a reason starting with "unapproved"'
-    text = f'protected groups must have approval annotation "{APPROVAL}" {wanted}, {see}'
-    return "False", ("InvalidAnnotation", text)
+    state, told = customresourcedefinition.approval(definition)
+    return "True" if state == "Approved" else "False", (f"{state}Annotation", told)
 
 
 def _of(names: Object, field: str) -> list[str]:

@@ -55,10 +55,11 @@ def test_the_new_storage_version_joins_those_that_were() -> None:
         (definition(spec={"scope": "Wide"}), ("spec.scope", "NotSupported")),
         (definition(spec={"group": "x.k8s.io"}), ("metadata.annotations[api-approved.kubernetes.io]", "Required")),
         (definition(spec={"preserveUnknownFields": True}), ("spec.preserveUnknownFields", "Invalid")),
+        (definition(spec={"conversion": {}}), ("spec.conversion.strategy", "Required")),
         (definition(deprecationWarning="old"), ("spec.versions[0].deprecationWarning", "Invalid")),
         (
             definition(selectableFields=[{"jsonPath": ".spec.no"}]),
-            ("spec.versions[0].selectableFields[0].jsonPath", "Invalid"),
+            ("spec.selectableFields[0].jsonPath", "Invalid"),
         ),
         (
             definition(additionalPrinterColumns=[{"name": "A", "type": "string", "format": "x", "jsonPath": ".a"}]),
@@ -198,7 +199,18 @@ def _items(**item: Any) -> dict[str, Any]:
         ({**_items(), "x-kubernetes-list-type": "set"}, {(".items.x-kubernetes-map-type", "Invalid")}),
         ({"type": "object", "patternProperties": {"x": {"type": "string"}}}, {(".patternProperties", "Forbidden")}),
         ({"type": "null"}, {(".type", "Forbidden"), (".type", "NotSupported")}),
-        ({"type": "object", "anyOf": [{"properties": {"b": {"minimum": 1}}}]}, {(".properties[b]", "Required")}),
+        ({"type": "object", "anyOf": [{"properties": {"b": {"minimum": 1}}}]}, set()),
+        ({"type": "object", "oneOf": [{"additionalProperties": False, "externalDocs": {"url": "x"}}]}, set()),
+        ({"type": "array", "items": {}}, {(".items.type", "Required")}),
+        ({"type": "string", "$schema": "x"}, {(ROOT.partition(".properties")[0], "Invalid")}),
+        (
+            {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set", "default": ["a", "a"]},
+            set(),
+        ),
+        (
+            {"type": "array", "items": {"type": "string"}, "default": ["a", 1]},
+            {(".default.[1]", "TypeInvalid")},
+        ),
         ({"type": "integer", "anyOf": [{"type": "string"}, {"type": "integer"}]}, _TWICE),
         ({"type": "integer", "anyOf": [{"type": "integer"}, {"type": "string"}]}, set()),
         (
@@ -265,6 +277,14 @@ def root(**given: Any) -> dict[str, Any]:
         (root(additionalProperties={"type": "string"}), {("", "additionalProperties", "Forbidden")}),
         (root(type=None, **{"x-kubernetes-preserve-unknown-fields": True}), set()),
         (root(type="array", items={"type": "string"}), {("", "type", "Invalid")}),
+        (
+            root(properties={"a": {"type": "string"}}, anyOf=[{"properties": {"b": {"minimum": 1}}}]),
+            {("properties[b]", "Required")},
+        ),
+        (
+            root(default={}),
+            {("default", "apiVersion", "Required"), ("default", "kind", "Required")},
+        ),
         (root(nullable=True, status=True), {("", "", "Invalid"), ("", "nullable", "Forbidden")}),
         (
             root(properties={"metadata": {"type": "object", "default": {}}}),
@@ -323,3 +343,25 @@ def test_formats_that_constrain_nothing_are_warned_of_once_and_not_again() -> No
     new = definition({"type": "object", "properties": properties})
     assert list(KIND.warn(new, None)) == ['unrecognized format "ip"', 'unrecognized format "date"']
     assert list(KIND.warn(new, definition(properties["a"]))) == ['unrecognized format "date"']
+
+
+def test_an_approval_is_a_link_or_says_that_there_is_none_and_stays_as_it_is_stored() -> None:
+    field = "metadata.annotations[api-approved.kubernetes.io]"
+    written_off = definition(spec={"group": "x.k8s.io"})
+    for given, reason in (("http://", "Invalid"), ("x", "Invalid"), ("https://a.test/1", ""), ("unapproved, yet", "")):
+        content = definition(spec={"group": "x.k8s.io"})
+        content["metadata"]["annotations"] = {"api-approved.kubernetes.io": given}
+        assert causes(KIND, content) - causes(KIND, written_off) == ({(field, reason)} if reason else set())
+        assert (field, reason) not in causes(KIND, content, written(KIND, content))
+
+
+def test_at_most_eight_fields_select_however_often_each_is_named() -> None:
+    properties = {f"s{i}": {"type": "string"} for i in range(9)}
+    paths = [{"jsonPath": f".spec.s{i}"} for i in range(9)]
+    assert causes(KIND, definition({"type": "object", "properties": properties}, selectableFields=paths)) == {
+        ("spec.selectableFields", "TooMany")
+    }
+    repeated = [{"jsonPath": ".spec.s0"}] * 9
+    assert causes(KIND, definition({"type": "object", "properties": properties}, selectableFields=repeated)) == {
+        (f"spec.selectableFields[{i}].jsonPath", "Duplicate") for i in range(1, 9)
+    }
