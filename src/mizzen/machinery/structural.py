@@ -98,7 +98,7 @@ def _prune(value: Any, schema: Schema, path: str, removed: list[str], embedded: 
             if inner is not None and isinstance(each, (dict, list)):
                 _prune(each, inner, f"{path}[{position}]", removed, embedded)
         return
-    if not isinstance(value, dict) or not (schema.form is Form.STRUCT or schema.form is Form.MAP):
+    if not isinstance(value, dict):
         return
     properties, others = schema.properties, schema.items if schema.form is Form.MAP else None
     for key, each in tuple(value.items()):
@@ -116,24 +116,40 @@ def default(value: Any, schema: Schema) -> None:
     """Fill in defaults, in place; a null where none may stand counts as absent."""
     if isinstance(value, list):
         if schema.items is not None:
-            for each in value:
+            for position, each in enumerate(value):
+                if _is_nothing(each, schema.items) and schema.items.default is not None:
+                    value[position] = _default_of(schema.items)
                 default(each, schema.items)
         return
     if not isinstance(value, dict):
         return
     if schema.form is Form.MAP and schema.items is not None:
-        for each in value.values():
+        for key, each in tuple(value.items()):
+            if _is_nothing(each, schema.items):
+                if schema.items.default is None:
+                    del value[key]
+                else:
+                    value[key] = _default_of(schema.items)
             default(each, schema.items)
         return
     for key, inner in schema.properties.items():
         present = value.get(key)
         if present is None and not (key in value and inner.nullable):
             if inner.default is not None:
-                present = value[key] = orjson.loads(orjson.dumps(inner.default))
+                present = value[key] = _default_of(inner)
             elif key in value and inner.source:
                 del value[key]
         if isinstance(present, (dict, list)):
             default(present, inner)
+
+
+def _is_nothing(value: Any, schema: Schema) -> bool:
+    """Whether a value is a null where none may stand."""
+    return value is None and bool(schema.source) and not schema.nullable
+
+
+def _default_of(schema: Schema) -> Any:
+    return orjson.loads(orjson.dumps(schema.default))
 
 
 def coerce(value: Object, schema: Schema) -> None:

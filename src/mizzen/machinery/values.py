@@ -88,6 +88,8 @@ def _unique(value: list[Any], schema: Schema, path: str) -> Iterator[FieldError]
 
 # --- types -----------------------------------------------------------------------------------------------------------
 
+_WHOLE_LIMIT = 2**53 - 1
+"""Up to where every whole number is one of JSON's numbers: larger ones are integers only where they are written so."""
 _EXPECTED = {
     Form.STRUCT: "object",
     Form.MAP: "object",
@@ -126,7 +128,7 @@ def _type_problem(value: Any, schema: Schema, path: str) -> FieldError | None:
     actual = type_name(value)
     if actual in expected.split(",") or (expected == "number" and actual == "integer"):
         return None
-    if expected == "integer" and isinstance(value, float) and value.is_integer():
+    if "integer" in expected and isinstance(value, float) and value.is_integer() and abs(value) <= _WHOLE_LIMIT:
         return None
     return _wrong_type(path, actual, expected)
 
@@ -173,7 +175,7 @@ def _check_string(value: str, source: Source, path: str) -> Iterator[FieldError]
     """The first constraint that does not hold, and the format."""
     longest, shortest, pattern = source.get("maxLength"), source.get("minLength"), source.get("pattern")
     if longest is not None and len(value) > longest:
-        yield FieldError(Cause.TOO_LONG, path, detail=f"may not be longer than {longest}")
+        yield FieldError(Cause.TOO_LONG, path, detail=f"may not be more than {longest} bytes")
     elif shortest is not None and len(value) < shortest:
         yield invalid(path, value, f"{path} in body should be at least {shortest} chars long")
     elif pattern and not regexp.matches(pattern, value):

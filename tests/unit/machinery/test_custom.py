@@ -58,7 +58,7 @@ def problems(spec: dict, old: dict | None = None) -> list[tuple[str, str]]:
         ({}, "spec.h", "Required value"),
         ({"h": "1"}, "spec.h", 'Invalid value: "string": spec.h in body must be of type integer: "string"'),
         ({"h": 0}, "spec.h", "Invalid value: 0: spec.h in body should be greater than or equal to 1"),
-        ({"h": 1, "s": "abcde"}, "spec.s", "Too long: may not be longer than 4"),
+        ({"h": 1, "s": "abcde"}, "spec.s", "Too long: may not be more than 4 bytes"),
         ({"h": 1, "s": "A"}, "spec.s", 'Invalid value: "A": spec.s in body should be at least 2 chars long'),
         ({"h": 1, "s": "A1"}, "spec.s", "Invalid value: \"A1\": spec.s in body should match '^[a-z]+$'"),
         ({"h": 1, "e": "left"}, "spec.e", 'Unsupported value: "left": supported values: "up", "down"'),
@@ -491,3 +491,26 @@ def test_rules_are_found_below_nodes_that_have_none_and_messages_may_tell_of_the
     schema = structural.build({"type": "object", "properties": {"spec": inner}})
     new, old = {"spec": {"n": 7, "plain": [{"n": 9}]}}, {"spec": {"n": 1}}
     assert [(error.path, error.detail) for error in rules.validate(new, schema, old)] == [("spec.n", "was 1")]
+
+
+def test_whatever_a_wrong_value_holds_is_unknown_and_a_null_in_a_map_is_nothing():
+    sizes = {"type": "object", "additionalProperties": {"type": "integer"}}
+    maybe = {"type": "object", "additionalProperties": {"type": "integer", "nullable": True}}
+    open_ = {"type": "object", "additionalProperties": {"x-kubernetes-preserve-unknown-fields": True}}
+    filled = {"type": "array", "items": {"type": "string", "default": "x"}}
+    properties = {"name": {"type": "string"}, "sizes": sizes, "maybe": maybe, "open": open_, "filled": filled}
+    schema = structural.build({"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}})
+    thing = {"spec": {"name": {"x": 1}, "sizes": {"a": None, "b": 1}, "maybe": {"a": None}, "open": {"a": {"b": 1}}}}
+    thing["spec"]["filled"] = ["a", None]
+    assert structural.prune(thing, schema) == ["spec.name.x"]
+    structural.default(thing, schema)
+    assert thing["spec"] == {"name": {}, "sizes": {"b": 1}, "maybe": {"a": None}, "open": {"a": {"b": 1}}} | {
+        "filled": ["a", "x"]
+    }
+
+
+@pytest.mark.parametrize(("value", "count"), [(1.0, 0), (2**53, 0), (float(2**53), 1), (1e20, 1), (1.5, 1)])
+def test_a_number_with_a_fraction_or_exponent_is_an_integer_where_it_is_exact(value, count):
+    for one in ({"type": "integer"}, {"x-kubernetes-int-or-string": True}):
+        schema = structural.build({"type": "object", "properties": {"x": one}})
+        assert len(list(values.validate({"x": value}, schema))) == count
