@@ -28,15 +28,14 @@ def timestamp(second: int) -> str:
 
 
 def place(obj: Object, kind: Kind, namespace: str) -> None:
-    """Put an object into the namespace of its request. Raises ApiError 400 when it says another."""
+    """Put an object into the namespace of its request, or in none. Raises ApiError 400 when it says another."""
     meta = obj.setdefault("metadata", {})
     stated = meta.get("namespace") or ""
-    if kind.namespaced and not stated:
-        meta["namespace"] = namespace
-        stated = namespace
-    if not stated:
+    if not kind.namespaced:
         meta.pop("namespace", None)
-    if stated != (namespace if kind.namespaced else ""):
+    elif not stated:
+        meta["namespace"] = namespace
+    elif stated != namespace:
         why = "the namespace of the provided object does not match the namespace sent on the request"
         raise Errors.bad_request(why)
 

@@ -51,6 +51,14 @@ async def test_every_fault_of_metadata_is_told_at_once(api: Caller) -> None:
     assert fields == {"metadata.name", "metadata.labels", "metadata.finalizers[0]"}
 
 
+async def test_an_object_of_the_whole_cluster_leaves_the_namespace_that_it_says(api: Caller) -> None:
+    content = {"metadata": {"name": "a", "namespace": "default"}}
+    status, made = await api.call("POST", "/api/v1/namespaces", content)
+    assert (status, "namespace" in made["metadata"]) == (201, False)
+    status, answer = await api.call("POST", MAPS, {"metadata": {"name": "a", "namespace": "a"}})
+    assert (status, "does not match the namespace sent" in answer["message"]) == (400, True)
+
+
 async def test_a_dry_run_leaves_nothing(api: Caller) -> None:
     status, made = await api.call("POST", f"{MAPS}?dryRun=All", config_map("a"))
     assert (status, made["metadata"]["name"]) == (201, "a")
