@@ -137,6 +137,14 @@ async def test_both_versions_of_openapi_tell_the_words_of_fields(api: Caller) ->
         assert modes["items"]["enum"][0] == "ReadOnlyMany"
 
 
+async def test_openapi_tells_of_parameters_what_kubectls_own_tests_look_for(api: Caller) -> None:
+    _, second = await api.call("GET", "/openapi/v2")
+    listing = second["paths"]["/api/v1/namespaces/{namespace}/pods"]["get"]["parameters"]
+    about = {one["name"]: one["description"] for one in listing}
+    assert "list of returned" in about["labelSelector"]
+    assert "Watch for changes to the described resources" in about["watch"]
+
+
 @pytest.mark.parametrize(("definition", "field"), openapi_defaults.named())
 def test_every_field_with_a_default_is_there(definition: str, field: str) -> None:
     assert field in definitions()[definition]["properties"]
