@@ -63,6 +63,11 @@ def reconcile(seen: Snapshot, now: float) -> Plan:
     wait = following - now if following is not None else None
     actions: list[Action] = []
     notes = list(_notes_of_done(seen))
+    if following is None:  # like a 31st of February
+        text = (
+            f"invalid schedule: {cronjob.spec.schedule} : time difference between two schedules is less than 1 second"
+        )
+        notes.append(Note(about(cronjob.metadata, IDENTITY), "InvalidSchedule", text, "Warning"))
     if missed > _TOO_MANY:
         text = (
             f"too many missed start times: {missed}. Set or decrease .spec.startingDeadlineSeconds or check clock skew"

@@ -29,3 +29,12 @@ def test_a_job_that_was_started_untold_is_told_now_and_never_started_again() -> 
     assert patch.patch["status"]["lastScheduleTime"] == "2026-01-01T00:05:00Z"
     gone = seen(lastScheduleTime="2026-01-01T00:05:00Z")
     assert cronjob.reconcile(gone, NOW).actions == (), "even when it has ended and is gone"
+
+
+def test_a_schedule_that_never_comes_is_told() -> None:
+    never = seen()
+    spec = msgspec.structs.replace(never.cronjob.spec, schedule="59 23 31 2 *")
+    plan = cronjob.reconcile(cronjob.Snapshot(msgspec.structs.replace(never.cronjob, spec=spec), ()), NOW)
+    assert [(note.reason, note.type) for note in plan.notes] == [("InvalidSchedule", "Warning")]
+    assert (plan.actions, plan.requeue_after) == ((), None)
+    assert cronjob.reconcile(seen(lastScheduleTime="2026-01-01T00:05:00Z"), NOW).notes == ()
