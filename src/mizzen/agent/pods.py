@@ -64,9 +64,8 @@ class Pods:  # shape: the one owner of all lives on the node
         """The node's labels, as far as is known."""
         self._slots: dict[str, _Slot] = {}
         self._observed = Observed()
-        able = tools.runtime.abilities.recursive_read_only
-        shown = (tools.config.node_ips, tools.runtime.name, tools.images.shown_id, tools.devices.health, able)
-        self._shown = Shown(*shown)
+        shown = (tools.config.node_ips, tools.runtime.name, tools.images.shown_id, tools.devices.health)
+        self._shown = Shown(*shown, tools.runtime.abilities.recursive_read_only)
         self.statuses = StatusWriter(tools.client, tools.clock, self._status, self._status_written)
         self._prober = Prober(tools.runtime, tools.clock, self.happen, self._warn)
         self.measures = Measures()
@@ -354,13 +353,11 @@ class Pods:  # shape: the one owner of all lives on the node
             return None
         if self.shutting_down:
             return "NodeShutdown", "Pod was rejected as the node is shutting down."
-        refused = admission.confinement_refusal(pod, self._tools.runtime.abilities)
-        refused = refused or admission.pressure_refusal(pod, self.pressure)
-        if refused is not None:
+        able = self._tools.runtime.abilities
+        if refused := admission.confinement_refusal(pod, able) or admission.pressure_refusal(pod, self.pressure):
             return refused
-        others = self._others(pod.metadata.uid)
+        others, room = self._others(pod.metadata.uid), self._tools.resources.allocatable
         config = self._tools.config
-        room = self._tools.resources.allocatable
         return admission.rejection(pod, others, room, self.labels, config.taints, config.unsafe_sysctls)
 
     def _others(self, uid: str) -> list[Pod]:
