@@ -14,6 +14,7 @@ from mizzen.machinery.errors import ApiError
 
 _log = log.get("agent")
 _LONGEST_PAUSE = 10.0
+_SOURCE = "kubernetes.io/config.source"
 
 
 async def follow_node(client: Client, clock: Clock, node: str, seen: Callable[[Mapping[str, str]], None]) -> None:
@@ -47,7 +48,7 @@ async def follow_pods(
             )
             async for event in events:
                 if event.object is not None:
-                    pod = msgspec.json.decode(event.object, type=Pod)
+                    pod = from_api(msgspec.json.decode(event.object, type=Pod))
                     if _fold(pod, event.type, known, current, gone):
                         seen(pod)
                 if event.initial_end and current is not None:
@@ -67,6 +68,15 @@ async def follow_pods(
         except (ConnectionError, TimeoutError):
             failures += 1
         await clock.sleep(min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 7)) if failures else 0.01)
+
+
+def from_api(pod: Pod) -> Pod:
+    """The pod, marked as the API's whatever its annotations say: it would pass for a static one else."""
+    said = pod.metadata.annotations or {}
+    if _SOURCE not in said:
+        return pod
+    marked = msgspec.structs.replace(pod.metadata, annotations={**said, _SOURCE: "api"})
+    return msgspec.structs.replace(pod, metadata=marked)
 
 
 def _fold(

@@ -252,6 +252,14 @@ async def test_a_static_pod_runs_without_the_apis_consent_and_its_mirror_comes_b
     await node.gone("fixed-node-1")
 
 
+async def test_an_annotation_makes_no_static_pod(node: Node) -> None:
+    meta = {"name": "posing", "namespace": "default", "annotations": {"kubernetes.io/config.source": "file"}}
+    spec = {"nodeName": "node-1", "terminationGracePeriodSeconds": 0, "containers": [shell("exec sleep 1000")]}
+    await node.client.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}, "default")
+    await node.running_pod("posing")
+    await node.delete("posing")
+
+
 async def test_a_static_pod_ends_within_its_grace_before_its_mirror_goes_and_another_of_its_name_begins(
     crun_node: Node,
 ) -> None:

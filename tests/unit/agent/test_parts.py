@@ -12,6 +12,7 @@ from mizzen.agent.containers import Ground, container_spec
 from mizzen.agent.images.keyring import Credential, from_secret, matching
 from mizzen.agent.images.reference import parse
 from mizzen.agent.logs import remove_older
+from mizzen.agent.podsource import from_api
 from mizzen.agent.podstatus import Shown, status_of
 from mizzen.agent.probes import Tally, tallied
 from mizzen.agent.revival import begin
@@ -271,6 +272,17 @@ def test_files_are_published_at_once_and_only_when_they_differ(tmp_path: Path) -
     assert (tmp_path / "a").read_bytes() == b"3" and not (tmp_path / "d").exists()
     with pytest.raises(ValueError, match="invalid path"):
         publish(tmp_path, {"../x": File(b"", 0o644)}, "v4")
+
+
+def test_a_pod_of_the_api_is_no_static_one_whatever_it_says() -> None:
+    said = {"kubernetes.io/config.source": "file", "a": "b"}
+    pod = Pod(metadata=PodMeta(name="p", annotations=said), spec=PodSpec())
+    assert resources.is_critical(pod)
+    seen = from_api(pod)
+    assert not resources.is_critical(seen)
+    assert seen.metadata.annotations == {"kubernetes.io/config.source": "api", "a": "b"}
+    plain = Pod(metadata=PodMeta(name="p", annotations={"a": "b"}), spec=PodSpec())
+    assert from_api(plain) is plain
 
 
 def test_a_static_pod_is_named_after_its_node_and_mirrored_without_its_uid() -> None:
