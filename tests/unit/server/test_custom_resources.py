@@ -313,3 +313,15 @@ async def test_the_rules_of_an_object_have_some_time_together(api: Caller, monke
     status, refused = await api.call("POST", KITES, {"metadata": {"name": "b"}, "spec": {}})
     assert status == 422
     assert "call cost exceeds limit for rule: self.size > 0" in refused["message"]
+
+
+async def test_rules_are_asked_of_an_object_that_breaks_other_constraints_but_not_of_one_they_could_not_read(
+    api: Caller,
+) -> None:
+    content = definition()
+    spec = content["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["name"] = {"type": "string", "x-kubernetes-validations": [{"rule": "self != 'bad'"}]}
+    await api.call("POST", DEFINITIONS, content)
+    for size, fields in ((0, ["spec.size", "spec.name"]), ("x", ["spec.size", "<nil>"])):
+        _, answer = await api.call("POST", KITES, {"metadata": {"name": "k"}, "spec": {"size": size, "name": "bad"}})
+        assert [cause["field"] for cause in answer["details"]["causes"]] == fields

@@ -14,7 +14,7 @@ from mizzen.api.kind import Column, Default, Kind, Scale, Table, Validate
 from mizzen.machinery import jsonpath, structural, times, values
 from mizzen.machinery.cel import rules
 from mizzen.machinery.cel.timing import limited
-from mizzen.machinery.errors import FieldError, Object, invalid
+from mizzen.machinery.errors import Cause, FieldError, Object, invalid
 from mizzen.machinery.schema import Schema
 from mizzen.server.admission.matching import CEL_SECONDS
 from mizzen.server.admission.webhooks.call import Caller
@@ -28,6 +28,10 @@ _UNCHECKED: Final = (
     "some validation rules were not checked because the object was invalid; correct the existing errors to complete "
     "validation"
 )
+_UNREADABLE: Final = frozenset(
+    (Cause.NOT_SUPPORTED, Cause.REQUIRED, Cause.TOO_LONG, Cause.TOO_MANY, Cause.TYPE_INVALID)
+)
+"""What keeps rules from being asked of an object: they rely on types and bounds, not on other constraints."""
 _WHOLE: Final = "<nil>"
 
 
@@ -169,10 +173,10 @@ def _validation(schema: Schema) -> Validate:
         errors = list(values.validate(obj, schema) if old is None else values.validate(obj, schema, "", old))
         if not has_rules:
             return errors
-        if errors:
+        if any(error.cause in _UNREADABLE for error in errors):
             return [*errors, invalid(_WHOLE, "null", _UNCHECKED)]
         with limited(time.thread_time, CEL_SECONDS):
-            return [_placed(error) for error in rules.validate(obj, schema, old)]
+            return [*errors, *(_placed(error) for error in rules.validate(obj, schema, old))]
 
     return validate
 
