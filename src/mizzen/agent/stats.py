@@ -9,9 +9,10 @@ from typing import Any
 
 from mizzen.agent import machineinfo
 from mizzen.agent.diskusage import PodDisk
-from mizzen.agent.life import ContainerLife, Life
+from mizzen.agent.life import ContainerLife, Life, all_containers
 from mizzen.agent.network import counters
 from mizzen.agent.network.counters import Interface
+from mizzen.agent.resources import Size, container_limits, pod_limits
 from mizzen.agent.runtime.base import Share, Usage, Used
 from mizzen.machinery import times
 
@@ -143,12 +144,19 @@ def _pod(life: Life, seen: Readings, speed: Mapping[str, int | None], stamp: str
     disk, files = seen.disks.get(meta.uid, PodDisk()), _file_system(seen.machine.pressure, stamp)
     link = counters.of_pod(seen.machine.interfaces, meta.uid)
     running = [one for one in life.containers.values() if one.phase == "running" and one.id in seen.usage]
+    most = {one.name: container_limits(life.pod, one, Size()).memory for one in all_containers(life.pod)}
     body = {
         "podRef": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
         "startTime": times.format(life.started_at),
-        "containers": [_container(one, seen.usage[one.id], speed[one.id], disk, files) for one in running],
+        "containers": [
+            {
+                **_container(one, seen.usage[one.id], speed[one.id], disk, files),
+                "memory": _memory(seen.usage[one.id], stamp, most.get(one.name, 0)),
+            }
+            for one in running
+        ],
         "cpu": _cpu(whole, stamp, speed.get(f"pod/{meta.uid}")),
-        "memory": _memory(whole, stamp),
+        "memory": _memory(whole, stamp, pod_limits(life.pod, 0, Size()).memory),
         **_io(whole, stamp),
         **(_network((link,), stamp) if link is not None else {}),
         "ephemeral-storage": _used(files, disk.total),
@@ -167,7 +175,6 @@ def _container(
         "name": one.name,
         "startTime": times.format(one.started_at),
         "cpu": _cpu(used, stamp, speed),
-        "memory": _memory(used, stamp),
         **_io(used, stamp),
         "rootfs": _used(files, disk.layers.get(one.name, Used())),
         "logs": _used(files, disk.logs.get(one.name, Used())),
@@ -208,9 +215,11 @@ def _cpu(usage: Usage, stamp: str, rate: int | None) -> dict[str, Any]:
     return shown if rate is None else {**shown, "usageNanoCores": rate}
 
 
-def _memory(usage: Usage, stamp: str) -> dict[str, Any]:
+def _memory(usage: Usage, stamp: str, limit: int = 0) -> dict[str, Any]:
+    """Memory in bytes; how much is left, where there is a limit."""
     return {
         "time": stamp,
+        **({"availableBytes": max(0, limit - usage.working_set_bytes)} if limit else {}),
         "usageBytes": usage.memory_bytes,
         "workingSetBytes": usage.working_set_bytes,
         "rssBytes": usage.rss_bytes,

@@ -175,6 +175,17 @@ def test_a_pod_receives_what_the_nodes_end_of_its_link_sends() -> None:
     assert 'container_network_transmit_bytes_total{id="/",interface="eth0"} 2000' in lines
 
 
+def test_the_summary_says_how_much_memory_is_left_where_there_is_a_limit() -> None:
+    (pod,) = summary("n", [a_life()], Readings(USAGE, MACHINE), Rates(), 100.0)["pods"]
+    assert pod["containers"][0]["memory"]["availableBytes"] == (1 << 20) - 7
+    assert pod["memory"]["availableBytes"] == 1 << 20
+    life = a_life()
+    free = PodSpec(containers=(Container(name="c", image="i"),))
+    life = replace(life, pod=Pod(metadata=life.pod.metadata, spec=free))
+    (pod,) = summary("n", [life], Readings(USAGE, MACHINE), Rates(), 100.0)["pods"]
+    assert "availableBytes" not in pod["containers"][0]["memory"] and "availableBytes" not in pod["memory"]
+
+
 def test_the_summary_says_what_pods_use_of_the_disk() -> None:
     disk = PodDisk({"c": Used(100, 1)}, {"c": Used(20, 2)}, {"scratch": Used(3, 3)})
     body = summary("n", [a_life()], Readings(USAGE, WIRED, {"u": disk}), Rates(), 100.0)
