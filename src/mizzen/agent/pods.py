@@ -81,8 +81,8 @@ class Pods:  # shape: the one owner of all lives on the node
         return iter([slot.life for slot in self._slots.values()])
 
     def find(self, namespace: str, name: str) -> Life | None:
-        """The life of a pod by its name."""
-        for slot in self._slots.values():
+        """The life of a pod by its name: the latest, for one that was deleted by force may still be ending."""
+        for slot in reversed(self._slots.values()):
             meta = slot.life.pod.metadata
             if meta.name == name and meta.namespace == namespace and not slot.life.forgotten:
                 return slot.life

@@ -165,6 +165,23 @@ async def test_a_pod_whose_record_is_damaged_begins_anew_and_not_beside_itself(c
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
+async def test_who_asks_for_a_pod_by_its_name_gets_the_latest_of_it(crun_node: Node) -> None:
+    node = crun_node
+    await node.create("twin", {"script": "trap '' TERM; while true; do sleep 0.1; done"})
+    await node.running_pod("twin")
+    assert node.running is not None
+    pods = node.running.pods
+    await node.client.delete(PODS, "twin", "default", grace_seconds=0)  # its container goes on for a second
+    second = (await node.create("twin", {"script": "exec sleep 1000"}))["metadata"]["uid"]
+
+    async def is_seen() -> bool:
+        return any(life.pod.metadata.uid == second for life in pods)
+
+    assert await eventually(is_seen)
+    found = pods.find("default", "twin")
+    assert found is not None and found.pod.metadata.uid == second
+
+
 async def test_a_pod_that_is_deleted_while_the_agent_is_away_leaves_no_logs_behind(crun_node: Node) -> None:
     node = crun_node
     await node.create("away", {"script": "exec sleep 1000"})
