@@ -58,6 +58,10 @@ class AgentConfig:
     """How many images are pulled at once; 0: as many as are asked for."""
     quotas: bool = True
     """Whether limits of the processor are enforced."""
+    ends_whole: bool = True
+    """Whether a container out of memory ends as a whole, not one process of it (control groups of version 2)."""
+    images_shown: int = 50
+    """The largest images that the node's status names; less than nothing: all of them."""
     image_verification: Policy = "NeverVerifyPreloadedImages"
     """Which images that are here already are for those pods only that could pull them."""
     unverified_images: tuple[str, ...] = ()

@@ -62,7 +62,8 @@ class Equipment:
     def container_limits(self, pod: Pod, container: Container) -> Limits:
         """What a container is held to; processors of its own bound it without a quota."""
         limits = container_limits(pod, container, self.resources.size)
-        limits = replace(limits, cpus=self.devices.cpus.given(pod.metadata.uid, container))
+        cpus = self.devices.cpus.given(pod.metadata.uid, container)
+        limits = replace(limits, cpus=cpus, ends_whole=self.config.ends_whole)
         own = self.devices.cpus.own(pod.metadata.uid, container.name)
         return replace(limits, cpu_quota=0) if own or not self.config.quotas else limits
 

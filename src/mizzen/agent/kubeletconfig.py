@@ -159,6 +159,12 @@ def _back_off(config: AgentConfig, settings: Mapping[str, str]) -> AgentConfig:
     return replace(config, longest_crash_delay=longest)
 
 
+def _show_images(config: AgentConfig, most: int) -> AgentConfig:
+    if int(most) < -1:
+        raise ValueError("must be -1, for all of them, or more")
+    return replace(config, images_shown=int(most))
+
+
 def _verify(config: AgentConfig, policy: str) -> AgentConfig:
     chosen = next((one for one in get_args(Policy) if one == policy), None)
     if chosen is None:
@@ -206,6 +212,7 @@ _SETTINGS: dict[str, Setting] = {
     "serializeImagePulls": lambda config, value: replace(config, parallel_pulls=1 if value else 0),
     "maxParallelImagePulls": _pull,
     "cpuCFSQuota": lambda config, value: replace(config, quotas=bool(value)),
+    "singleProcessOOMKill": lambda config, value: replace(config, ends_whole=not value),
     "imagePullCredentialsVerificationPolicy": _verify,
     "preloadedImagesVerificationAllowlist": _leave_unverified,
     "imageMinimumGCAge": lambda config, value: _defended(config, image_least_age=times.parse_duration(value)),
@@ -226,5 +233,6 @@ _SETTINGS: dict[str, Setting] = {
     "resolvConf": lambda config, value: replace(config, host_resolv_conf=Path(value)),
     "nodeStatusUpdateFrequency": lambda config, value: replace(config, heartbeat=times.parse_duration(value)),
     "nodeStatusReportFrequency": lambda config, value: replace(config, report_every=times.parse_duration(value)),
+    "nodeStatusMaxImages": _show_images,
     "nodeLeaseDurationSeconds": lambda config, value: replace(config, lease_seconds=int(value)),
 }

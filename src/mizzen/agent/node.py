@@ -25,7 +25,6 @@ from mizzen.machinery.errors import ApiError, Object
 
 _log = log.get("agent")
 _LEASE_NAMESPACE = "kube-node-lease"
-_IMAGES_SHOWN = 50
 _OWNED = ("MemoryPressure", "DiskPressure", "PIDPressure", "Ready")
 """The conditions that are the agent's to say; others may add theirs."""
 _RETRY = 1.0
@@ -170,7 +169,8 @@ def status_of(
         "recursiveReadOnlyMounts": able.recursive_read_only,
         "userNamespaces": config.runtime == "crun" and not in_user_namespace(),
     }
-    largest = sorted(images, key=lambda one: -one.size)[:_IMAGES_SHOWN]
+    most = config.images_shown if config.images_shown >= 0 else None
+    largest = sorted(images, key=lambda one: -one.size)[:most]
     return {
         "capacity": {**capacity, **devices[0]},
         "allocatable": {**allocatable_of(config, capacity), **devices[1]},

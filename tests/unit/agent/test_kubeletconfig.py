@@ -35,7 +35,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         serializeImagePulls=False, maxParallelImagePulls=3, cpuCFSQuota=False,
         topologyManagerPolicy="restricted", topologyManagerScope="pod",
         cpuManagerPolicy="static", reservedSystemCPUs="0,2-3", cpuManagerPolicyOptions={"full-pcpus-only": "true"},
-        failSwapOn=True, memorySwap={"swapBehavior": "LimitedSwap"},
+        failSwapOn=True, memorySwap={"swapBehavior": "LimitedSwap"}, singleProcessOOMKill=True, nodeStatusMaxImages=-1,
     )  # fmt: skip
     seen, unknown = configured(PLAIN, said)
     assert unknown == ("cgroupDriver",)
@@ -52,7 +52,7 @@ def test_every_setting_finds_its_place_and_what_means_nothing_is_named() -> None
         parallel_pulls=3, quotas=False,
         alignment="restricted", alignment_scope="pod",
         static_cpus=True, reserved_cpus="0,2-3", cpu_options=frozenset({"full-pcpus-only"}),
-        longest_crash_delay=20.0, fails_on_swap=True, limited_swap=True,
+        longest_crash_delay=20.0, fails_on_swap=True, limited_swap=True, ends_whole=False, images_shown=-1,
         enforces=False,
         static_pods=Path("/etc/pods"), log_size=1 << 20, log_files=3, shutdown_grace=20.0, shutdown_grace_critical=10.0,
         taints=({"key": "gpu", "effect": "NoSchedule"},), unsafe_sysctls=("kernel.msg*",), heartbeat=5.0,
@@ -71,6 +71,7 @@ def test_priorities_may_have_their_own_time_at_a_shutdown() -> None:
         ("text", "not a KubeletConfiguration"),
         ({"kind": "Pod"}, "not a KubeletConfiguration"),
         (document(maxPods="many"), "maxPods: "),
+        (document(nodeStatusMaxImages=-2), "nodeStatusMaxImages: "),
         (
             document(
                 shutdownGracePeriod="5s",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mizzen.agent.config import AgentConfig
+from mizzen.agent.images.policy import Listed
 from mizzen.agent.measures import requests
 from mizzen.agent.node import Health, NodeReporter, conditions, status_of
 from mizzen.agent.runtime.base import Abilities
@@ -141,3 +142,11 @@ async def test_a_client_counts_what_it_was_answered(client: Client) -> None:
         'rest_client_requests_total{code="404",method="GET"} 1',
         'rest_client_requests_total{code="<error>",method="PATCH"} 2',
     ]
+
+
+@pytest.mark.parametrize(("most", "shown"), [(2, ["c", "b"]), (0, []), (-1, ["c", "b", "a"])])
+def test_the_largest_images_are_named_as_many_as_a_node_is_to_name(tmp_path: Path, most: int, shown: list[str]) -> None:
+    images = [Listed("sha256:1", (name,), size) for name, size in (("a", 1), ("b", 2), ("c", 3))]
+    config = replace(CONFIG, root=tmp_path, images_shown=most)
+    body = status_of(config, {}, images, health=Health(), before=(), hostname="n", now=0.0)
+    assert [one["names"] for one in body["images"]] == [[name] for name in shown]

@@ -17,7 +17,7 @@ class Limits:
     """What cgroups enforce; None or zero: unlimited. `cpu_quota` is microseconds per `cpu_period`.
 
     `swap` is in bytes, and zero is none; UNBOUNDED leaves it to the groups below. `cpus` are the processors it runs on,
-    such as `0-2,5`; empty: any.
+    such as `0-2,5`; empty: any. With `ends_whole` a container that is out of memory ends, not one process of it.
     """
 
     cpu_shares: int = 2
@@ -29,12 +29,13 @@ class Limits:
     pids: int = 0
     oom_score_adj: int = 0
     hugepages: Mapping[str, int] = field(default_factory=dict)
+    ends_whole: bool = True
 
     @property
     def unified(self) -> dict[str, str]:
-        """What only groups of version 2 know: out of memory, a container ends as a whole, not one process of it."""
+        """What only groups of version 2 know."""
         swap = {"memory.swap.max": str(self.swap)} if self.swap else {}
-        return {"memory.oom.group": "1", **swap}
+        return {"memory.oom.group": "1" if self.ends_whole else "0", **swap}
 
 
 @dataclass(frozen=True, slots=True)

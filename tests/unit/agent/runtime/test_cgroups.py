@@ -32,6 +32,8 @@ def test_a_container_out_of_memory_ends_as_a_whole() -> None:
 
     assert "unified" not in resources(old)
     assert resources(replace(old, is_unified=True))["unified"] == {"memory.oom.group": "1"}
+    spec = replace(spec, limits=replace(spec.limits, ends_whole=False))
+    assert resources(replace(old, is_unified=True))["unified"] == {"memory.oom.group": "0"}
 
 
 def test_huge_pages_are_for_those_who_ask_for_them(tmp_path: Path) -> None:
